@@ -1,0 +1,40 @@
+# Everything a fresh machine needs is made by the targets that need it.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: demo test check format lint types imports lock clean
+
+demo: $(STAMP)  ## run the main job: a local stack, a repository, agents that come to agree
+	$(BIN)/egg demo
+
+test: $(STAMP)  ## run all tests, with real PostgreSQL, Valkey, workers and git
+	$(BIN)/python -m pytest
+
+check: format lint types imports test  ## all that CI runs
+
+format: $(STAMP)
+	$(BIN)/ruff format --check .
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+imports: $(STAMP)
+	$(BIN)/lint-imports
+
+$(STAMP): requirements/dev.txt setup.cfg pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	touch $@
+
+lock: $(STAMP)  ## renew the locks (needs uv)
+	uv pip compile setup.cfg --extra embedded --generate-hashes --python-version 3.11 -o requirements/runtime.txt
+	uv pip compile setup.cfg --extra embedded --extra dev --generate-hashes --python-version 3.11 -o requirements/dev.txt
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

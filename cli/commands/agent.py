@@ -1,0 +1,94 @@
+"""egg agent: the agent runs of a pipeline."""
+
+import sys
+import time
+
+import click
+
+from cli import options, render, server, words
+from egg_tasks.client import Client, Json
+from models.errors import NotFound
+
+CHECK = "check"
+"""What a run is called that plays no role: the phase's check."""
+
+COLUMNS: render.Columns = {
+    "RUN": lambda agent: str(agent["run"])[:8],
+    "PHASE": lambda agent: words.phase_name(agent["phase"], agent["iteration"]),
+    "ROLE": lambda agent: agent["role"] or CHECK,
+    "N": "number",
+    "STATUS": "status",
+    "VERDICT": "verdict",
+    "BECAUSE": "causes",
+    "FAILURE": lambda agent: ": ".join(filter(None, (agent.get("failure"), agent.get("error")))),
+    "NODE": "node",
+}
+
+
+@click.group()
+def agent() -> None:
+    """Look at agent runs and their logs.
+
+    Example:  egg agent logs rate-limit coder --follow
+    """
+
+
+@agent.command(name="list")
+@options.pipeline_argument
+@options.listing
+def list_(*, pipeline: str, output: str) -> None:
+    """List the agent runs of a pipeline.
+
+    Example:  egg agent list rate-limit
+    """
+    page = server.operator().get(f"/pipelines/{pipeline}/agents")
+    render.write_list(page, "agents", COLUMNS, output=output, nothing="no agent has been started")
+
+
+@agent.command()
+@options.pipeline_argument
+@click.argument("run")
+@options.output
+def get(*, pipeline: str, run: str, output: str) -> None:
+    """Show one agent run; RUN is its id, the beginning of it, or a role (its latest run).
+
+    Example:  egg agent get rate-limit coder
+    """
+    render.write_record(find(server.operator(), pipeline, run), output=output)
+
+
+@agent.command()
+@options.pipeline_argument
+@click.argument("run")
+@click.option("--follow", "-f", is_flag=True, help="Go on until the run has ended.")
+@click.option("--offset", type=click.IntRange(min=0), default=0, help="Begin at this byte.")
+def logs(*, pipeline: str, run: str, follow: bool, offset: int) -> None:
+    """Print what an agent run wrote; RUN is its id, the beginning of it, or a role (its latest run).
+
+    Example:  egg agent logs rate-limit coder --follow
+    """
+    client = server.operator(patience=server.AGENT_PATIENCE if follow else server.OPERATOR_PATIENCE)
+    path = f"/pipelines/{pipeline}/agents/{find(client, pipeline, run)['run']}/logs"
+    was_live = True
+    while True:
+        page = client.get(path, {"offset": offset})
+        sys.stdout.write(words.clean(page["text"]) if render.is_terminal() else page["text"])
+        sys.stdout.flush()
+        if page["next_offset"] == offset:
+            if not (follow and was_live):
+                return
+            was_live = page["is_live"]
+            time.sleep(0.5 if was_live else 0)
+        offset = page["next_offset"]
+
+
+def find(client: Client, pipeline: str, run: str) -> Json:
+    """The agent run meant by an id, the beginning of one, or a role; `NotFound` naming the roles."""
+    agents: list[Json] = client.get(f"/pipelines/{pipeline}/agents")["agents"]
+    found = [
+        agent for agent in agents if run == (agent["role"] or CHECK) or str(agent["run"]).startswith(run)
+    ]
+    if not found:
+        roles = ", ".join(dict.fromkeys(agent["role"] or CHECK for agent in agents)) or "nobody yet"
+        raise NotFound(f"pipeline {pipeline} has no agent run {run}; roles that have run: {roles}")
+    return found[-1]

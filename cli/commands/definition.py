@@ -1,0 +1,35 @@
+"""egg validate and egg schema: the definition file."""
+
+from pathlib import Path
+
+import click
+
+from cli import options, render
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@options.overrides
+def validate(*, file: Path, given: list[tuple[str, str]]) -> None:
+    """Check a definition file.
+
+    Every fault is named with its path and line; nothing is stored.
+    Exit code: 0 sound, 2 faults.
+
+    Example:  egg validate pipeline.yaml
+    """
+    from cli import definition_file
+
+    definition_file.read(file, overrides=given)
+    click.echo(f"{file} is sound", err=True)
+
+
+@click.command()
+def schema() -> None:
+    """Print the JSON Schema of the definition file, for editors.
+
+    Example:  egg schema > egg.schema.json
+    """
+    from models.schemas.definition import json_schema
+
+    render.write_json(json_schema())

@@ -1,0 +1,54 @@
+"""egg demo: the whole thing once, on this machine, with nothing set up before."""
+
+import re
+import runpy
+from pathlib import Path
+
+import click
+
+import cli
+from cli import following, live, server
+from cli.commands.stack import say
+from egg_tasks.client import Client
+from models.errors import Unprocessable
+
+EXAMPLES = Path(cli.__file__).resolve().parent.parent / "examples"
+
+
+@click.command()
+@click.pass_context
+def demo(ctx: click.Context) -> None:
+    """See it all once: scripted agents work on a small change until they agree.
+
+    Brings up the local stack, makes a real git repository, runs a planner and then three agents at
+    once; one of them objects on the way.
+    No key, no Docker, no server installed.
+
+    Example:  egg demo
+    """
+    if not (EXAMPLES / "demo.py").exists():
+        raise Unprocessable(f"egg demo runs from a checkout of egg-tasks: there is no {EXAMPLES / 'demo.py'}")
+    from cli import definition_file
+    from egg_tasks.stack import local
+
+    home = server.home()
+    manifest = local.up(home, report=say)
+    client = Client(manifest.api_url, manifest.operator_token)
+    name = _unused(client, home / "demo")
+    # The examples are no installed package: they are found by their place in the checkout.
+    repository: Path = runpy.run_path(str(EXAMPLES / "demo.py"))["make_repository"](home / "demo" / name)
+    client.post("/pipelines", definition_file.read(repository / "egg.yaml", overrides=[("name", name)]))
+    client.post(f"/pipelines/{name}/start", repeatable=True)
+    say(f"{name} works on {repository}")
+    code = live.follow(client, name)
+    click.echo(f"Flower, Celery at work: {manifest.flower_url}  (login: {manifest.flower_login})")
+    click.echo("The stack goes on running; stop it with: egg down")
+    ctx.exit(code)
+
+
+def _unused(client: Client, directory: Path) -> str:
+    """The first name demo-N that neither a pipeline nor a directory has."""
+    names = [pipeline["id"] for pipeline in following.pipelines(client)]
+    names += [path.name for path in directory.iterdir()] if directory.exists() else []
+    numbers = [int(found[1]) for name in names if (found := re.fullmatch(r"demo-(\d{1,9})", name))]
+    return f"demo-{max(numbers, default=0) + 1}"

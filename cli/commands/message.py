@@ -1,0 +1,159 @@
+"""egg message: talk on a pipeline's bus."""
+
+import json
+import os
+from collections.abc import Mapping
+
+import click
+
+from cli import options, render, server, words
+from egg_tasks.client import Json
+
+AGENT_TYPES = ("PROGRESS", "QUESTION", "RESPONSE", "STATUS", "HANDOFF")
+
+
+@click.group()
+def message() -> None:
+    """Send and read the messages of a pipeline.
+
+    Example:  egg message send --to tester --type HANDOFF --subject "limits.py is ready"
+    """
+
+
+@message.command()
+@options.own_pipeline
+@click.option("--to", "to_role", default="all", show_default=True, help="A role, all, orchestrator or human.")
+@click.option(
+    "--type", "message_type", required=True, help=f"{', '.join(AGENT_TYPES)} (people also: DIRECTIVE)."
+)
+@click.option("--subject", default="", help="One line, up to 200 characters.")
+@click.option("--body", default="", help="The text, up to 64 KiB; - reads standard input.")
+@click.option("--metadata", help="A JSON object, up to 16 KiB.")
+@click.option("--reply-to", type=int, help="The id of the message this answers.")
+@click.option("--key", help="Sending again with the same key sends nothing new.")
+@options.own_role
+def send(
+    *,
+    pipeline: str,
+    to_role: str,
+    message_type: str,
+    subject: str,
+    body: str,
+    metadata: str | None,
+    reply_to: int | None,
+    key: str | None,
+    role: str | None,
+) -> None:
+    """Send a message and print its id.
+
+    Only a QUESTION, RESPONSE, HANDOFF or DIRECTIVE to a role itself wakes that role.
+
+    Example:  egg message send --to all --type PROGRESS --subject "bucket works" --body -
+    """
+    fields = {
+        "to_role": to_role,
+        "message_type": message_type.upper(),
+        "subject": subject,
+        "body": options.read_text(body),
+        "metadata": _object(metadata),
+        "in_reply_to": reply_to,
+        "client_key": key or os.urandom(16).hex(),
+        "from_role": role,
+    }
+    path = f"/pipelines/{pipeline}/messages"
+    sent = server.anyone().post(path, {name: value for name, value in fields.items() if value is not None})
+    click.echo(sent["message"]["id"])
+
+
+@message.command()
+@options.own_pipeline
+@click.option(
+    "--since", "since_id", type=int, help="Read after this id (default: where your role last stopped)."
+)
+@click.option("--limit", type=click.IntRange(1, 500), help="At most so many (default 100).")
+@click.option("--wait", type=click.IntRange(0, 60), help="Wait up to so many seconds for the first message.")
+@click.option("--type", "message_type", help="Only messages of this type.")
+@click.option(
+    "--scope", type=click.Choice(["phase", "pipeline"]), help="This phase run (default), or all of them."
+)
+@click.option("--own", is_flag=True, help="Also what you sent yourself.")
+@click.option("--role", help="Whose messages: people must say it, for agents it must be their own.")
+@options.listing
+def poll(
+    *,
+    pipeline: str,
+    since_id: int | None,
+    limit: int | None,
+    wait: int | None,
+    message_type: str | None,
+    scope: str | None,
+    own: bool,
+    role: str | None,
+    output: str,
+) -> None:
+    """Print new messages as text, oldest first, also when piped; --json and --jsonl print JSON.
+
+    Each message starts a line with its id; its body follows, indented, and is never cut.
+
+    Example:  egg message poll --wait 30
+    """
+    query = {
+        "since_id": since_id,
+        "limit": limit,
+        "wait": wait,
+        "type": message_type and message_type.upper(),
+        "scope": scope,
+        "include_own": "true" if own else None,
+        "role": role,
+    }
+    path = f"/pipelines/{pipeline}/messages"
+    page = server.anyone().get(path, query)
+    if output == "json":
+        render.write_json(page)
+    elif output == "jsonl":
+        render.write_lines(page["messages"])
+    else:
+        _write_page(page)
+
+
+@message.command()
+@options.own_pipeline
+@options.output
+def status(*, pipeline: str, output: str) -> None:
+    """Count the messages by type, and show who has received what.
+
+    Example:  egg message status
+    """
+    path = f"/pipelines/{pipeline}/messages/status"
+    render.write_record(server.anyone().get(path), output=output)
+
+
+def in_text(sent: Mapping[str, object]) -> str:
+    """A message as its reader sees it: id, type, who to whom, subject; the body indented below."""
+    reply = f" (re {sent['in_reply_to']})" if sent.get("in_reply_to") else ""
+    head = f"{sent['id']} {sent['message_type']} {sent['from_role']} -> {sent['to_role']}{reply}"
+    subject = f": {sent['subject']}" if sent.get("subject") else ""
+    body = "".join(f"\n    {line}" for line in str(sent.get("body") or "").splitlines())
+    return words.clean(f"{head}{subject}{body}")
+
+
+def _write_page(page: Json) -> None:
+    for sent in page["messages"]:
+        click.echo(in_text(sent))
+    if not page["messages"]:
+        click.echo("no new messages", err=True)
+    elif page.get("has_more"):
+        click.echo(f"there are more: egg message poll --since {page['next_since_id']}", err=True)
+
+
+def _object(text: str | None) -> Json | None:
+    """The JSON object given as text."""
+    if text is None:
+        return None
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise click.BadParameter(f"--metadata is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise click.BadParameter('--metadata must be a JSON object, like {"file": "limits.py"}')
+    return found

@@ -1,0 +1,51 @@
+"""egg phase: the stretches of a pipeline."""
+
+import click
+
+from cli import options, render, server, words
+from models.errors import NotFound
+
+COLUMNS: render.Columns = {
+    "PHASE": lambda phase: words.phase_name(phase["phase"], phase["iteration"]),
+    "STATUS": "status",
+    "ENDED BY": "stop_reason",
+    "ROLES": lambda phase: [f"{role['role']} {role['state']}" for role in phase.get("roles") or []],
+    "WHY": lambda phase: None if phase.get("ended_at") else phase.get("why"),
+}
+
+
+@click.group()
+def phase() -> None:
+    """Look at the phases of a pipeline.
+
+    Example:  egg phase list rate-limit
+    """
+
+
+@phase.command(name="list")
+@options.pipeline_argument
+@options.listing
+def list_(*, pipeline: str, output: str) -> None:
+    """List the phase runs, the first one first.
+
+    Example:  egg phase list rate-limit
+    """
+    page = server.operator().get(f"/pipelines/{pipeline}/phases")
+    render.write_list(page, "phases", COLUMNS, output=output, nothing="no phase has started")
+
+
+@phase.command()
+@options.pipeline_argument
+@click.argument("name", metavar="PHASE", required=False)
+@options.output
+def get(*, pipeline: str, name: str | None, output: str) -> None:
+    """Show one phase run: roles, versions, objections, checks; the latest, or the latest named PHASE.
+
+    Example:  egg phase get rate-limit implement
+    """
+    phases = server.operator().get(f"/pipelines/{pipeline}/phases")["phases"]
+    named = [found for found in phases if name in {None, found["phase"], str(found["id"])}]
+    if not named:
+        known = ", ".join(dict.fromkeys(found["phase"] for found in phases)) or "none yet"
+        raise NotFound(f"pipeline {pipeline} has had no phase {name or ''}; it has had: {known}")
+    render.write_record(named[-1], output=output)

@@ -1,0 +1,115 @@
+"""egg pipeline: the pieces of work."""
+
+from pathlib import Path
+
+import click
+
+from cli import options, render, server, words
+
+COLUMNS: render.Columns = {
+    "ID": "id",
+    "STATUS": "status",
+    "PHASE": lambda pipeline: words.phase_name(pipeline.get("current_phase"), pipeline.get("iteration")),
+    "REPO": "repo",
+    "CREATED": lambda pipeline: words.moment(pipeline.get("created_at")),
+    "ENDED": lambda pipeline: words.moment(pipeline.get("ended_at")),
+}
+
+
+@click.group()
+def pipeline() -> None:
+    """Create, list, start and stop pipelines.
+
+    Example:  egg pipeline list --status running
+    """
+
+
+@pipeline.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@options.overrides
+@options.output
+def create(*, file: Path, given: list[tuple[str, str]], output: str) -> None:
+    """Store a definition file as a new pipeline, without starting it; prints its id.
+
+    Example:  egg pipeline create pipeline.yaml --name rate-limit
+    """
+    from cli import definition_file
+
+    answer = server.operator().post("/pipelines", definition_file.read(file, overrides=given))
+    if output:
+        render.write_json(answer)
+    else:
+        click.echo(answer["pipeline"]["id"])
+
+
+@pipeline.command(name="list")
+@click.option("--status", help="Only pipelines in this state.")
+@click.option("--limit", type=click.IntRange(1, 500), help="At most so many.")
+@click.option("--after", help="Go on after this page: the next_after of the last one.")
+@options.listing
+def list_(*, status: str | None, limit: int | None, after: str | None, output: str) -> None:
+    """List the pipelines.
+
+    Example:  egg pipeline list --jsonl
+    """
+    page = server.operator().get("/pipelines", {"status": status, "limit": limit, "after": after})
+    render.write_list(
+        page, "pipelines", COLUMNS, output=output, nothing="no pipelines; make one: egg run FILE"
+    )
+    if page.get("next_after") is not None:
+        click.echo(f"there are more: egg pipeline list --after {page['next_after']}", err=True)
+
+
+@pipeline.command()
+@options.pipeline_argument
+@options.output
+def get(*, pipeline: str, output: str) -> None:
+    """Show a pipeline with its definition.
+
+    Example:  egg pipeline get rate-limit
+    """
+    render.write_record(server.operator().get(f"/pipelines/{pipeline}")["pipeline"], output=output)
+
+
+@pipeline.command()
+@options.pipeline_argument
+@options.output
+def status(*, pipeline: str, output: str) -> None:
+    """Show where a pipeline stands: phase, roles, readiness, agents, messages, decisions.
+
+    Example:  egg pipeline status rate-limit
+    """
+    answer = server.operator().get(f"/pipelines/{pipeline}/status")
+    if render.wants_json(output):
+        render.write_json(answer)
+        return
+    from rich.console import Console
+
+    from cli.screen import standing
+
+    Console().print(standing(answer))
+
+
+@pipeline.command()
+@options.pipeline_argument
+def start(*, pipeline: str) -> None:
+    """Start a pipeline that was created.
+
+    Example:  egg pipeline start rate-limit
+    """
+    _move(pipeline, "start")
+
+
+@pipeline.command()
+@options.pipeline_argument
+def cancel(*, pipeline: str) -> None:
+    """End a pipeline; its agents are stopped, and their work is kept on their branches.
+
+    Example:  egg pipeline cancel rate-limit
+    """
+    _move(pipeline, "cancel")
+
+
+def _move(pipeline: str, verb: str) -> None:
+    moved = server.operator().post(f"/pipelines/{pipeline}/{verb}", repeatable=True)["pipeline"]
+    click.echo(f"{moved['id']} is {moved['status']}")

@@ -1,0 +1,100 @@
+"""The processes of a cluster; each is the ordinary program, started with the flags it must have."""
+
+import os
+import sys
+
+import click
+
+CELERY = ("celery", "-A", "egg_tasks.app")
+PATIENT = ("--timeout-graceful-shutdown", "3")
+"""A long poll or an event stream must not hold up the end."""
+
+QUIET = ("--without-gossip", "--without-mingle")
+
+
+@click.group()
+def worker() -> None:
+    """Run a Celery worker.
+
+    An installation needs at least one of each kind.
+
+    Example:  egg worker agents --concurrency 50
+    """
+
+
+@worker.command()
+@click.option("--concurrency", type=click.IntRange(1), default=8, show_default=True, help="Threads.")
+@click.option("--loglevel", default="info", show_default=True, help="What Celery logs.")
+def control(*, concurrency: int, loglevel: str) -> None:
+    """Run the worker that decides and merges.
+
+    The same as: celery -A egg_tasks.app worker --pool threads --queues control
+    """
+    _work("control", "control", concurrency, loglevel)
+
+
+@worker.command()
+@click.option(
+    "--concurrency", type=click.IntRange(1), help="Agents at once (default: EGG_NODE_CAPACITY, 200)."
+)
+@click.option("--loglevel", default="info", show_default=True, help="What Celery logs.")
+def agents(*, concurrency: int | None, loglevel: str) -> None:
+    """Run the worker that starts agents on this machine and looks after them.
+
+    The same as: celery -A egg_tasks.app worker --pool threads --queues agents,agents.NODE
+    """
+    from egg_tasks.config import settings
+
+    node = settings().node
+    _work("agents", f"agents,agents.{node}", concurrency or settings().node_capacity, loglevel)
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8700, show_default=True, help="The port.")
+def api(*, host: str, port: int) -> None:
+    """Run the HTTP server that agents and people talk to.
+
+    The same as: uvicorn egg_tasks.api.app:create_app --factory
+    """
+    _become(
+        "uvicorn", "egg_tasks.api.app:create_app", "--factory", "--host", host, "--port", str(port), *PATIENT
+    )
+
+
+@click.command()
+def reconcile() -> None:
+    """Run the loop that repairs what a lost wake-up left.
+
+    One works; more of them wait for it to end.
+
+    The same as: python -m egg_tasks.reconciler
+    """
+    _become("egg_tasks.reconciler")
+
+
+@click.command()
+@click.option("--address", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", type=click.IntRange(1, 65535), default=5555, show_default=True, help="The port.")
+def flower(*, address: str, port: int) -> None:
+    """Run Flower, which shows Celery at work.
+
+    FLOWER_BASIC_AUTH=user:password is its login.
+
+    The same as: celery -A egg_tasks.app flower
+    """
+    _become(*CELERY, "flower", f"--address={address}", f"--port={port}")
+
+
+def _work(kind: str, queues: str, threads: int, loglevel: str) -> None:
+    """Become a worker, named by its kind and this node."""
+    from egg_tasks.config import settings
+
+    name = f"{kind}@{settings().node}"
+    what = ("worker", "-n", name, "-Q", queues, "--pool", "threads", "--concurrency", str(threads))
+    _become(*CELERY, *what, *QUIET, "-l", loglevel)
+
+
+def _become(module: str, *arguments: str) -> None:
+    """Replace this process by a Python program, so that signals and the exit code are its own."""
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606  no shell wanted

@@ -1,0 +1,37 @@
+"""egg run: submit a definition, start it, follow it."""
+
+from pathlib import Path
+
+import click
+
+from cli import live, options, server
+from cli.commands.stack import ensure_stack
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@options.overrides
+@click.option("--detach", is_flag=True, help="Start it, print its id, and go.")
+@click.option("--wait", is_flag=True, help="End with exit code 3 as soon as a person is asked.")
+@click.pass_context
+def run(ctx: click.Context, *, file: Path, given: list[tuple[str, str]], detach: bool, wait: bool) -> None:
+    """Run a definition file as a new pipeline, and show it until it ends.
+
+    Checks the file first, and starts a local stack when no server is named and none runs.
+    Ctrl-C only stops the watching.
+    Exit code: 0 complete, 1 failed, 2 faults in the file, 3 waits for a person (--wait), 5 cancelled.
+
+    Example:  egg run pipeline.yaml --set config.max_rounds=4
+    """
+    from cli import definition_file
+
+    document = definition_file.read(file, overrides=given)
+    ensure_stack()
+    client = server.operator(patience=server.AGENT_PATIENCE)
+    name = client.post("/pipelines", document)["pipeline"]["id"]
+    client.post(f"/pipelines/{name}/start", repeatable=True)
+    if detach:
+        click.echo(name)
+        click.echo(f"{name} runs; see it with: egg watch {name}", err=True)
+        return
+    ctx.exit(live.follow(client, name, stop_for_person=wait))

@@ -1,0 +1,145 @@
+"""egg signal: what an agent says of its own state."""
+
+import click
+
+from cli import options, render, server, words
+from egg_tasks.client import Json
+from models.errors import Unprocessable
+from models.states import Readiness
+
+
+@click.group()
+def signal() -> None:
+    """Say where you stand.
+
+    Your verdict, your progress, that you live, or an error.
+
+    Example:  egg signal readiness --state READY --reason "all tests pass"
+    """
+
+
+@signal.command()
+@options.own_pipeline
+@click.option(
+    "--state",
+    required=True,
+    type=click.Choice([str(state) for state in Readiness], case_sensitive=False),
+    help="Your verdict, or WORKING to go on.",
+)
+@click.option("--reason", default="", help="Why, in words the others can act on.")
+@click.option("--on", help="With BLOCKED: the role you wait for.")
+@click.option("--about", help="With OBJECTING: the role whose work is wrong.")
+@click.option(
+    "--answer", "answers", multiple=True, metavar='N="TEXT"', help="With READY: answer objection N in words."
+)
+@options.own_role
+@options.output
+def readiness(
+    *,
+    pipeline: str,
+    state: str,
+    reason: str,
+    on: str | None,
+    about: str | None,
+    answers: tuple[str, ...],
+    role: str | None,
+    output: str,
+) -> None:
+    """Give your verdict; READY takes your last commit as your next version.
+
+    Prints whether all agree, and who is still missing.
+
+    Example:  egg signal readiness --state OBJECTING --about coder --reason "limit 0 lets one through"
+    """
+    fields = {
+        "signal_type": "readiness",
+        "state": state.upper(),
+        "reason": reason,
+        "on": on,
+        "about": about,
+        "answers": dict(_answer(text) for text in answers) or None,
+        "role": role,
+    }
+    answer = _post(pipeline, fields)
+    if output:
+        render.write_json(answer)
+    else:
+        click.echo(words.clean(in_text(answer)))
+
+
+@signal.command()
+@options.own_pipeline
+@click.option("--percent", type=click.IntRange(0, 100), help="How much is done.")
+@click.option("--message", "text", default="", help="What you do now.")
+@options.own_role
+def progress(*, pipeline: str, percent: int | None, text: str, role: str | None) -> None:
+    """Say how far you are.
+
+    Example:  egg signal progress --percent 40 --message "tests written"
+    """
+    said = ": ".join(part for part in (f"{percent}%" if percent is not None else "", text) if part)
+    fields = {"signal_type": "progress", "reason": said, "role": role}
+    _post(pipeline, fields)
+
+
+@signal.command()
+@options.own_pipeline
+@options.own_role
+def heartbeat(*, pipeline: str, role: str | None) -> None:
+    """Say that you still work, where you print nothing for long.
+
+    Example:  egg signal heartbeat
+    """
+    _post(pipeline, {"signal_type": "heartbeat", "role": role})
+
+
+@signal.command()
+@options.own_pipeline
+@click.option("--error", "text", required=True, help="What went wrong.")
+@options.own_role
+def error(*, pipeline: str, text: str, role: str | None) -> None:
+    """Put an error on record; it is no verdict.
+
+    Example:  egg signal error --error "pytest cannot be installed"
+    """
+    fields = {"signal_type": "error", "reason": text, "role": role}
+    _post(pipeline, fields)
+
+
+@signal.command(hidden=True, context_settings={"ignore_unknown_options": True})
+@click.argument("rest", nargs=-1, type=click.UNPROCESSED)
+def complete(rest: tuple[str, ...]) -> None:  # noqa: ARG001  refused whatever follows
+    """Refuse egg's older signal, which means nothing here.
+
+    Example:  egg signal readiness --state READY
+    """
+    raise Unprocessable(
+        "complete means nothing here, work ends by agreement: "
+        'say `egg signal readiness --state READY --reason "..."`'
+    )
+
+
+def in_text(answer: Json) -> str:
+    """What a verdict led to: where the role stands, and who is still missing."""
+    said, consensus = answer["readiness"], answer["consensus"]
+    version = f" at version {said['version']}" if said.get("version") else ""
+    blocking = ", ".join(consensus.get("blocking_agents") or [])
+    agreed = (
+        "consensus is reached" if consensus["is_complete"] else f"no consensus yet, blocked by: {blocking}"
+    )
+    objections = "; objections are open" if consensus.get("has_objections") else ""
+    return f"{said['role']} is {said['state']}{version}; {agreed}{objections}"
+
+
+def _answer(text: str) -> tuple[str, str]:
+    """Split N="TEXT"."""
+    number, separator, words = text.partition("=")
+    if not separator or not number.isdecimal() or not words.strip():
+        raise click.BadParameter(f'--answer must look like 3="why it is right as it is", not {text!r}')
+    return number, words
+
+
+def _post(pipeline: str, fields: Json) -> Json:
+    """Signals say how things are, so one that was sent twice has said nothing new."""
+    body = {name: value for name, value in fields.items() if value is not None}
+    return server.agent().post(f"/pipelines/{pipeline}/signal", body, repeatable=True)

@@ -1,0 +1,83 @@
+"""egg up, egg down, egg doctor: the local stack."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+
+import click
+
+from cli import options, render, server, words
+
+SIGNS: Mapping[bool | None, tuple[str, str | None]] = {
+    True: ("ok  ", "green"),
+    False: ("BAD ", "red"),
+    None: ("-   ", None),
+}
+
+
+@click.command()
+def up() -> None:
+    """Start the local stack.
+
+    PostgreSQL, Valkey, API, workers, reconciler and Flower, in EGG_HOME. Starting it twice is no mistake.
+
+    Example:  egg up
+    """
+    from egg_tasks.stack import local
+
+    manifest = local.up(server.home(), report=say)
+    click.echo(f"API     {manifest.api_url}")
+    click.echo(f"Flower  {manifest.flower_url}  (login: {manifest.flower_login})")
+
+
+@click.command()
+def down() -> None:
+    """Stop the local stack.
+
+    What is stored stays, and agents that run are picked up by the next `egg up`.
+
+    Example:  egg down
+    """
+    from egg_tasks.stack import local
+
+    if not local.down(server.home(), report=say):
+        say(f"no stack runs in {server.home()}")
+
+
+@click.command()
+@options.output
+@click.pass_context
+def doctor(ctx: click.Context, *, output: str) -> None:
+    """Look at all a local stack needs, and say how to mend it.
+
+    Versions, disk, ports, database, broker, Docker, agent programs; changes nothing. Exit code: 1 if
+    something that is needed is missing.
+
+    Example:  egg doctor
+    """
+    from egg_tasks.stack.doctor import examine
+
+    findings = examine(server.home())
+    if render.wants_json(output):
+        render.write_json({"findings": [asdict(finding) for finding in findings]})
+    else:
+        for finding in findings:
+            sign, colour = SIGNS[finding.ok]
+            mend = f"\n      {finding.mend}" if not finding.ok and finding.mend else ""
+            line = f"{click.style(sign, fg=colour)} {finding.name:<15} {words.clean(finding.text)}{mend}"
+            click.echo(line, color=False if "NO_COLOR" in os.environ else None)
+    ctx.exit(1 if any(finding.ok is False for finding in findings) else 0)
+
+
+def ensure_stack() -> None:
+    """Start the local stack unless the environment names a server or one answers."""
+    if server.is_given() or server.is_reachable():
+        return
+    from egg_tasks.stack import local
+
+    local.up(server.home(), report=say)
+
+
+def say(text: str) -> None:
+    """Tell the person what goes on; stdout is for results."""
+    click.echo(text, err=True)

@@ -1,0 +1,53 @@
+"""egg sync: bring the others' merged work into this clone."""
+
+import os
+import subprocess
+
+import click
+
+from cli import options, server
+from models.errors import Conflict, Malformed, Unavailable
+
+
+@click.command()
+@options.own_pipeline
+def sync(*, pipeline: str) -> None:
+    """Merge the work branch into your clone.
+
+    Also records which versions of the others you have seen.
+
+    Example:  egg sync
+    """
+    clone = os.environ.get("EGG_REPO_PATH")
+    if not clone:
+        raise Malformed("EGG_REPO_PATH is not set: egg starts agents with the path of their clone")
+    merge(clone, branch=f"origin/egg/{pipeline}/work")
+    synced = server.agent().post(f"/pipelines/{pipeline}/sync", repeatable=True)
+    seen = ", ".join(f"{role} version {number}" for role, number in sorted(synced["seen"].items()))
+    click.echo(f"{synced['head']} has seen {seen or 'nobody yet'}")
+
+
+def merge(clone: str, *, branch: str) -> None:
+    """Fetch and merge *branch*; `Conflict` naming the paths and the way out when it does not go."""
+    fetched = _git(clone, "fetch", "--quiet", "origin")
+    if fetched.returncode:
+        raise Unavailable(f"git fetch origin failed in {clone}: {_last(fetched.stderr)}")
+    merged = _git(clone, "merge", "--quiet", "--no-edit", branch)
+    if merged.returncode == 0:
+        return
+    paths = _git(clone, "diff", "--name-only", "--diff-filter=U").stdout.split()
+    if not paths:
+        raise Conflict(f"git merge {branch} failed in {clone}: {_last(merged.stderr or merged.stdout)}")
+    raise Conflict(
+        f"merging {branch} conflicts in {', '.join(paths)}: "
+        "resolve them, `git add` them, `git commit --no-edit`, then `egg sync` again"
+    )
+
+
+def _git(clone: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["git", "-C", clone, *arguments], capture_output=True, text=True, check=False)
+
+
+def _last(text: str) -> str:
+    """What git said, on one line."""
+    return "; ".join(line.strip() for line in text.strip().splitlines()[-3:]) or "git said nothing"

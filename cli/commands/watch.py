@@ -1,0 +1,58 @@
+"""egg watch and egg why: what a pipeline does now, and what it waits for."""
+
+import click
+
+from cli import following, live, options, render, server, words
+from egg_tasks.client import Client
+from models.errors import NotFound
+
+
+@click.command()
+@click.argument("pipeline", required=False)
+@click.option("--wait", is_flag=True, help="End with exit code 3 as soon as a person is asked.")
+@click.pass_context
+def watch(ctx: click.Context, *, pipeline: str | None, wait: bool) -> None:
+    """Show a pipeline live until it ends.
+
+    The newest one, if you name none. Ctrl-C only stops the watching.
+
+    Example:  egg watch rate-limit
+    """
+    client = server.operator(patience=server.AGENT_PATIENCE)
+    ctx.exit(live.follow(client, pipeline or _newest(client), stop_for_person=wait))
+
+
+@click.command()
+@options.pipeline_argument
+@options.output
+def why(*, pipeline: str, output: str) -> None:
+    """Say what a pipeline waits for.
+
+    Role by role, and with what a person is asked.
+
+    Example:  egg why rate-limit
+    """
+    answer = server.operator().get(f"/pipelines/{pipeline}/why")
+    if render.wants_json(output):
+        render.write_json(answer)
+        return
+    phase = f", phase {answer['phase']}" if answer.get("phase") else ""
+    click.echo(
+        words.clean(
+            f"{answer['pipeline']} is {answer['status']}{phase}: {answer.get('why') or 'nothing to wait for'}"
+        )
+    )
+    if answer.get("waiting"):
+        render.write_table(answer["waiting"], {"ROLE": "role", "STATE": "state", "WHY": "why"})
+    from cli import report
+
+    for asked in answer.get("decisions") or []:
+        click.echo(report.question(asked))
+
+
+def _newest(client: Client) -> str:
+    """The pipeline created last."""
+    newest = next(following.pipelines(client), None)
+    if newest is None:
+        raise NotFound("there is no pipeline to watch; make one: egg run FILE, or egg demo")
+    return str(newest["id"])

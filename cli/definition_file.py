@@ -1,0 +1,164 @@
+"""Reads definition files: YAML or JSON in, a checked document out, every fault with its line."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import yaml
+
+from cli.definition_repository import repository_faults, resolved
+from cli.yaml_positions import Positions, duplicate_keys
+from models.errors import Unprocessable
+from models.schemas.definition import Fault, Faulty, validate
+
+_TIMESTAMP = "tag:yaml.org,2002:timestamp"
+_STEPS = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*((\.[A-Za-z0-9_-]+)|(\[[0-9]+\]))*")
+
+
+class FaultyFile(Unprocessable):
+    """A definition file is refused; `lines` says why, one fault each."""
+
+    @classmethod
+    def of(cls, name: str, lines: Sequence[str]) -> "FaultyFile":
+        """Build the error of at least one line."""
+        count = "1 fault" if len(lines) == 1 else f"{len(lines)} faults"
+        return cls(f"{name} has {count}; nothing was stored", {"lines": list(lines)})
+
+    @property
+    def lines(self) -> Sequence[str]:
+        """Each fault as `file:line: path: what is wrong`."""
+        return cast("list[str]", self.details["lines"])
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A definition file as it was read: not yet a definition."""
+
+    document: object
+    positions: Positions
+    faults: tuple[Fault, ...] = ()
+    """What is wrong with it as a file: keys that stand twice."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads plain values only: a date is text here, and a malformed value an error with its line."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.yaml_implicit_resolvers = {
+            first: [rule for rule in rules if rule[0] != _TIMESTAMP]
+            for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        }
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
+        try:
+            return super().construct_object(node, deep=deep)
+        # PyYAML lets these out for values like `!!int abc`.
+        except (ValueError, LookupError, AttributeError) as error:
+            problem = f"this is no {node.tag.rpartition(':')[2]}"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
+
+
+def load(path: Path, *, overrides: Sequence[tuple[str, str]] = ()) -> Loaded:
+    """Read a file and lay the overrides of `--set` over it; their values are YAML.
+
+    Raises `FaultyFile` when it is no YAML or JSON, `Unprocessable` when it cannot be read at all.
+    """
+    name = str(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise Unprocessable(f"cannot read {name}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise FaultyFile.of(name, [f"{name}: is not UTF-8 text"]) from error
+    is_json = path.suffix.lower() == ".json"
+    # In JSON a tab can only be white space, which YAML does not take it for.
+    loaded = _parse(text.replace("\t", " ") if is_json else text, name)
+    document = _parse_json(text, name) if is_json else loaded.document
+    given = [_steps(key) for key, _ in overrides]
+    for steps, (key, value) in zip(given, overrides, strict=True):
+        document = _replaced(document, steps, _parse(value, f"--set {key}").document, key)
+    return Loaded(document, Positions(name, loaded.positions.root, given), loaded.faults)
+
+
+def read(path: Path, *, overrides: Sequence[tuple[str, str]] = ()) -> Mapping[str, object]:
+    """Read, validate and check a definition file; the document to submit, its `repo` absolute.
+
+    Raises `FaultyFile` with every fault there is.
+    """
+    loaded = load(path, overrides=overrides)
+    faults = list(loaded.faults)
+    try:
+        validate(loaded.document)
+    except Faulty as error:
+        faults.extend(error.faults)
+    document = dict(loaded.document) if isinstance(loaded.document, Mapping) else {}
+    repo, base = document.get("repo"), document.get("base")
+    is_sound = all(fault.path[:1] not in {("repo",), ("base",)} for fault in faults)
+    if isinstance(repo, str) and (base is None or isinstance(base, str)) and is_sound:
+        document["repo"] = resolved(repo, directory=path.absolute().parent)
+        faults.extend(repository_faults(document["repo"], base=base))
+    if faults:
+        raise FaultyFile.of(str(path), faults_with_lines(faults, loaded.positions))
+    return document
+
+
+def faults_with_lines(faults: Iterable[Fault], positions: Positions) -> list[str]:
+    """Write each fault as `file:line: path: what is wrong`, in the order of the file."""
+    written: list[tuple[float, str]] = []
+    for fault in faults:
+        line = positions.line(fault.path)
+        if positions.is_overridden(fault.path):
+            written.append((float("inf"), f"--set {fault}"))
+        else:
+            written.append((line or 0, f"{positions.name}:{line or 1}: {fault}"))
+    return [text for _, text in sorted(written, key=lambda each: each[0])]
+
+
+def _parse(text: str, name: str) -> Loaded:
+    try:
+        loader = _Loader(text)
+        root = loader.get_single_node()
+        # Before the values are made: that lays merged keys (`<<`) among a mapping's own.
+        faults = tuple(duplicate_keys(root))
+        document = None if root is None else loader.construct_document(root)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
+        raise FaultyFile.of(name, [f"{where}: {error.problem or error.context}"]) from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise FaultyFile.of(name, [f"{name}:{line}: holds a control character"]) from error
+    except RecursionError as error:
+        raise FaultyFile.of(name, [f"{name}: is nested too deeply"]) from error
+    return Loaded(document, Positions(name, root), faults)
+
+
+def _parse_json(text: str, name: str) -> object:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise FaultyFile.of(name, [f"{name}:{error.lineno}:{error.colno}: {error.msg}"]) from error
+
+
+def _steps(key: str) -> tuple[str | int, ...]:
+    """Read a path as people write it: `config.max_rounds`, `phases[0].mode`."""
+    if not _STEPS.fullmatch(key):
+        raise Unprocessable(f"--set {key}: write a path such as config.max_rounds or phases[0].mode")
+    return tuple(int(step) if step.isdecimal() else step for step in re.findall(r"[^.\[\]]+", key))
+
+
+def _replaced(node: object, steps: tuple[str | int, ...], value: object, key: str) -> object:
+    """Copy *node* with *value* at the end of *steps*; mappings on the way are made when they are missing."""
+    if not steps:
+        return value
+    step, rest = steps[0], steps[1:]
+    if isinstance(step, int) and isinstance(node, list) and step < len(node):
+        return [*node[:step], _replaced(node[step], rest, value, key), *node[step + 1 :]]
+    if isinstance(step, str) and (node is None or isinstance(node, dict)):
+        present = node or {}
+        return {**present, step: _replaced(present.get(step), rest, value, key)}
+    raise Unprocessable(f"--set {key}: the file has no place for `{step}`")

@@ -1,0 +1,76 @@
+"""Following a pipeline: its events as they come, until it ends or a person is asked."""
+
+import time
+from collections.abc import Iterator, Mapping
+
+from cli import words
+from egg_tasks.client import Client, Json
+from models.states import PipelineStatus
+
+exit_codes: Mapping[str, int] = {
+    PipelineStatus.COMPLETE: 0,
+    PipelineStatus.FAILED: 1,
+    PipelineStatus.AWAITING_HUMAN: 3,
+    PipelineStatus.CANCELLED: 5,
+}
+ENDED = frozenset({PipelineStatus.COMPLETE, PipelineStatus.FAILED, PipelineStatus.CANCELLED})
+
+WAIT_SECONDS = 20
+SHORTEST_ROUND_SECONDS = 0.5
+
+
+def pipelines(client: Client) -> Iterator[Json]:
+    """Every pipeline there is, newest first, page by page."""
+    after: object = None
+    while True:
+        page = client.get("/pipelines", {"after": after})
+        yield from page["pipelines"]
+        after = page.get("next_after")
+        if after is None:
+            return
+
+
+def stored(client: Client, pipeline: str, *, after: int) -> Iterator[Json]:
+    """Every event there is after number *after*, page by page."""
+    while True:
+        page = client.get(f"/pipelines/{pipeline}/events", {"after": after})
+        yield from page["events"]
+        if not page.get("has_more"):
+            return
+        after = page["next_after"]
+
+
+def coming(client: Client, pipeline: str, *, after: int, stop_for_person: bool = False) -> Iterator[Json]:
+    """Every event after number *after* as it comes, until the pipeline has ended.
+
+    With *stop_for_person* also until a person is asked.
+    """
+    while True:
+        asked_at = time.monotonic()
+        status = client.get(f"/pipelines/{pipeline}/status")["status"]
+        # The status is read before the events: what led to it is in the page that follows.
+        over = is_over(status, stop_for_person=stop_for_person)
+        page = client.get(
+            f"/pipelines/{pipeline}/events", {"after": after, "wait": 0 if over else WAIT_SECONDS}
+        )
+        yield from page["events"]
+        after = page["next_after"] if page["events"] else after
+        if over and not page.get("has_more"):
+            return
+        if not page["events"]:
+            time.sleep(max(0.0, SHORTEST_ROUND_SECONDS - (time.monotonic() - asked_at)))
+
+
+def is_over(status: str, *, stop_for_person: bool) -> bool:
+    """Whether there is nothing more to follow."""
+    return status in ENDED or (stop_for_person and status == PipelineStatus.AWAITING_HUMAN)
+
+
+def line(event: Json) -> str:
+    """One event on one line: time, number, type, where, what."""
+    where = (
+        f"{words.phase_name(event.get('phase'), event.get('iteration'))} {event.get('role') or ''}".strip()
+    )
+    text = words.one_line(event.get("text"))
+    at = words.clock(event["timestamp"])
+    return words.clean(f"{at} {event['id']:>4} {event['type']:<20} {where:<20} {text}").rstrip()

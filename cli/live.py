@@ -1,0 +1,71 @@
+"""Watching a pipeline until it ends: a live screen for people, lines for logs, a report for both."""
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import click
+
+from cli import following, render, report
+from cli.screen import Look, draw
+from egg_tasks.client import Client, Json
+
+ROUND_SECONDS = 0.5
+KEPT_EVENTS = 300
+
+
+def follow(client: Client, name: str, *, stop_for_person: bool = False) -> int:
+    """Show *name* until it has ended, and report; the exit code its end stands for.
+
+    With *stop_for_person* it also ends when a person is asked. Ctrl-C leaves the pipeline running.
+    """
+    show = _screen if render.is_terminal() else _lines
+    try:
+        status = show(client, name, stop_for_person=stop_for_person)
+    except KeyboardInterrupt:
+        click.echo(f"\n{name} goes on without you; come back with: egg watch {name}", err=True)
+        raise
+    if status["status"] in following.ENDED:
+        click.echo(report.of(client, name))
+    for asked in status.get("pending_decisions") or []:
+        click.echo(report.question(asked), err=True)
+    return following.exit_codes[status["status"]]
+
+
+def _lines(client: Client, name: str, *, stop_for_person: bool) -> Json:
+    """Print each event as it comes; the status at the end."""
+    for event in following.coming(client, name, after=0, stop_for_person=stop_for_person):
+        click.echo(following.line(event))
+    return client.get(f"/pipelines/{name}/status")
+
+
+def _screen(client: Client, name: str, *, stop_for_person: bool) -> Json:
+    """Keep one screen up to date; the status at the end."""
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console()
+    look = Look(pipeline={}, status={})
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+        while True:
+            look = refreshed(client, name, look)
+            width, height = console.size
+            live.update(draw(look, width=width, height=height, now=datetime.now(UTC)), refresh=True)
+            if following.is_over(look.status["status"], stop_for_person=stop_for_person):
+                return look.status
+            time.sleep(ROUND_SECONDS)
+
+
+def refreshed(client: Client, name: str, look: Look) -> Look:
+    """The next look: phases are asked for again only if something has happened."""
+    last = look.events[-1]["id"] if look.events else 0
+    status = client.get(f"/pipelines/{name}/status")
+    new = list(following.stored(client, name, after=last))
+    if not new and look.status:
+        return replace(look, status=status)
+    return Look(
+        pipeline=client.get(f"/pipelines/{name}")["pipeline"],
+        status=status,
+        phases=client.get(f"/pipelines/{name}/phases")["phases"],
+        events=[*look.events, *new][-KEPT_EVENTS:],
+    )

@@ -1,0 +1,130 @@
+"""The command line's front door, and the one place where an error becomes an exit code."""
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping
+
+import click
+
+from models.errors import EggError
+
+SECTIONS: Mapping[str, Mapping[str, str]] = {
+    "Begin": {
+        "demo": "cli.commands.demo:demo",
+        "up": "cli.commands.stack:up",
+        "down": "cli.commands.stack:down",
+        "doctor": "cli.commands.stack:doctor",
+    },
+    "Work": {
+        "run": "cli.commands.run:run",
+        "validate": "cli.commands.definition:validate",
+        "schema": "cli.commands.definition:schema",
+        "pipeline": "cli.commands.pipeline:pipeline",
+        "decision": "cli.commands.decision:decision",
+    },
+    "Look": {
+        "watch": "cli.commands.watch:watch",
+        "why": "cli.commands.watch:why",
+        "events": "cli.commands.events:events",
+        "phase": "cli.commands.phase:phase",
+        "agent": "cli.commands.agent:agent",
+    },
+    "What agents say": {
+        "message": "cli.commands.message:message",
+        "signal": "cli.commands.signal:signal",
+        "sync": "cli.commands.sync:sync",
+        "context": "cli.commands.context:context",
+    },
+    "Processes of a cluster": {
+        "api": "cli.commands.processes:api",
+        "worker": "cli.commands.processes:worker",
+        "reconcile": "cli.commands.processes:reconcile",
+        "flower": "cli.commands.processes:flower",
+        "db": "cli.commands.db:db",
+    },
+}
+
+
+class Commands(click.Group):
+    """A group that imports a command when it is asked for: agents must start fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        """Every command, in the order of the sections."""
+        return [name for section in SECTIONS.values() for name in section]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  as above
+        """Import one command."""
+        for section in SECTIONS.values():
+            if cmd_name in section:
+                module, _, attribute = section[cmd_name].partition(":")
+                command = getattr(importlib.import_module(module), attribute)
+                if not isinstance(command, click.Command):
+                    raise TypeError(f"{section[cmd_name]} is no command")
+                return command
+        return None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one list per section."""
+        for title, section in SECTIONS.items():
+            with formatter.section(title):
+                commands = {name: self.get_command(ctx, name) for name in section}
+                formatter.write_dl(
+                    [(name, command.get_short_help_str(75)) for name, command in commands.items() if command]
+                )
+
+
+@click.command(
+    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(package_name="egg-tasks", prog_name="egg")
+def egg() -> None:
+    """Several AI coding agents work on one repository and must agree before the work moves on.
+
+    See it first:  egg demo
+    """
+
+
+def run() -> int:
+    """Run one command; the process's exit code.
+
+    0 done · 1 failed or refused · 2 usage, or faults in a definition · 3 waits for a person · 4 timed
+    out · 5 cancelled · 130 interrupted.
+    """
+    try:
+        code = egg.main(standalone_mode=False)
+    except click.Abort:
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except EggError as error:
+        return _refused(error)
+    except Exception as error:  # noqa: BLE001  the last one to see it: a bug gets a sentence, not a traceback
+        return _bug(error)
+    return code if isinstance(code, int) else 0
+
+
+def _refused(error: EggError) -> int:
+    """Say what was refused; a faulty definition file is a matter of usage, and says all its faults."""
+    click.echo(f"error: {error.message}", err=True)
+    lines = error.details.get("lines")
+    if not isinstance(lines, list):
+        return 1
+    for line in lines:
+        click.echo(line, err=True)
+    return 2
+
+
+def _bug(error: Exception) -> int:
+    """Say that this is our fault; the traceback only for who asks."""
+    if os.environ.get("EGG_DEBUG") == "1":
+        import traceback
+
+        traceback.print_exception(error, file=sys.stderr)
+    click.echo(
+        f"error: this is a bug in egg ({type(error).__name__}: {error}); please report it as CONTRIBUTING.md "
+        "says, with what EGG_DEBUG=1 prints",
+        err=True,
+    )
+    return 1

@@ -1,0 +1,99 @@
+"""Options that several commands share."""
+
+import functools
+import json
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+pipeline_argument = click.argument("pipeline", metavar="PIPELINE")
+
+
+def output(command: F) -> F:
+    """Add --json, and hand the command `output`: "json", or "" for what suits where stdout goes."""
+    return click.option(
+        "--json", "output", flag_value="json", default="", help="Print JSON, also on a terminal."
+    )(command)
+
+
+def listing(command: F) -> F:
+    """Add --json and --jsonl, and hand the command `output`: "json", "jsonl" or ""."""
+    lines = click.option("--jsonl", "output", flag_value="jsonl", help="Print one JSON object a line.")
+    return lines(output(command))
+
+
+def own_pipeline(command: Callable[..., None]) -> Callable[..., None]:
+    """Add PIPELINE, optional, and --pipeline; agents have it in their environment."""
+
+    @click.argument("pipeline_argument", metavar="[PIPELINE]", required=False)
+    @click.option(
+        "--pipeline",
+        envvar=["EGG_PIPELINE_ID", "PIPELINE_ID"],
+        help="The pipeline; agents have it in EGG_PIPELINE_ID.",
+    )
+    @functools.wraps(command)
+    def chosen(*, pipeline_argument: str | None, pipeline: str | None, **rest: Any) -> None:
+        found = pipeline_argument or pipeline
+        if not found:
+            raise click.UsageError("Which pipeline? Give PIPELINE (agents have EGG_PIPELINE_ID).")
+        command(pipeline=found, **rest)
+
+    return chosen
+
+
+def overrides(command: Callable[..., None]) -> Callable[..., None]:
+    """Add --set, --name, --repo and --prompt, and hand the command `given`: paths in the file with YAML."""
+
+    @click.option(
+        "--set", "settings", multiple=True, metavar="K=V", help="Set one value of the file; V is YAML."
+    )
+    @click.option("--name", help="The pipeline's id.")
+    @click.option("--repo", help="The repository: a path, or a git URL.")
+    @click.option("--prompt", help="What is to be done; - reads standard input.")
+    @functools.wraps(command)
+    def chosen(
+        *, settings: tuple[str, ...], name: str | None, repo: str | None, prompt: str | None, **rest: Any
+    ) -> None:
+        spoken = {
+            "name": name,
+            "repo": repo and _from_here(repo),
+            "prompt": prompt and read_text(prompt),
+        }
+        given = [_setting(text) for text in settings]
+        # A JSON string is a YAML string, whatever it looks like.
+        given += [(key, json.dumps(text, ensure_ascii=False)) for key, text in spoken.items() if text]
+        command(given=given, **rest)
+
+    return chosen
+
+
+def _setting(text: str) -> tuple[str, str]:
+    """Split K=V."""
+    key, separator, value = text.partition("=")
+    if not separator or not key:
+        raise click.BadParameter(f"--set must look like config.max_rounds=4, not {text!r}")
+    return key, value
+
+
+def _from_here(repo: str) -> str:
+    """A path that was typed is meant from where it was typed, not from the file; a URL stays."""
+    from pathlib import Path
+
+    return repo if ":" in repo.partition("/")[0] else str(Path(repo).expanduser().absolute())
+
+
+def own_role(command: F) -> F:
+    """Add --role: agents may say who they are, and it must agree with their credential."""
+    option: Callable[[F], F] = click.option(
+        "--role", help="Your role, if you want it checked; your credential says it anyway."
+    )
+    return option(command)
+
+
+def read_text(given: str) -> str:
+    """What was given, or standard input for `-`."""
+    return sys.stdin.read() if given == "-" else given

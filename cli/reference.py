@@ -1,0 +1,75 @@
+"""Writes docs/reference/cli.md from the commands themselves: python -m cli.reference."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+import cli
+from cli.main import SECTIONS, egg
+
+PAGE = Path(cli.__file__).resolve().parent.parent / "docs" / "reference" / "cli.md"
+
+INTRODUCTION = """\
+# Command line
+
+Written by `python -m cli.reference` from the commands themselves; a test fails when it is not up to date.
+
+`egg` and `egg-orch` are the same program. stdout is for results, stderr for talk. A reading command
+prints a table on a terminal and JSON when piped or with `--json`; the lists have `--jsonl`, one object a
+line. `NO_COLOR` is respected, and `EGG_DEBUG=1` adds the traceback to the sentence a bug gets.
+
+Exit codes: 0 done · 1 failed or refused · 2 usage, or faults in a definition file · 3 waits for a person
+· 4 timed out · 5 cancelled · 6 ended partial · 130 interrupted.
+
+Which server: `EGG_ORCHESTRATOR_URL`, with `EGG_OPERATOR_TOKEN` for people and `EGG_SESSION_TOKEN` for
+agents (egg gives them theirs); without these the local stack in `EGG_HOME`.
+
+Completion: put `eval "$(_EGG_COMPLETE=bash_source egg)"` into `~/.bashrc`
+(`zsh_source` and `~/.zshrc` for zsh, `fish_source` for fish).
+"""
+
+
+def commands(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+    """A command and everything below it, with the names one types; hidden ones are left out."""
+    yield name, command
+    if isinstance(command, click.Group):
+        for part, below in command.commands.items():
+            if not below.hidden:
+                yield from commands(below, f"{name} {part}")
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [INTRODUCTION]
+    for title, section in SECTIONS.items():
+        parts.append(f"## {title}\n")
+        for name in section:
+            top = egg.get_command(click.Context(egg), name)
+            if top is not None:
+                parts += [_entry(path, command) for path, command in commands(top, f"egg {name}")]
+    return "\n".join(parts)
+
+
+def _entry(path: str, command: click.Command) -> str:
+    """One command: how it is typed, what it does, its options."""
+    context = click.Context(command, info_name=path, max_content_width=100)
+    pieces = " ".join(command.collect_usage_pieces(context))
+    records = [
+        record
+        for option in command.params
+        if isinstance(option, click.Option) and (record := option.get_help_record(context))
+    ]
+    rows = [f"| `{_cell(names)}` | {_cell(text)} |" for names, text in records]
+    table = ["| option | |", "|---|---|", *rows, ""] if rows else []
+    text, _, example = (command.help or "").partition("Example:")
+    shown = f"```sh\n{example.strip()}\n```\n" if example else ""
+    return "\n".join([f"### `{path} {pieces}`\n", f"{' '.join(text.split())}\n", shown, *table])
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())

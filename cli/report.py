@@ -1,0 +1,126 @@
+"""The report at a pipeline's end: what it took, who disagreed, and where the work is."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from cli import words
+from egg_tasks.client import Client, Json
+from models.states import PipelineStatus
+
+
+def of(client: Client, name: str) -> str:
+    """Ask the server for everything the report needs, and write it."""
+    pipeline = client.get(f"/pipelines/{name}")["pipeline"]
+    phases = client.get(f"/pipelines/{name}/phases")["phases"]
+    messages = client.get(f"/pipelines/{name}/messages/status")
+    return write(pipeline, phases, messages, now=datetime.now(UTC))
+
+
+def write(pipeline: Json, phases: Sequence[Json], messages: Json, *, now: datetime) -> str:
+    """The report as text, the same on a terminal and in a log."""
+    parts = [_headline(pipeline, now=now), _phase_lines(phases, now=now), _talk(messages)]
+    parts += [_objections(phases), _versions(phases), _where(pipeline)]
+    return "\n" + "\n\n".join(words.clean(part) for part in parts if part) + "\n"
+
+
+def question(asked: Json) -> str:
+    """What a person is asked, and the commands that answer."""
+    lines = [f"decision {asked['id']}: {asked['question']}"]
+    for option in asked.get("options") or []:
+        mark = "   (default)" if option == asked.get("default") else ""
+        lines.append(f'  egg decision resolve {asked["id"]} --resolution "{option}"{mark}')
+    return words.clean("\n".join(lines))
+
+
+def _headline(pipeline: Json, *, now: datetime) -> str:
+    took = _between(pipeline.get("started_at"), pipeline.get("ended_at"), now=now)
+    why = "" if pipeline["status"] == PipelineStatus.COMPLETE else words.one_line(pipeline.get("why"))
+    return (
+        f"{pipeline['id']}: {pipeline['status']}{f' in {took}' if took else ''}{f' ({why})' if why else ''}"
+    )
+
+
+def _phase_lines(phases: Sequence[Json], *, now: datetime) -> str:
+    """One line a phase run: how it ended, rounds, versions, objections, checks, time."""
+    title = ("PHASE", "ENDED BY", "ROUNDS", "VERSIONS", "OBJECTIONS", "CHECKS", "TIME")
+    return _aligned([title, *(_phase_row(phase, now=now) for phase in phases)]) if phases else ""
+
+
+def _phase_row(phase: Json, *, now: datetime) -> tuple[str, ...]:
+    checks = Counter(check["status"] for check in phase.get("checks") or [])
+    return (
+        words.phase_name(phase["phase"], phase["iteration"]),
+        str(phase.get("stop_reason") or phase["status"]),
+        str(sum(role.get("rounds") or 0 for role in phase.get("roles") or [])),
+        str(len(phase.get("versions") or [])),
+        str(len(phase.get("objections") or [])),
+        _counted(checks) or "-",
+        _between(phase.get("started_at"), phase.get("ended_at"), now=now),
+    )
+
+
+def _talk(messages: Json) -> str:
+    by_type = _counted(Counter(messages.get("by_type") or {}))
+    return f"Messages: {messages.get('total', 0)}{f' ({by_type})' if by_type else ''}"
+
+
+def _objections(phases: Sequence[Json]) -> str:
+    """Each objection with its reason and how it went."""
+    found = [one for phase in phases for one in phase.get("objections") or []]
+    lines = [
+        f"  #{one['number']} {one['from_role']} on {one['about_role']} v{one['version']}, {one['status']}:"
+        f" {words.one_line(one.get('reason'))}"
+        + (f"\n     answer: {words.one_line(one['answer'])}" if one.get("answer") else "")
+        for one in found
+    ]
+    return "\n".join(["Objections:", *lines]) if found else ""
+
+
+def _versions(phases: Sequence[Json]) -> str:
+    """Every version with its commit and what became of it."""
+    rows = [
+        (
+            f"  {phase['phase']}",
+            version["role"],
+            f"v{version['number']}",
+            str(version["commit"])[:10],
+            str(version["merge_status"]),
+            str(version.get("merge_commit") or "")[:10],
+        )
+        for phase in phases
+        for version in phase.get("versions") or []
+    ]
+    return f"Versions:\n{_aligned(rows)}" if rows else ""
+
+
+def _where(pipeline: Json) -> str:
+    """Where the work is, ready to paste."""
+    if not pipeline.get("work_commit") or not pipeline.get("repository"):
+        return ""
+    branch, commit = pipeline["work_branch"], str(pipeline["work_commit"])[:10]
+    return (
+        f"The work is on {branch} at {commit}; in your repository:\n"
+        f"  git fetch {pipeline['repository']} {branch}\n"
+        "  git log --stat FETCH_HEAD"
+    )
+
+
+def _between(start: str | None, end: str | None, *, now: datetime) -> str:
+    if not start:
+        return ""
+    until = datetime.fromisoformat(end) if end else now
+    return words.duration((until - datetime.fromisoformat(start)).total_seconds())
+
+
+def _counted(counts: Counter[str]) -> str:
+    return ", ".join(f"{number} {name}" for name, number in sorted(counts.items()))
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows in columns."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )

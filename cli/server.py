@@ -1,0 +1,85 @@
+"""Which server a command talks to, and with which credential."""
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+from egg_tasks.client import Client, Json
+from models.errors import Forbidden, Unauthenticated, Unavailable
+
+if TYPE_CHECKING:  # agents must start fast
+    from pathlib import Path
+
+AGENT_PATIENCE = 60.0
+OPERATOR_PATIENCE = 5.0
+
+NO_STACK = (
+    "no egg stack is running here; start one with `egg up`, "
+    "or set EGG_ORCHESTRATOR_URL and EGG_OPERATOR_TOKEN"
+)
+
+
+def home() -> "Path":
+    """The directory of the local stack."""
+    from egg_tasks.config import default_home
+
+    return default_home(os.environ)
+
+
+def manifest() -> Json | None:
+    """What the local stack says of itself in its stack.json; None if there is none that may be read."""
+    try:
+        found = json.loads((home() / "stack.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and "api_url" in found else None
+
+
+def operator(*, patience: float = OPERATOR_PATIENCE) -> Client:
+    """A client with the operator's credential: the environment's, else the local stack's own."""
+    url = os.environ.get("EGG_ORCHESTRATOR_URL")
+    token = os.environ.get("EGG_OPERATOR_TOKEN")
+    if os.environ.get("EGG_SESSION_TOKEN") and not token:
+        raise Forbidden(
+            "this command is for people; you are an agent: see `egg message`, `signal`, `sync`, `context`"
+        )
+    if url and token:
+        return Client(url, token, patience=patience)
+    stack = manifest()
+    if stack is None or (url and url.rstrip("/") != str(stack["api_url"]).rstrip("/")):
+        if url:
+            raise Unauthenticated(f"EGG_OPERATOR_TOKEN is not set, and {url} is not the stack of {home()}")
+        raise Unavailable(NO_STACK)
+    return Client(str(stack["api_url"]), token or str(stack["operator_token"]), patience=patience)
+
+
+def agent() -> Client:
+    """A client with the credential of the agent run this process belongs to."""
+    token = os.environ.get("EGG_SESSION_TOKEN")
+    if not token:
+        raise Unauthenticated(
+            "EGG_SESSION_TOKEN is not set: this command is for agents, and egg starts them with it"
+        )
+    url = os.environ.get("EGG_ORCHESTRATOR_URL") or (manifest() or {}).get("api_url")
+    if not url:
+        raise Unavailable("EGG_ORCHESTRATOR_URL is not set: egg starts agents with it")
+    return Client(str(url), token, patience=AGENT_PATIENCE)
+
+
+def anyone() -> Client:
+    """A client for commands of both: the agent run's credential if there is one, else the operator's."""
+    return agent() if os.environ.get("EGG_SESSION_TOKEN") else operator()
+
+
+def is_given() -> bool:
+    """Whether the environment names a server, so that a local one must not be started instead."""
+    return bool(os.environ.get("EGG_ORCHESTRATOR_URL"))
+
+
+def is_reachable() -> bool:
+    """Whether the server commands would talk to answers now."""
+    try:
+        operator(patience=0).get("/health")
+    except (Unavailable, Unauthenticated):
+        return False
+    return True

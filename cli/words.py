@@ -1,0 +1,93 @@
+"""How single values read: states with their colours, times, texts of agents made harmless."""
+
+from collections.abc import Mapping
+
+UNPRINTABLE = {
+    code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160)) if code not in {9, 10}
+}
+
+STYLES: Mapping[str, str] = {
+    "complete": "green",
+    "succeeded": "green",
+    "READY": "green",
+    "merged": "green",
+    "green": "green",
+    "withdrawn": "green",
+    "running": "cyan",
+    "WORKING": "cyan",
+    "starting": "cyan",
+    "closing": "cyan",
+    "answered": "cyan",
+    "awaiting_human": "bold yellow",
+    "BLOCKED": "yellow",
+    "OBJECTING": "magenta",
+    "open": "magenta",
+    "failed": "bold red",
+    "timed_out": "red",
+    "lost": "red",
+    "red": "red",
+    "conflicted": "red",
+    "cancelled": "dim",
+    "pending": "dim",
+    "queued": "dim",
+}
+
+
+def clean(text: object) -> str:
+    """Text as it may go to a terminal: what agents wrote must not move the cursor."""
+    return str(text).translate(UNPRINTABLE)
+
+
+def one_line(text: object) -> str:
+    """A text without its line breaks."""
+    return " ".join(str(text or "").split())
+
+
+def text_of(value: object) -> str:
+    """A value in words."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(text_of(part) for part in value)
+    return str(value)
+
+
+def style_of(word: object) -> str:
+    """The colour of a state, the same everywhere; none for other words."""
+    return STYLES.get(str(word), "")
+
+
+def duration(seconds: float) -> str:
+    """A stretch of time, short: 7s, 2m05s, 1h03m."""
+    whole = int(seconds)
+    if whole < 60:  # noqa: PLR2004  seconds of a minute
+        return f"{whole}s"
+    if whole < 3600:  # noqa: PLR2004  seconds of an hour
+        return f"{whole // 60}m{whole % 60:02d}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+
+
+def phase_name(phase: object, iteration: object) -> str:
+    """A phase run as people say it: implement, or implement #2 when it is repeated."""
+    if not phase:
+        return ""
+    return f"{phase} #{iteration}" if isinstance(iteration, int) and iteration > 1 else str(phase)
+
+
+def moment(timestamp: object) -> str:
+    """The local day and time of an ISO timestamp, short; nothing for none."""
+    from datetime import datetime
+
+    return datetime.fromisoformat(str(timestamp)).astimezone().strftime("%Y-%m-%d %H:%M") if timestamp else ""
+
+
+def clock(timestamp: object) -> str:
+    """The local time of day of an ISO timestamp."""
+    from datetime import datetime
+
+    try:
+        return datetime.fromisoformat(str(timestamp)).astimezone().strftime("%H:%M:%S")
+    except ValueError:
+        return "--:--:--"

@@ -1,0 +1,56 @@
+"""The API: one door, two kinds of credential."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from fastapi import FastAPI
+
+from egg_tasks import hints, logging
+from egg_tasks.api import errors
+from egg_tasks.api.envelope import Refusal
+from egg_tasks.api.limits import BodyLimit
+from egg_tasks.api.routes import agents, decisions, events, health, messages, phases, pipelines, signals
+from egg_tasks.api.waiting import Waiters
+from egg_tasks.app import RETRIES_WHILE_ANSWERING
+from egg_tasks.app import app as celery
+
+STATUSES = (400, 401, 403, 404, 409, 413, 422, 503)
+
+
+def create_app() -> FastAPI:
+    """Build the application; its settings are read when it first needs them."""
+    logging.configure()
+    celery.conf.task_publish_retry_policy = RETRIES_WHILE_ANSWERING
+    # Else a chord that is sent while Redis is away holds its request for 19 s.
+    celery.conf.result_backend_transport_options = {"retry_policy": RETRIES_WHILE_ANSWERING}
+    app = FastAPI(
+        title="egg-tasks",
+        version="1",
+        openapi_url=f"{errors.PREFIX}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=_listening,
+        responses={status: {"model": Refusal} for status in STATUSES},
+    )
+    app.state.waiters = Waiters()
+    errors.install(app)
+    # The last one added is the first to see a request.
+    app.add_middleware(BodyLimit)
+    app.add_middleware(errors.Bugs)
+    for module in (health, pipelines, phases, agents, decisions, messages, signals, events):
+        app.include_router(module.router, prefix=errors.PREFIX)
+    return app
+
+
+@asynccontextmanager
+async def _listening(app: FastAPI) -> AsyncIterator[None]:
+    """Pass hints on to those who wait, as long as the application runs."""
+    listening = asyncio.create_task(hints.listen(app.state.waiters.wake))
+    try:
+        yield
+    finally:
+        listening.cancel()
+        with suppress(asyncio.CancelledError):
+            await listening

@@ -1,0 +1,81 @@
+"""Who asks: the operator, or the agent run its token names. Nobody is who a body says they are."""
+
+import hmac
+from dataclasses import dataclass
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from egg_tasks.clock import utcnow
+from egg_tasks.config import settings
+from egg_tasks.database import unit_of_work
+from egg_tasks.services import credentials
+from models.errors import Forbidden, Unauthenticated
+from models.schemas.text import PipelineId
+
+bearer = HTTPBearer(auto_error=False, description="The operator's token, or an agent run's own")
+
+
+@dataclass(frozen=True)
+class Operator:
+    """A person, or a program that acts for one."""
+
+
+@dataclass(frozen=True)
+class Agent:
+    """A live agent run."""
+
+    run_id: UUID
+    pipeline_id: str
+    phase_run_id: UUID
+    role: str
+
+    def must_be(self, *, role: str | None = None, pipeline_id: str | None = None) -> None:
+        """Refuse a request that names another role or pipeline than the credential."""
+        if role not in {None, self.role}:
+            raise Forbidden(f"this credential is {self.role}'s; it cannot speak for {role}")
+        if pipeline_id not in {None, self.pipeline_id}:
+            raise Forbidden(f"this credential belongs to pipeline {self.pipeline_id}, not to {pipeline_id}")
+
+
+def caller(given: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)]) -> Operator | Agent:
+    """Say who asks; `Unauthenticated` without a known credential, `Conflict` when its run is over."""
+    if given is None or not given.credentials:
+        raise Unauthenticated("this needs a credential: Authorization: Bearer TOKEN")
+    token = given.credentials.encode("utf-8", "surrogateescape")
+    known = (settings().operator_token or "").encode("utf-8", "surrogateescape")
+    if known and hmac.compare_digest(token, known):
+        return Operator()
+    with unit_of_work() as session:
+        run = credentials.identify(session, token=given.credentials, now=utcnow())
+    assert run.role is not None, "a check has no token"  # noqa: S101
+    return Agent(run.id, run.pipeline_id, run.phase_run_id, run.role)
+
+
+def operator(who: Annotated[Operator | Agent, Depends(caller)]) -> Operator:
+    """Let the operator through alone."""
+    if isinstance(who, Agent):
+        raise Forbidden("this is the operator's to do; an agent asks with `egg message send --to human`")
+    return who
+
+
+def member(who: Annotated[Operator | Agent, Depends(caller)], pipeline_id: PipelineId) -> Operator | Agent:
+    """Let the operator through, and agents of the pipeline."""
+    if isinstance(who, Agent):
+        who.must_be(pipeline_id=pipeline_id)
+    return who
+
+
+def agent(who: Annotated[Operator | Agent, Depends(member)]) -> Agent:
+    """Let an agent of the pipeline through alone."""
+    if isinstance(who, Operator):
+        raise Forbidden("this is an agent's to say, with the EGG_SESSION_TOKEN of its run")
+    return who
+
+
+AnyCaller = Annotated[Operator | Agent, Depends(caller)]
+Member = Annotated[Operator | Agent, Depends(member)]
+Speaker = Annotated[Agent, Depends(agent)]
+OPERATOR = Depends(operator)

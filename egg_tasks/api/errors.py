@@ -1,0 +1,70 @@
+"""Where errors become answers: the kinds of `models.errors`, FastAPI's own, and bugs."""
+
+from http import HTTPStatus
+from typing import cast
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic_core import ErrorDetails
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from egg_tasks.api.envelope import refused, sentence
+from models.errors import EggError
+from models.schemas.http import refusal
+
+log = structlog.get_logger()
+
+BUG = "the server failed at this; the reason is in its log"
+PREFIX = "/api/v1"
+
+
+def install(app: FastAPI) -> None:
+    """Have *app* answer errors in the envelope."""
+    app.add_exception_handler(EggError, _egg_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http_error)
+
+
+class Bugs:
+    """Answers whatever was not raised on purpose with a plain sentence; the traceback is in the log only."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        has_begun = False
+
+        async def sending(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, sending)
+        except Exception:
+            log.exception("request.failed", method=scope.get("method"), path=scope.get("path"))
+            if not has_begun:
+                await sentence(HTTPStatus.INTERNAL_SERVER_ERROR, BUG)(scope, receive, send)
+
+
+async def _egg_error(_request: Request, error: Exception) -> Response:
+    return refused(cast("EggError", error))
+
+
+async def _invalid(_request: Request, error: Exception) -> Response:
+    errors = cast("RequestValidationError", error).errors()
+    return refused(refusal(cast("list[ErrorDetails]", errors)))
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    known = cast("HTTPException", error)
+    sentences = {
+        HTTPStatus.NOT_FOUND: f"there is no {request.url.path} here; see {PREFIX}/openapi.json",
+        HTTPStatus.METHOD_NOT_ALLOWED: f"{request.url.path} does not take {request.method}",
+        HTTPStatus.BAD_REQUEST: "the body is not JSON",
+    }
+    message = sentences.get(HTTPStatus(known.status_code), str(known.detail))
+    return sentence(known.status_code, message, headers=dict(known.headers or {}))

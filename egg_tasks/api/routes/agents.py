@@ -1,0 +1,80 @@
+"""Agent runs of a pipeline, and what they wrote."""
+
+import codecs
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel
+
+from egg_tasks.api.auth import OPERATOR
+from egg_tasks.api.envelope import Envelope
+from egg_tasks.database import unit_of_work
+from egg_tasks.services import histories
+from egg_tasks.tasks.adapters import runner
+from models.schemas.history import AgentRead
+from models.schemas.text import PipelineId
+
+router = APIRouter(tags=["agents"], dependencies=[OPERATOR])
+
+MAX_LOG = 256 * 1024
+
+
+class AgentsAnswer(BaseModel):
+    """Agent runs, oldest first."""
+
+    agents: tuple[AgentRead, ...]
+
+
+class AgentAnswer(BaseModel):
+    """One agent run."""
+
+    agent: AgentRead
+
+
+class LogAnswer(BaseModel):
+    """A piece of an agent run's output."""
+
+    text: str
+    next_offset: int
+    is_live: bool
+    """Whether more may come."""
+
+
+@router.get("/pipelines/{pipeline_id}/agents")
+def list_(pipeline_id: PipelineId) -> Envelope[AgentsAnswer]:
+    """List the agent runs."""
+    with unit_of_work() as session:
+        found = histories.list_agents(session, pipeline_id=pipeline_id)
+    return Envelope(message=f"{len(found)} agent runs", data=AgentsAnswer(agents=found))
+
+
+@router.get("/pipelines/{pipeline_id}/agents/{run}")
+def get(pipeline_id: PipelineId, run: UUID) -> Envelope[AgentAnswer]:
+    """Show an agent run."""
+    with unit_of_work() as session:
+        found = histories.agent(session, pipeline_id=pipeline_id, run_id=run)
+    return Envelope(message=f"agent run {run} is {found.status}", data=AgentAnswer(agent=found))
+
+
+@router.get("/pipelines/{pipeline_id}/agents/{run}/logs")
+def logs(
+    pipeline_id: PipelineId, run: UUID, offset: Annotated[int, Query(ge=0, le=2**62)] = 0
+) -> Envelope[LogAnswer]:
+    """Show what an agent run wrote, from a byte on."""
+    with unit_of_work() as session:
+        # Asked before the log is read: what a run writes last must not be missed.
+        is_live = histories.run_of(session, pipeline_id=pipeline_id, run_id=run).closed_at is None
+    text, size = _decoded(runner().read_log(run, offset=offset, limit=MAX_LOG), is_live=is_live)
+    answer = LogAnswer(text=text, next_offset=offset + size, is_live=is_live)
+    return Envelope(message=f"{size} bytes", data=answer)
+
+
+def _decoded(piece: bytes, *, is_live: bool) -> tuple[str, int]:
+    """The text of a piece and how many bytes of it that is: half a character is left to the next piece."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    text = decoder.decode(piece)
+    left = len(decoder.getstate()[0])
+    if left and not text and not is_live:
+        return decoder.decode(b"", final=True), len(piece)
+    return text, len(piece) - left

@@ -1,0 +1,93 @@
+"""Questions to a person, and the answers."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from pydantic import BaseModel
+from sqlalchemy.orm import Session
+
+from egg_tasks.api.auth import OPERATOR, Agent, AnyCaller, Member
+from egg_tasks.api.envelope import Envelope
+from egg_tasks.clock import utcnow
+from egg_tasks.database import unit_of_work
+from egg_tasks.services import decisions, reports
+from egg_tasks.tasks.dispatch import dispatch
+from models.errors import NotFound
+from models.queries import pipelines
+from models.schemas.http import DecisionAnswer
+from models.schemas.report import DecisionRead
+from models.schemas.text import PipelineId
+from models.states import DecisionStatus
+
+router = APIRouter(tags=["decisions"])
+
+DecisionId = Annotated[int, Path(ge=1, le=2**31 - 1)]
+
+
+class DecisionsFound(BaseModel):
+    """Questions, by number."""
+
+    decisions: tuple[DecisionRead, ...]
+
+
+class DecisionFound(BaseModel):
+    """One question."""
+
+    decision: DecisionRead
+
+
+@router.get("/decisions/{decision_id}")
+def find(decision_id: DecisionId, who: AnyCaller) -> Envelope[DecisionFound]:
+    """Show a question of whatever pipeline."""
+    with unit_of_work() as session:
+        found = reports.decision(session, decision_id=decision_id)
+    if isinstance(who, Agent):
+        who.must_be(pipeline_id=found.pipeline_id)
+    return _answer(found)
+
+
+@router.get("/pipelines/{pipeline_id}/decisions")
+def list_(
+    pipeline_id: PipelineId, _who: Member, status: DecisionStatus | None = None
+) -> Envelope[DecisionsFound]:
+    """List the questions of a pipeline."""
+    with unit_of_work() as session:
+        pipelines.get_pipeline(session, pipeline_id=pipeline_id)
+        found = reports.list_decisions(session, pipeline_id=pipeline_id, status=status)
+    return Envelope(message=f"{len(found)} decisions", data=DecisionsFound(decisions=found))
+
+
+@router.get("/pipelines/{pipeline_id}/decisions/{decision_id}")
+def get(pipeline_id: PipelineId, decision_id: DecisionId, _who: Member) -> Envelope[DecisionFound]:
+    """Show a question."""
+    with unit_of_work() as session:
+        found = _of(session, pipeline_id, decision_id)
+    return _answer(found)
+
+
+@router.post("/pipelines/{pipeline_id}/decisions/{decision_id}/resolve", dependencies=[OPERATOR])
+def resolve(
+    pipeline_id: PipelineId, decision_id: DecisionId, answer: DecisionAnswer
+) -> Envelope[DecisionFound]:
+    """Answer a question; the answer and what follows from it are one."""
+    with unit_of_work() as session:
+        _of(session, pipeline_id, decision_id)
+        effects = decisions.resolve(
+            session, decision_id=decision_id, resolution=answer.resolution, now=utcnow()
+        )
+        dispatch(session, effects)
+        found = reports.decision(session, decision_id=decision_id)
+    return _answer(found)
+
+
+def _of(session: Session, pipeline_id: str, decision_id: int) -> DecisionRead:
+    found = reports.decision(session, decision_id=decision_id)
+    if found.pipeline_id != pipeline_id:
+        raise NotFound(
+            f"pipeline {pipeline_id} has no decision {decision_id}; see `egg decision list {pipeline_id}`"
+        )
+    return found
+
+
+def _answer(found: DecisionRead) -> Envelope[DecisionFound]:
+    return Envelope(message=f"decision {found.id} is {found.status}", data=DecisionFound(decision=found))

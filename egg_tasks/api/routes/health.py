@@ -1,0 +1,65 @@
+"""Whether the server is there, whether it can work, and how much it has done."""
+
+from functools import cache
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.core import REGISTRY
+from pydantic import BaseModel
+
+import migrations
+from egg_tasks import hints
+from egg_tasks.api.envelope import Envelope
+from egg_tasks.api.measures import measured
+from egg_tasks.config import settings
+from egg_tasks.database import unit_of_work
+from models.errors import Unavailable
+
+router = APIRouter(tags=["health"])
+
+
+class Alive(BaseModel):
+    """Nothing more than an answer."""
+
+    status: str
+
+
+class Ready(BaseModel):
+    """What the server needs, and how that is."""
+
+    database: str
+    broker: str
+    schema_revision: str
+
+
+@router.get("/health")
+async def health() -> Envelope[Alive]:
+    """Say that the server is there; nothing else is asked."""
+    return Envelope(message="the server is there", data=Alive(status="ok"))
+
+
+@router.get("/ready")
+def ready() -> Envelope[Ready]:
+    """Touch the database and the broker; 503 names what is away or out of date."""
+    found, known = migrations.current(settings().database_url), _newest_revision()
+    if found != known:
+        raise Unavailable(
+            f"the database's schema is {found or 'empty'}, this server needs {known}: run `egg db upgrade`",
+            {"schema_revision": found, "needed": known},
+        )
+    if away := hints.ping():
+        raise Unavailable(f"the broker cannot be reached ({away}); check REDIS_URL", {"broker": away})
+    return Envelope(message="ready", data=Ready(database="ok", broker="ok", schema_revision=str(found)))
+
+
+@router.get("/metrics", response_class=Response)
+def metrics() -> Response:
+    """Numbers for Prometheus: what the rows say, and this process."""
+    with unit_of_work() as session:
+        rows = generate_latest(measured(session))
+    return Response(rows + generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+
+
+@cache
+def _newest_revision() -> str | None:
+    return migrations.head()

@@ -1,0 +1,148 @@
+"""The bus: send, poll, count."""
+
+from functools import partial
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, Field
+from sqlalchemy.orm import Session
+
+from egg_tasks.api.auth import Agent, Member, Operator
+from egg_tasks.api.envelope import Envelope
+from egg_tasks.api.waiting import until
+from egg_tasks.clock import utcnow
+from egg_tasks.database import after_commit, unit_of_work
+from egg_tasks.services import bus, credentials, histories
+from egg_tasks.services.bus import PERSON, Draft, Page
+from egg_tasks.services.effects import Effects
+from egg_tasks.tasks.dispatch import dispatch, send_evaluation
+from models.errors import Forbidden, Malformed
+from models.queries import phase_runs, pipelines
+from models.schemas.history import MessagesRead
+from models.schemas.http import MessageIn
+from models.schemas.message import Message, MessageType
+from models.schemas.text import PipelineId, RoleName
+
+router = APIRouter(tags=["messages"])
+
+
+class Wanted(BaseModel):
+    """Which messages are asked for, and how long one waits for them."""
+
+    since_id: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = None
+    """Read after this one; without it, after what the role has received."""
+    limit: Annotated[int, Field(ge=1, le=500)] = 100
+    wait: Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)] = 0
+    type: tuple[MessageType, ...] = ()
+    scope: Literal["phase", "pipeline"] = "phase"
+    include_own: bool = False
+    role: RoleName | None = None
+    """Whose messages: a person must say it, an agent can only name itself."""
+
+
+class MessageAnswer(BaseModel):
+    """One message."""
+
+    message: Message
+
+
+class MessagesAnswer(BaseModel):
+    """The oldest messages after a cursor."""
+
+    messages: tuple[Message, ...]
+    count: int
+    next_since_id: int
+    has_more: bool
+
+
+@router.post("/pipelines/{pipeline_id}/messages", status_code=201)
+def send(pipeline_id: PipelineId, body: MessageIn, who: Member) -> Envelope[MessageAnswer]:
+    """Send a message; with a `client_key` that was used before, nothing is sent twice."""
+    sender = _sender(who, body.from_role)
+    draft = Draft(
+        message_type=body.message_type,
+        to_role=body.to_role,
+        subject=body.subject,
+        body=body.body,
+        metadata=dict(body.metadata),
+        in_reply_to=body.in_reply_to,
+        client_key=body.client_key,
+    )
+    with unit_of_work() as session:
+        if isinstance(who, Agent):
+            credentials.hold(session, run_id=who.run_id, now=utcnow())
+        pipeline = pipelines.get_pipeline(session, pipeline_id=pipeline_id)
+        sent = bus.send(session, pipeline=pipeline, sender=sender, draft=draft, now=utcnow())
+        dispatch(session, Effects(hints={pipeline_id}))
+        if sent.phase_run_id is not None and bus.is_waking(sent):
+            after_commit(session, partial(send_evaluation, sent.phase_run_id))
+    return Envelope(message=f"message {sent.id} is sent", data=MessageAnswer(message=bus.read(sent)))
+
+
+@router.get("/pipelines/{pipeline_id}/messages")
+async def poll(
+    request: Request,
+    pipeline_id: PipelineId,
+    who: Member,
+    wanted: Annotated[Wanted, Query()],
+) -> Envelope[MessagesAnswer]:
+    """Read what is new for a role, waiting up to `wait` seconds for it."""
+    reader = _reader(who, wanted.role)
+
+    def read() -> Page:
+        with unit_of_work() as session:
+            return bus.poll(
+                session,
+                pipeline=pipelines.get_pipeline(session, pipeline_id=pipeline_id),
+                role=reader,
+                phase_run_id=_phase_run_id(session, who, pipeline_id),
+                since=wanted.since_id,
+                limit=wanted.limit,
+                types=wanted.type,
+                is_whole_pipeline=wanted.scope == "pipeline",
+                include_own=wanted.include_own,
+                moves_cursor=isinstance(who, Agent),
+            )
+
+    page = await until(request, pipeline_id, read, lambda page: bool(page.messages), seconds=wanted.wait)
+    answer = MessagesAnswer(
+        messages=tuple(page.messages),
+        count=len(page.messages),
+        next_since_id=page.next_since_id,
+        has_more=page.has_more,
+    )
+    return Envelope(message=f"{answer.count} messages", data=answer)
+
+
+@router.get("/pipelines/{pipeline_id}/messages/status")
+def status(pipeline_id: PipelineId, _who: Member) -> Envelope[MessagesRead]:
+    """Count the messages, and say how far each role is with them."""
+    with unit_of_work() as session:
+        found = histories.messages_read(session, pipeline_id=pipeline_id)
+    return Envelope(message=f"{found.total} messages", data=found)
+
+
+def _sender(who: Operator | Agent, from_role: str | None) -> str:
+    if isinstance(who, Agent):
+        who.must_be(role=from_role)
+        return who.role
+    if from_role not in {None, PERSON}:
+        raise Forbidden(f"the operator writes as `{PERSON}`, not as {from_role}")
+    return PERSON
+
+
+def _reader(who: Operator | Agent, role: str | None) -> str:
+    if isinstance(who, Agent):
+        who.must_be(role=role)
+        return who.role
+    if role is None:
+        raise Malformed("say whose messages to read: role=ROLE (or --role ROLE)")
+    return role
+
+
+def _phase_run_id(session: Session, who: Operator | Agent, pipeline_id: str) -> UUID | None:
+    if isinstance(who, Agent):
+        return credentials.hold(session, run_id=who.run_id, now=utcnow()).phase_run_id
+    last = phase_runs.find_last_phase_run(session, pipeline_id=pipeline_id)
+    return last.id if last else None

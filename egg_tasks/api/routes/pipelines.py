@@ -1,0 +1,116 @@
+"""Pipelines: create, list, look, start, cancel."""
+
+import re
+from collections.abc import Callable
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Query
+from pydantic import BaseModel
+
+from egg_tasks.api.auth import OPERATOR
+from egg_tasks.api.envelope import Envelope
+from egg_tasks.clock import utcnow
+from egg_tasks.database import unit_of_work
+from egg_tasks.services import pipelines, reports
+from egg_tasks.services.effects import Effects
+from egg_tasks.tasks.adapters import workspace
+from egg_tasks.tasks.dispatch import dispatch
+from models.schemas.definition import Definition, validate
+from models.schemas.fault import Fault, Faulty
+from models.schemas.report import PipelineDetail, PipelinePage, StatusRead, WhyRead
+from models.schemas.text import PipelineId
+from models.states import PipelineStatus
+
+router = APIRouter(tags=["pipelines"], dependencies=[OPERATOR])
+
+REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[^/:]+:(?!:)")
+"""How a git URL begins: with a scheme, or as ssh writes it."""
+
+Limit = Annotated[int, Query(ge=1, le=500)]
+
+
+class PipelineAnswer(BaseModel):
+    """One pipeline."""
+
+    pipeline: PipelineDetail
+
+
+@router.post("/pipelines", status_code=201)
+def create(document: Annotated[Any, Body()]) -> Envelope[PipelineAnswer]:
+    """Pin a definition as a new pipeline; it waits to be started."""
+    definition = _valid(document)
+    with unit_of_work() as session:
+        created = pipelines.create(session, definition=definition, now=utcnow())
+        detail = reports.pipeline(session, workspace(), pipeline_id=created.id)
+    return _answer(detail, "created")
+
+
+@router.get("/pipelines")
+def list_(
+    status: PipelineStatus | None = None, after: PipelineId | None = None, limit: Limit = 100
+) -> Envelope[PipelinePage]:
+    """List pipelines, newest first; `after` is the id the last page ended with."""
+    with unit_of_work() as session:
+        page = reports.list_pipelines(session, workspace(), status=status, after=after, limit=limit)
+    return Envelope(message=f"{len(page.pipelines)} pipelines", data=page)
+
+
+@router.get("/pipelines/{pipeline_id}")
+def get(pipeline_id: PipelineId) -> Envelope[PipelineAnswer]:
+    """Show a pipeline with its definition."""
+    with unit_of_work() as session:
+        detail = reports.pipeline(session, workspace(), pipeline_id=pipeline_id)
+    return Envelope(
+        message=f"pipeline {pipeline_id} is {detail.status}", data=PipelineAnswer(pipeline=detail)
+    )
+
+
+@router.get("/pipelines/{pipeline_id}/status")
+def status_of(pipeline_id: PipelineId) -> Envelope[StatusRead]:
+    """Say where a pipeline stands."""
+    with unit_of_work() as session:
+        found = reports.status(session, pipeline_id=pipeline_id, now=utcnow())
+    return Envelope(message=f"pipeline {pipeline_id} is {found.status}", data=found)
+
+
+@router.get("/pipelines/{pipeline_id}/why")
+def why(pipeline_id: PipelineId) -> Envelope[WhyRead]:
+    """Say what a pipeline waits for."""
+    with unit_of_work() as session:
+        found = reports.why(session, pipeline_id=pipeline_id, now=utcnow())
+    return Envelope(message=found.why, data=found)
+
+
+@router.post("/pipelines/{pipeline_id}/start")
+def start(pipeline_id: PipelineId) -> Envelope[PipelineAnswer]:
+    """Start a pipeline; one that runs already stays as it is."""
+    return _moved(pipeline_id, pipelines.start)
+
+
+@router.post("/pipelines/{pipeline_id}/cancel")
+def cancel(pipeline_id: PipelineId) -> Envelope[PipelineAnswer]:
+    """End a pipeline at once; its agents are stopped and their work is kept."""
+    return _moved(pipeline_id, pipelines.cancel)
+
+
+def _moved(pipeline_id: str, move: Callable[..., Effects]) -> Envelope[PipelineAnswer]:
+    with unit_of_work() as session:
+        dispatch(session, move(session, pipeline_id=pipeline_id, now=utcnow()))
+        detail = reports.pipeline(session, workspace(), pipeline_id=pipeline_id)
+    return Envelope(
+        message=f"pipeline {pipeline_id} is {detail.status}", data=PipelineAnswer(pipeline=detail)
+    )
+
+
+def _answer(detail: PipelineDetail, what: str) -> Envelope[PipelineAnswer]:
+    return Envelope(message=f"pipeline {detail.id} is {what}", data=PipelineAnswer(pipeline=detail))
+
+
+def _valid(document: object) -> Definition:
+    definition = validate(document)
+    is_absolute = PurePosixPath(definition.repo).is_absolute()
+    if not is_absolute and not REMOTE.match(definition.repo):
+        sentence = "must be an absolute path or a git URL: the server does not know where you are"
+        raise Faulty.of([Fault(("repo",), sentence)])
+    return definition

@@ -1,0 +1,88 @@
+"""Taking a verdict: the clone is looked at first, the rows are written in one transaction, git follows."""
+
+from pathlib import Path
+
+import structlog
+from pydantic import BaseModel
+
+from egg_tasks.api.auth import Agent
+from egg_tasks.clock import utcnow
+from egg_tasks.config import settings
+from egg_tasks.database import unit_of_work
+from egg_tasks.services import briefs, looks, signals, standings
+from egg_tasks.services.looks import Look
+from egg_tasks.services.signals import Signal
+from egg_tasks.tasks.adapters import workspace
+from egg_tasks.tasks.dispatch import dispatch
+from models.errors import EggError
+from models.queries import agent_runs
+from models.schemas.report import Consensus
+from models.states import Readiness
+
+log = structlog.get_logger()
+
+MOVES = 2
+"""How often a role's branch is moved at most: somebody else may move it in between."""
+
+
+class ReadinessRead(BaseModel):
+    """Where the role stands after its signal."""
+
+    role: str
+    state: Readiness
+    reason: str
+    version: int
+
+
+class ReadinessAnswer(BaseModel):
+    """What a verdict led to."""
+
+    readiness: ReadinessRead
+    consensus: Consensus
+
+
+def take(who: Agent, signal: Signal) -> ReadinessAnswer:
+    """Take a verdict and everything that follows from it."""
+    look = _look(who) if signal.state is Readiness.READY else None
+    now = utcnow()
+    with unit_of_work() as session:
+        said = signals.readiness(session, run_id=who.run_id, signal=signal, look=look, now=now)
+        dispatch(session, said.effects)
+        standing = standings.of(session, said.epoch.pipeline, said.epoch.phase_run, now=now)
+        answer = ReadinessAnswer(
+            readiness=ReadinessRead(
+                role=said.role.role,
+                state=said.role.state,
+                reason=said.role.reason,
+                version=said.role.version,
+            ),
+            consensus=standings.consensus(session, standing),
+        )
+    if look is not None and look.is_new:
+        _publish(who, look.commit)
+    return answer
+
+
+def clone(who: Agent) -> Path:
+    """Where the agent's clone is."""
+    return settings().home / "runs" / str(who.run_id) / "clone"
+
+
+def _look(who: Agent) -> Look:
+    """Look at the clone's head; the transaction that follows checks that the run may still speak."""
+    taken = workspace().take(who.pipeline_id, run_id=who.run_id, clone=clone(who))
+    with unit_of_work() as session:
+        reading = looks.read(session, run=agent_runs.get_agent_run(session, run_id=who.run_id))
+    return looks.look(workspace(), reading, taken=taken)
+
+
+def _publish(who: Agent, commit: str) -> None:
+    """Move the role's branch to its new version; what fails here is mended when the run is salvaged."""
+    branch = briefs.branch(who.pipeline_id, who.role)
+    try:
+        for _ in range(MOVES):
+            stands = workspace().find_branch(who.pipeline_id, branch=branch)
+            if workspace().move_branch(who.pipeline_id, branch=branch, commit=commit, expected=stands):
+                return
+    except EggError as error:
+        log.warning("branch.unmoved", branch=branch, commit=commit, error=error.message)

@@ -1,0 +1,100 @@
+"""Celery: its settings, each with the reason in docs/decisions/0003, and the base task. Nothing else."""
+
+from collections.abc import Callable
+from functools import wraps
+
+from celery import Celery, Task
+from kombu.transport import redis as redis_transport
+
+from egg_tasks.config import settings
+from models.errors import Unavailable
+
+CONTROL = "control"
+AGENTS = "agents"
+RETRIES_WHILE_ANSWERING = {"max_retries": 3, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5}
+"""How a process that answers somebody publishes: what it cannot send is found by the reconciler."""
+
+
+class EggTask(Task):  # type: ignore[misc]
+    """Every task of ours: retried while the world is not ready, and only then."""
+
+    autoretry_for = (Unavailable,)
+    retry_backoff = True
+    retry_backoff_max = 30
+    max_retries = None
+
+
+def configuration() -> dict[str, object]:
+    """The measured settings; reads the environment when Celery first needs them."""
+    survive_lost_connections()
+    return {
+        "broker_url": settings().broker_url,
+        "result_backend": settings().result_backend,
+        "imports": (
+            "egg_tasks.tasks.agent_runs",
+            "egg_tasks.tasks.phases",
+            "egg_tasks.tasks.pipelines",
+            "egg_tasks.tasks.versions",
+        ),
+        "task_default_queue": CONTROL,
+        "task_acks_late": False,
+        "task_track_started": True,
+        "task_send_sent_event": True,
+        "task_reject_on_worker_lost": False,
+        "task_publish_retry_policy": {"max_retries": 60, "interval_step": 0.5, "interval_max": 5},
+        "worker_disable_prefetch": True,
+        "worker_prefetch_multiplier": 1,
+        "worker_enable_prefetch_count_reduction": False,
+        "worker_deduplicate_successful_tasks": False,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "worker_send_task_events": True,
+        "worker_pool": "threads",
+        "worker_hijack_root_logger": False,
+        "result_backend_always_retry": True,
+        "result_expires": 24 * 3600,
+        "result_chord_expires": 30 * 24 * 3600,
+        "broker_transport_options": {
+            "visibility_timeout": 600,
+            "unacked_restore_interval": 10,
+            "unacked_restore_throttle": 1,
+            "socket_keepalive": True,
+            "socket_timeout": 30,
+        },
+        "broker_connection_max_retries": None,
+        "broker_connection_retry_on_startup": True,
+        "accept_content": ["json"],
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "timezone": "UTC",
+        "enable_utc": True,
+    }
+
+
+def survive_lost_connections() -> None:
+    """Let a Redis channel close although its connection is gone.
+
+    kombu 5.7.0 drains a pending BRPOP while it closes; when that fails the worker exits with 1. A test
+    goes red when upstream mends it, and then this goes.
+    """
+    if not hasattr(redis_transport.Channel.close, "__wrapped__"):
+        setattr(redis_transport.Channel, "close", _closing_without_drain(redis_transport.Channel.close))  # noqa: B010
+
+
+def _closing_without_drain(
+    close: Callable[[redis_transport.Channel], None],
+) -> Callable[[redis_transport.Channel], None]:
+    lost = (AttributeError, *redis_transport.get_redis_error_classes().connection_errors)  # type: ignore[no-untyped-call]
+
+    @wraps(close)
+    def closing(channel: redis_transport.Channel) -> None:
+        try:
+            close(channel)
+        except lost:
+            channel._in_poll = False  # noqa: SLF001 - the flag that says there is something to drain
+            close(channel)
+
+    return closing
+
+
+app = Celery("egg", task_cls=EggTask)
+app.add_defaults(configuration)

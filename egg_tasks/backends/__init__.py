@@ -1,0 +1,1 @@
+"""How an agent program is started and understood."""

@@ -1,0 +1,88 @@
+"""Settings, read from the environment once, when a process asks for them."""
+
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
+
+from models.errors import Unprocessable
+
+
+def default_home(environ: Mapping[str, str]) -> Path:
+    """Where a stack keeps what it owns: EGG_HOME, else by who we are."""
+    if home := environ.get("EGG_HOME"):
+        return Path(home).expanduser().absolute()
+    if os.geteuid() == 0:
+        return Path("/var/lib/egg")
+    data = environ.get("XDG_DATA_HOME") or str(Path(environ.get("HOME", "~")).expanduser() / ".local/share")
+    return Path(data) / "egg"
+
+
+def sqlalchemy_url(url: str) -> str:
+    """Turn a PostgreSQL URL as people write it into the one SQLAlchemy wants (the psycopg driver)."""
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme.split("+")[0] not in {"postgresql", "postgres"}:
+        raise Unprocessable("DATABASE_URL must look like postgresql://user:password@host/database")
+    return f"postgresql+psycopg://{rest}"
+
+
+def celery_url(url: str) -> str:
+    """Turn a redis-py URL into Celery's: they spell unix sockets differently."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        database = dict(pair.split("=", 1) for pair in parts.query.split("&") if "=" in pair).get("db", "0")
+        return f"redis+socket://{quote(unquote(parts.path))}?virtual_host={database}"
+    return url
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What every process of the orchestrator must know."""
+
+    home: Path
+    database_url: str
+    redis_url: str
+    broker_url: str
+    result_backend: str
+    api_url: str
+    operator_token: str | None
+    node: str
+    node_capacity: int
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
+        """Read the settings; one that is missing or malformed is `Unprocessable`, by name."""
+        redis_url = environ.get("REDIS_URL", "")
+        if not redis_url:
+            raise Unprocessable(
+                "REDIS_URL is not set: give redis://host:port/0, or start a local stack: egg up"
+            )
+        if not environ.get("DATABASE_URL"):
+            raise Unprocessable(
+                "DATABASE_URL is not set: give postgresql://host/database, or start a local stack: egg up"
+            )
+        capacity = environ.get("EGG_NODE_CAPACITY", "200")
+        if not capacity.isdecimal() or int(capacity) < 1:
+            raise Unprocessable(
+                f"EGG_NODE_CAPACITY must be a whole number of agents, 1 or more, not {capacity!r}"
+            )
+        return cls(
+            home=default_home(environ),
+            database_url=sqlalchemy_url(environ["DATABASE_URL"]),
+            redis_url=redis_url,
+            broker_url=environ.get("CELERY_BROKER_URL") or celery_url(redis_url),
+            result_backend=celery_url(redis_url),
+            api_url=environ.get("EGG_ORCHESTRATOR_URL", "http://127.0.0.1:8700"),
+            operator_token=environ.get("EGG_OPERATOR_TOKEN") or None,
+            node=environ.get("EGG_NODE") or platform.node() or "local",
+            node_capacity=int(capacity),
+        )
+
+
+@cache
+def settings() -> Settings:
+    """The process's settings, from its environment at the first call."""
+    return Settings.from_environment(os.environ)

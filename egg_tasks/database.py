@@ -1,0 +1,90 @@
+"""The database: engines, and the unit of work that alone commits."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+
+import structlog
+from sqlalchemy import Engine, create_engine, func, select, true
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.orm import Session
+
+from egg_tasks.config import settings
+from models.errors import Unavailable
+from models.queries import streams
+
+log = structlog.get_logger()
+
+AFTER_COMMIT = "after_commit"
+
+
+@cache
+def engine() -> Engine:
+    """The process's engine; it connects when it is first used and survives a restarted server."""
+    return create_engine(
+        settings().database_url,
+        pool_size=10,
+        max_overflow=20,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        connect_args={
+            "connect_timeout": 5,
+            "application_name": "egg",
+            "options": "-c timezone=utc -c lock_timeout=30s -c idle_in_transaction_session_timeout=60s",
+        },
+    )
+
+
+def after_commit(session: Session, send: Callable[[], object]) -> None:
+    """Have *send* called once the session's unit of work is committed, and never if it is not."""
+    session.info.setdefault(AFTER_COMMIT, []).append(send)
+
+
+@contextmanager
+def unit_of_work() -> Iterator[Session]:
+    """Commit on success, roll back on any error, then send what was deferred.
+
+    Messages and events get their numbers in the last statement before the commit. A send that fails is
+    logged and not raised: the rows are there, and the reconciler finds what no one was told of.
+    """
+    with Session(engine(), expire_on_commit=False) as session:
+        try:
+            yield session
+            streams.number_pending(session)
+            session.commit()
+        except OperationalError as error:
+            raise Unavailable(f"the database cannot be used now: {_first_line(error)}") from error
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise Unavailable("the database went away; try again") from error
+            raise
+        deferred: list[Callable[[], object]] = session.info.pop(AFTER_COMMIT, [])
+    for send in deferred:
+        _send(send)
+
+
+@contextmanager
+def hold_advisory_lock(key: int) -> Iterator[Callable[[], bool]]:
+    """Hold an advisory lock on a connection of its own; gives a check that it is still held.
+
+    Waits until the lock is free. `Unavailable` when the database is away.
+    """
+    try:
+        with engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            while not connection.scalar(select(func.pg_try_advisory_lock(key))):
+                time.sleep(1)
+            yield lambda: bool(connection.scalar(select(true())))
+    except (OperationalError, DBAPIError) as error:
+        raise Unavailable(f"the database cannot be used now: {_first_line(error)}") from error
+
+
+def _send(send: Callable[[], object]) -> None:
+    try:
+        send()
+    except Exception as error:  # noqa: BLE001 - whatever a broker raises, what was committed will be driven
+        log.warning("send.failed", error=repr(error))
+
+
+def _first_line(error: DBAPIError) -> str:
+    return str(error.orig).strip().partition("\n")[0]

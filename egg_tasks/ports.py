@@ -1,0 +1,99 @@
+"""What use cases ask of the outside world; adapters and their fakes pass the same tests."""
+
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+from uuid import UUID
+
+from models.schemas.git import Clone, Conflicted, Merged, Taken
+from models.schemas.run import Exit, Launch
+
+
+class Runner(Protocol):
+    """Where agents run. Every method may be repeated; a run starts at most once, whoever asks."""
+
+    def ensure(self, launch: Launch) -> None:
+        """Start the run unless it was started before, in which case the launch is not looked at.
+
+        Raises `Unavailable` when the machine cannot start anything now. A program that does not exist
+        is no error here: it is the run's `Exit`.
+        """
+
+    def has_started(self, run_id: UUID) -> bool:
+        """Whether the run has taken its once-only start mark."""
+
+    def wait(self, run_id: UUID, *, timeout: timedelta) -> Exit | None:
+        """Return how the run ended, or None if it still runs after *timeout*; returns as soon as it ends."""
+
+    def stop(self, run_id: UUID) -> None:
+        """Ask the run to end (SIGTERM to its whole group); its exit will say `stopped`."""
+
+    def kill(self, run_id: UUID) -> None:
+        """End the run at once (SIGKILL to its whole group and whatever it left behind)."""
+
+    def last_active_at(self, run_id: UUID) -> datetime | None:
+        """When the run last wrote output, or None if it never did."""
+
+    def read_log(self, run_id: UUID, *, offset: int, limit: int) -> bytes:
+        """Up to *limit* bytes of the run's output from byte *offset*; empty at the end."""
+
+    def list_live(self) -> Collection[UUID]:
+        """The runs on this machine whose supervisor lives."""
+
+
+class Workspace(Protocol):
+    """A pipeline's repository and the clones its agents work in. No code an agent wrote is ever run."""
+
+    def repository(self, pipeline_id: str) -> Path:
+        """Where the pipeline's bare repository is, made or not."""
+
+    def prepare(self, pipeline_id: str, *, source: str, base: str) -> str:
+        """Make the pipeline's bare repository from *source* unless it is there; the commit *base* names.
+
+        Also creates the work branch at that commit. Raises `Unprocessable` when source or base do not
+        exist, `Unavailable` when the source cannot be reached now.
+        """
+
+    def open_clone(self, pipeline_id: str, *, role: str, run_id: UUID, work_commit: str) -> Clone:
+        """Make (or find) the run's clone on the role's branch, with *work_commit* merged in if that goes.
+
+        A role that has no branch yet starts at *work_commit*.
+        """
+
+    def open_checkout(self, pipeline_id: str, *, run_id: UUID, commit: str) -> Path:
+        """Make (or find) a fresh checkout of *commit*, for a check."""
+
+    def take(self, pipeline_id: str, *, run_id: UUID, clone: Path) -> Taken:
+        """Fetch the clone's head into the pipeline's repository, kept at refs/egg/taken/<run>/<commit>.
+
+        Raises `Conflict` naming the paths when the clone holds uncommitted changes.
+        """
+
+    def head(self, pipeline_id: str, *, clone: Path) -> str:
+        """Fetch the clone's head commit into the pipeline's repository without keeping it; its id."""
+
+    def ancestors(self, pipeline_id: str, *, commit: str, among: Iterable[str]) -> frozenset[str]:
+        """Those of *among* that *commit* contains."""
+
+    def tree(self, pipeline_id: str, *, commit: str) -> str:
+        """The tree of a commit."""
+
+    def merged_tree(self, pipeline_id: str, *, ours: str, theirs: str) -> str | None:
+        """The tree that merging two commits gives, or None when they conflict."""
+
+    def merge(self, pipeline_id: str, *, work: str, version: str, message: str) -> Merged | Conflicted:
+        """Build the merge of *version* into *work* without moving a branch; *work* itself if it has it."""
+
+    def find_branch(self, pipeline_id: str, *, branch: str) -> str | None:
+        """The commit a branch of the pipeline's repository is at, or None when there is no such branch."""
+
+    def move_branch(self, pipeline_id: str, *, branch: str, commit: str, expected: str | None) -> bool:
+        """Move a branch of the pipeline's repository if it is where it is *expected*; whether it did."""
+
+    def salvage(self, pipeline_id: str, *, role: str, run_id: UUID, clone: Path, branch: str) -> str | None:
+        """Commit what the clone has not committed, and bring its head to *branch*; that head.
+
+        The commit's message is `WIP: auto-commit uncommitted work (<role>) [<pipeline>]`. Returns None
+        when the clone has nothing the branch lacks. Repeating it makes no second commit.
+        """

@@ -1,0 +1,74 @@
+"""The prompt of an agent run, made of its brief."""
+
+from collections.abc import Iterator
+
+from models.schemas.brief import Brief
+from models.schemas.message import Message
+
+HOW_TO = """\
+## How to work here
+
+- You are one of several agents on this repository. Work in the current directory, on branch `{branch}`,
+  and commit there. Never push: READY takes your commits.
+- Say how you stand with `egg signal readiness --state …`: `READY` (your work is committed and good),
+  `BLOCKED --on ROLE` (you cannot go on before that role), `OBJECTING --about ROLE --reason "…"` (a version
+  of that role is wrong, and why). Ending without a word counts as nothing.
+- READY refuses uncommitted changes. If an objection was handed to you, commit a change that answers it,
+  or answer in words: `--answer N="…"`.
+- Talk with `egg message send --to ROLE|all --type PROGRESS|QUESTION|RESPONSE|STATUS|HANDOFF --body "…"`
+  and read with `egg message poll`. `egg sync` brings the others' merged work into this clone.
+- Do not wait and do not poll in a loop: say BLOCKED and end. You are started again when it is your turn.
+"""
+
+
+def render(brief: Brief) -> str:
+    """Write the prompt; texts of other agents are quoted as theirs."""
+    return "\n".join(_parts(brief)).rstrip() + "\n"
+
+
+def _parts(brief: Brief) -> Iterator[str]:
+    yield f"# You are {brief.role} in phase {brief.phase} of {brief.pipeline_id} (run {brief.round})\n"
+    yield "## The task\n"
+    yield brief.task.strip() + "\n"
+    yield "## Why you run now\n"
+    yield from (f"- {cause.text}" for cause in brief.causes)
+    yield ""
+    yield from _section("## Notes\n", [f"- {note}" for note in brief.notes])
+    yield from _section(
+        "## Objections\n",
+        [
+            f"- objection {o.number} ({o.status}, round {o.round}): {o.from_role} to {o.about_role}'s"
+            f" version {o.version}:\n{_quote(o.reason)}"
+            for o in brief.objections
+        ],
+    )
+    yield from _section("## Conflicts to resolve\n", [f"- {path}" for path in brief.conflicts])
+    if brief.check_log is not None:
+        yield from _section("## The red check, its last lines\n", [_quote(brief.check_log[-4000:])])
+    yield from _section("## Messages\n", [_message(message) for message in brief.messages])
+    yield "## The roster\n"
+    yield from (
+        f"- {entry.role}: {entry.state}, version {entry.version}"
+        + (f", reviews {', '.join(entry.reviews)}" if entry.reviews else "")
+        + ("" if entry.required else " (advisory)")
+        for entry in brief.roster
+    )
+    yield ""
+    yield HOW_TO.format(branch=brief.branch)
+
+
+def _section(title: str, lines: list[str]) -> Iterator[str]:
+    if lines:
+        yield title
+        yield from lines
+        yield ""
+
+
+def _message(message: Message) -> str:
+    head = f"- {message.id}. {message.message_type} from {message.from_role} to {message.to_role}"
+    subject = f": {message.subject}" if message.subject else ""
+    return f"{head}{subject}" + (f"\n{_quote(message.body)}" if message.body else "")
+
+
+def _quote(text: str) -> str:
+    return "\n".join(f"  > {line}" for line in text.splitlines())

@@ -1,0 +1,129 @@
+"""The reconciler: finds what waits and takes it down the normal path again. It needs only PostgreSQL."""
+
+import signal
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+
+import structlog
+from prometheus_client import Counter
+
+from egg_tasks import logging
+from egg_tasks.app import RETRIES_WHILE_ANSWERING, app
+from egg_tasks.clock import utcnow
+from egg_tasks.database import after_commit, hold_advisory_lock, unit_of_work
+from egg_tasks.services import phases
+from egg_tasks.services.effects import RunToSend, VersionKey
+from egg_tasks.tasks import dispatch
+from models.errors import Unavailable
+from models.queries import agent_runs, phase_runs, pipelines, versions
+
+log = structlog.get_logger()
+
+INTERVAL = timedelta(seconds=2)
+BATCH = 100
+FIRST_RESEND = timedelta(seconds=5)
+MAX_RESEND = timedelta(seconds=60)
+LOCK = 0x6567_6772_6563_6F6E
+"""The advisory lock that lets one reconciler work at a time ("eggrecon")."""
+
+repairs = Counter("egg_repairs", "What the reconciler found waiting and sent on its way again.", ["kind"])
+
+
+def main() -> None:
+    """Reconcile until asked to end."""
+    logging.configure()
+    app.conf.task_publish_retry_policy = RETRIES_WHILE_ANSWERING
+    ending = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ending.set())
+    while not ending.is_set():
+        try:
+            with hold_advisory_lock(LOCK) as is_held:
+                while is_held() and not ending.wait(INTERVAL.total_seconds()):
+                    reconcile()
+        except Unavailable as error:
+            log.warning("reconciler.waits", error=error.message)
+        ending.wait(INTERVAL.total_seconds())
+
+
+def reconcile() -> None:
+    """Make one round over everything that may wait; one kind that fails does not stop the others."""
+    kinds: tuple[Callable[[], int], ...] = (
+        evaluate_due,
+        send_unattended_runs,
+        send_unattended_merges,
+        prepare_pipelines,
+        publish_branches,
+    )
+    for kind in kinds:
+        try:
+            found = kind()
+        except Unavailable as error:
+            log.warning("reconcile.unavailable", kind=kind.__name__, error=error.message)
+            continue
+        if found:
+            repairs.labels(kind.__name__).inc(found)
+            log.info("reconcile.repaired", kind=kind.__name__, found=found)
+
+
+def evaluate_due() -> int:
+    """Evaluate phase runs that hold a fact nobody judged, or whose time has come."""
+    with unit_of_work() as session:
+        due = [row.id for row in phase_runs.list_due_phase_runs(session, now=utcnow(), limit=BATCH)]
+    for phase_run_id in due:
+        with unit_of_work() as session:
+            effects = phases.evaluate(session, phase_run_id=phase_run_id, now=utcnow())
+            dispatch.dispatch(session, effects)
+    return len(due)
+
+
+def send_unattended_runs() -> int:
+    """Send agent runs nobody attends: never sent, lost by the broker, or left by a worker."""
+    now = utcnow()
+    with unit_of_work() as session:
+        runs = agent_runs.claim_unattended_agent_runs(session, now=now, limit=BATCH)
+        for run in runs:
+            run.sends += 1
+            run.send_after = now + min(MAX_RESEND, FIRST_RESEND * 2 ** min(run.sends, 10))
+            phase_run = phase_runs.get_phase_run(session, phase_run_id=run.phase_run_id)
+            to_send = RunToSend(run.id, phase_run.phase, run.role or "check", run.node)
+            after_commit(session, partial(dispatch.send_runs, phase_run.id, (to_send,)))
+    return len(runs)
+
+
+def send_unattended_merges() -> int:
+    """Send merges that are under way and were not made."""
+    now = utcnow()
+    with unit_of_work() as session:
+        merges = versions.claim_unattended_merges(session, now=now, limit=BATCH)
+        for merge in merges:
+            merge.send_after = now + FIRST_RESEND
+            key = VersionKey(merge.phase_run_id, merge.role, merge.number)
+            after_commit(session, partial(dispatch.send_merge, key))
+    return len(merges)
+
+
+def prepare_pipelines() -> int:
+    """Send the making of repositories that are not there yet."""
+    now = utcnow()
+    with unit_of_work() as session:
+        rows = pipelines.claim_unprepared_pipelines(session, now=now, limit=BATCH)
+        for row in rows:
+            row.send_after = now + MAX_RESEND
+            after_commit(session, partial(dispatch.send_preparation, row.id))
+    return len(rows)
+
+
+def publish_branches() -> int:
+    """Have work branches follow their rows."""
+    with unit_of_work() as session:
+        ids = pipelines.list_unpublished_pipelines(session, limit=BATCH)
+        for pipeline_id in ids:
+            after_commit(session, partial(dispatch.send_publication, pipeline_id))
+    return len(ids)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""Whether a run's shim lives, and who is left when it does not; read from the run's directory and /proc.
+
+The truth is the lock on `shim.lock`, which the kernel drops with its holder. A pid is only ever used
+together with its start time and boot, so that a number used again is never taken for ours.
+"""
+
+import fcntl
+import os
+import select
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+SWEEP_SECONDS = 5.0
+RETRY_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A process, told from every other one before and after it."""
+
+    pid: int
+    start: int
+    boot: str
+
+    @classmethod
+    def read(cls, path: Path) -> "Identity | None":
+        """Read what a shim wrote down, or None if it did not."""
+        try:
+            pid, start, boot = path.read_text(encoding="ascii").split()
+        except (FileNotFoundError, ValueError):
+            return None
+        return cls(int(pid), int(start), boot)
+
+    @property
+    def of_this_boot(self) -> bool:
+        """Whether the machine has not been started anew since."""
+        return self.boot == BOOT_ID.read_text(encoding="ascii").strip()
+
+
+@dataclass(frozen=True)
+class Stat:
+    """What /proc says of a process."""
+
+    group: int
+    session: int
+    start: int
+
+    @classmethod
+    def read(cls, pid: int) -> "Stat | None":
+        """Read it, or None if there is no such process; one that only waits to be buried is none."""
+        try:
+            text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        fields = text.rpartition(")")[2].split()
+        if fields[0] in "ZX":
+            return None
+        return cls(group=int(fields[2]), session=int(fields[3]), start=int(fields[19]))
+
+
+def is_held(directory: Path) -> bool:
+    """Whether a shim lives. Only to be asked once the run's mark is taken: it may turn away a second shim."""
+    try:
+        lock = os.open(directory / "shim.lock", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        # Shared, so that two who ask at once do not take each other for the shim.
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+@contextmanager
+def opened(pid: int, is_meant: Callable[[], bool]) -> Iterator[int | None]:
+    """Hold on to the process with this number if it is the one that is meant, else None."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        yield None
+        return
+    try:
+        yield descriptor if is_meant() else None
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def opened_shim(directory: Path) -> Iterator[int | None]:
+    """Hold on to the run's living shim; None if there is none, or it is just coming or going."""
+    shim = Identity.read(directory / "shim.lock")
+    if shim is None or not shim.of_this_boot:
+        yield None
+        return
+    with opened(shim.pid, lambda: _start_of(shim.pid) == shim.start) as descriptor:
+        yield descriptor if is_held(directory) else None
+
+
+def _start_of(pid: int) -> int | None:
+    """When a process started, in ticks since boot, or None if there is none."""
+    stat = Stat.read(pid)
+    return stat.start if stat else None
+
+
+def await_end(directory: Path, seconds: float) -> None:
+    """Return when the shim has ended or the time is over, whichever comes first; sometimes earlier."""
+    with opened_shim(directory) as shim:
+        if shim is None:
+            time.sleep(min(seconds, RETRY_SECONDS))
+            return
+        poll = select.poll()
+        poll.register(shim, select.POLLIN)
+        poll.poll(int(min(seconds, 86_400) * 1000) + 1)
+
+
+def signal_shim(directory: Path, number: signal.Signals) -> bool:
+    """Send a signal to the run's shim; whether there was one."""
+    with opened_shim(directory) as shim:
+        if shim is None:
+            return False
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(shim, number)
+        return True
+
+
+def is_left(pid: int, agent: Identity | None, marks: frozenset[bytes]) -> bool:
+    """Whether a process is what an agent left behind: of its session, or with its mark in the environment."""
+    if agent is not None and (stat := Stat.read(pid)) is not None:
+        same_number = agent.pid in {pid, stat.session, stat.group}
+        if same_number and stat.start >= agent.start and _start_of(agent.pid) in {None, agent.start}:
+            return True
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False
+    return not marks.isdisjoint(environment.split(b"\0"))
+
+
+def kill_remains(directory: Path, marks: frozenset[bytes]) -> None:
+    """Kill what a run left behind whose shim was killed, until a look finds nothing.
+
+    A process that left the agent's session *and* emptied its environment is not found.
+    """
+    agent = Identity.read(directory / "agent.pid")
+    if agent is None or not agent.of_this_boot:
+        agent = None
+    deadline = time.monotonic() + SWEEP_SECONDS
+    while time.monotonic() < deadline:
+        found = [pid for pid in numbers() if is_left(pid, agent, marks)]
+        killed = [pid for pid in found if kill(pid, partial(is_left, pid, agent, marks))]
+        if not killed:
+            return
+        time.sleep(RETRY_SECONDS)
+
+
+def numbers() -> Iterator[int]:
+    """Every process of the machine but this one."""
+    names = (entry.name for entry in Path("/proc").iterdir())
+    return (int(name) for name in names if name.isdecimal() and int(name) != os.getpid())
+
+
+def kill(pid: int, is_meant: Callable[[], bool]) -> bool:
+    """Kill a process if it is the one that is meant; whether it was, and could be."""
+    with opened(pid, is_meant) as descriptor:
+        if descriptor is None:
+            return False
+        with suppress(ProcessLookupError, PermissionError):
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+            return True
+        return False

@@ -1,0 +1,1 @@
+"""Use cases: plain functions with a session or a port first."""

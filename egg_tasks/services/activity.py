@@ -1,0 +1,54 @@
+"""Activity: that an agent still works, how far it is, and what went wrong. None of it is a verdict."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from egg_tasks.services import bus, credentials, journal
+from egg_tasks.services.bus import Draft
+from models.queries import agent_runs, phase_runs, pipelines
+from models.schemas.message import MessageType
+from models.tables import AgentRun
+
+MAX_SUBJECT = 200
+
+
+def heartbeat(session: Session, *, run_id: UUID, now: datetime) -> AgentRun:
+    """Note that a run's agent is active."""
+    # Locked for the update at once: two that shared the row first could not both have it.
+    agent_runs.lock_agent_run(session, run_id=run_id)
+    run = credentials.hold(session, run_id=run_id, now=now)
+    run.last_active_at = now
+    return run
+
+
+def progress(session: Session, *, run_id: UUID, text: str, now: datetime) -> None:
+    """Put on record how far a run is."""
+    run = heartbeat(session, run_id=run_id, now=now)
+    _record(session, run, "agent.progress", text or f"{journal.label(run)} is at work", now)
+
+
+def error(session: Session, *, run_id: UUID, text: str, now: datetime) -> None:
+    """Put an error on record and tell everybody in the phase."""
+    run = heartbeat(session, run_id=run_id, now=now)
+    assert run.role is not None, "a check has no token"  # noqa: S101
+    said = text or "an error without words"
+    _record(session, run, "agent.error", said, now)
+    subject = " ".join(said.split())[:MAX_SUBJECT]
+    draft = Draft(MessageType.STATUS, subject=subject, body=said)
+    pipeline = pipelines.get_pipeline(session, pipeline_id=run.pipeline_id)
+    bus.send(session, pipeline=pipeline, sender=run.role, draft=draft, now=now)
+
+
+def _record(session: Session, run: AgentRun, kind: str, text: str, now: datetime) -> None:
+    journal.record(
+        session,
+        kind,
+        text,
+        now=now,
+        pipeline=pipelines.get_pipeline(session, pipeline_id=run.pipeline_id),
+        phase_run=phase_runs.get_phase_run(session, phase_run_id=run.phase_run_id),
+        role=run.role,
+        run_id=run.id,
+    )

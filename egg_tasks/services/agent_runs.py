@@ -1,0 +1,195 @@
+"""Agent runs: claim one for a worker, note its start, settle its end."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from egg_tasks.services import checks, journal, phases
+from egg_tasks.services.effects import Effects
+from egg_tasks.services.verdicts import Epoch
+from models.queries import agent_runs, phase_runs
+from models.queries.snapshots import gave_what_it_owed
+from models.schemas.message import MessageType
+from models.schemas.run import Exit
+from models.states import LIVE_PHASES, LIVE_RUNS, Failure, Readiness, RunStatus
+from models.tables import AgentRun, move_to
+
+LEASE = timedelta(seconds=12)
+KILLED_FROM_OUTSIDE = frozenset({9, 15})
+"""SIGKILL and SIGTERM that the system did not send: the agent did not fail, it was taken away."""
+
+
+class Answer(StrEnum):
+    """What a worker that asks for a run is told."""
+
+    CLAIMED = "claimed"
+    DONE = "done"
+    HELD = "held"
+    PARKED = "parked"
+    ELSEWHERE = "elsewhere"
+
+
+@dataclass(frozen=True)
+class Salvaged:
+    """What was brought to a role's branch when its run had ended."""
+
+    commit: str
+    is_ahead: bool
+    """Whether it holds changes of the role's own that are in no version."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The answer, with the run as it is."""
+
+    answer: Answer
+    run: AgentRun
+
+
+def claim(session: Session, *, run_id: UUID, owner: str, node: str, capacity: int, now: datetime) -> Claim:
+    """Take a run's lease if nobody attends it and this is a machine for it."""
+    run = agent_runs.lock_agent_run(session, run_id=run_id)
+    if run.closed_at is not None:
+        return Claim(Answer.DONE, run)
+    if run.lease_until is not None and run.lease_until > now:
+        return Claim(Answer.HELD, run)
+    if run.node not in {None, node}:
+        return Claim(Answer.ELSEWHERE, run)
+    if run.node is None:
+        agent_runs.upsert_node(session, name=node, capacity=capacity, now=now)
+        if not agent_runs.has_room(session, node=node):
+            return Claim(Answer.PARKED, run)
+    if run.status is RunStatus.QUEUED:
+        move_to(run, RunStatus.STARTING)
+    run.node = node
+    run.lease_owner, run.lease_until = owner, now + LEASE
+    return Claim(Answer.CLAIMED, run)
+
+
+def release(session: Session, *, run_id: UUID, owner: str, now: datetime) -> None:
+    """Give a lease back so that another worker may take it at once."""
+    run = agent_runs.lock_agent_run(session, run_id=run_id)
+    if run.lease_owner == owner:
+        run.lease_owner = run.lease_until = None
+        run.send_after = now
+
+
+def started(session: Session, *, run_id: UUID, now: datetime) -> Effects:
+    """Note that a run's process is there."""
+    epoch, run = _lock(session, run_id, now)
+    if run.status is not RunStatus.STARTING:
+        return Effects()
+    move_to(run, RunStatus.RUNNING)
+    run.started_at = now
+    _record(session, epoch, run, "agent.started", f"{journal.label(run)} starts on {run.node}")
+    return Effects(hints={epoch.pipeline.id})
+
+
+def settle(
+    session: Session, *, run_id: UUID, outcome: Exit, salvaged: Salvaged | None, log: str, now: datetime
+) -> Effects:
+    """Write how a run ended, its process gone and its work safe, and go on; repeating it changes nothing."""
+    epoch, run = _lock(session, run_id, now)
+    if run.closed_at is not None:
+        return Effects()
+    was_live = run.status in LIVE_RUNS
+    if was_live:
+        _end(run, outcome, now)
+    run.lease_owner = run.lease_until = None
+    run.closed_at = now
+    if salvaged is not None and salvaged.is_ahead:
+        run.salvaged_commit = salvaged.commit
+    epoch.phase_run.facts += 1
+    if run.role is None:
+        checks.settle(session, epoch, run, outcome, log)
+    elif was_live:
+        _settle_role(session, epoch, run)
+    _record_end(session, epoch, run)
+    if run.salvaged_commit:
+        text = f"unpublished work of {journal.label(run)} is kept at {run.salvaged_commit[:10]}"
+        _record(session, epoch, run, "agent.salvaged", text)
+    return _go_on(session, epoch)
+
+
+def _go_on(session: Session, epoch: Epoch) -> Effects:
+    effects = phases.settle(session, epoch)
+    if epoch.phase_run.status in LIVE_PHASES:
+        return effects
+    # The end of a stale run may be what a successor's role waits for.
+    successor = phase_runs.find_live_phase_run(session, pipeline_id=epoch.pipeline.id)
+    return phases.evaluate(session, phase_run_id=successor.id, now=epoch.now) if successor else effects
+
+
+def _lock(session: Session, run_id: UUID, now: datetime) -> tuple[Epoch, AgentRun]:
+    unlocked = agent_runs.get_agent_run(session, run_id=run_id)
+    epoch = phases.lock_epoch(session, phase_run_id=unlocked.phase_run_id, now=now)
+    return epoch, agent_runs.lock_agent_run(session, run_id=run_id)
+
+
+def _end(run: AgentRun, outcome: Exit, now: datetime) -> None:
+    run.exit_code, run.exit_signal, run.error = outcome.exit_code, outcome.signal, outcome.error or ""
+    run.ended_at = outcome.ended_at or now
+    run.failure = _failure(outcome)
+    if run.failure is None:
+        status = RunStatus.SUCCEEDED
+    else:
+        status = RunStatus.LOST if run.failure is Failure.LOST else RunStatus.FAILED
+    move_to(run, status)
+
+
+def _failure(outcome: Exit) -> Failure | None:
+    if outcome.stopped or outcome.exit_code == 0:
+        return None
+    if outcome.vanished or outcome.signal in KILLED_FROM_OUTSIDE:
+        return Failure.LOST
+    return Failure.STARTUP if outcome.error is not None else Failure.PROCESS_FAILURE
+
+
+def _settle_role(session: Session, epoch: Epoch, run: AgentRun) -> None:
+    assert run.role is not None, "a check has no role to settle"  # noqa: S101
+    role = phase_runs.get_role(session, phase_run_id=run.phase_run_id, role=run.role)
+    if run.salvaged_commit and run.verdict in {None, Readiness.READY}:
+        run.verdict, run.owes_verdict = None, True
+    if gave_what_it_owed(run):
+        role.handled_message = role.cursor
+        return
+    role.cursor = role.handled_message
+    if run.failure is not None and run.failure is not Failure.LOST:
+        subject = f"{journal.label(run)} failed: {_how(run)}"
+        journal.announce(session, MessageType.AGENT_FAILED, subject, now=epoch.now, phase_run=epoch.phase_run)
+
+
+def _record_end(session: Session, epoch: Epoch, run: AgentRun) -> None:
+    if run.status is RunStatus.SUCCEEDED:
+        said = f" after {run.verdict}" if run.verdict else ""
+        _record(session, epoch, run, "agent.completed", f"{journal.label(run)} ended{said}")
+    elif run.status is RunStatus.LOST:
+        _record(session, epoch, run, "agent.lost", f"{journal.label(run)} was lost: {_how(run)}")
+    elif run.status is RunStatus.CANCELLED:
+        _record(session, epoch, run, "agent.completed", f"{journal.label(run)} is stopped: cancelled")
+    else:
+        _record(session, epoch, run, "agent.failed", f"{journal.label(run)} failed: {_how(run)}")
+
+
+def _how(run: AgentRun) -> str:
+    if run.error:
+        return run.error
+    if run.exit_signal is not None:
+        return f"killed by signal {run.exit_signal}"
+    return f"exit code {run.exit_code}" if run.exit_code is not None else "its process vanished"
+
+
+def _record(session: Session, epoch: Epoch, run: AgentRun, kind: str, text: str) -> None:
+    journal.record(
+        session,
+        kind,
+        text,
+        now=epoch.now,
+        pipeline=epoch.pipeline,
+        phase_run=epoch.phase_run,
+        role=run.role,
+        run_id=run.id,
+    )

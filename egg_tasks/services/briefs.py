@@ -1,0 +1,158 @@
+"""Briefs: what an agent run should know when it starts, and that it was told."""
+
+from collections.abc import Sequence
+
+from sqlalchemy.orm import Session
+
+from egg_tasks.services import bus
+from models.consensus.policy import PhasePolicy
+from models.consensus.verdict import Cause, CauseKind
+from models.queries import agent_runs, messages, phase_runs, pipelines, versions
+from models.schemas.brief import Brief, CauseText, ObjectionText, RosterEntry
+from models.schemas.definition import Definition
+from models.states import LIVE_OBJECTIONS, MergeStatus, ObjectionStatus
+from models.tables import AgentRun, Message, Objection, Pipeline, Role
+
+MAX_MESSAGES = 500
+
+
+def branch(pipeline_id: str, role: str) -> str:
+    """The branch of a role, or of `work`."""
+    return f"egg/{pipeline_id}/{role}"
+
+
+def write(session: Session, *, run: AgentRun) -> Brief:
+    """Put together what a role's run should know now."""
+    assert run.role is not None, "a check needs no brief"  # noqa: S101
+    pipeline = pipelines.get_pipeline(session, pipeline_id=run.pipeline_id)
+    phase_run = phase_runs.get_phase_run(session, phase_run_id=run.phase_run_id)
+    definition = Definition.model_validate(pipeline.definition)
+    policy = definition.phase_policy(phase_run.position)
+    roles = phase_runs.list_roles(session, phase_run_id=phase_run.id)
+    causes = [Cause.parse(cause) for cause in run.causes]
+    check = versions.find_check(session, phase_run_id=phase_run.id, commit=pipeline.work_commit or "")
+    return Brief(
+        pipeline_id=pipeline.id,
+        phase=phase_run.phase,
+        iteration=phase_run.iteration,
+        role=run.role,
+        run_id=str(run.id),
+        round=run.number,
+        branch=branch(pipeline.id, run.role),
+        work_branch=branch(pipeline.id, "work"),
+        task=definition.prompt,
+        roster=tuple(_entry(role, policy) for role in roles if not role.is_dropped),
+        causes=tuple(CauseText(kind=cause.kind, text=describe(cause)) for cause in causes),
+        objections=_objections(session, run),
+        messages=tuple(bus.read(message) for message in _unhandled(session, pipeline, run)),
+        conflicts=_conflicts(session, run),
+        check_log=check.log if check and any(c.kind is CauseKind.CHECK for c in causes) else None,
+        notes=_notes(session, run),
+        started_at=run.started_at,
+    )
+
+
+def hand_over(session: Session, *, run: AgentRun) -> Brief:
+    """Write the brief of a run that is about to start, and note what it is told.
+
+    The open objections against its role are this run's to answer from here on.
+    """
+    for row in versions.list_objections(session, phase_run_id=run.phase_run_id):
+        if row.about_role == run.role and row.status is ObjectionStatus.OPEN:
+            row.delivered_to = run.id
+    session.flush()
+    brief = write(session, run=run)
+    if brief.messages and run.role is not None:
+        role = phase_runs.lock_role(session, phase_run_id=run.phase_run_id, role=run.role)
+        role.cursor = max(role.cursor, brief.messages[-1].id)
+    return brief
+
+
+SENTENCES = {
+    CauseKind.FIRST: "this is your first run in this phase",
+    CauseKind.MESSAGE: "message {number} is addressed to you",
+    CauseKind.UNBLOCKED: "{role}, whom you waited for, is READY at version {number}",
+    CauseKind.STALE: "{role} has a newer version, {number}, which you have to review",
+    CauseKind.OBJECTION: "{role} objects to your work (objection {number}, round {round})",
+    CauseKind.ANSWERED: "{role} has answered your objection {number}: withdraw it (READY) or uphold it",
+    CauseKind.CONFLICT: "your version {number} conflicts with the work branch: merge it into yours",
+    CauseKind.CHECK: "the phase's check is red on the merged work, and it is yours to mend",
+    CauseKind.RETRY: "your run {number} did not come to its end; this one takes its place",
+    CauseKind.RECOVERY: "your run {number} ended without a verdict: give one this time",
+}
+
+
+def describe(cause: Cause) -> str:
+    """A cause as a sentence to the agent."""
+    if cause.kind is CauseKind.UNBLOCKED and not cause.number:
+        return f"{cause.role}, whom you waited for, is no longer part of the phase"
+    if cause.kind is CauseKind.RETRY and cause.role:
+        return f"a person answered decision {cause.number}: try once more"
+    return SENTENCES[cause.kind].format(role=cause.role, number=cause.number, round=cause.round)
+
+
+def _entry(role: Role, policy: PhasePolicy) -> RosterEntry:
+    rules = policy.role(role.role)
+    return RosterEntry(
+        role=role.role,
+        required=rules.required,
+        state=role.state,
+        version=role.version,
+        needs=tuple(need.role for need in rules.needs),
+        reviews=rules.reviews,
+    )
+
+
+def _objections(session: Session, run: AgentRun) -> tuple[ObjectionText, ...]:
+    rows = versions.list_objections(session, phase_run_id=run.phase_run_id)
+    return tuple(_objection(row) for row in rows if _concerns(row, run))
+
+
+def _concerns(row: Objection, run: AgentRun) -> bool:
+    is_handed_over = row.delivered_to == run.id and row.status is ObjectionStatus.OPEN
+    return is_handed_over or (row.from_role == run.role and row.status in LIVE_OBJECTIONS)
+
+
+def _objection(row: Objection) -> ObjectionText:
+    return ObjectionText(
+        number=row.number,
+        from_role=row.from_role,
+        about_role=row.about_role,
+        version=row.version,
+        status=row.status,
+        round=row.round,
+        reason=row.reason,
+        answer=row.answer,
+    )
+
+
+def _unhandled(session: Session, pipeline: Pipeline, run: AgentRun) -> Sequence[Message]:
+    role = phase_runs.get_role(session, phase_run_id=run.phase_run_id, role=run.role or "")
+    return messages.list_messages(
+        session,
+        pipeline_id=pipeline.id,
+        role=role.role,
+        after=role.handled_message,
+        limit=MAX_MESSAGES,
+        phase_run_id=run.phase_run_id,
+    )
+
+
+def _conflicts(session: Session, run: AgentRun) -> tuple[str, ...]:
+    own = [v for v in versions.list_versions(session, phase_run_id=run.phase_run_id) if v.role == run.role]
+    is_conflicted = bool(own) and own[-1].merge_status is MergeStatus.CONFLICTED
+    return tuple(own[-1].conflict_paths) if is_conflicted else ()
+
+
+def _notes(session: Session, run: AgentRun) -> tuple[str, ...]:
+    """What the system did to the role's work since its last run that ended as it should."""
+    earlier = [
+        other
+        for other in agent_runs.list_agent_runs(session, pipeline_id=run.pipeline_id)
+        if other.role == run.role and other.created_at < run.created_at
+    ]
+    last = earlier[-1] if earlier else None
+    if last is None or last.salvaged_commit is None:
+        return ()
+    where = last.salvaged_commit[:10]
+    return (f"your run {last.number} ended with unpublished work; it is on your branch at {where}",)

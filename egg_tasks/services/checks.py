@@ -1,0 +1,33 @@
+"""Checks: what a check's run came to."""
+
+from sqlalchemy.orm import Session
+
+from egg_tasks.services import journal
+from egg_tasks.services.verdicts import Epoch
+from models.queries import versions
+from models.schemas.run import Exit
+from models.states import CheckStatus
+from models.tables import AgentRun
+
+MAX_LOG = 16 * 1024
+
+
+def settle(session: Session, epoch: Epoch, run: AgentRun, outcome: Exit, log: str) -> None:
+    """Write a check's verdict; a check that did not come to its own end is an error, not red."""
+    check = versions.find_running_check(session, phase_run_id=run.phase_run_id)
+    if check is None or check.agent_run_id != run.id:
+        return
+    check.status = _status(outcome)
+    check.errors += check.status is CheckStatus.ERROR
+    check.log = log.replace("\x00", "")[-MAX_LOG:]
+    check.ended_at = epoch.now
+    text = f"the check of {check.commit[:10]} is {check.status}"
+    journal.record(
+        session, "check.ended", text, now=epoch.now, pipeline=epoch.pipeline, phase_run=epoch.phase_run
+    )
+
+
+def _status(outcome: Exit) -> CheckStatus:
+    if outcome.exit_code is None or outcome.stopped:
+        return CheckStatus.ERROR
+    return CheckStatus.GREEN if outcome.exit_code == 0 else CheckStatus.RED

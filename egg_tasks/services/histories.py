@@ -1,0 +1,161 @@
+"""Histories: what happened in a pipeline, as it is read."""
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from models.consensus.verdict import Cause
+from models.errors import Conflict, NotFound
+from models.queries import agent_runs, events, messages, phase_runs, pipelines, reports, versions
+from models.schemas.definition import Definition
+from models.schemas.history import (
+    AgentRead,
+    CheckRead,
+    EventPage,
+    EventRead,
+    MessagesRead,
+    ObjectionRead,
+    PhaseRead,
+    PhaseRole,
+    Receipt,
+    VersionRead,
+)
+from models.tables import AgentRun, Event, PhaseRun
+
+
+def list_phases(session: Session, *, pipeline_id: str) -> tuple[PhaseRead, ...]:
+    """The phase runs of a pipeline, oldest first."""
+    pipeline = pipelines.get_pipeline(session, pipeline_id=pipeline_id)
+    definition = Definition.model_validate(pipeline.definition)
+    rows = phase_runs.list_phase_runs(session, pipeline_id=pipeline_id)
+    return tuple(_phase(session, row, definition) for row in rows)
+
+
+def list_agents(session: Session, *, pipeline_id: str) -> tuple[AgentRead, ...]:
+    """The agent runs of a pipeline, oldest first."""
+    pipelines.get_pipeline(session, pipeline_id=pipeline_id)
+    phases = {row.id: row for row in phase_runs.list_phase_runs(session, pipeline_id=pipeline_id)}
+    rows = agent_runs.list_agent_runs(session, pipeline_id=pipeline_id)
+    return tuple(_agent(row, phases[row.phase_run_id]) for row in rows)
+
+
+def agent(session: Session, *, pipeline_id: str, run_id: UUID) -> AgentRead:
+    """One agent run of a pipeline."""
+    row = run_of(session, pipeline_id=pipeline_id, run_id=run_id)
+    return _agent(row, phase_runs.get_phase_run(session, phase_run_id=row.phase_run_id))
+
+
+def run_of(session: Session, *, pipeline_id: str, run_id: UUID) -> AgentRun:
+    """One agent run's row; `NotFound` when it is another pipeline's."""
+    row = agent_runs.get_agent_run(session, run_id=run_id)
+    if row.pipeline_id != pipeline_id:
+        raise NotFound(
+            f"pipeline {pipeline_id} has no agent run {run_id}; see `egg agent list {pipeline_id}`"
+        )
+    return row
+
+
+def list_events(session: Session, *, pipeline_id: str, after: int, limit: int) -> EventPage:
+    """The oldest events above *after*; `Conflict` when that is beyond the newest."""
+    pipelines.get_pipeline(session, pipeline_id=pipeline_id)
+    tip = reports.last_event_id(session, pipeline_id=pipeline_id)
+    if after > tip:
+        raise Conflict(f"there is no event {after} yet; the newest is {tip}", {"tip": tip})
+    found = events.list_events(session, pipeline_id=pipeline_id, after=after, limit=limit + 1)
+    page = found[:limit]
+    return EventPage(
+        events=tuple(_event(row) for row in page),
+        next_after=page[-1].id if page else after,
+        has_more=len(found) > limit,
+    )
+
+
+def messages_read(session: Session, *, pipeline_id: str) -> MessagesRead:
+    """How many messages there are, and how far each role of the newest phase run is with them."""
+    pipelines.get_pipeline(session, pipeline_id=pipeline_id)
+    by_type = dict(messages.count_by_type(session, pipeline_id=pipeline_id))
+    last = phase_runs.find_last_phase_run(session, pipeline_id=pipeline_id)
+    roles = phase_runs.list_roles(session, phase_run_id=last.id) if last else ()
+    return MessagesRead(
+        total=sum(by_type.values()),
+        by_type=by_type,
+        receipts={row.role: Receipt(delivered=row.cursor, handled=row.handled_message) for row in roles},
+    )
+
+
+def _phase(session: Session, row: PhaseRun, definition: Definition) -> PhaseRead:
+    policy = definition.phase_policy(row.position)
+    required: Mapping[str, bool] = {role.role: role.required for role in policy.roles}
+    return PhaseRead(
+        id=row.id,
+        phase=row.phase,
+        iteration=row.iteration,
+        status=row.status,
+        stop_reason=row.stop_reason,
+        why=row.why,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        roles=tuple(
+            PhaseRole(
+                role=role.role,
+                required=required[role.role],
+                state=role.state,
+                version=role.version,
+                rounds=role.dispatched,
+                dropped=role.is_dropped,
+            )
+            for role in phase_runs.list_roles(session, phase_run_id=row.id)
+        ),
+        objections=tuple(
+            ObjectionRead.model_validate(each, from_attributes=True)
+            for each in versions.list_objections(session, phase_run_id=row.id)
+        ),
+        versions=tuple(
+            VersionRead.model_validate(each, from_attributes=True)
+            for each in versions.list_versions(session, phase_run_id=row.id)
+        ),
+        checks=tuple(
+            CheckRead.model_validate(each, from_attributes=True)
+            for each in versions.list_checks(session, phase_run_id=row.id)
+        ),
+    )
+
+
+def _agent(row: AgentRun, phase_run: PhaseRun) -> AgentRead:
+    return AgentRead(
+        run=row.id,
+        phase=phase_run.phase,
+        iteration=phase_run.iteration,
+        role=row.role,
+        number=row.number,
+        status=row.status,
+        causes=tuple(_cause(Cause.parse(text)) for text in row.causes),
+        node=row.node,
+        verdict=row.verdict,
+        failure=row.failure,
+        error=row.error,
+        exit_code=row.exit_code,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+    )
+
+
+def _cause(cause: Cause) -> str:
+    return " ".join(str(part) for part in (cause.kind.value, cause.role, cause.number) if part)
+
+
+def _event(row: Event) -> EventRead:
+    return EventRead.model_validate(
+        {
+            "id": row.id,
+            "type": row.type,
+            "phase": row.phase,
+            "iteration": row.iteration,
+            "role": row.role,
+            "run": row.agent_run_id,
+            "text": row.text,
+            "data": row.details,
+            "timestamp": row.created_at,
+        }
+    )

@@ -1,0 +1,116 @@
+"""Looks: what a role's clone holds, read by the server and never claimed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from egg_tasks.ports import Workspace
+from models.queries import phase_runs, pipelines, versions
+from models.schemas.git import Taken
+from models.tables import AgentRun, Version
+
+Seen = Mapping[str, int]
+"""By role, the latest of its versions that a clone holds."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The rows a look at a clone is held against."""
+
+    pipeline_id: str
+    own: str | None
+    """The commit of the role's latest version in this phase run."""
+    own_number: int
+    start: str | None
+    """The head the run's clone started with."""
+    versions: tuple[Version, ...]
+    work_commits: tuple[str, ...]
+    """What the work branch has been, newest first, its base last."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """A clone's head, what it has of the others, and whether its own changes make a new version."""
+
+    commit: str
+    tree: str
+    is_new: bool
+    own_number: int
+    """The latest version it was held against."""
+    seen: Seen
+
+
+def read(session: Session, *, run: AgentRun) -> Reading:
+    """Read what a look at the clone of *run* needs."""
+    pipeline = pipelines.get_pipeline(session, pipeline_id=run.pipeline_id)
+    all_versions = versions.list_versions(session, phase_run_id=run.phase_run_id)
+    own = [version for version in all_versions if version.role == run.role]
+    ids = [row.id for row in phase_runs.list_phase_runs(session, pipeline_id=pipeline.id)]
+    base = (pipeline.base_commit,) if pipeline.base_commit else ()
+    return Reading(
+        pipeline_id=pipeline.id,
+        own=own[-1].commit if own else None,
+        own_number=own[-1].number if own else 0,
+        start=run.start_commit,
+        versions=tuple(version for version in all_versions if version.role != run.role),
+        work_commits=(*versions.list_work_commits(session, phase_run_ids=ids), *base),
+    )
+
+
+def seen_in(workspace: Workspace, reading: Reading, *, commit: str) -> Seen:
+    """By role, the latest of its versions that *commit* contains."""
+    among = {version.commit for version in reading.versions}
+    held = workspace.ancestors(reading.pipeline_id, commit=commit, among=among) if among else frozenset()
+    return _latest(reading.versions, held)
+
+
+def look(workspace: Workspace, reading: Reading, *, taken: Taken) -> Look:
+    """Hold a clone's head against the rows."""
+    return Look(
+        commit=taken.commit,
+        tree=taken.tree,
+        is_new=_is_new(workspace, reading, taken),
+        own_number=reading.own_number,
+        seen=seen_in(workspace, reading, commit=taken.commit),
+    )
+
+
+def is_ahead(workspace: Workspace, reading: Reading, *, commit: str) -> bool:
+    """Whether a run leaves a head with changes of the role's own that are in no version of it.
+
+    What an earlier run had committed when this one started is not this one's to speak for.
+    """
+    if commit == reading.start:
+        return False
+    taken = Taken(commit=commit, tree=workspace.tree(reading.pipeline_id, commit=commit))
+    if reading.own is not None:
+        return _is_new(workspace, reading, taken)
+    work = _contained_work(workspace, reading, commit)
+    return work is None or workspace.tree(reading.pipeline_id, commit=work) != taken.tree
+
+
+def _is_new(workspace: Workspace, reading: Reading, taken: Taken) -> bool:
+    """Whether the head differs from what merging the last version and the contained work gives."""
+    if reading.own is None:
+        return True
+    if reading.own == taken.commit:
+        return False
+    work = _contained_work(workspace, reading, taken.commit)
+    if work is None:
+        return workspace.tree(reading.pipeline_id, commit=reading.own) != taken.tree
+    merged = workspace.merged_tree(reading.pipeline_id, ours=reading.own, theirs=work)
+    return merged != taken.tree
+
+
+def _contained_work(workspace: Workspace, reading: Reading, commit: str) -> str | None:
+    held = workspace.ancestors(reading.pipeline_id, commit=commit, among=reading.work_commits)
+    return next((work for work in reading.work_commits if work in held), None)
+
+
+def _latest(rows: Sequence[Version], held: frozenset[str]) -> dict[str, int]:
+    latest: dict[str, int] = {}
+    for version in rows:
+        if version.commit in held:
+            latest[version.role] = max(version.number, latest.get(version.role, 0))
+    return latest

@@ -1,0 +1,79 @@
+"""Merges: a version's way into the work branch."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from egg_tasks.services import journal, phases
+from egg_tasks.services.effects import Effects, VersionKey
+from egg_tasks.services.verdicts import Epoch
+from models.queries import phase_runs, pipelines, versions
+from models.schemas.git import Conflicted, Merged
+from models.states import LIVE_PHASES, MergeStatus, PhaseStatus
+from models.tables import Version
+
+
+@dataclass(frozen=True)
+class MergeOrder:
+    """A merge to make: the work branch's commit as it was read, and the version's."""
+
+    pipeline_id: str
+    work_commit: str
+    commit: str
+    message: str
+
+
+def order(session: Session, *, version: VersionKey) -> MergeOrder | None:
+    """Read what is to be merged; None when it is not, or no longer, under way."""
+    row = _find(session, version)
+    if row is None or row.merge_status is not MergeStatus.MERGING:
+        return None
+    phase_run = phase_runs.get_phase_run(session, phase_run_id=version.phase_run_id)
+    pipeline = pipelines.get_pipeline(session, pipeline_id=phase_run.pipeline_id)
+    assert pipeline.work_commit is not None, "nothing is dispatched before there is a repository"  # noqa: S101
+    message = f"Merge {version.role} version {version.number} [{phase_run.phase} {phase_run.iteration}]"
+    return MergeOrder(pipeline.id, pipeline.work_commit, row.commit, message)
+
+
+def settle(
+    session: Session,
+    *,
+    version: VersionKey,
+    made: MergeOrder,
+    result: Merged | Conflicted,
+    now: datetime,
+) -> Effects:
+    """Write a merge's result if the epoch lives and the work branch is where it was read; then go on."""
+    epoch = phases.lock_epoch(session, phase_run_id=version.phase_run_id, now=now)
+    row = _find(session, version)
+    is_stale = epoch.phase_run.status not in LIVE_PHASES - {PhaseStatus.CLOSING}
+    if row is None or row.merge_status is not MergeStatus.MERGING or is_stale:
+        return Effects()
+    if epoch.pipeline.work_commit != made.work_commit:
+        row.send_after = now
+        return Effects()
+    name = f"{version.role}'s version {version.number}"
+    if isinstance(result, Merged):
+        _merged(epoch, row, result)
+        kind, text = "branch.merged", f"{name} is merged"
+    else:
+        row.merge_status, row.conflict_paths = MergeStatus.CONFLICTED, list(result.paths)
+        kind, text = "branch.conflicted", f"{name} conflicts in {', '.join(result.paths)}"
+    epoch.phase_run.facts += 1
+    journal.record(
+        session, kind, text, now=now, pipeline=epoch.pipeline, phase_run=epoch.phase_run, role=version.role
+    )
+    return phases.settle(session, epoch)
+
+
+def _find(session: Session, key: VersionKey) -> Version | None:
+    return versions.find_version(session, phase_run_id=key.phase_run_id, role=key.role, number=key.number)
+
+
+def _merged(epoch: Epoch, version: Version, result: Merged) -> None:
+    version.merge_commit = result.commit
+    version.merge_status = MergeStatus.MERGED
+    version.merged_at = epoch.now
+    epoch.pipeline.work_commit = result.commit
+    epoch.pipeline.tip_owner = version.role

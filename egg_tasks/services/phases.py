@@ -1,0 +1,161 @@
+"""Phase runs: begin one, decide what it does next, end it."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from egg_tasks.services import journal, verdicts
+from egg_tasks.services.effects import Effects
+from egg_tasks.services.verdicts import Epoch
+from models.consensus.decide import decide
+from models.consensus.snapshot import Snapshot
+from models.consensus.verdict import (
+    Advance,
+    Ask,
+    Check,
+    Close,
+    Dispatch,
+    Drop,
+    Fail,
+    Integrate,
+    Verdict,
+    Wait,
+)
+from models.queries import phase_runs, pipelines, streams, versions
+from models.queries.snapshots import load_snapshot
+from models.schemas.definition import Definition
+from models.states import LIVE_PHASES, MergeStatus, PhaseStatus, PipelineStatus
+from models.tables import PhaseRun, Pipeline, Role, move_to
+
+MAX_VERDICTS = 200
+"""More verdicts in one evaluation than any roster can give: a rule that repeats itself is a bug."""
+
+
+def begin(session: Session, *, pipeline: Pipeline, position: int, now: datetime) -> PhaseRun:
+    """Start the first iteration of a phase: its row, its readiness rows, its first event."""
+    phase = Definition.model_validate(pipeline.definition).phases[position]
+    tip = streams.last_message_id(session, pipeline_id=pipeline.id)
+    phase_run = PhaseRun(
+        pipeline_id=pipeline.id,
+        phase=phase.name,
+        position=position,
+        iteration=1,
+        status=PhaseStatus.RUNNING,
+        facts=1,
+        evaluated_message=tip,
+        started_at=now,
+    )
+    names = [role.role for role in phase.roles]
+    phase_runs.add_phase_run(session, phase_run=phase_run, roles=())
+    session.add_all(
+        Role(phase_run_id=phase_run.id, role=name, position=position, updated_at=now)
+        for position, name in enumerate(names)
+    )
+    session.flush()
+    text = f"{phase.name} starts with {', '.join(names)}"
+    journal.record(session, "phase.started", text, now=now, pipeline=pipeline, phase_run=phase_run)
+    return phase_run
+
+
+def lock_epoch(session: Session, *, phase_run_id: UUID, now: datetime) -> Epoch:
+    """Lock a phase run, its pipeline first."""
+    unlocked = phase_runs.get_phase_run(session, phase_run_id=phase_run_id)
+    pipeline = pipelines.lock_pipeline(session, pipeline_id=unlocked.pipeline_id)
+    phase_run = phase_runs.lock_phase_run(session, phase_run_id=phase_run_id)
+    return Epoch(pipeline, Definition.model_validate(pipeline.definition), phase_run, now)
+
+
+def evaluate(session: Session, *, phase_run_id: UUID, now: datetime) -> Effects:
+    """Decide until there is nothing to do but wait; safe at any time, any number of times."""
+    epoch = lock_epoch(session, phase_run_id=phase_run_id, now=now)
+    return settle(session, epoch)
+
+
+def settle(session: Session, epoch: Epoch) -> Effects:
+    """The same for an epoch whose locks the caller holds and whose rows it has just changed."""
+    session.flush()
+    for _ in range(MAX_VERDICTS):
+        if epoch.phase_run.status not in LIVE_PHASES or epoch.pipeline.status is PipelineStatus.PAUSED:
+            break
+        verdict = decide(snapshot_of(session, epoch))
+        _apply(session, epoch, verdict)
+        session.flush()
+        if isinstance(verdict, Wait):
+            break
+    else:
+        raise RuntimeError(f"phase run {epoch.phase_run.id} does not come to rest")
+    epoch.effects.hints.add(epoch.pipeline.id)
+    return epoch.effects
+
+
+def snapshot_of(session: Session, epoch: Epoch) -> Snapshot:
+    """The epoch as `decide` sees it; notes up to where its facts were read."""
+    phase_run = epoch.phase_run
+    phase_run.evaluated_facts = phase_run.facts
+    phase_run.evaluated_message = streams.last_message_id(session, pipeline_id=epoch.pipeline.id)
+    return load_snapshot(
+        session,
+        pipeline=epoch.pipeline,
+        phase_run=phase_run,
+        policy=epoch.definition.phase_policy(phase_run.position),
+        now=epoch.now,
+    )
+
+
+def end(session: Session, epoch: Epoch, status: PhaseStatus) -> None:
+    """End the epoch: from here on every write of its agents is stale."""
+    phase_run = epoch.phase_run
+    move_to(phase_run, status)
+    phase_run.ended_at = epoch.now
+    phase_run.why = "" if status is PhaseStatus.COMPLETE else phase_run.why
+    phase_run.next_evaluation_at = None
+    for version in versions.list_versions(session, phase_run_id=phase_run.id):
+        if version.merge_status in {MergeStatus.PENDING, MergeStatus.MERGING}:
+            version.merge_status = MergeStatus.SUPERSEDED
+
+
+def _apply(session: Session, epoch: Epoch, verdict: Verdict) -> None:
+    match verdict:
+        case Wait():
+            verdicts.wait(epoch, verdict)
+        case Dispatch():
+            verdicts.dispatch(session, epoch, verdict)
+        case Integrate():
+            verdicts.integrate(session, epoch, verdict)
+        case Check():
+            verdicts.check(session, epoch, verdict)
+        case Drop():
+            verdicts.drop(session, epoch, verdict)
+        case Ask():
+            verdicts.ask(session, epoch, verdict)
+        case Close() | Fail():
+            verdicts.close(session, epoch, verdict)
+        case Advance():
+            _advance(session, epoch)
+
+
+def _advance(session: Session, epoch: Epoch) -> None:
+    """End a closing phase run and start what follows, in one transaction."""
+    phase_run, pipeline, now = epoch.phase_run, epoch.pipeline, epoch.now
+    is_good = phase_run.stop_reason is not None
+    end(session, epoch, PhaseStatus.COMPLETE if is_good else PhaseStatus.FAILED)
+    kind, text = "phase.completed", f"{phase_run.phase} is complete: {phase_run.stop_reason}"
+    if not is_good:
+        kind, text = "phase.failed", f"{phase_run.phase} failed: {phase_run.why}"
+    journal.record(session, kind, text, now=now, pipeline=pipeline, phase_run=phase_run)
+    if is_good and phase_run.position + 1 < len(epoch.definition.phases):
+        # The live-phase index must see the old run ended before the new one begins.
+        session.flush()
+        epoch.phase_run = begin(session, pipeline=pipeline, position=phase_run.position + 1, now=now)
+        return
+    move_to(pipeline, PipelineStatus.COMPLETE if is_good else PipelineStatus.FAILED)
+    pipeline.ended_at = now
+    pipeline.why = None if is_good else phase_run.why
+    journal.record(
+        session,
+        "pipeline.completed" if is_good else "pipeline.failed",
+        f"pipeline {pipeline.id} is {pipeline.status}",
+        now=now,
+        pipeline=pipeline,
+    )

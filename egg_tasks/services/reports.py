@@ -1,0 +1,159 @@
+"""Reports: where a pipeline stands and what it waits for. They lock nothing and write nothing."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from egg_tasks.ports import Workspace
+from egg_tasks.services import briefs, standings
+from egg_tasks.services.standings import Standing
+from models.consensus.policy import Mode
+from models.queries import agent_runs, decisions, messages, phase_runs, pipelines, reports
+from models.schemas.report import (
+    AgentStanding,
+    Concurrent,
+    DecisionRead,
+    MessageCounts,
+    PipelineDetail,
+    PipelinePage,
+    PipelineRead,
+    StatusRead,
+    WhyRead,
+)
+from models.states import LIVE_PHASES, DecisionStatus, PipelineStatus
+from models.tables import Decision, PhaseRun, Pipeline
+
+
+def list_pipelines(
+    session: Session, workspace: Workspace, *, status: PipelineStatus | None, after: str | None, limit: int
+) -> PipelinePage:
+    """A page of pipelines, newest first."""
+    found = pipelines.list_pipelines(session, status=status, after=after, limit=limit + 1)
+    page = found[:limit]
+    last = reports.last_phase_runs(session, pipeline_ids=[pipeline.id for pipeline in page])
+    return PipelinePage(
+        pipelines=tuple(_pipeline(row, last.get(row.id), workspace) for row in page),
+        next_after=page[-1].id if len(found) > limit else None,
+    )
+
+
+def pipeline(session: Session, workspace: Workspace, *, pipeline_id: str) -> PipelineDetail:
+    """One pipeline with its definition."""
+    row = pipelines.get_pipeline(session, pipeline_id=pipeline_id)
+    last = phase_runs.find_last_phase_run(session, pipeline_id=pipeline_id)
+    short = _pipeline(row, last, workspace)
+    return PipelineDetail.model_validate({**short.model_dump(), "definition": row.definition})
+
+
+def status(session: Session, *, pipeline_id: str, now: datetime) -> StatusRead:
+    """Where a pipeline stands, with the `concurrent` block of its newest phase run."""
+    standing = standings.read(session, pipeline_id=pipeline_id, now=now)
+    row, last = standing.pipeline, standing.phase_run
+    by_type = messages.count_by_type(session, pipeline_id=pipeline_id)
+    counts = MessageCounts(total=sum(by_type.values()), by_type=by_type)
+    return StatusRead(
+        id=row.id,
+        status=row.status,
+        current_phase=last.phase if last else None,
+        iteration=last.iteration if last else None,
+        phase_status=last.status if last else None,
+        why=_why(session, standing),
+        pending_decisions=list_decisions(session, pipeline_id=pipeline_id, status=DecisionStatus.PENDING),
+        concurrent=_concurrent(session, standing, counts),
+        messages_total=counts.total,
+    )
+
+
+def why(session: Session, *, pipeline_id: str, now: datetime) -> WhyRead:
+    """What a pipeline waits for, and who keeps its phase from ending."""
+    standing = standings.read(session, pipeline_id=pipeline_id, now=now)
+    return WhyRead(
+        pipeline=pipeline_id,
+        status=standing.pipeline.status,
+        phase=standing.phase_run.phase if standing.phase_run else None,
+        why=_why(session, standing),
+        waiting=standings.waiting(standing),
+        decisions=list_decisions(session, pipeline_id=pipeline_id, status=DecisionStatus.PENDING),
+    )
+
+
+def list_decisions(
+    session: Session, *, pipeline_id: str, status: DecisionStatus | None = None
+) -> tuple[DecisionRead, ...]:
+    """The questions of a pipeline, by number."""
+    rows = decisions.list_decisions(
+        session, pipeline_id=pipeline_id, is_pending=status is DecisionStatus.PENDING
+    )
+    phases = {row.id: row.phase for row in phase_runs.list_phase_runs(session, pipeline_id=pipeline_id)}
+    return tuple(decision_read(row, phases[row.phase_run_id]) for row in rows if status in {None, row.status})
+
+
+def decision(session: Session, *, decision_id: int) -> DecisionRead:
+    """One question."""
+    row = decisions.get_decision(session, decision_id=decision_id)
+    return decision_read(row, phase_runs.get_phase_run(session, phase_run_id=row.phase_run_id).phase)
+
+
+def decision_read(row: Decision, phase: str) -> DecisionRead:
+    """A question as it is read."""
+    return DecisionRead(
+        id=row.id,
+        pipeline_id=row.pipeline_id,
+        phase=phase,
+        kind=row.kind,
+        question=row.question,
+        options=tuple(row.options),
+        default=row.default,
+        deadline=row.deadline,
+        status=row.status,
+        resolution=row.resolution,
+        roles=tuple(row.roles),
+        created_at=row.created_at,
+    )
+
+
+def _pipeline(row: Pipeline, last: PhaseRun | None, workspace: Workspace) -> PipelineRead:
+    return PipelineRead(
+        id=row.id,
+        status=row.status,
+        repo=str(row.definition["repo"]),
+        base=str(row.definition["base"]) if row.definition.get("base") else None,
+        current_phase=last.phase if last else None,
+        iteration=last.iteration if last else None,
+        work_branch=briefs.branch(row.id, "work"),
+        work_commit=row.work_commit,
+        repository=str(workspace.repository(row.id)),
+        why=row.why or (last.why if last and last.status in LIVE_PHASES else None),
+        created_at=row.created_at,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+    )
+
+
+def _why(session: Session, standing: Standing) -> str:
+    asked = decisions.list_decisions(session, pipeline_id=standing.pipeline.id, is_pending=True)
+    if asked:
+        return "; ".join(f"a person's answer to decision {row.id}: {row.question}" for row in asked)
+    return standings.sentence(standing)
+
+
+def _concurrent(session: Session, standing: Standing, counts: MessageCounts) -> Concurrent:
+    return Concurrent(
+        enabled=standing.policy.mode is Mode.CONCURRENT,
+        max_concurrent_agents=standing.policy.max_concurrent_agents,
+        messages=counts,
+        consensus=standings.consensus(session, standing),
+        agents=_agents(session, standing.pipeline.id, standing.phase_run.id) if standing.phase_run else (),
+    )
+
+
+def _agents(session: Session, pipeline_id: str, phase_run_id: UUID) -> Sequence[AgentStanding]:
+    """The latest run of each role."""
+    runs = agent_runs.list_agent_runs(session, pipeline_id=pipeline_id, phase_run_id=phase_run_id)
+    latest = {run.role: run for run in sorted(runs, key=lambda run: run.number) if run.role is not None}
+    return tuple(
+        AgentStanding(role=role, status=run.status, run=run.id, node=run.node, started_at=run.started_at)
+        for role, run in latest.items()
+    )

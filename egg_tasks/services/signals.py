@@ -1,0 +1,197 @@
+"""Signals: what an agent says of its role. Nothing else makes a role READY."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from egg_tasks.services import journal, objections, phases
+from egg_tasks.services.effects import Effects
+from egg_tasks.services.looks import Look
+from egg_tasks.services.verdicts import Epoch
+from models.consensus.settled import check_owner
+from models.errors import Conflict, Unprocessable
+from models.queries import agent_runs, phase_runs, versions
+from models.states import LIVE_PHASES, LIVE_RUNS, CheckStatus, PhaseStatus, Readiness
+from models.tables import AgentRun, Role, Version
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A readiness signal as it was sent."""
+
+    state: Readiness
+    reason: str = ""
+    on: str | None = None
+    about: str | None = None
+    answers: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Speaker:
+    epoch: Epoch
+    run: AgentRun
+    role: Role
+
+
+@dataclass(frozen=True)
+class Said:
+    """A signal that was taken: the role as it is now, and what is to be sent."""
+
+    role: Role
+    epoch: Epoch
+    effects: Effects
+
+
+def readiness(session: Session, *, run_id: UUID, signal: Signal, look: Look | None, now: datetime) -> Said:
+    """Take a readiness signal and decide what follows; *look* is at the clone's head, for READY."""
+    speaker = _lock_speaker(session, run_id, now)
+    epoch, run, role = speaker.epoch, speaker.run, speaker.role
+    match signal.state:
+        case Readiness.WORKING:
+            run.owes_verdict, run.verdict, run.stop_at = True, None, None
+        case Readiness.READY:
+            assert look is not None, "a READY is looked at"  # noqa: S101
+            _ready(session, speaker, signal, look)
+        case Readiness.BLOCKED:
+            _blocked(session, epoch, role, signal)
+        case Readiness.OBJECTING:
+            objections.raise_objection(session, epoch, role, about=signal.about, reason=signal.reason)
+    _say(session, speaker, signal)
+    effects = phases.settle(session, epoch)
+    return Said(role, epoch, effects)
+
+
+def sync(session: Session, *, run_id: UUID, seen: Mapping[str, int], now: datetime) -> None:
+    """Record what a clone holds of the others after its agent brought it up to date."""
+    speaker = _lock_speaker(session, run_id, now)
+    phase_run_id = speaker.epoch.phase_run.id
+    phase_runs.mark_seen(session, phase_run_id=phase_run_id, role=speaker.role.role, versions=seen)
+
+
+def stale(run: AgentRun, epoch: Epoch) -> Conflict:
+    """The refusal of a late write, with the epoch that counts now."""
+    phase_run = epoch.phase_run
+    return Conflict(
+        f"this agent run is over ({run.status}); nothing it says counts any more, so end now",
+        {
+            "run_status": str(run.status),
+            "phase": phase_run.phase,
+            "iteration": phase_run.iteration,
+            "phase_status": str(phase_run.status),
+            "pipeline_status": str(epoch.pipeline.status),
+        },
+    )
+
+
+def _lock_speaker(session: Session, run_id: UUID, now: datetime) -> _Speaker:
+    unlocked = agent_runs.get_agent_run(session, run_id=run_id)
+    epoch = phases.lock_epoch(session, phase_run_id=unlocked.phase_run_id, now=now)
+    run = agent_runs.lock_agent_run(session, run_id=run_id)
+    if run.status not in LIVE_RUNS or epoch.phase_run.status not in LIVE_PHASES:
+        raise stale(run, epoch)
+    if epoch.phase_run.status is PhaseStatus.CLOSING:
+        raise Conflict(
+            f"{epoch.phase_run.phase} is closing ({epoch.phase_run.stop_reason or epoch.phase_run.why});"
+            " readiness is settled, so end now",
+            {"phase_status": str(epoch.phase_run.status)},
+        )
+    assert run.role is not None, "a check has no token"  # noqa: S101
+    role = phase_runs.lock_role(session, phase_run_id=run.phase_run_id, role=run.role)
+    if role.is_dropped:
+        raise Conflict(f"the phase goes on without {role.role}; end now", {"role": role.role})
+    return _Speaker(epoch, run, role)
+
+
+def _ready(session: Session, speaker: _Speaker, signal: Signal, look: Look) -> None:
+    epoch, run, role = speaker.epoch, speaker.run, speaker.role
+    if look.own_number != role.version:
+        raise Conflict(
+            f"{role.role} has said READY in between and is at version {role.version}; signal again",
+            {"version": role.version},
+        )
+    if not look.is_new:
+        _refuse_unexplained(session, epoch, role, signal)
+    objections.answer(session, epoch, run, words=signal.answers, is_new=look.is_new)
+    objections.withdraw_own(session, epoch, role)
+    if look.is_new:
+        role.version += 1
+        version = Version(
+            phase_run_id=run.phase_run_id,
+            role=role.role,
+            number=role.version,
+            commit=look.commit,
+            tree=look.tree,
+            agent_run_id=run.id,
+            conflict_paths=[],
+            created_at=epoch.now,
+        )
+        versions.add_version(session, version=version)
+    phase_runs.mark_seen(session, phase_run_id=run.phase_run_id, role=role.role, versions=look.seen)
+
+
+def _refuse_unexplained(session: Session, epoch: Epoch, role: Role, signal: Signal) -> None:
+    """A READY without change from the owner of a red check needs a reason."""
+    snapshot = phases.snapshot_of(session, epoch)
+    owner, check = check_owner(snapshot), snapshot.check
+    is_red = check is not None and check.status is CheckStatus.RED
+    if is_red and owner is not None and owner.name == role.role and not signal.reason:
+        raise Conflict(
+            "the check is red and you changed nothing: mend it and commit, or say why with --reason",
+            {"check": check.commit if check else None},
+        )
+
+
+def _blocked(session: Session, epoch: Epoch, role: Role, signal: Signal) -> None:
+    if signal.on is None:
+        return
+    phase_run_id = epoch.phase_run.id
+    if signal.on == role.role:
+        raise Unprocessable("a role cannot be BLOCKED on itself; name another with --on")
+    other = phase_runs.get_role(session, phase_run_id=phase_run_id, role=signal.on)
+    if other.is_dropped:
+        raise Conflict(f"the phase goes on without {other.role}; do without it too", {"role": other.role})
+    seen = {
+        row.other: row.number
+        for row in phase_runs.list_seen(session, phase_run_id=phase_run_id, role=role.role)
+    }
+    if other.version > seen.get(other.role, 0):
+        raise Conflict(
+            f"{other.role} has said READY at version {other.version}, which you have not seen:"
+            " run `egg sync` and go on",
+            {"role": other.role, "version": other.version, "seen": seen.get(other.role, 0)},
+        )
+
+
+def _say(session: Session, speaker: _Speaker, signal: Signal) -> None:
+    epoch, run, role = speaker.epoch, speaker.run, speaker.role
+    if signal.state is not Readiness.WORKING:
+        run.verdict = signal.state
+        run.stop_at = epoch.now + epoch.definition.phase_policy(epoch.phase_run.position).verdict_grace
+        session.flush()
+        for row in phase_runs.list_seen(session, phase_run_id=run.phase_run_id, role=role.role):
+            row.at_verdict = row.number
+    role.state, role.reason, role.updated_at = signal.state, signal.reason, epoch.now
+    role.blocked_on = signal.on if signal.state is Readiness.BLOCKED else None
+    epoch.phase_run.facts += 1
+    journal.record(
+        session,
+        "readiness.changed",
+        _sentence(role, signal),
+        now=epoch.now,
+        pipeline=epoch.pipeline,
+        phase_run=epoch.phase_run,
+        role=role.role,
+        run_id=run.id,
+        details={"state": str(signal.state), "version": role.version},
+    )
+
+
+def _sentence(role: Role, signal: Signal) -> str:
+    where = f" at version {role.version}" if signal.state is Readiness.READY else ""
+    whom = f" on {signal.on}" if signal.on else ""
+    whom = f" to {signal.about}" if signal.about else whom
+    why = f": {signal.reason}" if signal.reason else ""
+    return f"{role.role} is {signal.state}{where}{whom}{why}"

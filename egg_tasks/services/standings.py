@@ -1,0 +1,122 @@
+"""Standings: a phase run's consensus, read from the very inputs of the decision function."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from models.consensus.decide import decide
+from models.consensus.policy import PhasePolicy
+from models.consensus.settled import (
+    has_consensus,
+    live_objections_about,
+    unseen_versions,
+    unsettled_reason,
+)
+from models.consensus.snapshot import RoleView, Snapshot
+from models.consensus.verdict import Wait
+from models.queries import phase_runs, pipelines
+from models.queries.snapshots import load_snapshot
+from models.schemas.definition import Definition
+from models.schemas.report import Consensus, RoleStanding, Waiting
+from models.states import LIVE_PHASES, MergeStatus, PipelineStatus, Readiness
+from models.tables import PhaseRun, Pipeline
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A pipeline with its newest phase run as `decide` sees it; neither before it has started."""
+
+    pipeline: Pipeline
+    policy: PhasePolicy
+    phase_run: PhaseRun | None
+    snapshot: Snapshot | None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the phase run is not over."""
+        return self.phase_run is not None and self.phase_run.status in LIVE_PHASES
+
+
+def read(session: Session, *, pipeline_id: str, now: datetime) -> Standing:
+    """Read where a pipeline stands, in one state of the database and without a lock.
+
+    To be the first read of its session.
+    """
+    session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+    pipeline = pipelines.get_pipeline(session, pipeline_id=pipeline_id)
+    phase_run = phase_runs.find_last_phase_run(session, pipeline_id=pipeline_id)
+    return of(session, pipeline, phase_run, now=now)
+
+
+def of(session: Session, pipeline: Pipeline, phase_run: PhaseRun | None, *, now: datetime) -> Standing:
+    """The standing of rows that were read already."""
+    policy = Definition.model_validate(pipeline.definition).phase_policy(
+        phase_run.position if phase_run else 0
+    )
+    if phase_run is None:
+        return Standing(pipeline, policy, None, None)
+    snapshot = load_snapshot(session, pipeline=pipeline, phase_run=phase_run, policy=policy, now=now)
+    return Standing(pipeline, policy, phase_run, snapshot)
+
+
+def consensus(session: Session, standing: Standing) -> Consensus:
+    """Whether the phase agrees, role by role."""
+    snapshot, phase_run = standing.snapshot, standing.phase_run
+    if snapshot is None or phase_run is None:
+        return Consensus(agents={}, is_complete=False, blocking_agents=(), has_objections=False)
+    views = {view.name: view for view in snapshot.roles}
+    rows = phase_runs.list_roles(session, phase_run_id=phase_run.id)
+    return Consensus(
+        agents={
+            row.role: RoleStanding(
+                state=row.state,
+                reason=row.reason,
+                version=row.version,
+                current=_is_current(snapshot, views[row.role]),
+                updated_at=row.updated_at,
+            )
+            for row in rows
+            if not row.is_dropped
+        },
+        is_complete=has_consensus(snapshot),
+        blocking_agents=tuple(view.name for view in snapshot.present if _blocks(snapshot, view)),
+        has_objections=bool(snapshot.live_objections),
+    )
+
+
+def waiting(standing: Standing) -> tuple[Waiting, ...]:
+    """The roles a live phase run waits for."""
+    snapshot = standing.snapshot
+    if snapshot is None or not standing.is_live:
+        return ()
+    reasons = ((view, unsettled_reason(snapshot, view)) for view in snapshot.present)
+    return tuple(Waiting(role=view.name, state=view.state, why=reason) for view, reason in reasons if reason)
+
+
+def sentence(standing: Standing) -> str:
+    """What the pipeline waits for, or how it ended; questions to a person left aside."""
+    pipeline, phase_run, snapshot = standing.pipeline, standing.phase_run, standing.snapshot
+    if pipeline.status is PipelineStatus.PENDING:
+        return f"it was not started yet: egg pipeline start {pipeline.id}"
+    if pipeline.status is PipelineStatus.COMPLETE:
+        ended = f"; {phase_run.phase} ended by {phase_run.stop_reason}" if phase_run else ""
+        return f"nothing: it is complete{ended}"
+    if not standing.is_live or phase_run is None or snapshot is None:
+        return f"nothing: it is {pipeline.status}" + (f": {pipeline.why}" if pipeline.why else "")
+    verdict = decide(snapshot)
+    if isinstance(verdict, Wait):
+        return verdict.why
+    return "; ".join(f"{each.role} {each.why}" for each in waiting(standing)) or phase_run.why
+
+
+def _is_current(snapshot: Snapshot, role: RoleView) -> bool:
+    return role.state is not Readiness.WORKING and not unseen_versions(snapshot, role)
+
+
+def _blocks(snapshot: Snapshot, role: RoleView) -> bool:
+    """Whether the phase cannot end because of this role: an advisory one may only dissent in silence."""
+    if unsettled_reason(snapshot, role) is None:
+        return False
+    is_accused = bool(live_objections_about(snapshot, role))
+    return role.policy.required or is_accused or role.merge is MergeStatus.CONFLICTED

@@ -1,0 +1,175 @@
+"""What each verdict of `decide` writes. The caller holds the locks of pipeline and phase run."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from egg_tasks.services import journal
+from egg_tasks.services.effects import Effects, RunToSend, VersionKey
+from models.consensus.verdict import (
+    Ask,
+    Assignment,
+    CauseKind,
+    Check,
+    Close,
+    Dispatch,
+    Drop,
+    Fail,
+    Integrate,
+    Wait,
+)
+from models.queries import agent_runs, decisions, phase_runs, versions
+from models.schemas.definition import Definition
+from models.schemas.message import MessageType
+from models.states import CheckStatus, DecisionStatus, MergeStatus, PhaseStatus, PipelineStatus, RunStatus
+from models.tables import AgentRun, Decision, PhaseRun, Pipeline, move_to
+from models.tables import Check as CheckRow
+
+RESEND_AFTER = timedelta(seconds=5)
+CLOSING_GRACE = timedelta(seconds=10)
+
+
+@dataclass
+class Epoch:
+    """A phase run being moved, and what moving it wants sent."""
+
+    pipeline: Pipeline
+    definition: Definition
+    phase_run: PhaseRun
+    now: datetime
+    effects: Effects = field(default_factory=Effects)
+
+
+def wait(epoch: Epoch, verdict: Wait) -> None:
+    """Note what the phase waits for, and whether that is a person."""
+    phase_run, pipeline = epoch.phase_run, epoch.pipeline
+    phase_run.why = verdict.why
+    phase_run.next_evaluation_at = verdict.until
+    if phase_run.status is PhaseStatus.CLOSING:
+        return
+    move_to(phase_run, PhaseStatus.AWAITING_HUMAN if verdict.on_person else PhaseStatus.RUNNING)
+    move_to(pipeline, PipelineStatus.AWAITING_HUMAN if verdict.on_person else PipelineStatus.RUNNING)
+
+
+def dispatch(session: Session, epoch: Epoch, verdict: Dispatch) -> None:
+    """Add an agent run for each assignment."""
+    runs = tuple(_add_run(session, epoch, assignment) for assignment in verdict.assignments)
+    epoch.effects.dispatches.append((epoch.phase_run.id, runs))
+
+
+def integrate(session: Session, epoch: Epoch, verdict: Integrate) -> None:
+    """Put a version's merge under way."""
+    phase_run_id = epoch.phase_run.id
+    version = versions.find_version(
+        session, phase_run_id=phase_run_id, role=verdict.role, number=verdict.version
+    )
+    assert version is not None, "decide names versions of the snapshot"  # noqa: S101
+    version.merge_status = MergeStatus.MERGING
+    version.send_after = epoch.now + RESEND_AFTER
+    epoch.effects.merges.append(VersionKey(phase_run_id, verdict.role, verdict.version))
+
+
+def check(session: Session, epoch: Epoch, verdict: Check) -> None:
+    """Start the phase's check on a commit: an agent run without a role."""
+    phase_run = epoch.phase_run
+    number = agent_runs.count_check_runs(session, phase_run_id=phase_run.id) + 1
+    run = _new_run(epoch, role=None, number=number)
+    agent_runs.add_agent_run(session, run=run)
+    row = versions.find_check(session, phase_run_id=phase_run.id, commit=verdict.commit)
+    if row is None:
+        row = CheckRow(phase_run_id=phase_run.id, commit=verdict.commit)
+        session.add(row)
+    elif row.status is CheckStatus.RED:
+        row.attempts += 1
+    row.status = CheckStatus.RUNNING
+    row.agent_run_id = run.id
+    session.flush()
+    epoch.effects.dispatches.append((phase_run.id, (_to_send(run, phase_run),)))
+
+
+def drop(session: Session, epoch: Epoch, verdict: Drop) -> None:
+    """Let the phase go on without a role, and tell the others."""
+    role = phase_runs.get_role(session, phase_run_id=epoch.phase_run.id, role=verdict.role)
+    role.is_dropped = True
+    journal.announce(session, MessageType.AGENT_FAILED, verdict.why, now=epoch.now, phase_run=epoch.phase_run)
+
+
+def ask(session: Session, epoch: Epoch, verdict: Ask) -> None:
+    """Put a question to a person."""
+    decision = Decision(
+        pipeline_id=epoch.pipeline.id,
+        phase_run_id=epoch.phase_run.id,
+        key=verdict.key,
+        kind=verdict.kind,
+        question=verdict.question,
+        options=list(verdict.options),
+        default=verdict.default,
+        roles=list(verdict.roles),
+        created_at=epoch.now,
+    )
+    decisions.add_decision(session, decision=decision)
+    _record(session, epoch, "decision.created", f"decision {decision.id}: {verdict.question}")
+
+
+def close(session: Session, epoch: Epoch, verdict: Close | Fail) -> None:
+    """Close the phase run for good: nothing more is dispatched or merged, and the agents are to end."""
+    phase_run = epoch.phase_run
+    move_to(phase_run, PhaseStatus.CLOSING)
+    phase_run.closing_at = epoch.now
+    phase_run.next_evaluation_at = None
+    if epoch.pipeline.status is PipelineStatus.AWAITING_HUMAN:
+        move_to(epoch.pipeline, PipelineStatus.RUNNING)
+    if isinstance(verdict, Fail):
+        phase_run.why = verdict.why
+    else:
+        phase_run.stop_reason = verdict.reason
+        _record(session, epoch, "consensus.reached", f"{phase_run.phase} closes: {verdict.reason}")
+    for decision in decisions.list_decisions(session, phase_run_id=phase_run.id, is_pending=True):
+        move_to(decision, DecisionStatus.CANCELLED)
+    for run in agent_runs.lock_unclosed_agent_runs(session, phase_run_id=phase_run.id):
+        deadline = epoch.now if run.status is RunStatus.QUEUED else epoch.now + CLOSING_GRACE
+        run.stop_at = min(run.stop_at or deadline, deadline)
+
+
+def _add_run(session: Session, epoch: Epoch, assignment: Assignment) -> RunToSend:
+    role = phase_runs.get_role(session, phase_run_id=epoch.phase_run.id, role=assignment.role)
+    role.dispatched += 1
+    role.runs += 1
+    run = _new_run(epoch, role=role.role, number=role.dispatched)
+    run.causes = [str(cause) for cause in assignment.causes]
+    run.owes_verdict = any(cause.kind is not CauseKind.MESSAGE for cause in assignment.causes)
+    agent_runs.add_agent_run(session, run=run)
+    kinds = ", ".join(dict.fromkeys(cause.kind.value for cause in assignment.causes))
+    _record(session, epoch, "agent.queued", f"{journal.label(run)} is due: {kinds}", run)
+    return _to_send(run, epoch.phase_run)
+
+
+def _new_run(epoch: Epoch, *, role: str | None, number: int) -> AgentRun:
+    return AgentRun(
+        pipeline_id=epoch.pipeline.id,
+        phase_run_id=epoch.phase_run.id,
+        role=role,
+        number=number,
+        status=RunStatus.QUEUED,
+        causes=[],
+        created_at=epoch.now,
+        send_after=epoch.now + RESEND_AFTER,
+    )
+
+
+def _to_send(run: AgentRun, phase_run: PhaseRun) -> RunToSend:
+    return RunToSend(run.id, phase_run.phase, run.role or "check")
+
+
+def _record(session: Session, epoch: Epoch, kind: str, text: str, run: AgentRun | None = None) -> None:
+    journal.record(
+        session,
+        kind,
+        text,
+        now=epoch.now,
+        pipeline=epoch.pipeline,
+        phase_run=epoch.phase_run,
+        role=run.role if run else None,
+        run_id=run.id if run else None,
+    )

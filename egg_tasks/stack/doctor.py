@@ -1,0 +1,177 @@
+"""What a stack needs of its machine, looked at one by one, each with how to mend it. Loopback only."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from egg_tasks.stack import binaries, local, manifest, outside, ports, probes, programs
+from egg_tasks.stack import home as homes
+from egg_tasks.stack.account import closed_parent
+from models.errors import EggError
+
+OLDEST_PYTHON = (3, 11)
+OLDEST_GIT = (2, 38)
+SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: good (True), bad (False), or absent and not needed (None)."""
+
+    name: str
+    ok: bool | None
+    text: str
+    mend: str = ""
+
+
+def examine(home: Path, environ: Mapping[str, str] | None = None) -> Sequence[Finding]:
+    """Look at everything the stack of *home* needs or can use; changes nothing."""
+    given = os.environ if environ is None else environ
+    return (
+        _python(),
+        _git(),
+        _directory(home),
+        _disk(home),
+        _postgres(given),
+        _valkey(given),
+        _ports(home, given),
+        _stack(home),
+        _docker(),
+        _agent_program("claude"),
+        _agent_program("codex"),
+    )
+
+
+def _python() -> Finding:
+    found = ".".join(str(part) for part in sys.version_info[:3])
+    return Finding("python", sys.version_info >= OLDEST_PYTHON, found, "install Python 3.11 or newer")
+
+
+def _git() -> Finding:
+    said = _said("git", "--version")
+    mend = "install git 2.38 or newer, which merges without a checkout"
+    if said is None:
+        return Finding("git", ok=False, text="not found", mend=mend)
+    return Finding("git", _numbers(said) >= OLDEST_GIT, said, mend)
+
+
+def _directory(home: Path) -> Finding:
+    """The data directory, or where it would be made."""
+    existing = next(path for path in (home, *home.parents) if path.exists())
+    if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
+        mend = f"make {existing} writable, or set EGG_HOME to another place"
+        return Finding("data directory", ok=False, text=f"{home} is not writable", mend=mend)
+    if os.geteuid() == 0 and (closed := closed_parent(existing / "in it")) not in {None, home}:
+        mend = "set EGG_HOME to a place that the user nobody can reach, such as /var/lib/egg"
+        return Finding("data directory", ok=False, text=f"{closed} is closed to others", mend=mend)
+    return Finding("data directory", ok=True, text=str(home))
+
+
+def _disk(home: Path) -> Finding:
+    existing = next(path for path in (home, *home.parents) if path.exists())
+    free = shutil.disk_usage(existing).free // 2**20
+    wanted = homes.megabytes_needed(home)
+    mend = f"free some space ({wanted} MB are needed), or set EGG_HOME to another disk"
+    return Finding("disk", free >= wanted, f"{free} MB free", mend)
+
+
+def _postgres(environ: Mapping[str, str]) -> Finding:
+    if url := environ.get("DATABASE_URL"):
+        return _asked("PostgreSQL", outside.check_database, url, "DATABASE_URL")
+    return _program("PostgreSQL", lambda: binaries.find_postgres(environ) / "postgres")
+
+
+def _valkey(environ: Mapping[str, str]) -> Finding:
+    if url := environ.get("REDIS_URL"):
+        return _asked("Valkey", outside.check_broker, url, "REDIS_URL")
+    return _program("Valkey", lambda: binaries.find_valkey(environ))
+
+
+def _program(name: str, find: Callable[[], Path]) -> Finding:
+    try:
+        found = find()
+    except EggError as error:
+        text, _, mend = str(error).partition(": ")
+        return Finding(name, ok=False, text=text, mend=mend)
+    version = binaries.version_of(found)
+    mend = "install it for this machine's processor and C library, or give the URL of a running server"
+    return Finding(name, version is not None, f"{version or 'does not run'} ({found})", mend)
+
+
+def _asked(name: str, check: Callable[[str], None], url: str, variable: str) -> Finding:
+    where = f"{outside.name_of(url)} ({variable})"
+    try:
+        check(url)
+    except EggError as error:
+        return Finding(name, ok=False, text=str(error), mend=f"start it, or unset {variable} to use our own")
+    return Finding(name, ok=True, text=f"answers at {where}")
+
+
+def _ports(home: Path, environ: Mapping[str, str]) -> Finding:
+    """The API's port, which must be ours or free."""
+    kept = manifest.read(home)
+    given = environ.get("EGG_API_PORT", "")
+    if local.find(home) and kept:
+        return Finding("port", ok=True, text=f"{kept.api_port} is this stack's")
+    if not given.isdecimal() and not kept:
+        return Finding("port", ok=True, text=f"{ports.choose(manifest.API_PORT)} will be used")
+    port = int(given) if given.isdecimal() else kept.api_port if kept else manifest.API_PORT
+    if ports.is_free(port):
+        return Finding("port", ok=True, text=f"{port} is free")
+    mend = "stop that, or set EGG_API_PORT to another port"
+    return Finding("port", ok=False, text=f"{port} is taken by {ports.holder(port)}", mend=mend)
+
+
+def _stack(home: Path) -> Finding:
+    """The stack, with the database and the broker it uses."""
+    found = local.find(home)
+    if found is None:
+        return Finding("stack", ok=None, text="not running", mend="start it with `egg up`")
+    wrong = []
+    for check, url in (
+        (outside.check_database, found.database_url),
+        (outside.check_broker, found.redis_url),
+    ):
+        try:
+            check(url)
+        except EggError as error:
+            wrong.append(str(error))
+    if not probes.http_answers(found.api_port, programs.READY_PATH):
+        wrong.append(f"the API at {found.api_url} is not ready")
+    mend = f"look into {home / 'logs'}; `egg down` and `egg up` start it anew"
+    return Finding("stack", not wrong, "; ".join(wrong) or f"runs at {found.api_url}", mend)
+
+
+def _docker() -> Finding:
+    """The engine that container agents need; process agents do without."""
+    if shutil.which("docker") is None:
+        return Finding("docker", ok=None, text="not installed", mend="only agents in containers need it")
+    version = _said("docker", "version", "--format", "{{.Server.Version}}")
+    mend = "only agents in containers need it: start the engine, and let this user use it"
+    return Finding("docker", True if version else None, version or "no engine answers", mend)
+
+
+def _agent_program(name: str) -> Finding:
+    version = _said(name, "--version")
+    mend = f"only agents of the {name} backend need it"
+    return Finding(name, True if version else None, version or "not installed", mend)
+
+
+def _said(*command: str) -> str | None:
+    """The first line a program says; None when it is not there or fails."""
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=SECONDS, check=True, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip().partition("\n")[0] or None
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", text)[:2])

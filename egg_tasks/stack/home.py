@@ -1,0 +1,95 @@
+"""The directory a stack lives in: made, found writable and roomy, with a place for its sockets."""
+
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from egg_tasks.stack.account import closed_parent
+from models.errors import Unavailable, Unprocessable
+
+NEW_MEGABYTES = 256
+"""A new cluster takes 40 MB, a copy of PostgreSQL's programs 40 MB, its log of changes grows by 16 MB."""
+
+OLD_MEGABYTES = 48
+LONGEST_SOCKET_NAME = "postgres/.s.PGSQL.5432.lock"
+SOCKET_PATH_BYTES = 107
+"""What sockaddr_un holds, less the closing zero."""
+
+
+def prepare(home: Path) -> None:
+    """Make *home* and what every part of the stack needs in it.
+
+    `Unprocessable` when it is not ours to write in (or, as root, `nobody` cannot reach it),
+    `Unavailable` when the disk is full.
+    """
+    with translated(home):
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if os.geteuid() == 0:
+            home.chmod(0o711)
+        (home / "logs").mkdir(mode=0o700, exist_ok=True)
+        # mkdir alone succeeds on a disk that is full
+        with tempfile.TemporaryFile(dir=home) as probe:
+            probe.write(bytes(64 * 1024))
+    if os.geteuid() == 0 and (closed := closed_parent(home)):
+        raise Unprocessable(
+            f"the data directory {home} cannot be reached by the user `nobody`, as whom PostgreSQL runs, "
+            f"because {closed} is closed to others: set EGG_HOME to another place, such as /var/lib/egg"
+        )
+    need_room(home)
+
+
+def megabytes_needed(home: Path) -> int:
+    """Return how much free disk the servers of *home* need to start."""
+    return OLD_MEGABYTES if (home / "postgres").exists() else NEW_MEGABYTES
+
+
+def need_room(home: Path) -> None:
+    """Raise `Unavailable` when too little disk is left for the servers to start."""
+    wanted = megabytes_needed(home)
+    free = shutil.disk_usage(home).free // 2**20
+    if free < wanted:
+        raise _full(home, f"{free} MB free, {wanted} MB needed")
+
+
+@contextmanager
+def translated(home: Path) -> Iterator[None]:
+    """Turn what the file system refuses into a sentence about *home*."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise _full(home, error.strerror) from error
+        raise Unprocessable(
+            f"the data directory {home} cannot be used ({error.strerror}: {error.filename or home}): "
+            "make it writable for this user, or set EGG_HOME to another place"
+        ) from error
+
+
+def sockets(home: Path) -> Path:
+    """Return the directory of the stack's sockets: in *home*, or in /tmp where the path would be too long."""
+    directory = home / "sockets"
+    if len(os.fsencode(directory / LONGEST_SOCKET_NAME)) > SOCKET_PATH_BYTES:
+        name = hashlib.sha256(os.fsencode(home)).hexdigest()[:16]
+        directory = Path("/tmp") / f"egg-{os.geteuid()}-{name}"  # noqa: S108  its owner is checked below
+    with translated(directory):
+        directory.mkdir(mode=0o700, exist_ok=True)
+        found = directory.lstat()
+        if found.st_uid != os.geteuid() or directory.is_symlink():
+            raise Unprocessable(
+                f"{directory}, where the stack's sockets belong, is somebody else's: remove it, "
+                "or set EGG_HOME to a shorter path"
+            )
+        directory.chmod(0o711 if os.geteuid() == 0 else 0o700)
+    return directory
+
+
+def _full(home: Path, why: str | None) -> Unavailable:
+    return Unavailable(
+        f"the disk of the data directory {home} is full ({why}): "
+        "free some space, or set EGG_HOME to another disk"
+    )

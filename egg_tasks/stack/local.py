@@ -1,0 +1,122 @@
+"""What the CLI asks of the local stack: bring it up, take it down, find it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from egg_tasks.stack import home as homes
+from egg_tasks.stack import lock, manifest, outside, probes, programs, supervisor
+from egg_tasks.stack.manifest import Manifest
+from egg_tasks.stack.processes import open_log, tail
+from models.errors import Unavailable, Unprocessable
+
+UP_SECONDS = 180.0
+DOWN_SECONDS = 120.0
+POLL_SECONDS = 0.1
+SUPERVISOR = (sys.executable, "-m", supervisor.__name__)
+
+
+def up(
+    home: Path,
+    *,
+    report: Callable[[str], None],
+    environ: Mapping[str, str] | None = None,
+    command: Sequence[str] = SUPERVISOR,
+) -> Manifest:
+    """Start the stack of *home* unless it runs, and return when it is ready; safe to call at once.
+
+    What is wrong comes as `Unavailable` or `Unprocessable`, in a sentence, with the end of the log of
+    the process that failed.
+    """
+    given = os.environ if environ is None else environ
+    deadline = time.monotonic() + UP_SECONDS
+    waiting = False
+    while time.monotonic() < deadline:
+        if lock.holder(home) is None:
+            _start(home, given, command, report)
+        found = find(home)
+        if found and probes.http_answers(found.api_port, programs.READY_PATH) and find(home) == found:
+            return found
+        if not waiting:
+            waiting = True
+            report("waiting for the stack that is starting or stopping here")
+        time.sleep(POLL_SECONDS)
+    raise Unavailable(
+        f"the stack in {home} runs but is not ready; look into {home / 'logs'}, or stop it with `egg down`"
+    )
+
+
+def down(home: Path, *, report: Callable[[str], None] | None = None) -> bool:
+    """Stop the stack of *home*, in order; whether one ran. Agents go on: the next stack finds them."""
+    pid = lock.holder(home)
+    if pid is None:
+        return False
+    if report:
+        report(f"stopping the stack in {home}")
+    deadline = time.monotonic() + DOWN_SECONDS
+    asked = None
+    while (pid := lock.holder(home)) is not None:
+        # its id is written a moment after the lock is taken
+        if pid and pid != asked:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+            asked = pid
+        if time.monotonic() > deadline:
+            raise Unavailable(f"the stack in {home} (process {pid}) does not stop; look into {home / 'logs'}")
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+def find(home: Path) -> Manifest | None:
+    """Return the stack that runs in *home*, whether it is ready or not; None if none does."""
+    pid = lock.holder(home)
+    found = manifest.read(home) if pid is not None else None
+    return replace(found, supervisor_pid=pid or found.supervisor_pid) if found else None
+
+
+def _start(
+    home: Path, environ: Mapping[str, str], command: Sequence[str], report: Callable[[str], None]
+) -> None:
+    """Start a supervisor that outlives us and listen until it is ready; another one's lock is no error."""
+    homes.prepare(home)
+    log = home / "logs" / "supervisor.log"
+    with open_log(log) as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=output,
+            env=programs.environment(home, environ, None),
+            cwd="/",
+            start_new_session=True,
+            text=True,
+        )
+    failure = ""
+    with process:
+        for line in process.stdout or ():
+            if failure or line.startswith(supervisor.FAILED):
+                failure += line
+            elif line.strip() != supervisor.READY:
+                report(line.strip())
+            else:
+                # it goes on without us: there is nobody to wait for
+                process.returncode = 0
+                return
+    _explain(process.returncode, failure.removeprefix(supervisor.FAILED).strip(), log)
+
+
+def _explain(code: int, said: str, log: Path) -> None:
+    """Raise what a supervisor that ended said; nothing if another one was first, or it was stopped."""
+    if code in {0, supervisor.TAKEN}:
+        return
+    if code == outside.REFUSED and said:
+        raise Unprocessable(said)
+    if code == outside.AWAY and said:
+        raise Unavailable(said)
+    raise Unavailable(f"the stack's supervisor ended ({code}); its log {log} ends:\n{tail(log)}")

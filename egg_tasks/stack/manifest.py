@@ -1,0 +1,100 @@
+"""stack.json: what a stack keeps of itself, so that it is found, and found again at the same door."""
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import get_type_hints
+
+from egg_tasks.stack import ports
+from egg_tasks.stack.home import translated
+from egg_tasks.stack.servers import Urls
+from models.errors import Unavailable, Unprocessable
+
+NAME = "stack.json"
+API_PORT = 8700
+FLOWER_PORT = 5555
+LARGEST_PORT = 65535
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Where a stack answers and how one proves to be its operator."""
+
+    api_url: str
+    api_port: int
+    flower_url: str
+    flower_port: int
+    flower_login: str = field(repr=False)
+    operator_token: str = field(repr=False)
+    database_url: str = field(repr=False)
+    redis_url: str = field(repr=False)
+    supervisor_pid: int
+
+
+def read(home: Path) -> Manifest | None:
+    """Return what the stack in *home* last wrote of itself; None if it never did, or not this way."""
+    try:
+        found: object = json.loads((home / NAME).read_text())
+    except (OSError, ValueError):
+        return None
+    kinds = get_type_hints(Manifest)
+    if not isinstance(found, dict) or not all(isinstance(found.get(name), kinds[name]) for name in kinds):
+        return None
+    return Manifest(**{name: found[name] for name in kinds})
+
+
+def write(home: Path, manifest: Manifest) -> None:
+    """Replace stack.json by *manifest*, whole, readable by its owner alone."""
+    new = home / f"{NAME}.new"
+    with translated(home):
+        new.unlink(missing_ok=True)
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "w") as file:  # noqa: PTH123  made 0600 from the start
+            json.dump(asdict(manifest), file, indent=2)
+            file.flush()
+            os.fsync(descriptor)
+        new.replace(home / NAME)
+
+
+def settle(home: Path, environ: Mapping[str, str], urls: Urls) -> Manifest:
+    """Decide ports, token and login: what the environment says, else what was kept, else new.
+
+    `Unavailable`, naming the holder, when the port of the API is somebody else's; Flower just moves.
+    """
+    kept = read(home)
+    api_port = _api_port(home, environ, kept)
+    flower_port = ports.choose(kept.flower_port if kept else FLOWER_PORT, other_than=api_port)
+    return Manifest(
+        api_url=f"http://{ports.LOOPBACK}:{api_port}",
+        api_port=api_port,
+        flower_url=f"http://{ports.LOOPBACK}:{flower_port}",
+        flower_port=flower_port,
+        flower_login=kept.flower_login if kept else f"egg:{secrets.token_urlsafe(12)}",
+        operator_token=environ.get("EGG_OPERATOR_TOKEN")
+        or (kept.operator_token if kept else secrets.token_urlsafe(32)),
+        database_url=urls.database_url,
+        redis_url=urls.redis_url,
+        supervisor_pid=os.getpid(),
+    )
+
+
+def _api_port(home: Path, environ: Mapping[str, str], kept: Manifest | None) -> int:
+    given = environ.get("EGG_API_PORT")
+    if given:
+        if not given.isdecimal() or not 1 <= int(given) <= LARGEST_PORT:
+            raise Unprocessable(f"EGG_API_PORT must be a port, 1 to {LARGEST_PORT}, not {given!r}")
+        port, way_out = int(given), "set EGG_API_PORT to another port"
+    elif kept:
+        port = kept.api_port
+        way_out = f"set EGG_API_PORT to another port, or remove {home / NAME} to have a new one chosen"
+    else:
+        return ports.choose(API_PORT)
+    if not ports.becomes_free(port):
+        raise Unavailable(
+            f"port {port}, where this stack's API listens, is taken by {ports.holder(port)}: "
+            f"stop that, {way_out}"
+        )
+    return port

@@ -1,0 +1,89 @@
+"""What is done once before our processes start, in a process of its own so that the supervisor stays small.
+
+`python -m egg_tasks.stack.outside`: checks that database and broker answer, and migrates. What is wrong
+is one sentence on stdout; the exit code says of which kind.
+"""
+
+import os
+import re
+import sys
+from urllib.parse import urlsplit
+
+from egg_tasks.config import sqlalchemy_url
+from models.errors import EggError, Rejected, Unavailable, Unprocessable
+
+OLDEST_REDIS = (6, 2)
+REFUSED, AWAY = 1, 3
+
+
+def main() -> int:
+    """Check and migrate; 0, or REFUSED or AWAY by the kind of the error."""
+    try:
+        check_database(os.environ["DATABASE_URL"])
+        check_broker(os.environ["REDIS_URL"])
+        migrate(os.environ["DATABASE_URL"])
+    except EggError as error:
+        sys.stdout.write(f"{error}\n")
+        return REFUSED if isinstance(error, Rejected) else AWAY
+    return 0
+
+
+def check_database(url: str) -> None:
+    """Raise `Unavailable` unless the database lets us in."""
+    # imported here, and below: only who asks pays for them
+    import psycopg
+
+    plain = sqlalchemy_url(url).replace("+psycopg", "", 1)
+    where = name_of(url)
+    try:
+        psycopg.connect(plain, connect_timeout=5).close()
+    except psycopg.Error as error:
+        reason = " ".join(str(error).split())
+        raise Unavailable(
+            f"the database at {where} cannot be reached ({reason}): "
+            "check DATABASE_URL, or unset it to use our own"
+        ) from error
+
+
+def migrate(url: str) -> None:
+    """Bring the database to the newest schema; safe to repeat."""
+    from sqlalchemy.exc import OperationalError
+
+    import migrations
+
+    try:
+        migrations.upgrade(url)
+    except OperationalError as error:
+        reason = str(error.orig).strip().partition("\n")[0]
+        raise Unavailable(f"the database of DATABASE_URL failed while it was migrated: {reason}") from error
+
+
+def check_broker(url: str) -> None:
+    """Raise `Unavailable` unless the broker answers, `Unprocessable` if it is too old to be one."""
+    from redis import Redis
+    from redis.exceptions import RedisError
+
+    where = name_of(url)
+    try:
+        client = Redis.from_url(url, socket_connect_timeout=5, socket_timeout=5)
+        with client:
+            version = str(client.info("server")["redis_version"])
+    except ValueError as error:
+        raise Unprocessable(f"REDIS_URL must look like redis://host:port/0: {error}") from error
+    except (RedisError, OSError) as error:
+        reason = str(error).rstrip(".")
+        raise Unavailable(
+            f"the broker at {where} cannot be reached ({reason}): check REDIS_URL, or unset it to use our own"
+        ) from error
+    if tuple(int(number) for number in re.findall(r"\d+", version)[:2]) < OLDEST_REDIS:
+        raise Unprocessable(f"the broker at {where} is Redis {version}: 6.2 or newer is needed")
+
+
+def name_of(url: str) -> str:
+    """Return where a URL leads, without its password."""
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname or parts.path
+
+
+if __name__ == "__main__":
+    sys.exit(main())

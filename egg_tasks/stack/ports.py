@@ -1,0 +1,65 @@
+"""Loopback ports: free or not, whose, and one of our own."""
+
+import socket
+import time
+from contextlib import suppress
+from pathlib import Path
+
+LOOPBACK = "127.0.0.1"
+LISTENING = "0A"
+PATIENCE_SECONDS = 2.0
+TRIED = 100
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on *port* of loopback now."""
+    with socket.socket() as door:
+        # what a closed connection leaves behind is no obstacle to uvicorn either
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            door.bind((LOOPBACK, port))
+        except OSError:
+            return False
+        return True
+
+
+def becomes_free(port: int) -> bool:
+    """Whether *port* is free, or soon: a server that was just killed holds its port a moment longer."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not is_free(port):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def choose(preferred: int, *, other_than: int = 0) -> int:
+    """Return *preferred* or one of the next ports that is free, else one the system picks."""
+    for port in range(preferred, min(preferred + TRIED, 65536)):
+        if port != other_than and is_free(port):
+            return port
+    with socket.socket() as door:
+        door.bind((LOOPBACK, 0))
+        return int(door.getsockname()[1])
+
+
+def holder(port: int) -> str:
+    """Return who listens on *port*, as far as we may see: `name (process 123)` or `another program`."""
+    inodes = {f"socket:[{inode}]" for inode in _listening(port)}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if any(str(link.readlink()) in inodes for link in (entry / "fd").iterdir()):
+                return f"{(entry / 'comm').read_text().strip()} (process {entry.name})"
+    return "another program"
+
+
+def _listening(port: int) -> list[str]:
+    """The inodes of the sockets that listen on *port*."""
+    found = []
+    for table in ("tcp", "tcp6"):
+        with suppress(OSError):
+            for line in Path("/proc/net", table).read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[1].endswith(f":{port:04X}") and fields[3] == LISTENING:
+                    found.append(fields[9])
+    return found

@@ -1,0 +1,174 @@
+"""PostgreSQL of the local stack: its cluster is made whole or not at all, its server a foreground child."""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from egg_tasks.stack import binaries, home, leftovers, probes
+from egg_tasks.stack.account import Account, identity, own_directory, unprivileged
+from egg_tasks.stack.processes import Program
+from models.errors import Unavailable, Unprocessable
+
+USER = DATABASE = "egg"
+SOCKET = ".s.PGSQL.5432"
+ENVIRONMENT = {"LC_ALL": "C", "PATH": "/usr/bin:/bin", "TZ": "UTC"}
+INITDB = ("--username", USER, "--encoding=UTF8", "--locale=C", "--auth-local=trust", "--auth-host=reject")
+SETTINGS = ("listen_addresses=", "max_connections=200", "unix_socket_permissions=0700", "log_timezone=UTC")
+COPIED = ("initdb", "postgres")
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """One cluster: the programs it runs with, as whom, where its files and its socket are."""
+
+    programs: Path
+    account: Account | None
+    directory: Path
+    sockets: Path
+
+    @property
+    def url(self) -> str:
+        """Return how clients reach it."""
+        return f"postgresql://{USER}@/{DATABASE}?host={quote(str(self.sockets), safe='')}"
+
+    @property
+    def socket(self) -> Path:
+        """Return where it listens."""
+        return self.sockets / SOCKET
+
+    def program(self) -> Program:
+        """Return the server as a child to keep."""
+        settings = (f'unix_socket_directories="{self.sockets}"', *SETTINGS)
+        options = (word for setting in settings for word in ("-c", setting))
+        return Program(
+            name="postgres",
+            argv=(str(self.programs / "postgres"), "-D", str(self.directory), *options),
+            environment=ENVIRONMENT,
+            tier=0,
+            account=self.account,
+            before=self.clear,
+            is_ready=self.answers,
+            # fast shutdown; SIGTERM would wait until every client has gone
+            stop_signal=signal.SIGINT,
+            stop_seconds=60,
+            orphan_signal=signal.SIGINT,
+        )
+
+    def answers(self) -> bool:
+        """Whether it lets clients in."""
+        return probes.postgres_answers(self.socket, user=USER, database=DATABASE)
+
+    def clear(self) -> None:
+        """Wait for a predecessor's last processes, then remove its locks: its pid may be another's by now."""
+        leftovers.clear(self.directory, names={"postgres"})
+        for stale in (self.directory / "postmaster.pid", self.socket, self.sockets / f"{SOCKET}.lock"):
+            stale.unlink(missing_ok=True)
+
+
+def prepare(directory: Path, environ: Mapping[str, str]) -> Postgres:
+    """Find the programs and make the cluster and its database in the stack's home, unless they are there."""
+    account = unprivileged()
+    programs = _runnable(binaries.find_postgres(environ), account, directory)
+    sockets = own_directory(home.sockets(directory) / "postgres", account)
+    cluster = Postgres(programs, account, directory / "postgres", sockets)
+    for broken in directory.glob("postgres.new-*"):
+        shutil.rmtree(broken, ignore_errors=True)
+    if not cluster.directory.exists():
+        _create(cluster)
+    _check_version(cluster)
+    return cluster
+
+
+def _create(cluster: Postgres) -> None:
+    """Make the cluster and its database beside their place, then rename: a crash leaves nothing half-made."""
+    new = Path(tempfile.mkdtemp(prefix="postgres.new-", dir=cluster.directory.parent))
+    own_directory(new, cluster.account)
+    _run(cluster, "initdb", "-D", str(new), *INITDB)
+    _run(cluster, "postgres", "--single", "-D", str(new), "postgres", say=f"CREATE DATABASE {DATABASE}\n")
+    new.rename(cluster.directory)
+
+
+def _run(cluster: Postgres, name: str, *arguments: str, say: str = "") -> None:
+    done = subprocess.run(
+        [cluster.programs / name, *arguments],
+        input=say,
+        env=ENVIRONMENT,
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+        **identity(cluster.account),
+    )
+    if done.returncode != 0:
+        home.need_room(cluster.directory.parent)
+        said = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()[-1]
+        raise Unavailable(f"{name} could not make the database in {cluster.directory}: {said}")
+
+
+def _check_version(cluster: Postgres) -> None:
+    """Refuse a cluster that another major version made, which the server would refuse at every start."""
+    made_by = (cluster.directory / "PG_VERSION").read_text().strip()
+    found = binaries.version_of(cluster.programs / "postgres") or "PostgreSQL that does not run"
+    if f" {made_by}." not in found and not found.endswith(f" {made_by}"):
+        raise Unprocessable(
+            f"the cluster in {cluster.directory} is of PostgreSQL {made_by}, the program found is {found} "
+            f"({cluster.programs}): set EGG_POSTGRES_BIN to version {made_by}, or EGG_HOME to another place"
+        )
+
+
+def _runnable(programs: Path, account: Account | None, directory: Path) -> Path:
+    """Return *programs*, or a copy in the stack's home where *account* may not read them (below /root)."""
+    if account is None or _runs(programs, account):
+        return programs
+    package = programs.parents[1]
+    target = directory / "programs" / package.name
+    copied = target / programs.relative_to(package)
+    if not _runs(copied, account):
+        with home.translated(directory):
+            _copy(programs.parent, copied.parent)
+            libraries = package.with_name(package.name + ".libs")
+            if libraries.is_dir():
+                shutil.copytree(libraries, target.with_name(libraries.name), dirs_exist_ok=True)
+    if not _runs(copied, account):
+        raise Unavailable(
+            f"PostgreSQL in {programs} cannot be run by the user `{account.name}`, nor can a copy of it: "
+            "set EGG_POSTGRES_BIN to an installation that others may read"
+        )
+    return copied
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy what two of an installation's programs need, leaving what only developers do."""
+    shutil.rmtree(target, ignore_errors=True)
+    (target / "bin").mkdir(parents=True)
+    for directory in (target, *target.parents[:2]):
+        directory.chmod(0o755)
+    for name in COPIED:
+        shutil.copy2(source / "bin" / name, target / "bin" / name)
+    for part in ("lib", "share"):
+        ignored = shutil.ignore_patterns("*.a", "pgxs", "doc", "man")
+        shutil.copytree(source / part, target / part, ignore=ignored, symlinks=True)
+
+
+def _runs(programs: Path, account: Account) -> bool:
+    """Whether *account* can run the server program."""
+    with suppress(OSError, subprocess.SubprocessError):
+        command = [str(programs / "postgres"), "--version"]
+        subprocess.run(
+            command,
+            env=ENVIRONMENT,
+            cwd="/",
+            capture_output=True,
+            check=True,
+            timeout=10,
+            **identity(account),
+        )
+        return os.access(programs / "initdb", os.X_OK)
+    return False

@@ -1,0 +1,124 @@
+"""Foreground children: started to die with us, logged to a file each, stopped politely and then not."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from egg_tasks.stack.account import Account, identity
+
+LONGEST_LOG = 16 * 2**20
+PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Program:
+    """One process to keep running: how it is started, when it is ready, how it is stopped."""
+
+    name: str
+    argv: tuple[str, ...]
+    environment: Mapping[str, str] = field(repr=False)
+    tier: int
+    """Lower tiers start first and stop last; those of one tier start and stop together."""
+
+    account: Account | None = None
+    before: Callable[[], None] | None = None
+    """Called before every start: removes what a dead predecessor left."""
+
+    is_ready: Callable[[], bool] | None = None
+    """Whether it answers; None when the stack is ready without it."""
+
+    stop_signal: signal.Signals = signal.SIGTERM
+    stop_seconds: float = 20.0
+    orphan_signal: signal.Signals = signal.SIGKILL
+    """What it gets when the process that started it dies."""
+
+    celery_node: str | None = None
+    """Its name among Celery's workers, if it is one: it is pinged by it."""
+
+
+class Child:
+    """A running program. It must be started from the main thread, whose death is what it dies of."""
+
+    def __init__(self, program: Program, log: Path) -> None:
+        if program.before is not None:
+            program.before()
+        with open_log(log) as output:
+            self._process = subprocess.Popen(
+                program.argv,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=dict(program.environment),
+                cwd="/",
+                start_new_session=True,
+                preexec_fn=_dying_with_parent(program.orphan_signal),  # noqa: PLW1509  prctl alone, no threads
+                **identity(program.account),
+            )
+        self.program = program
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
+    def exit_code(self) -> int | None:
+        """Return how it ended, or None while it runs."""
+        return self._process.poll()
+
+    def ask_to_stop(self) -> None:
+        """Send its stop signal, to it alone: what it started decides for itself."""
+        with suppress(ProcessLookupError):
+            self._process.send_signal(self.program.stop_signal)
+
+    def await_end(self, timeout: float) -> None:
+        """Wait until it has ended; kill it after *timeout* seconds."""
+        try:
+            self._process.wait(max(0.0, timeout))
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """End it at once and wait until it is gone."""
+        self._process.kill()
+        self._process.wait()
+
+
+def open_log(path: Path) -> IO[bytes]:
+    """Open a log to append to; one that has grown long becomes `<name>.1` first."""
+    with suppress(FileNotFoundError):
+        if path.stat().st_size > LONGEST_LOG:
+            path.replace(path.with_name(path.name + ".1"))
+    return path.open("ab")
+
+
+def tail(path: Path, *, lines: int = 8) -> str:
+    """Return the last lines of a log; empty if there is none."""
+    try:
+        with path.open("rb") as log:
+            log.seek(max(0, path.stat().st_size - 8192))
+            text = log.read().decode(errors="replace")
+    except OSError:
+        return ""
+    return "\n".join([line for line in text.splitlines() if line.strip()][-lines:])
+
+
+def _dying_with_parent(number: signal.Signals) -> Callable[[], None] | None:
+    """Return what a child does before its exec, so that it gets *number* when its parent dies; Linux only."""
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    parent = os.getpid()
+
+    def tie() -> None:
+        prctl(PR_SET_PDEATHSIG, int(number))
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return tie

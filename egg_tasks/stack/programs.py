@@ -1,0 +1,108 @@
+"""The processes of our own that a local stack runs, as data."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from egg_tasks.stack import probes
+from egg_tasks.stack.manifest import Manifest
+from egg_tasks.stack.processes import Program
+from models.errors import Unprocessable
+
+NODE = "local"
+CAPACITY = "200"
+CONTROL_THREADS = "8"
+FRONT, WORKERS = 2, 3
+READY_PATH = "/api/v1/ready"
+OF_AN_AGENT = (
+    "EGG_SESSION_TOKEN",
+    "EGG_PIPELINE_ID",
+    "EGG_AGENT_",
+    "EGG_PHASE",
+    "EGG_ITERATION",
+    "EGG_BRANCH",
+)
+
+
+def environment(home: Path, environ: Mapping[str, str], manifest: Manifest | None) -> dict[str, str]:
+    """Return what our processes find in their environment: ours, the user's EGG_*, and nothing else."""
+    given = {
+        name: value
+        for name, value in environ.items()
+        if name.startswith("EGG_") and not name.startswith(OF_AN_AGENT)
+    }
+    own = {
+        "EGG_HOME": str(home),
+        "HOME": environ.get("HOME", str(home)),
+        "LANG": environ.get("LANG", "C.UTF-8"),
+        "PATH": f"{Path(sys.executable).parent}:{environ.get('PATH', '/usr/local/bin:/usr/bin:/bin')}",
+    }
+    if manifest is None:
+        own |= {name: environ[name] for name in ("DATABASE_URL", "REDIS_URL") if environ.get(name)}
+    else:
+        own |= {
+            "DATABASE_URL": manifest.database_url,
+            "REDIS_URL": manifest.redis_url,
+            "EGG_ORCHESTRATOR_URL": manifest.api_url,
+            "EGG_OPERATOR_TOKEN": manifest.operator_token,
+            "EGG_NODE": environ.get("EGG_NODE") or NODE,
+        }
+    return given | own
+
+
+def ours(manifest: Manifest, env: Mapping[str, str]) -> tuple[Program, ...]:
+    """Return API, reconciler, Flower and the two workers; the API tells when the stack is ready."""
+    node, capacity = env["EGG_NODE"], env.get("EGG_NODE_CAPACITY", CAPACITY)
+    if not capacity.isdecimal() or int(capacity) < 1:
+        raise Unprocessable(
+            f"EGG_NODE_CAPACITY must be a whole number of agents, 1 or more, not {capacity!r}"
+        )
+    return (
+        _api(manifest, env),
+        Program(name="reconciler", argv=_python("egg_tasks.reconciler"), environment=env, tier=FRONT),
+        _flower(manifest, env),
+        _worker("control", env, node=node, queues="control", threads=CONTROL_THREADS),
+        _worker("agents", env, node=node, queues=f"agents,agents.{node}", threads=capacity),
+    )
+
+
+def _api(manifest: Manifest, env: Mapping[str, str]) -> Program:
+    where = ("--host", "127.0.0.1", "--port", str(manifest.api_port))
+    application = ("egg_tasks.api.app:create_app", "--factory")
+    # a long poll or an event stream must not hold up the end
+    manner = ("--no-access-log", "--timeout-graceful-shutdown", "3")
+    return Program(
+        name="api",
+        argv=_python("uvicorn", *application, *where, *manner),
+        environment=env,
+        tier=FRONT,
+        is_ready=lambda: probes.http_answers(manifest.api_port, READY_PATH),
+    )
+
+
+def _worker(kind: str, env: Mapping[str, str], *, node: str, queues: str, threads: str) -> Program:
+    name = f"{kind}@{node}"
+    what = ("worker", "-Q", queues, "-n", name, "--pool", "threads", "--concurrency", threads)
+    quiet = ("--without-gossip", "--without-mingle", "-l", "WARNING")
+    return Program(
+        name=f"worker-{kind}",
+        argv=_python("celery", "-A", "egg_tasks.app", *what, *quiet),
+        environment=env,
+        tier=WORKERS,
+        celery_node=name,
+    )
+
+
+def _flower(manifest: Manifest, env: Mapping[str, str]) -> Program:
+    where = ("--address=127.0.0.1", f"--port={manifest.flower_port}")
+    return Program(
+        name="flower",
+        argv=_python("celery", "-A", "egg_tasks.app", "flower", *where),
+        environment={**env, "FLOWER_BASIC_AUTH": manifest.flower_login},
+        tier=FRONT,
+        stop_seconds=3,
+    )
+
+
+def _python(module: str, *arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", module, *arguments)

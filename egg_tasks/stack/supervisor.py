@@ -1,0 +1,149 @@
+"""The supervisor: the only starter and stopper of a local stack. `python -m egg_tasks.stack.supervisor`.
+
+It tells on stdout what it does, a line each, then `ready`, and from then on logs to stderr alone; or
+`failed: ` and what went wrong, to its end. SIGTERM and SIGINT stop everything in order.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import structlog
+
+from egg_tasks import logging
+from egg_tasks.config import default_home
+from egg_tasks.stack import manifest, outside, programs
+from egg_tasks.stack.keeper import Keeper
+from egg_tasks.stack.lock import locked
+from egg_tasks.stack.manifest import Manifest
+from egg_tasks.stack.pings import Pings
+from egg_tasks.stack.processes import Program
+from egg_tasks.stack.servers import SECONDS, plan
+from models.errors import Conflict, EggError, Rejected, Unavailable, Unprocessable
+
+READY = "ready"
+FAILED = "failed: "
+TAKEN = 75
+TICK_SECONDS = 0.25
+API_SECONDS = 60.0
+
+log = structlog.get_logger()
+
+OwnPrograms = Callable[[Manifest, Mapping[str, str]], Sequence[Program]]
+
+
+class Supervisor:
+    """One stack, from its start to its end."""
+
+    def __init__(
+        self,
+        home: Path,
+        environ: Mapping[str, str],
+        *,
+        own_programs: OwnPrograms = programs.ours,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._home = home
+        self._environ = environ
+        self._own_programs = own_programs
+        self._tell = tell
+        self._stopping = False
+        self._keeper = Keeper(home / "logs")
+
+    def run(self) -> None:
+        """Start everything, keep it running, stop it when a signal says so; `Conflict` if one runs."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        with locked(self._home):
+            try:
+                environment = self._start()
+                if not self._stopping:
+                    self._tell(READY)
+                    self._keep(environment)
+            finally:
+                self._keeper.stop()
+                log.info("stack.stopped")
+
+    def _start(self) -> Mapping[str, str]:
+        """Bring everything up; the environment of our own processes."""
+        found = plan(self._home, self._environ)
+        settled = manifest.settle(self._home, self._environ, found.urls)
+        environment = programs.environment(self._home, self._environ, settled)
+        own = self._own_programs(settled, environment)
+        for program in found.programs:
+            self._tell(f"starting {program.name}")
+        self._keeper.start(found.programs, timeout=SECONDS, is_over=self._is_stopping)
+        if not self._stopping:
+            self._tell("checking database and broker, migrating")
+            _look_outside(environment)
+        if not self._stopping:
+            self._tell(f"starting {', '.join(program.name for program in own)}")
+            self._keeper.start(own, timeout=API_SECONDS, is_over=self._is_stopping)
+            # written last: a port that was never served is not kept
+            manifest.write(self._home, settled)
+        return environment
+
+    def _keep(self, environment: Mapping[str, str]) -> None:
+        """Restart what dies and replace what hangs, until told to stop."""
+        pings = Pings(environment)
+        while not self._stopping:
+            self._keeper.tend()
+            for child in pings.hung(self._keeper.running()):
+                log.warning("stack.hung", program=child.program.name, pid=child.pid)
+                child.kill()
+            time.sleep(TICK_SECONDS)
+        pings.stop()
+
+    def _stop(self, _number: int, _frame: object) -> None:
+        self._stopping = True
+
+    def _is_stopping(self) -> bool:
+        return self._stopping
+
+
+def _look_outside(environment: Mapping[str, str]) -> None:
+    """Have the servers checked and the schema migrated; what is wrong is raised."""
+    command = (sys.executable, "-m", outside.__name__)
+    done = subprocess.run(
+        command, env=dict(environment), cwd="/", capture_output=True, text=True, check=False
+    )
+    if done.returncode == 0:
+        return
+    if done.returncode in {outside.REFUSED, outside.AWAY} and done.stdout.strip():
+        kind = Unavailable if done.returncode == outside.AWAY else Unprocessable
+        raise kind(done.stdout.strip())
+    raise Unavailable(f"the database could not be migrated:\n{done.stderr.strip()[-2000:]}")
+
+
+def tell(line: str) -> None:
+    """Print one line to whoever started us; nobody has to listen."""
+    try:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+        if line == READY:
+            os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    except OSError:
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+
+def main(own_programs: OwnPrograms = programs.ours) -> int:
+    """Run the stack of this environment's EGG_HOME; the exit code says how it ended."""
+    logging.configure()
+    try:
+        Supervisor(default_home(os.environ), os.environ, own_programs=own_programs, tell=tell).run()
+    except Conflict as error:
+        tell(str(error))
+        return TAKEN
+    except EggError as error:
+        log.warning("stack.failed", error=str(error))
+        tell(f"{FAILED}{error}")
+        return outside.REFUSED if isinstance(error, Rejected) else outside.AWAY
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

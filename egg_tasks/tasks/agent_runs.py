@@ -1,0 +1,71 @@
+"""Agent runs, as tasks."""
+
+import threading
+from uuid import UUID
+
+import structlog
+from celery import Task, signals
+from celery.exceptions import Ignore
+
+from egg_tasks.app import app
+from egg_tasks.clock import utcnow
+from egg_tasks.config import settings
+from egg_tasks.database import unit_of_work
+from egg_tasks.tasks import owners
+from egg_tasks.tasks.adapters import runner, workspace
+from egg_tasks.tasks.attendance import Attendance, Left
+from egg_tasks.tasks.dispatch import send_to_node
+from models.queries import agent_runs
+
+log = structlog.get_logger()
+
+DRAINING = threading.Event()
+
+
+@app.task(name="agent_runs.attend", bind=True)  # type: ignore[untyped-decorator]
+def attend(self: Task, run_id: str) -> dict[str, str]:
+    """Attend one agent run. Safe twice: the lease lets one in, and a run that is over says how it was."""
+    left = _attendance(UUID(run_id)).attend()
+    if left is Left.ELSEWHERE:
+        _forward(run_id)
+    if left in {Left.HELD, Left.ELSEWHERE}:
+        raise Ignore
+    if left is Left.DRAINED:
+        raise self.retry(countdown=0, max_retries=None)
+    return {"outcome": str(left)}
+
+
+def _attendance(run_id: UUID) -> Attendance:
+    return Attendance(
+        run_id,
+        owner=owners.own_name(settings().node),
+        settings=settings(),
+        runner=runner(),
+        workspace=workspace(),
+        draining=DRAINING,
+    )
+
+
+def _forward(run_id: str) -> None:
+    """Send a run that was started on another machine there, where alone it can be watched."""
+    with unit_of_work() as session:
+        node = agent_runs.get_agent_run(session, run_id=UUID(run_id)).node
+    send_to_node(UUID(run_id), str(node))
+
+
+@signals.worker_shutting_down.connect(weak=False)  # type: ignore[untyped-decorator]
+def drain(**_: object) -> None:
+    """Have every attendance give its run back when the worker is asked to end."""
+    DRAINING.set()
+
+
+@signals.worker_ready.connect(weak=False)  # type: ignore[untyped-decorator]
+def take_up(**_: object) -> None:
+    """Free the runs of this machine's workers that are gone, so that they are attended again at once."""
+    node = settings().node
+    with unit_of_work() as session:
+        held = agent_runs.list_lease_owners(session, node=node)
+        dead = [owner for owner in held if owners.is_dead(owner)]
+        freed = agent_runs.release_leases(session, owners=dead, now=utcnow()) if dead else 0
+    if freed:
+        log.info("leases.freed", node=node, runs=freed)

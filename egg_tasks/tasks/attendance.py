@@ -1,0 +1,206 @@
+"""Attending an agent run: claim, ensure, wait, finish. Each part may be repeated by another worker."""
+
+import threading
+import time
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+import structlog
+
+from egg_tasks.clock import utcnow
+from egg_tasks.config import Settings
+from egg_tasks.database import unit_of_work
+from egg_tasks.ports import Runner, Workspace
+from egg_tasks.services import agent_runs, briefs, looks
+from egg_tasks.services.agent_runs import LEASE, Answer, Salvaged
+from egg_tasks.tasks import launching
+from egg_tasks.tasks.dispatch import dispatch
+from models.errors import EggError, Unavailable
+from models.queries import agent_runs as rows
+from models.schemas.run import Exit, Launch
+from models.states import LIVE_RUNS
+from models.tables import AgentRun
+
+log = structlog.get_logger()
+
+SLICE = timedelta(seconds=1)
+RENEW_EVERY = 2.0
+"""Seconds between renewals: a lease survives several that fail."""
+KILL_AFTER = 10.0
+"""Seconds an agent that was asked to end may take."""
+MAX_LOG = 64 * 1024
+
+
+class Left(StrEnum):
+    """How an attendance ended."""
+
+    FINISHED = "finished"
+    PARKED = "parked"
+    HELD = "held"
+    ELSEWHERE = "elsewhere"
+    DRAINED = "drained"
+    UNFINISHED = "unfinished"
+
+
+class Attendance:
+    """One worker thread's watch over one agent run. It holds no database connection while it waits."""
+
+    def __init__(
+        self,
+        run_id: UUID,
+        *,
+        owner: str,
+        settings: Settings,
+        runner: Runner,
+        workspace: Workspace,
+        draining: threading.Event,
+    ) -> None:
+        self.run_id = run_id
+        self.owner = owner
+        self.settings = settings
+        self.runner = runner
+        self.workspace = workspace
+        self.draining = draining
+        self.clone = settings.home / "runs" / str(run_id) / "clone"
+
+    def attend(self) -> Left:
+        """Take the run through to its end, or leave it to whoever comes next."""
+        claim = self._claim()
+        if claim.answer is not Answer.CLAIMED:
+            return Left.FINISHED if claim.answer is Answer.DONE else Left(claim.answer)
+        try:
+            outcome = self._ensure(claim.run) or self._watch()
+            if outcome is None:
+                return Left.DRAINED
+            self._finish(claim.run, outcome)
+        except LeaseLostError:
+            return Left.HELD
+        except Unavailable as error:
+            # What could not be finished is found unattended and taken up again.
+            log.warning("attendance.unfinished", run=str(self.run_id), error=error.message)
+            return Left.UNFINISHED
+        return Left.FINISHED
+
+    def _claim(self) -> agent_runs.Claim:
+        with unit_of_work() as session:
+            return agent_runs.claim(
+                session,
+                run_id=self.run_id,
+                owner=self.owner,
+                node=self.settings.node,
+                capacity=self.settings.node_capacity,
+                now=utcnow(),
+            )
+
+    def _ensure(self, run: AgentRun) -> Exit | None:
+        """Start the run's process unless it was; how it ended already when it need or can not be started."""
+        if not self.runner.has_started(self.run_id):
+            if run.status not in LIVE_RUNS or _is_over(run, utcnow()):
+                return Exit(stopped=True, signal=15)
+            try:
+                self.runner.ensure(self._launch(run))
+            except EggError as error:
+                if not self.runner.has_started(self.run_id):
+                    return Exit(error=error.message)
+        with unit_of_work() as session:
+            dispatch(session, agent_runs.started(session, run_id=self.run_id, now=utcnow()))
+        return None
+
+    def _launch(self, run: AgentRun) -> Launch:
+        if run.role is None:
+            with unit_of_work() as session:
+                commit, command = launching.check_to_run(session, run=run)
+            directory = self.workspace.open_checkout(run.pipeline_id, run_id=run.id, commit=commit)
+            return launching.of_check(run, command=command, directory=directory)
+        with unit_of_work() as session:
+            work_commit = launching.work_commit(session, run=run)
+            reading = looks.read(session, run=run)
+        clone = self.workspace.open_clone(
+            run.pipeline_id, role=run.role, run_id=run.id, work_commit=work_commit
+        )
+        seen = looks.seen_in(self.workspace, reading, commit=clone.head)
+        with unit_of_work() as session:
+            return launching.of_agent(session, run=run, clone=clone, settings=self.settings, seen=seen)
+
+    def _watch(self) -> Exit | None:
+        """Wait for the process to end, holding the lease; None when this worker is to go."""
+        renewed_at = stopped_at = 0.0
+        while True:
+            outcome = self.runner.wait(self.run_id, timeout=SLICE)
+            if outcome is not None:
+                return outcome
+            if self.draining.is_set():
+                self._release()
+                return None
+            if time.monotonic() - renewed_at < RENEW_EVERY:
+                continue
+            renewed_at = time.monotonic()
+            if not self._is_to_stop():
+                continue
+            if not stopped_at:
+                stopped_at = renewed_at
+                self.runner.stop(self.run_id)
+            elif renewed_at - stopped_at > KILL_AFTER:
+                self.runner.kill(self.run_id)
+
+    def _is_to_stop(self) -> bool:
+        """Renew the lease; whether the run is over or its time is up. A database that is away says no."""
+        now = utcnow()
+        try:
+            with unit_of_work() as session:
+                run = rows.renew_lease(session, run_id=self.run_id, owner=self.owner, until=now + LEASE)
+                if run is not None:
+                    run.last_active_at = self.runner.last_active_at(self.run_id)
+        except Unavailable as error:
+            log.warning("attendance.no_database", run=str(self.run_id), error=error.message)
+            return False
+        if run is None:
+            raise LeaseLostError
+        return run.status not in LIVE_RUNS or _is_over(run, now)
+
+    def _finish(self, run: AgentRun, outcome: Exit) -> None:
+        """Make the work safe, then write the end, in that order."""
+        salvaged = self._salvage(run)
+        with unit_of_work() as session:
+            effects = agent_runs.settle(
+                session,
+                run_id=self.run_id,
+                outcome=outcome,
+                salvaged=salvaged,
+                log=self._log() if run.role is None else "",
+                now=utcnow(),
+            )
+            dispatch(session, effects)
+
+    def _salvage(self, run: AgentRun) -> Salvaged | None:
+        if run.role is None:
+            return None
+        branch = briefs.branch(run.pipeline_id, run.role)
+        commit = self.workspace.salvage(
+            run.pipeline_id, role=run.role, run_id=run.id, clone=self.clone, branch=branch
+        )
+        if commit is None:
+            return None
+        with unit_of_work() as session:
+            reading = looks.read(session, run=rows.get_agent_run(session, run_id=run.id))
+        return Salvaged(commit, looks.is_ahead(self.workspace, reading, commit=commit))
+
+    def _log(self) -> str:
+        text, offset = b"", 0
+        while part := self.runner.read_log(self.run_id, offset=offset, limit=MAX_LOG):
+            offset += len(part)
+            text = (text + part)[-MAX_LOG:]
+        return text.decode(errors="replace")
+
+    def _release(self) -> None:
+        with unit_of_work() as session:
+            agent_runs.release(session, run_id=self.run_id, owner=self.owner, now=utcnow())
+
+
+class LeaseLostError(Exception):
+    """Another worker attends the run now."""
+
+
+def _is_over(run: AgentRun, now: datetime) -> bool:
+    return run.stop_at is not None and run.stop_at <= now

@@ -1,0 +1,84 @@
+"""The one place where verdicts become Celery messages, and only after the commit."""
+
+from collections.abc import Sequence
+from functools import partial
+from uuid import UUID
+
+from celery import Signature, chord, group
+from sqlalchemy.orm import Session
+
+from egg_tasks import hints
+from egg_tasks.app import AGENTS, CONTROL, app
+from egg_tasks.database import after_commit
+from egg_tasks.services.effects import Effects, RunToSend, VersionKey
+
+
+def dispatch(session: Session, effects: Effects) -> None:
+    """Have everything an evaluation wants sent go out once its unit of work has committed."""
+    for phase_run_id, runs in effects.dispatches:
+        after_commit(session, partial(send_runs, phase_run_id, runs))
+    for merge in effects.merges:
+        after_commit(session, partial(send_merge, merge))
+    for pipeline_id in effects.preparations:
+        after_commit(session, partial(send_preparation, pipeline_id))
+    if effects.hints:
+        after_commit(session, partial(hints.publish, sorted(effects.hints)))
+
+
+def send_runs(phase_run_id: UUID, runs: Sequence[RunToSend]) -> None:
+    """Send a group of agent runs whose barrier evaluates their phase run."""
+    header = group([_attend(run) for run in runs])
+    body = _signature("phases.evaluate", str(phase_run_id), queue=CONTROL, shadow="evaluate")
+    result = chord(header)(body)
+    _forget_subscriptions(result)
+
+
+def send_evaluation(phase_run_id: UUID) -> None:
+    """Send one evaluation of a phase run."""
+    _signature("phases.evaluate", str(phase_run_id), queue=CONTROL, shadow="evaluate").apply_async(
+        ignore_result=True
+    )
+
+
+def send_to_node(run_id: UUID, node: str) -> None:
+    """Send a run that was started on a machine there, where alone it can be watched."""
+    _signature("agent_runs.attend", str(run_id), queue=f"{AGENTS}.{node}", shadow="agent").apply_async()
+
+
+def send_merge(merge: VersionKey) -> None:
+    """Send the merge of a version."""
+    arguments = (str(merge.phase_run_id), merge.role, merge.number)
+    shadow = f"merge:{merge.role}"
+    _signature("versions.integrate", *arguments, queue=CONTROL, shadow=shadow).apply_async(ignore_result=True)
+
+
+def send_preparation(pipeline_id: str) -> None:
+    """Send the making of a pipeline's repository."""
+    _signature("pipelines.prepare", pipeline_id, queue=CONTROL, shadow="prepare").apply_async(
+        ignore_result=True
+    )
+
+
+def send_publication(pipeline_id: str) -> None:
+    """Send the moving of a work branch to where its row says."""
+    _signature("pipelines.publish", pipeline_id, queue=CONTROL, shadow="publish").apply_async(
+        ignore_result=True
+    )
+
+
+def _attend(run: RunToSend) -> Signature:
+    queue = f"{AGENTS}.{run.node}" if run.node else AGENTS
+    shadow = f"agent:{run.phase}:{run.role}"
+    return _signature("agent_runs.attend", str(run.run_id), queue=queue, shadow=shadow)
+
+
+def _signature(name: str, *arguments: object, queue: str, shadow: str) -> Signature:
+    return app.signature(name, args=arguments, immutable=True, queue=queue, shadow=shadow)
+
+
+def _forget_subscriptions(result: object) -> None:
+    """Stop listening for results nobody reads: else each sent task stays subscribed for good."""
+    consumer = app.backend.result_consumer
+    parent = getattr(result, "parent", None)
+    for part in (result, *(getattr(parent, "results", None) or ())):
+        consumer.cancel_for(part.id)

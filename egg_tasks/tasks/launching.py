@@ -1,0 +1,109 @@
+"""Launches: what a runner is given to start an agent run or a check."""
+
+import hashlib
+import os
+import secrets
+import sys
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from egg_tasks.backends.command import argv
+from egg_tasks.config import Settings
+from egg_tasks.prompts.prompt import render
+from egg_tasks.services import briefs, looks
+from models.queries import agent_runs, phase_runs, pipelines, versions
+from models.schemas.brief import Brief
+from models.schemas.definition import Agent, Definition
+from models.schemas.git import Clone
+from models.schemas.run import Launch
+from models.tables import AgentRun
+
+
+def token_hash(token: str) -> bytes:
+    """What is stored of a token."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def work_commit(session: Session, *, run: AgentRun) -> str:
+    """The tip of the work branch a run starts from."""
+    commit = pipelines.get_pipeline(session, pipeline_id=run.pipeline_id).work_commit
+    assert commit is not None, "nothing is dispatched before there is a repository"  # noqa: S101
+    return commit
+
+
+def of_agent(
+    session: Session, *, run: AgentRun, clone: Clone, settings: Settings, seen: looks.Seen
+) -> Launch:
+    """Make a role's launch: note what its clone has seen, hand over its brief, give it a new token."""
+    assert run.role is not None, "a check is launched otherwise"  # noqa: S101
+    agent_runs.get_agent_run(session, run_id=run.id).start_commit = clone.head
+    phase_runs.mark_seen(session, phase_run_id=run.phase_run_id, role=run.role, versions=seen)
+    brief = briefs.hand_over(session, run=run)
+    token = secrets.token_urlsafe(32)
+    agent_runs.add_token(session, run_id=run.id, token_hash=token_hash(token))
+    agent, definition = _agent(session, run)
+    return Launch(
+        run_id=run.id,
+        argv=argv(agent.command, clone=clone.path),
+        environment=_environment(brief, agent, definition, clone.path, settings),
+        directory=clone.path,
+        prompt=render(brief),
+        token=token,
+    )
+
+
+def check_to_run(session: Session, *, run: AgentRun) -> tuple[str, str]:
+    """The commit a check's run is about, and the shell command to run on it."""
+    check = versions.find_running_check(session, phase_run_id=run.phase_run_id)
+    phase_run = phase_runs.get_phase_run(session, phase_run_id=run.phase_run_id)
+    pipeline = pipelines.get_pipeline(session, pipeline_id=run.pipeline_id)
+    rules = Definition.model_validate(pipeline.definition).phases[phase_run.position].check
+    assert check is not None, "a check's run exists for a running check"  # noqa: S101
+    assert rules is not None, "a check runs where the phase has one"  # noqa: S101
+    return check.commit, rules.run
+
+
+def of_check(run: AgentRun, *, command: str, directory: Path) -> Launch:
+    """Make a check's launch: its command in a fresh checkout, without a token."""
+    return Launch(
+        run_id=run.id, argv=("sh", "-c", command), environment=_plain(directory), directory=directory
+    )
+
+
+def _agent(session: Session, run: AgentRun) -> tuple[Agent, Definition]:
+    pipeline = pipelines.get_pipeline(session, pipeline_id=run.pipeline_id)
+    phase_run = phase_runs.get_phase_run(session, phase_run_id=run.phase_run_id)
+    definition = Definition.model_validate(pipeline.definition)
+    return definition.agent(phase_run.position, run.role or ""), definition
+
+
+def _plain(directory: Path) -> dict[str, str]:
+    path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
+    return {"PATH": path, "LANG": os.environ.get("LANG", "C.UTF-8"), "EGG_REPO_PATH": str(directory)}
+
+
+def _environment(
+    brief: Brief, agent: Agent, definition: Definition, clone: Path, settings: Settings
+) -> dict[str, str]:
+    """What interface.md promises an agent, and nothing of ours."""
+    person = {"NAME": brief.role, "EMAIL": f"{brief.role}@egg.localhost"}
+    identity = {
+        f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in person.items()
+    }
+    run_directory = settings.home / "runs" / brief.run_id
+    return {
+        **_plain(clone),
+        **identity,
+        **agent.environment,
+        "EGG_ORCHESTRATOR_URL": settings.api_url,
+        "EGG_PIPELINE_ID": brief.pipeline_id,
+        "EGG_AGENT_ROLE": brief.role,
+        "EGG_AGENT_RUN_ID": brief.run_id,
+        "EGG_PHASE": brief.phase,
+        "EGG_ITERATION": str(brief.iteration),
+        "EGG_BRANCH": brief.branch,
+        "EGG_PROMPT_FILE": str(run_directory / "prompt.md"),
+        "EGG_CONCURRENT_MODE": "true" if definition.config.concurrent_execution else "false",
+        "EGG_MESSAGE_POLL_INTERVAL": str(definition.config.message_poll_hint_seconds),
+    }

@@ -1,0 +1,60 @@
+"""Pipelines, as tasks."""
+
+from egg_tasks.app import app
+from egg_tasks.clock import utcnow
+from egg_tasks.database import unit_of_work
+from egg_tasks.services import briefs, pipelines
+from egg_tasks.tasks.adapters import workspace
+from egg_tasks.tasks.dispatch import dispatch
+from models.errors import Rejected, Unavailable
+from models.queries import pipelines as rows
+from models.schemas.definition import Definition
+
+
+@app.task(name="pipelines.prepare")  # type: ignore[untyped-decorator]
+def prepare(pipeline_id: str) -> None:
+    """Make a pipeline's repository. Safe twice: what is there is kept, and the first commit stands."""
+    try:
+        commit = _make_repository(pipeline_id)
+    except (Rejected, Unavailable) as error:
+        _failed(pipeline_id, why=error.message, is_final=isinstance(error, Rejected))
+        return
+    with unit_of_work() as session:
+        effects = pipelines.prepared(session, pipeline_id=pipeline_id, base_commit=commit, now=utcnow())
+        dispatch(session, effects)
+
+
+def _make_repository(pipeline_id: str) -> str:
+    with unit_of_work() as session:
+        pipeline = rows.get_pipeline(session, pipeline_id=pipeline_id)
+        definition = Definition.model_validate(pipeline.definition)
+    base = definition.base or "HEAD"
+    return workspace().prepare(pipeline_id, source=definition.repo, base=base)
+
+
+@app.task(name="pipelines.publish")  # type: ignore[untyped-decorator]
+def publish(pipeline_id: str) -> None:
+    """Move the work branch to where its row says. Safe twice: a branch that is there stays."""
+    publish_work_branch(pipeline_id)
+
+
+def publish_work_branch(pipeline_id: str) -> None:
+    """Let the work branch follow its row; one that others moved elsewhere is left alone."""
+    with unit_of_work() as session:
+        commit = rows.get_pipeline(session, pipeline_id=pipeline_id).work_commit
+    if commit is None:
+        return
+    branch = briefs.branch(pipeline_id, "work")
+    stands = workspace().find_branch(pipeline_id, branch=branch)
+    is_behind = stands is None or workspace().ancestors(pipeline_id, commit=commit, among=[stands])
+    if is_behind and workspace().move_branch(pipeline_id, branch=branch, commit=commit, expected=stands):
+        with unit_of_work() as session:
+            rows.lock_pipeline(session, pipeline_id=pipeline_id).published_commit = commit
+
+
+def _failed(pipeline_id: str, *, why: str, is_final: bool) -> None:
+    with unit_of_work() as session:
+        effects = pipelines.preparation_failed(
+            session, pipeline_id=pipeline_id, why=why, is_final=is_final, now=utcnow()
+        )
+        dispatch(session, effects)

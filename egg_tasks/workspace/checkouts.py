@@ -1,0 +1,102 @@
+"""Working directories: a role's clone, and the checkout a check runs in."""
+
+import shutil
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+from egg_tasks.workspace.clones import alternates
+from egg_tasks.workspace.git import Git, GitFailed, quoted
+from egg_tasks.workspace.history import commit_tree, contains, merge_tree, tip
+from egg_tasks.workspace.names import checked_commit, role_branch, work_branch
+from egg_tasks.workspace.places import made_once
+from models.errors import NotFound
+from models.schemas.git import Clone, Conflicted
+
+CHECKOUT_LIMIT = timedelta(minutes=10)
+CONFIGURATION = """
+[remote "origin"]
+	url = {origin}
+	pushurl = "/agents-never-push/signal-READY-instead"
+	fetch = +refs/heads/*:refs/remotes/origin/*
+[user]
+	name = "{name}"
+	email = "{name}@egg.localhost"
+[gc]
+	auto = 0
+[maintenance]
+	auto = false
+[advice]
+	detachedHead = false
+"""
+
+
+def open_clone(git: Git, target: Path, *, pipeline_id: str, role: str, work_commit: str) -> Clone:
+    """Make the role's clone with *work_commit* merged in if that goes; one that is there is left alone.
+
+    Beside it stay the clone as it was made (what a second call returns) and its index, so that later
+    looks at its files need not read those that did not change.
+    """
+    branch = role_branch(pipeline_id, role)
+    record, index = target.with_name("clone.json"), target.with_name("clone.index")
+    with made_once(target) as partial:
+        if partial:
+            start = tip(git, branch) or checked_commit(work_commit)
+            head, conflicts = _brought_up(
+                git, start, work_commit, f"{work_branch(pipeline_id)} into {branch}"
+            )
+            _furnish(git, partial, head=head, branch=branch, name=role)
+            shutil.copyfile(partial / ".git/index", index)
+            clone = Clone(path=target, branch=branch, head=head, conflicts=conflicts)
+            record.write_text(clone.model_dump_json())
+    return Clone.model_validate_json(record.read_text())
+
+
+def open_checkout(git: Git, runs: Path, *, run_id: UUID, commit: str) -> Path:
+    """Make a checkout of *commit* on no branch; one that is there is left alone."""
+    target = runs / str(run_id) / f"checkout-{checked_commit(commit)[:12]}"
+    with made_once(target) as partial:
+        if partial:
+            _furnish(git, partial, head=commit, branch=None, name="egg")
+    return target
+
+
+def _brought_up(git: Git, start: str, work: str, what: str) -> tuple[str, tuple[str, ...]]:
+    if contains(git, start, work):
+        return start, ()
+    if contains(git, work, start):
+        return work, ()
+    outcome = merge_tree(git, start, work)
+    if isinstance(outcome, Conflicted):
+        return start, outcome.paths
+    return commit_tree(git, outcome, start, work, message=f"Merge {what}"), ()
+
+
+def _furnish(git: Git, partial: Path, *, head: str, branch: str | None, name: str) -> None:
+    inner = Git(partial / ".git")
+    Git(inner.directory, work_tree=partial).run("init", "--quiet", "--template=", "--initial-branch=egg")
+    with (inner.directory / "config").open("a") as file:
+        file.write(CONFIGURATION.format(origin=quoted(git.directory), name=name))
+    (inner.directory / "objects/info/alternates").write_bytes(alternates(git.directory))
+    if (git.directory / "shallow").exists():
+        shutil.copyfile(git.directory / "shallow", inner.directory / "shallow")
+    refs = git.lines("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads", "refs/tags")
+    _write_refs(inner.directory, refs, head=head, branch=branch)
+    try:
+        # The configuration is ours still: no agent has been here.
+        Git(inner.directory, work_tree=partial).run(
+            "reset", "--quiet", "--hard", head, timeout=CHECKOUT_LIMIT
+        )
+    except GitFailed as error:
+        raise NotFound(f"{head} cannot be checked out of {git.directory}: {error}") from error
+
+
+def _write_refs(directory: Path, refs: Iterable[str], *, head: str, branch: str | None) -> None:
+    packed = [line.replace(" refs/heads/", " refs/remotes/origin/", 1) for line in refs]
+    if branch:
+        packed.append(f"{head} refs/heads/{branch}")
+    text = "".join(f"{line}\n" for line in packed)
+    (directory / "packed-refs").write_text(text, errors="surrogateescape")
+    (directory / "HEAD").write_text(f"ref: refs/heads/{branch}\n" if branch else f"{head}\n")
+    (directory / "info").mkdir(exist_ok=True)

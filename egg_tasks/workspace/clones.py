@@ -1,0 +1,122 @@
+"""Reading what an agent left in its clone. The clone is evidence, never a repository to run git in."""
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from egg_tasks.workspace.names import COMMIT
+from models.errors import Conflict
+
+UNFINISHED = {"MERGE_HEAD": "merge", "rebase-merge": "rebase", "rebase-apply": "rebase"}
+LARGEST_FILE = 512 * 1024 * 1024
+LONGEST_REF_CHAIN = 5
+
+
+def unreadable(clone: Path, why: str) -> Conflict:
+    """The refusal of a clone that is no longer what we made."""
+    return Conflict(
+        f"The clone {clone} cannot be read: {why}. Restore its .git directory, or commit the work in a "
+        "fresh clone of its origin and put that in its place, then signal READY again",
+        {"clone": str(clone), "reason": why},
+    )
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A clone whose .git has the shape we gave it, so that its objects may be read."""
+
+    clone: Path
+    head: str
+
+    @property
+    def objects(self) -> Path:
+        """The clone's own objects."""
+        return self.clone / ".git/objects"
+
+    @property
+    def excludes(self) -> Path | None:
+        """The clone's private ignore patterns: text, and only text if it is a regular file."""
+        path = self.clone / ".git/info/exclude"
+        return path if is_plain(self.clone, ".git/info/exclude") else None
+
+    @property
+    def unfinished(self) -> str | None:
+        """The name of what is under way in the clone and not committed yet."""
+        names = (name for mark, name in UNFINISHED.items() if os.path.lexists(self.clone / ".git" / mark))
+        return next(names, None)
+
+    def index(self) -> bytes | None:
+        """The agent's own index, or None if there is none."""
+        return read_plain(self.clone, ".git/index")
+
+
+def inspect(clone: Path, *, repository: Path) -> Evidence:
+    """Read a clone's head without running git in it, since its configuration is the agent's to write.
+
+    Raises `Conflict` when .git leads elsewhere, borrows objects from anywhere but *repository*, or has
+    no head.
+    """
+    for part in ("", ".git", ".git/objects", ".git/objects/info", ".git/objects/pack", ".git/refs"):
+        if not is_directory(clone / part):
+            raise unreadable(clone, f"{part or 'it'} is not a directory of its own")
+    if read_plain(clone, ".git/objects/info/alternates") != alternates(repository):
+        raise unreadable(clone, ".git/objects/info/alternates was changed")
+    return Evidence(clone, _resolve(clone, "HEAD"))
+
+
+def alternates(repository: Path) -> bytes:
+    """What a clone's alternates file holds: the pipeline's repository, borrowed from and never written."""
+    return os.fsencode(repository / "objects") + b"\n"
+
+
+def is_directory(path: Path) -> bool:
+    """Whether a path is a directory itself, not a link to one."""
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def is_plain(clone: Path, name: str) -> bool:
+    """Whether a file in the clone is regular, in directories of its own."""
+    path = clone / name
+    try:
+        own = all(is_directory(parent) for parent in path.parents if clone in parent.parents)
+        return own and stat.S_ISREG(path.lstat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def read_plain(clone: Path, name: str) -> bytes | None:
+    """A regular file of the clone, or None; a link, a pipe or a device is not opened."""
+    if not is_plain(clone, name):
+        return None
+    try:
+        descriptor = os.open(clone / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read(LARGEST_FILE) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+
+
+def _resolve(clone: Path, name: str) -> str:
+    for _ in range(LONGEST_REF_CHAIN):
+        content = read_plain(clone, f".git/{name}")
+        text = content.decode("utf-8", "replace").strip() if content is not None else _packed(clone, name)
+        if COMMIT.fullmatch(text):
+            return text
+        target = text.removeprefix("ref: ").strip()
+        if target == text or not target.startswith("refs/") or ".." in target or "\0" in target:
+            raise unreadable(clone, f"its {name} names no commit")
+        name = target
+    raise unreadable(clone, "its HEAD leads in a circle")
+
+
+def _packed(clone: Path, name: str) -> str:
+    content = read_plain(clone, ".git/packed-refs") or b""
+    for line in content.decode("utf-8", "replace").splitlines():
+        commit, _, ref = line.partition(" ")
+        if ref == name:
+            return commit
+    return ""

@@ -1,0 +1,116 @@
+"""Questions about a pipeline's commits, and merges built without touching a branch."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from egg_tasks.workspace.git import Git, GitFailed
+from egg_tasks.workspace.names import branch_ref, checked_commit
+from egg_tasks.workspace.places import locked
+from models.errors import NotFound, Unavailable
+from models.schemas.git import Conflicted, Merged
+
+NOTHING = "0" * 40
+
+
+def unknown(repository: Path, commit: str, error: GitFailed) -> NotFound:
+    """The refusal of a commit that the pipeline's repository does not hold."""
+    return NotFound(f"{repository} holds no commit {commit}: take it from its clone first ({error})")
+
+
+def tip(git: Git, branch: str) -> str | None:
+    """The commit a branch is at, or None."""
+    known, output = git.answers("rev-parse", "--verify", "--quiet", branch_ref(branch))
+    return output.decode().strip() if known else None
+
+
+def tree_of(git: Git, commit: str) -> str:
+    """The tree of a commit."""
+    try:
+        return git.line("rev-parse", "--verify", f"{checked_commit(commit)}^{{tree}}")
+    except GitFailed as error:
+        raise unknown(git.directory, commit, error) from error
+
+
+def contains(git: Git, commit: str, other: str) -> bool:
+    """Whether *other* is *commit* or one of its ancestors."""
+    if commit == other:
+        return True
+    try:
+        return git.answers("merge-base", "--is-ancestor", checked_commit(other), checked_commit(commit))[0]
+    except GitFailed as error:
+        raise unknown(git.directory, f"{commit} or {other}", error) from error
+
+
+def ancestors(git: Git, commit: str, among: Iterable[str]) -> frozenset[str]:
+    """Those of *among* that *commit* contains: one question, however many they are."""
+    asked = frozenset(checked_commit(one) for one in among)
+    if not asked:
+        return asked
+    # What the others have and this one has not; those of them that it names are no ancestors.
+    revisions = "\n".join([*asked, f"^{checked_commit(commit)}", ""])
+    try:
+        return asked - frozenset(git.lines("rev-list", "--stdin", stdin=revisions.encode()))
+    except GitFailed as error:
+        raise unknown(git.directory, f"{commit} or one of {len(asked)} others", error) from error
+
+
+def merge_tree(git: Git, ours: str, theirs: str) -> str | Conflicted:
+    """The tree that merging two commits gives, or the paths on which they do not go together."""
+    command = (
+        "merge-tree",
+        "--write-tree",
+        "--allow-unrelated-histories",
+        "--name-only",
+        "--no-messages",
+        "-z",
+    )
+    try:
+        clean, output = git.answers(*command, checked_commit(ours), checked_commit(theirs))
+    except GitFailed as error:
+        raise unknown(git.directory, f"{ours} or {theirs}", error) from error
+    tree, *paths = (part for part in output.split(b"\0") if part)
+    if clean:
+        return tree.decode()
+    return Conflicted(paths=tuple(sorted({readable(path) for path in paths})))
+
+
+def commit_tree(git: Git, tree: str, *parents: str, message: str) -> str:
+    """Make a commit of ours."""
+    flags = [flag for parent in parents for flag in ("-p", parent)]
+    return git.run("commit-tree", tree, *flags, "-F", "-", stdin=message.encode()).decode().strip()
+
+
+def merge(git: Git, *, work: str, version: str, message: str) -> Merged | Conflicted:
+    """Build the merge commit of *version* into *work*; *work* itself if it contains it."""
+    if contains(git, work, version):
+        return Merged(commit=work)
+    outcome = merge_tree(git, work, version)
+    if isinstance(outcome, Conflicted):
+        return outcome
+    return Merged(commit=commit_tree(git, outcome, work, version, message=message))
+
+
+def move_ref(git: Git, ref: str, commit: str, *, expected: str | None) -> bool:
+    """Move a ref if it is where it is expected (None: nowhere); whether it is at *commit* now.
+
+    Only one of us moves refs of a repository at a time. The lock is shared with git itself, so a lock
+    file of git's found under it belongs to a process that was killed, and is removed.
+    """
+    with locked(git.directory / "egg-refs.lock") as descriptor:
+        (git.directory / f"{ref}.lock").unlink(missing_ok=True)
+        try:
+            git.run("update-ref", ref, checked_commit(commit), expected or NOTHING, holding=(descriptor,))
+        except GitFailed as error:
+            known, output = git.answers("rev-parse", "--verify", "--quiet", ref)
+            now = output.decode().strip() if known else None
+            if now == commit:
+                return True
+            if now == expected:
+                raise Unavailable(f"{ref} in {git.directory} cannot be moved now: {error}") from error
+            return False
+    return True
+
+
+def readable(path: bytes) -> str:
+    """A path of git's as text, whatever its bytes are."""
+    return path.decode("utf-8", "backslashreplace")

@@ -1,0 +1,102 @@
+"""Pipelines' repositories and agents' clones on this machine's disk."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from uuid import UUID
+
+from egg_tasks.workspace import checkouts, history, repositories
+from egg_tasks.workspace.clones import inspect, is_directory
+from egg_tasks.workspace.git import Git
+from egg_tasks.workspace.names import branch_ref, checked_commit, checked_pipeline, role_branch, taken_ref
+from egg_tasks.workspace.salvage import Salvage
+from egg_tasks.workspace.versions import fetch, refuse_uncommitted
+from models.errors import NotFound
+from models.schemas.git import Clone, Conflicted, Merged, Taken
+
+
+class GitWorkspace:
+    """`Workspace` over git: repositories at repos/<pipeline>.git of *home*, clones at runs/<run>/clone.
+
+    Safe for several threads and processes at once. No repository is ever packed or pruned.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self._home = home.absolute()
+
+    def repository(self, pipeline_id: str) -> Path:
+        """Where the pipeline's bare repository is, made or not."""
+        return self._home / "repos" / f"{checked_pipeline(pipeline_id)}.git"
+
+    def prepare(self, pipeline_id: str, *, source: str, base: str) -> str:
+        """Make the pipeline's bare repository and work branch unless they are there; the base commit."""
+        return repositories.prepare(self.repository(pipeline_id), pipeline_id, source=source, base=base)
+
+    def open_clone(self, pipeline_id: str, *, role: str, run_id: UUID, work_commit: str) -> Clone:
+        """Make the run's clone; if it is there, leave it alone and return it as it was made."""
+        target = self._home / "runs" / str(run_id) / "clone"
+        git = self._git(pipeline_id)
+        return checkouts.open_clone(git, target, pipeline_id=pipeline_id, role=role, work_commit=work_commit)
+
+    def open_checkout(self, pipeline_id: str, *, run_id: UUID, commit: str) -> Path:
+        """Make (or find) a checkout of *commit* at runs/<run>/checkout-<first twelve digits>."""
+        return checkouts.open_checkout(
+            self._git(pipeline_id), self._home / "runs", run_id=run_id, commit=commit
+        )
+
+    def take(self, pipeline_id: str, *, run_id: UUID, clone: Path) -> Taken:
+        """Fetch the clone's head and keep it; `Conflict` if something is uncommitted or unreadable."""
+        git = self._git(pipeline_id)
+        evidence = inspect(clone, repository=git.directory)
+        taken = fetch(git, evidence)
+        refuse_uncommitted(git, evidence, clone.with_name("clone.index"))
+        history.move_ref(git, taken_ref(run_id, taken.commit), taken.commit, expected=None)
+        return taken
+
+    def head(self, pipeline_id: str, *, clone: Path) -> str:
+        """Fetch the clone's head without keeping it (nothing is pruned, so it stays); its id."""
+        git = self._git(pipeline_id)
+        return fetch(git, inspect(clone, repository=git.directory)).commit
+
+    def ancestors(self, pipeline_id: str, *, commit: str, among: Iterable[str]) -> frozenset[str]:
+        """Those of *among* that *commit* contains."""
+        return history.ancestors(self._git(pipeline_id), commit, among)
+
+    def tree(self, pipeline_id: str, *, commit: str) -> str:
+        """The tree of a commit."""
+        return history.tree_of(self._git(pipeline_id), commit)
+
+    def merged_tree(self, pipeline_id: str, *, ours: str, theirs: str) -> str | None:
+        """The tree that merging two commits gives, or None when they conflict."""
+        outcome = history.merge_tree(self._git(pipeline_id), ours, theirs)
+        return None if isinstance(outcome, Conflicted) else outcome
+
+    def merge(self, pipeline_id: str, *, work: str, version: str, message: str) -> Merged | Conflicted:
+        """Build the merge of *version* into *work* without moving a branch."""
+        return history.merge(self._git(pipeline_id), work=work, version=version, message=message)
+
+    def find_branch(self, pipeline_id: str, *, branch: str) -> str | None:
+        """The commit a branch of the pipeline's repository is at, or None when there is no such branch."""
+        branch_ref(branch)
+        return history.tip(self._git(pipeline_id), branch)
+
+    def move_branch(self, pipeline_id: str, *, branch: str, commit: str, expected: str | None) -> bool:
+        """Move a branch if it is where it is *expected*; whether it is at *commit* now."""
+        git = self._git(pipeline_id)
+        if expected is not None:
+            checked_commit(expected)
+        history.tree_of(git, commit)
+        return history.move_ref(git, branch_ref(branch), commit, expected=expected)
+
+    def salvage(self, pipeline_id: str, *, role: str, run_id: UUID, clone: Path, branch: str) -> str | None:
+        """Keep what the clone has and *branch* lacks; None if that is nothing, or the clone is gone."""
+        role_branch(pipeline_id, role)
+        branch_ref(branch)
+        if not is_directory(clone):
+            return None
+        return Salvage(self._git(pipeline_id), pipeline_id, role, run_id, clone, branch).save()
+
+    def _git(self, pipeline_id: str) -> Git:
+        directory = self.repository(pipeline_id)
+        if not directory.is_dir():
+            raise NotFound(f"The pipeline {pipeline_id} has no repository at {directory}: prepare it first")
+        return Git(directory)

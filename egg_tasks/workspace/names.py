@@ -1,0 +1,64 @@
+"""What things are called in a pipeline's repository, and which names are refused."""
+
+import re
+from uuid import UUID
+
+from models.errors import Malformed
+
+PIPELINE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+ROLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
+COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+RESERVED_ROLES = frozenset({"work", "salvage"})
+
+
+def checked_pipeline(pipeline_id: str) -> str:
+    """The pipeline's id, or `Malformed` if it cannot be the name of a directory and a branch."""
+    unfit = ".." in pipeline_id or pipeline_id.endswith((".", ".lock"))
+    if unfit or not PIPELINE_ID.fullmatch(pipeline_id):
+        raise Malformed(
+            f"{pipeline_id!r} cannot be a pipeline's id: up to 64 letters, digits, '.', '_' and '-', "
+            "the first a letter or digit, no '..', and no '.' or '.lock' at the end"
+        )
+    return pipeline_id
+
+
+def checked_commit(commit: str) -> str:
+    """A full commit id, or `Malformed`: anything else could be an option or a path to git."""
+    if not COMMIT.fullmatch(commit):
+        raise Malformed(f"{commit!r} is not a commit's full id")
+    return commit
+
+
+def branch_ref(branch: str) -> str:
+    """The ref of a branch, or `Malformed` for a name git would refuse."""
+    parts = branch.split("/")
+    unfit = any(not part or part.startswith(".") or part.endswith((".", ".lock")) for part in parts)
+    if unfit or ".." in branch or not BRANCH.fullmatch(branch):
+        raise Malformed(f"{branch!r} cannot be a branch: use letters, digits, '.', '_', '-' and '/'")
+    return f"refs/heads/{branch}"
+
+
+def work_branch(pipeline_id: str) -> str:
+    """The branch the orchestrator merges into."""
+    return f"egg/{pipeline_id}/work"
+
+
+def role_branch(pipeline_id: str, role: str) -> str:
+    """A role's own branch, or `Malformed` if the role's name cannot end one."""
+    if not ROLE.fullmatch(role) or role in RESERVED_ROLES:
+        raise Malformed(
+            f"{role!r} cannot be a role: up to 64 letters, digits, '_' and '-', and not 'work' or 'salvage'"
+        )
+    return f"egg/{pipeline_id}/{role}"
+
+
+def salvage_branch(pipeline_id: str, run_id: UUID, *, number: int) -> str:
+    """Where salvaged work goes that its role's branch has moved away from; *number* counts from 1."""
+    suffix = "" if number == 1 else f".{number}"
+    return f"egg/{pipeline_id}/salvage/{run_id}{suffix}"
+
+
+def taken_ref(run_id: UUID, commit: str) -> str:
+    """What keeps a taken version alive."""
+    return f"refs/egg/taken/{run_id}/{commit}"

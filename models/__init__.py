@@ -1,0 +1,1 @@
+"""What exists and what it may become; imports nothing of ours."""

@@ -1,0 +1,1 @@
+"""One decision function: rows in, one verdict out."""

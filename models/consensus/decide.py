@@ -1,0 +1,121 @@
+"""The one decision function. Each rule either speaks or leaves the word to the next."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from models.consensus import questions
+from models.consensus.checks import wants_check
+from models.consensus.due import failure, grace_ends_at, is_at_bound, new_causes, ready_at
+from models.consensus.policy import OnFailure
+from models.consensus.settled import has_consensus, unsettled_reason
+from models.consensus.snapshot import Snapshot
+from models.consensus.verdict import (
+    ABORT,
+    ACCEPT,
+    Advance,
+    Assignment,
+    Check,
+    Close,
+    Dispatch,
+    Drop,
+    Fail,
+    Integrate,
+    Verdict,
+    Wait,
+)
+from models.states import MergeStatus, PhaseStatus, StopReason
+
+
+def decide(snapshot: Snapshot) -> Verdict:
+    """Say what a phase run does next. The same rows give the same verdict, whoever asks."""
+    rules: tuple[Callable[[Snapshot], Verdict | None], ...] = (
+        _closing,
+        _unprepared,
+        _answered,
+        _policy,
+        _integrate,
+        _consensus,
+        questions.ask,
+        _dispatch,
+        questions.stall,
+    )
+    for rule in rules:
+        if verdict := rule(snapshot):
+            return verdict
+    return _wait(snapshot)
+
+
+def _closing(snapshot: Snapshot) -> Verdict | None:
+    if snapshot.status is not PhaseStatus.CLOSING:
+        return None
+    if snapshot.unclosed_runs == 0:
+        return Advance()
+    return Wait(f"{snapshot.unclosed_runs} agents are stopping and their work is being saved")
+
+
+def _unprepared(snapshot: Snapshot) -> Verdict | None:
+    return Wait("the repository is being prepared") if snapshot.tip is None else None
+
+
+def _answered(snapshot: Snapshot) -> Verdict | None:
+    answers = {decision.resolution for decision in snapshot.decisions if not decision.is_pending}
+    if ABORT in answers:
+        return Fail("a person aborted the phase")
+    return Close(StopReason.ACCEPTED) if ACCEPT in answers else None
+
+
+def _policy(snapshot: Snapshot) -> Verdict | None:
+    for role in snapshot.present:
+        why = failure(snapshot, role)
+        if why and role.policy.on_failure is OnFailure.CONTINUE:
+            return Drop(role.name, f"{role.name} failed ({why}) and the phase goes on without it")
+        if why and role.policy.on_failure is OnFailure.ABORT:
+            return Fail(f"{role.name} failed ({why})")
+    return None
+
+
+def _integrate(snapshot: Snapshot) -> Verdict | None:
+    if snapshot.is_merging:
+        return None
+    for role in snapshot.present:
+        if role.merge is MergeStatus.PENDING:
+            return Integrate(role.name, role.version)
+    return None
+
+
+def _consensus(snapshot: Snapshot) -> Verdict | None:
+    if has_consensus(snapshot):
+        return Close(StopReason.CONSENSUS)
+    return Check(snapshot.tip) if snapshot.tip and wants_check(snapshot) else None
+
+
+def _dispatch(snapshot: Snapshot) -> Verdict | None:
+    live = sum(1 for role in snapshot.roles if role.live is not None)
+    limit = 1 if snapshot.is_sequential else snapshot.policy.max_concurrent_agents
+    assignments = tuple(
+        Assignment(role.name, causes)
+        for role in snapshot.present
+        if not is_at_bound(snapshot, role) and (causes := new_causes(snapshot, role))
+    )
+    chosen = assignments[: max(0, limit - live)]
+    return Dispatch(chosen) if chosen else None
+
+
+def _wait(snapshot: Snapshot) -> Wait:
+    moments: list[datetime] = []
+    for role in snapshot.present:
+        moments += [at for at in (grace_ends_at(snapshot, role), ready_at(snapshot, role)) if at]
+    until = min((at for at in moments if at > snapshot.now), default=None)
+    is_on_person = bool(snapshot.pending) and not questions.is_under_way(snapshot)
+    return Wait(_why(snapshot), until, on_person=is_on_person)
+
+
+def _why(snapshot: Snapshot) -> str:
+    if snapshot.pending:
+        numbers = ", ".join(str(decision.number) for decision in snapshot.pending)
+        return f"a person's answer to decision {numbers}"
+    if snapshot.is_check_live:
+        return f"the check of {(snapshot.tip or '')[:10]}"
+    by_need = sorted(snapshot.present, key=lambda role: not role.policy.required)
+    reasons = [(role.name, unsettled_reason(snapshot, role)) for role in by_need]
+    return "; ".join(f"{name} {reason}" for name, reason in reasons if reason) or "a merge"

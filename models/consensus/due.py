@@ -1,0 +1,169 @@
+"""Which roles have a reason to run now, and what a run that ended badly is owed."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from models.consensus.policy import Mode, OnFailure
+from models.consensus.settled import (
+    check_owner,
+    is_ready,
+    live_objections_about,
+    unseen_versions,
+    unsettled_reason,
+)
+from models.consensus.snapshot import RoleView, Snapshot
+from models.consensus.verdict import Cause, CauseKind
+from models.states import CheckStatus, Failure, MergeStatus, ObjectionStatus, Readiness
+
+FIRST_BACKOFF = timedelta(seconds=1)
+
+
+def new_causes(snapshot: Snapshot, role: RoleView) -> tuple[Cause, ...]:
+    """Everything the role should run for that no run of it has dealt with; empty while it may not run."""
+    if not may_run(snapshot, role) or failure(snapshot, role) or snapshot.now < ready_at(snapshot, role):
+        return ()
+    causes = tuple(cause for cause in _causes(snapshot, role) if cause not in role.handled)
+    return causes if role.dispatched or _mode_allows(snapshot, role) else ()
+
+
+def may_run(snapshot: Snapshot, role: RoleView) -> bool:
+    """Whether nothing holds the role back: no live run, its last one safe, no question about it open."""
+    is_free = role.live is None and (role.last is None or role.last.is_closed)
+    questions = snapshot.pending
+    is_asked = any(role.name in question.roles or not question.roles for question in questions)
+    return is_free and not is_asked and not role.is_dropped
+
+
+def is_at_bound(snapshot: Snapshot, role: RoleView) -> bool:
+    """Whether the role has used up its dispatches in this phase run."""
+    return role.runs >= snapshot.policy.max_rounds + role.extra_rounds
+
+
+def failure(snapshot: Snapshot, role: RoleView) -> Failure | None:
+    """The class of failure that the role's own retries do not mend, until a person or policy answers it."""
+    is_retried = role.policy.on_failure is OnFailure.RETRY
+    if role.live is not None or not role.trailing or is_retried or _is_owed_by_decision(role):
+        return None
+    last = role.trailing[-1].failure
+    if last is Failure.STARTUP:
+        return last if _count(role, last) > snapshot.policy.max_startup_retries else None
+    if last is None:
+        return Failure.NO_VERDICT if _count(role, None) > snapshot.policy.max_recoveries else None
+    return None if last is Failure.LOST else last
+
+
+def ready_at(snapshot: Snapshot, role: RoleView) -> datetime:
+    """When the role may run again: at once, but for the back-off of one that could not be started."""
+    last = role.trailing[-1] if role.trailing else None
+    is_retried = last is not None and last.failure is Failure.STARTUP and not failure(snapshot, role)
+    if last is None or last.ended_at is None or not is_retried or _is_owed_by_decision(role):
+        return snapshot.now
+    pause: timedelta = FIRST_BACKOFF * 2 ** (_count(role, Failure.STARTUP) - 1)
+    return max(snapshot.now, last.ended_at + pause)
+
+
+def grace_ends_at(snapshot: Snapshot, role: RoleView) -> datetime | None:
+    """Until when open objections about the role wait for other reviewers to speak; None when they do not."""
+    against = live_objections_about(snapshot, role)
+    opened = [objection.opened_at for objection in against if objection.status is ObjectionStatus.OPEN]
+    objectors = {objection.from_role for objection in against}
+    silent = (other for other in _reviewers(snapshot, role) if other.name not in objectors)
+    if not opened or all(_has_spoken(other, role) for other in silent):
+        return None
+    ends_at = min(opened) + snapshot.policy.objection_grace
+    return ends_at if ends_at > snapshot.now else None
+
+
+def _causes(snapshot: Snapshot, role: RoleView) -> Iterator[Cause]:
+    yield Cause(CauseKind.FIRST)
+    if role.waking_message is not None:
+        yield Cause(CauseKind.MESSAGE, number=role.waking_message)
+    yield from _owed(role)
+    yield from _from_others(snapshot, role)
+    yield from _from_objections(snapshot, role)
+    if role.merge is MergeStatus.CONFLICTED:
+        yield Cause(CauseKind.CONFLICT, number=role.version)
+    check = snapshot.check
+    if check and check.status is CheckStatus.RED and check_owner(snapshot) is role:
+        yield Cause(CauseKind.CHECK, number=check.number, round=check.attempts)
+
+
+def _owed(role: RoleView) -> Iterator[Cause]:
+    if granted := _granted(role):
+        yield granted
+    if role.trailing:
+        last = role.trailing[-1]
+        kind = CauseKind.RECOVERY if last.failure is None else CauseKind.RETRY
+        yield Cause(kind, number=last.number)
+
+
+def _from_others(snapshot: Snapshot, role: RoleView) -> Iterator[Cause]:
+    if role.state is Readiness.BLOCKED and role.blocked_on:
+        other = snapshot.by_name.get(role.blocked_on)
+        if other is None:
+            yield Cause(CauseKind.UNBLOCKED, role.blocked_on)
+        elif other.version > role.seen.get(other.name, 0) and _is_merged(other):
+            yield Cause(CauseKind.UNBLOCKED, other.name, other.version)
+    if is_ready(snapshot, role):
+        for other in unseen_versions(snapshot, role):
+            if _is_merged(other):
+                yield Cause(CauseKind.STALE, other.name, other.version)
+
+
+def _from_objections(snapshot: Snapshot, role: RoleView) -> Iterator[Cause]:
+    is_in_grace = grace_ends_at(snapshot, role) is not None
+    for objection in snapshot.live_objections:
+        if objection.about_role == role.name and objection.status is ObjectionStatus.OPEN and not is_in_grace:
+            yield Cause(CauseKind.OBJECTION, objection.from_role, objection.number, objection.round)
+        accused = snapshot.by_name.get(objection.about_role)
+        is_own = objection.from_role == role.name and objection.status is ObjectionStatus.ANSWERED
+        if is_own and accused is not None and _is_merged(accused):
+            yield Cause(CauseKind.ANSWERED, objection.about_role, objection.number, objection.round)
+
+
+def _mode_allows(snapshot: Snapshot, role: RoleView) -> bool:
+    mode = snapshot.policy.mode
+    if mode is Mode.SEQUENTIAL:
+        earlier = (other for other in snapshot.present if other.position < role.position)
+        return all(other.dispatched for other in earlier)
+    needs = (need.role for need in role.policy.needs if need.hard or mode is Mode.WAVES)
+    present = (snapshot.by_name[name] for name in needs if name in snapshot.by_name)
+    # A role that objected and was overruled is settled without a version: nothing of it is merged.
+    return all(
+        unsettled_reason(snapshot, other) is None and other.merge in {None, MergeStatus.MERGED}
+        for other in present
+    )
+
+
+def _reviewers(snapshot: Snapshot, role: RoleView) -> tuple[RoleView, ...]:
+    return tuple(other for other in snapshot.present if role.name in other.policy.reviews)
+
+
+def _has_spoken(reviewer: RoleView, role: RoleView) -> bool:
+    if reviewer.state is Readiness.BLOCKED:
+        return True
+    has_seen = reviewer.seen.get(role.name, 0) >= role.version
+    return reviewer.state is not Readiness.WORKING and has_seen
+
+
+def _is_merged(role: RoleView) -> bool:
+    return role.merge is MergeStatus.MERGED
+
+
+def _is_owed_by_decision(role: RoleView) -> bool:
+    cause = _granted(role)
+    if cause is None or cause in role.handled:
+        return False
+    return not any(cause in run.causes for run in role.trailing)
+
+
+def _granted(role: RoleView) -> Cause | None:
+    number = role.owed_by_decision
+    return None if number is None else Cause(CauseKind.RETRY, "decision", number)
+
+
+def _count(role: RoleView, failure: Failure | None) -> int:
+    """How many of its runs ended so since it last gave what it owed or a person let it try once more."""
+    cause = _granted(role)
+    first = next((at for at, run in enumerate(role.trailing) if cause in run.causes), 0)
+    return sum(1 for run in role.trailing[first:] if run.failure is failure)

@@ -1,0 +1,69 @@
+"""The rules one phase plays by, pinned when its pipeline is created; the schemas build them."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+
+class Mode(StrEnum):
+    """Which first dispatches wait for which."""
+
+    SEQUENTIAL = "sequential"
+    WAVES = "waves"
+    CONCURRENT = "concurrent"
+
+
+class OnFailure(StrEnum):
+    """What follows when an agent of a role has failed."""
+
+    ASK = "ask"
+    RETRY = "retry"
+    CONTINUE = "continue"
+    ABORT = "abort"
+
+
+@dataclass(frozen=True)
+class Need:
+    """A role that must be settled and merged first; a soft one counts in waves only."""
+
+    role: str
+    hard: bool = False
+
+
+@dataclass(frozen=True)
+class RolePolicy:
+    """What the definition says of one role in one phase."""
+
+    role: str
+    required: bool = True
+    needs: tuple[Need, ...] = ()
+    reviews: tuple[str, ...] = ()
+    on_failure: OnFailure = OnFailure.ASK
+
+
+@dataclass(frozen=True)
+class CheckPolicy:
+    """A shell command that must succeed on the merged commit, and who mends it."""
+
+    run: str
+    owner: str | None = None
+
+
+@dataclass(frozen=True)
+class PhasePolicy:
+    """What the definition says of one phase. The numbers are domain.md's defaults."""
+
+    name: str
+    roles: tuple[RolePolicy, ...]
+    mode: Mode = Mode.WAVES
+    check: CheckPolicy | None = None
+    max_concurrent_agents: int = 4
+    max_rounds: int = 6
+    objection_grace: timedelta = timedelta(seconds=20)
+    verdict_grace: timedelta = timedelta(seconds=30)
+    max_recoveries: int = 2
+    max_startup_retries: int = 3
+
+    def role(self, name: str) -> RolePolicy:
+        """The policy of the role called *name*; a name that is not in the roster is a bug."""
+        return next(role for role in self.roles if role.role == name)

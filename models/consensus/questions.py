@@ -1,0 +1,135 @@
+"""What a person is asked when code alone cannot go on. No question is put twice for the same cause."""
+
+from collections.abc import Iterator
+
+from models.consensus.checks import dead_end
+from models.consensus.due import failure, grace_ends_at, is_at_bound, new_causes, ready_at
+from models.consensus.policy import OnFailure
+from models.consensus.settled import check_owner, unsettled_reason
+from models.consensus.snapshot import ObjectionView, RoleView, Snapshot
+from models.consensus.verdict import (
+    ABORT,
+    ACCEPT,
+    CONTINUE,
+    OVERRIDE,
+    RETRY,
+    WAIT,
+    Ask,
+    DecisionKind,
+    Verdict,
+)
+from models.states import Failure, MergeStatus
+
+MAX_UPHELD_OVER_WORDS = 2
+
+
+def ask(snapshot: Snapshot) -> Ask | None:
+    """The first question that is due and was not put before."""
+    due = (question for question in _due(snapshot) if not snapshot.was_asked(question.key))
+    return next(due, None)
+
+
+def stall(snapshot: Snapshot) -> Verdict | None:
+    """The question put when nobody works, nobody is due and nothing is under way."""
+    if snapshot.pending or is_under_way(snapshot):
+        return None
+    blockers = [(role, unsettled_reason(snapshot, role)) for role in snapshot.present]
+    named = [role.name for role, reason in blockers if reason] or [role.name for role in snapshot.required]
+    reasons = "; ".join(f"{role.name} {reason}" for role, reason in blockers if reason)
+    live = len(snapshot.live_objections)
+    key = f"stall:{sum(role.dispatched for role in snapshot.roles)}:{live}"
+    question = f"Nobody can go on: {reasons or 'nothing is due'}. What now?"
+    return Ask(key, DecisionKind.STALL, question, stall_options(snapshot), ABORT, tuple(named))
+
+
+def stall_options(snapshot: Snapshot) -> tuple[str, ...]:
+    """What a person may answer to a phase that does not come to an end by itself."""
+    options = (WAIT, RETRY, ACCEPT, ABORT)
+    return (OVERRIDE, *options) if snapshot.live_objections else options
+
+
+def is_under_way(snapshot: Snapshot) -> bool:
+    """Whether something is certain to happen without a person: an end, a merge, a moment in time."""
+    if snapshot.is_check_live or any(role.live for role in snapshot.roles):
+        return True
+    if any(role.last and not role.last.is_closed for role in snapshot.present):
+        return True
+    if snapshot.is_merging or any(role.merge is MergeStatus.PENDING for role in snapshot.present):
+        return True
+    return any(grace_ends_at(snapshot, r) or ready_at(snapshot, r) > snapshot.now for r in snapshot.present)
+
+
+def _due(snapshot: Snapshot) -> Iterator[Ask]:
+    if not snapshot.required:
+        yield Ask(
+            "abandoned",
+            DecisionKind.ABANDONED,
+            "No required role is left in this phase. Keep what there is?",
+            (ACCEPT, ABORT),
+            ABORT,
+        )
+    for role in snapshot.present:
+        yield from _about_role(snapshot, role)
+    yield from _about_check(snapshot)
+    for objection in snapshot.live_objections:
+        yield from _about_objection(snapshot, objection)
+
+
+def _about_role(snapshot: Snapshot, role: RoleView) -> Iterator[Ask]:
+    why = failure(snapshot, role)
+    if why and role.policy.on_failure is OnFailure.ASK:
+        yield Ask(
+            f"failure:{role.name}:{role.dispatched}",
+            DecisionKind.FAILURE,
+            f"{role.name} {_said(why)} (run {role.dispatched}). What now?",
+            (RETRY, ABORT, CONTINUE),
+            ABORT,
+            (role.name,),
+        )
+    causes = new_causes(snapshot, role) if is_at_bound(snapshot, role) else ()
+    if causes:
+        reasons = ", ".join(sorted({cause.kind.value for cause in causes}))
+        yield Ask(
+            f"bound:{role.name}:{role.dispatched}",
+            DecisionKind.BOUND,
+            f"{role.name} has run {role.runs} times in this phase and is due again: {reasons}. What now?",
+            stall_options(snapshot),
+            ABORT,
+            (role.name,),
+        )
+
+
+def _about_check(snapshot: Snapshot) -> Iterator[Ask]:
+    check, owner, why = snapshot.check, check_owner(snapshot), dead_end(snapshot)
+    if check and owner and why:
+        yield Ask(
+            f"check:{check.number}:{check.attempts}:{check.errors}",
+            DecisionKind.CHECK,
+            f"The check of {check.commit[:10]} {why}; {owner.name} owns it. What now?",
+            stall_options(snapshot),
+            ABORT,
+            (owner.name,),
+        )
+
+
+def _about_objection(snapshot: Snapshot, objection: ObjectionView) -> Iterator[Ask]:
+    number, roles = objection.number, (objection.from_role, objection.about_role)
+    present = tuple(name for name in roles if name in snapshot.by_name)
+    reasons = []
+    if present != roles:
+        text = f"{roles[0]} objected to {roles[1]}, and one of them is no longer part of the phase"
+        reasons.append(("orphaned", f"{text} (objection {number})"))
+    if objection.upheld_over_words >= MAX_UPHELD_OVER_WORDS:
+        text = f"{roles[0]} and {roles[1]} cannot agree by words on objection {number}"
+        reasons.append((str(objection.upheld_over_words), text))
+    for cause, text in reasons:
+        key, question = f"objection:{number}:{cause}", f"{text}. What now?"
+        yield Ask(key, DecisionKind.STALL, question, stall_options(snapshot), ABORT, present)
+
+
+def _said(why: Failure) -> str:
+    return {
+        Failure.STARTUP: "could not be started",
+        Failure.PROCESS_FAILURE: "failed",
+        Failure.NO_VERDICT: "ended again and again without a verdict",
+    }[why]

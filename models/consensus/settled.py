@@ -1,0 +1,119 @@
+"""Whether a role, and the whole phase, agrees; every no comes with its reason."""
+
+from models.consensus.snapshot import ObjectionView, RoleView, Snapshot
+from models.states import CheckStatus, MergeStatus, ObjectionStatus, Readiness
+
+
+def unsettled_reason(snapshot: Snapshot, role: RoleView) -> str | None:
+    """Why the role is not settled, as a predicate of its name; None when it is."""
+    return _dissent(snapshot, role) or _red_reason(snapshot, role)
+
+
+def is_ready(snapshot: Snapshot, role: RoleView) -> bool:
+    """Whether the role says yes: READY, or OBJECTING with every objection of its own overruled."""
+    if role.state is Readiness.READY:
+        return True
+    own = [objection for objection in snapshot.objections if objection.from_role == role.name]
+    overruled = any(objection.status is ObjectionStatus.OVERRULED for objection in own)
+    return role.state is Readiness.OBJECTING and overruled and not any(o.is_live for o in own)
+
+
+def unseen_versions(snapshot: Snapshot, role: RoleView) -> tuple[RoleView, ...]:
+    """The roles it reviews whose latest version it had not seen at its verdict."""
+    reviewed = (snapshot.by_name.get(name) for name in role.policy.reviews)
+    return tuple(other for other in reviewed if other and other.version > role.seen.get(other.name, 0))
+
+
+def live_objections_about(snapshot: Snapshot, role: RoleView) -> tuple[ObjectionView, ...]:
+    """The objections that stand against the role, oldest first."""
+    return tuple(o for o in snapshot.live_objections if o.about_role == role.name)
+
+
+def check_owner(snapshot: Snapshot) -> RoleView | None:
+    """Who mends a red check: its owner, else the role merged last, else the first required role."""
+    check = snapshot.policy.check
+    names = (check.owner if check else None, snapshot.tip_owner)
+    present = (snapshot.by_name[name] for name in names if name is not None and name in snapshot.by_name)
+    return next(present, next(iter(snapshot.required), None))
+
+
+def agrees_but_for_check(snapshot: Snapshot) -> bool:
+    """Whether all that consensus asks holds, the phase's check left aside."""
+    return (
+        bool(snapshot.required)
+        and not snapshot.live_objections
+        and all(_dissent(snapshot, role) is None for role in snapshot.required)
+        and all(role.merge in {None, MergeStatus.MERGED} for role in snapshot.present)
+    )
+
+
+def has_consensus(snapshot: Snapshot) -> bool:
+    """Whether the phase may end: everybody required agrees and the check is green on the tip."""
+    is_green = snapshot.check is not None and snapshot.check.status is CheckStatus.GREEN
+    return agrees_but_for_check(snapshot) and (snapshot.policy.check is None or is_green)
+
+
+def _dissent(snapshot: Snapshot, role: RoleView) -> str | None:
+    return (
+        _unready_reason(snapshot, role)
+        or _owing_reason(role)
+        or _stale_reason(snapshot, role)
+        or _accused_reason(snapshot, role)
+        or _conflict_reason(role)
+    )
+
+
+def _unready_reason(snapshot: Snapshot, role: RoleView) -> str | None:
+    if is_ready(snapshot, role):
+        return None
+    if role.state is Readiness.BLOCKED:
+        return f"is BLOCKED on {role.blocked_on}" if role.blocked_on else "is BLOCKED"
+    if role.state is Readiness.OBJECTING:
+        return "is OBJECTING" + _to_whom(snapshot, role)
+    if role.live is None and role.last is None:
+        return "has not started"
+    return "is WORKING"
+
+
+def _to_whom(snapshot: Snapshot, role: RoleView) -> str:
+    own = [o for o in snapshot.live_objections if o.from_role == role.name]
+    return "".join(f" to {o.about_role}'s version {o.version} (objection {o.number})" for o in own[:1])
+
+
+def _owing_reason(role: RoleView) -> str | None:
+    """A READY does not cover the work of a later run that ended without the verdict it owed."""
+    if role.live is not None and role.live.verdict is not None:
+        return None
+    owing = next((run for run in reversed(role.trailing) if run.owes_verdict), None)
+    return f"owes a verdict since its run {owing.number}" if owing else None
+
+
+def _stale_reason(snapshot: Snapshot, role: RoleView) -> str | None:
+    unseen = unseen_versions(snapshot, role)
+    if not unseen:
+        return None
+    names = " and ".join(f"{other.name}'s version {other.version}" for other in unseen)
+    return f"has a stale READY: it has not seen {names}"
+
+
+def _accused_reason(snapshot: Snapshot, role: RoleView) -> str | None:
+    for objection in live_objections_about(snapshot, role):
+        if objection.status is ObjectionStatus.OPEN:
+            return f"has to answer objection {objection.number} by {objection.from_role}"
+        return f"waits for {objection.from_role}'s word on its answer to objection {objection.number}"
+    return None
+
+
+def _conflict_reason(role: RoleView) -> str | None:
+    if role.merge is not MergeStatus.CONFLICTED:
+        return None
+    return (
+        f"has a conflict of version {role.version} with the work branch in {', '.join(role.conflict_paths)}"
+    )
+
+
+def _red_reason(snapshot: Snapshot, role: RoleView) -> str | None:
+    check, owner = snapshot.check, check_owner(snapshot)
+    if check is None or check.status is not CheckStatus.RED or owner is None or owner.name != role.name:
+        return None
+    return f"owns the red check on {check.commit[:10]}"

@@ -1,0 +1,144 @@
+"""What `decide` may answer. Nothing else moves a phase."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from models.states import StopReason
+
+
+class CauseKind(StrEnum):
+    """Why a role is due."""
+
+    FIRST = "first"
+    MESSAGE = "message"
+    UNBLOCKED = "unblocked"
+    STALE = "stale"
+    OBJECTION = "objection"
+    ANSWERED = "answered"
+    CONFLICT = "conflict"
+    CHECK = "check"
+    RETRY = "retry"
+    RECOVERY = "recovery"
+
+
+@dataclass(frozen=True, order=True)
+class Cause:
+    """One reason to run a role's agent, told apart from every other by what it speaks of.
+
+    *number* counts what the kind counts: a message's id, a version, an objection, a run, an attempt.
+    """
+
+    kind: CauseKind
+    role: str = ""
+    number: int = 0
+    round: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.role}:{self.number}:{self.round}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Cause":
+        """Read what `str()` wrote."""
+        kind, role, number, rounds = text.split(":")
+        return cls(CauseKind(kind), role, int(number), int(rounds))
+
+
+class DecisionKind(StrEnum):
+    """What a person is asked about."""
+
+    FAILURE = "failure"
+    STALL = "stall"
+    BOUND = "bound"
+    CHECK = "check"
+    ABANDONED = "abandoned"
+    QUESTION = "question"
+
+
+RETRY = "Retry (respawn agent)"
+ABORT = "Abort phase"
+CONTINUE = "Continue without"
+OVERRIDE = "Override objections"
+WAIT = "Wait for resolution"
+ACCEPT = "Accept current state"
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A role to run now, and why."""
+
+    role: str
+    causes: tuple[Cause, ...]
+
+
+@dataclass(frozen=True)
+class Dispatch:
+    """Start these roles' agents."""
+
+    assignments: tuple[Assignment, ...]
+
+
+@dataclass(frozen=True)
+class Integrate:
+    """Merge a role's version into the work branch."""
+
+    role: str
+    version: int
+
+
+@dataclass(frozen=True)
+class Check:
+    """Run the phase's check on this commit."""
+
+    commit: str
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Let the phase go on without this role, as its definition says."""
+
+    role: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Close:
+    """End the phase well: nothing more is dispatched or merged."""
+
+    reason: StopReason
+
+
+@dataclass(frozen=True)
+class Fail:
+    """End the phase badly."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Advance:
+    """The closing phase run is quiet: end it and start what follows."""
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Nothing to do until something happens; *until* when that is a moment in time."""
+
+    why: str
+    until: datetime | None = None
+    on_person: bool = False
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Put a question to a person. The same key is never asked twice in a phase run."""
+
+    key: str
+    kind: DecisionKind
+    question: str
+    options: tuple[str, ...]
+    default: str
+    roles: tuple[str, ...] = ()
+
+
+Verdict = Dispatch | Integrate | Check | Drop | Close | Fail | Advance | Wait | Ask

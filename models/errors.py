@@ -1,0 +1,85 @@
+"""Every error the system raises on purpose.
+
+    EggError
+    ├── Rejected              cannot be granted: never retried, exit 1
+    │   ├── Malformed         400  a value has the wrong form
+    │   ├── Unauthenticated   401  no credential, or an unknown one
+    │   ├── Forbidden         403  not this credential's to do
+    │   ├── NotFound          404  there is no such thing
+    │   ├── Conflict          409  over, stale, occupied, or too early
+    │   ├── TooLarge          413  more than may be sent
+    │   └── Unprocessable     422  well-formed, but refused
+    └── Unavailable           503  the world is not ready: retried with back-off
+
+Anything else that is raised is a bug. An agent that fails is not an error but a value in a row.
+"""
+
+from typing import ClassVar
+
+
+class EggError(Exception):
+    """An error with a sentence for the reader and, where it helps, details for a program."""
+
+    status: ClassVar[int] = 500
+
+    def __init__(self, message: str, details: dict[str, object] | None = None) -> None:
+        super().__init__(message, details)
+        self.message = message
+        self.details = details or {}
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class Rejected(EggError):
+    """The request cannot be granted, however often it is made."""
+
+    status = 422
+
+
+class Malformed(Rejected):
+    """A value has the wrong form."""
+
+    status = 400
+
+
+class Unauthenticated(Rejected):
+    """There is no credential, or nobody knows it."""
+
+    status = 401
+
+
+class Forbidden(Rejected):
+    """The credential is good, but not for this."""
+
+    status = 403
+
+
+class NotFound(Rejected):
+    """There is no such thing."""
+
+    status = 404
+
+
+class Conflict(Rejected):
+    """What the request speaks of is over, stale, occupied or not reached; details hold the current state."""
+
+    status = 409
+
+
+class TooLarge(Rejected):
+    """More was sent than may be."""
+
+    status = 413
+
+
+class Unprocessable(Rejected):
+    """The request is well-formed, and what it asks for is refused."""
+
+    status = 422
+
+
+class Unavailable(EggError):
+    """Something the system needs is away; the same request may succeed later."""
+
+    status = 503

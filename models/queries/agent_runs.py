@@ -1,0 +1,154 @@
+"""Agent runs, their tokens, their leases, and nodes."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from models.errors import NotFound
+from models.states import LIVE_RUNS, RunStatus
+from models.tables import AgentRun, AgentToken, Node
+
+
+def add_agent_run(session: Session, *, run: AgentRun) -> None:
+    """Add an agent run."""
+    session.add(run)
+    session.flush()
+
+
+def get_agent_run(session: Session, *, run_id: UUID) -> AgentRun:
+    """One agent run, as it is now, not locked, or `NotFound`."""
+    run = session.get(AgentRun, run_id, populate_existing=True)
+    if run is None:
+        raise NotFound(f"there is no agent run {run_id}; see `egg agent list PIPELINE`")
+    return run
+
+
+def lock_agent_run(session: Session, *, run_id: UUID) -> AgentRun:
+    """One agent run, locked; its pipeline and phase run come first for whoever takes them too."""
+    run = session.get(AgentRun, run_id, with_for_update=True, populate_existing=True)
+    if run is None:
+        raise NotFound(f"there is no agent run {run_id}")
+    return run
+
+
+def share_agent_run(session: Session, *, run_id: UUID) -> AgentRun:
+    """One agent run, locked FOR SHARE: a write of its agent is wholly before or wholly after its end."""
+    query = select(AgentRun).where(AgentRun.id == run_id).with_for_update(read=True)
+    return session.scalars(query.execution_options(populate_existing=True)).one()
+
+
+def find_agent_run_by_token(session: Session, *, token_hash: bytes) -> AgentRun | None:
+    """The run a token speaks for, over or not; None when nobody knows the token."""
+    query = select(AgentRun).join(AgentToken, AgentToken.agent_run_id == AgentRun.id)
+    return session.scalars(query.where(AgentToken.hash == token_hash)).one_or_none()
+
+
+def add_token(session: Session, *, run_id: UUID, token_hash: bytes) -> None:
+    """Let a run speak with one more token."""
+    session.add(AgentToken(hash=token_hash, agent_run_id=run_id))
+    session.flush()
+
+
+def list_agent_runs(
+    session: Session, *, pipeline_id: str, phase_run_id: UUID | None = None
+) -> Sequence[AgentRun]:
+    """The agent runs of a pipeline or of one phase run, oldest first."""
+    query = select(AgentRun).where(AgentRun.pipeline_id == pipeline_id)
+    if phase_run_id is not None:
+        query = query.where(AgentRun.phase_run_id == phase_run_id)
+    query = query.order_by(AgentRun.created_at, AgentRun.role, AgentRun.number)
+    return session.scalars(query.execution_options(populate_existing=True)).all()
+
+
+def list_unclosed_roles(session: Session, *, pipeline_id: str, other_than: UUID) -> frozenset[str]:
+    """The roles with a run in another phase run of the pipeline that is not yet stopped and safe."""
+    query = select(AgentRun.role).where(
+        AgentRun.pipeline_id == pipeline_id,
+        AgentRun.phase_run_id != other_than,
+        AgentRun.closed_at.is_(None),
+        AgentRun.role.is_not(None),
+    )
+    return frozenset(role for role in session.scalars(query) if role is not None)
+
+
+def lock_unclosed_agent_runs(session: Session, *, phase_run_id: UUID) -> Sequence[AgentRun]:
+    """Lock the runs of a phase run, of roles and of checks, that are not stopped and safe, in id order."""
+    query = select(AgentRun).where(AgentRun.phase_run_id == phase_run_id, AgentRun.closed_at.is_(None))
+    query = query.order_by(AgentRun.id).with_for_update()
+    return session.scalars(query.execution_options(populate_existing=True)).all()
+
+
+def count_check_runs(session: Session, *, phase_run_id: UUID) -> int:
+    """How often a check of the phase run was started."""
+    query = select(func.count()).where(AgentRun.phase_run_id == phase_run_id, AgentRun.role.is_(None))
+    return session.scalars(query).one()
+
+
+def renew_lease(session: Session, *, run_id: UUID, owner: str, until: datetime) -> AgentRun | None:
+    """Hold on to a run and read it as it is now; None when the lease is somebody else's."""
+    query = (
+        update(AgentRun)
+        .where(AgentRun.id == run_id, AgentRun.lease_owner == owner)
+        .values(lease_until=until)
+        .returning(AgentRun)
+        .execution_options(populate_existing=True)
+    )
+    return session.scalars(query).one_or_none()
+
+
+def claim_unattended_agent_runs(session: Session, *, now: datetime, limit: int) -> Sequence[AgentRun]:
+    """Lock unclosed runs nobody attends whose time to be sent has come; skips locked ones."""
+    query = (
+        select(AgentRun)
+        .where(AgentRun.closed_at.is_(None), AgentRun.send_after <= now)
+        .where(or_(AgentRun.lease_until.is_(None), AgentRun.lease_until <= now))
+        .order_by(AgentRun.send_after, AgentRun.id)
+        .limit(limit)
+    )
+    return session.scalars(query.with_for_update(skip_locked=True)).all()
+
+
+def release_leases(session: Session, *, owners: Sequence[str], now: datetime) -> int:
+    """Free the runs of workers that are gone, so that they are sent again at once; how many."""
+    query = (
+        update(AgentRun)
+        .where(AgentRun.lease_owner.in_(owners), AgentRun.closed_at.is_(None))
+        .values(lease_owner=None, lease_until=None, send_after=now)
+        .returning(AgentRun.id)
+    )
+    return len(session.scalars(query).all())
+
+
+def list_lease_owners(session: Session, *, node: str) -> Sequence[str]:
+    """Who holds leases of runs on a node."""
+    query = select(AgentRun.lease_owner).where(AgentRun.node == node, AgentRun.lease_owner.is_not(None))
+    return [owner for owner in session.scalars(query.distinct()) if owner is not None]
+
+
+def count_live_by_status(session: Session) -> int:
+    """How many agent runs are live, in all pipelines."""
+    return session.scalars(select(func.count()).where(AgentRun.status.in_(LIVE_RUNS))).one()
+
+
+def upsert_node(session: Session, *, name: str, capacity: int, now: datetime) -> None:
+    """Record that a node is there."""
+    statement = insert(Node).values(name=name, capacity=capacity, heartbeat_at=now)
+    statement = statement.on_conflict_do_update(
+        index_elements=["name"], set_={"capacity": capacity, "heartbeat_at": now}
+    )
+    session.execute(statement)
+
+
+def has_room(session: Session, *, node: str) -> bool:
+    """Whether the node may start one more run; locks the node, so that two claims do not share a place."""
+    row = session.get(Node, node, with_for_update=True, populate_existing=True)
+    if row is None:
+        return False
+    query = select(func.count()).where(
+        AgentRun.node == node, AgentRun.closed_at.is_(None), AgentRun.status != RunStatus.QUEUED
+    )
+    return session.scalars(query).one() < row.capacity

@@ -1,0 +1,75 @@
+"""Messages of a pipeline's bus."""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from sqlalchemy import func, or_, select, union_all
+from sqlalchemy.orm import Session
+
+from models.schemas.message import TO_ALL, WAKING
+from models.tables import Message, Role
+
+
+def has_message(session: Session, *, pipeline_id: str, message_id: int) -> bool:
+    """Whether the pipeline has a message of this number."""
+    return session.get(Message, (pipeline_id, message_id)) is not None
+
+
+def list_messages(
+    session: Session,
+    *,
+    pipeline_id: str,
+    role: str | None,
+    after: int,
+    limit: int,
+    phase_run_id: UUID | None = None,
+    types: Sequence[str] = (),
+    include_own: bool = False,
+) -> Sequence[Message]:
+    """The oldest *limit* messages above *after* that are for *role* or for all; of everybody when None.
+
+    One index range is read for each of the two recipients, whatever the number of stored messages.
+    """
+    recipients = (None,) if role is None else (role, TO_ALL)
+    ranges = []
+    for recipient in recipients:
+        query = select(Message.id).where(Message.pipeline_id == pipeline_id, Message.id > after)
+        if recipient is not None:
+            query = query.where(Message.to_role == recipient)
+        if role is not None and not include_own:
+            query = query.where(Message.from_role != role)
+        if phase_run_id is not None:
+            # Before the first phase run a person may speak already; that is for whoever comes first.
+            query = query.where(or_(Message.phase_run_id == phase_run_id, Message.phase_run_id.is_(None)))
+        if types:
+            query = query.where(Message.message_type.in_(types))
+        ranges.append(query.order_by(Message.id).limit(limit).subquery().select())
+    ids = union_all(*ranges).subquery()
+    query_all = (
+        select(Message)
+        .where(Message.pipeline_id == pipeline_id, Message.id.in_(select(ids.c.id)))
+        .order_by(Message.id)
+        .limit(limit)
+    )
+    return session.scalars(query_all).all()
+
+
+def newest_waking_messages(session: Session, *, phase_run_id: UUID) -> Mapping[str, int]:
+    """By role, the newest message that wakes it and that no run of it has handled."""
+    query = (
+        select(Message.to_role, func.max(Message.id))
+        .join(Role, (Role.phase_run_id == Message.phase_run_id) & (Role.role == Message.to_role))
+        .where(
+            Message.phase_run_id == phase_run_id,
+            Message.message_type.in_(WAKING),
+            Message.id > Role.handled_message,
+        )
+        .group_by(Message.to_role)
+    )
+    return dict(session.execute(query).all())
+
+
+def count_by_type(session: Session, *, pipeline_id: str) -> Mapping[str, int]:
+    """How many messages of each type the pipeline has."""
+    query = select(Message.message_type, func.count()).where(Message.pipeline_id == pipeline_id)
+    return dict(session.execute(query.group_by(Message.message_type)).all())

@@ -1,0 +1,73 @@
+"""Pipelines."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import or_, select, tuple_
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from models.errors import Conflict, NotFound
+from models.states import PipelineStatus
+from models.tables import MessageStream, Pipeline
+
+
+def add_pipeline(session: Session, *, pipeline: Pipeline) -> None:
+    """Add a pipeline and its stream; `Conflict` when its id is taken."""
+    taken = Conflict(f"there is a pipeline {pipeline.id} already; choose another name")
+    if session.get(Pipeline, pipeline.id) is not None:
+        raise taken
+    session.add(pipeline)
+    try:
+        session.flush()
+    except IntegrityError as error:
+        raise taken from error
+    session.add(MessageStream(pipeline_id=pipeline.id, last_message_id=0, last_event_id=0))
+    session.flush()
+
+
+def get_pipeline(session: Session, *, pipeline_id: str) -> Pipeline:
+    """One pipeline, not locked, or `NotFound`."""
+    pipeline = session.get(Pipeline, pipeline_id)
+    if pipeline is None:
+        raise NotFound(f"there is no pipeline {pipeline_id}; see `egg pipeline list`")
+    return pipeline
+
+
+def lock_pipeline(session: Session, *, pipeline_id: str) -> Pipeline:
+    """One pipeline, locked: the first lock of whoever moves it. `NotFound` when there is none."""
+    pipeline = session.get(Pipeline, pipeline_id, with_for_update=True, populate_existing=True)
+    if pipeline is None:
+        raise NotFound(f"there is no pipeline {pipeline_id}; see `egg pipeline list`")
+    return pipeline
+
+
+def list_pipelines(
+    session: Session, *, status: PipelineStatus | None, after: str | None, limit: int
+) -> Sequence[Pipeline]:
+    """Pipelines, newest first, from behind the one called *after*."""
+    query = select(Pipeline).order_by(Pipeline.created_at.desc(), Pipeline.id.desc()).limit(limit)
+    if status is not None:
+        query = query.where(Pipeline.status == status)
+    if after is not None:
+        last = get_pipeline(session, pipeline_id=after)
+        query = query.where(tuple_(Pipeline.created_at, Pipeline.id) < (last.created_at, last.id))
+    return session.scalars(query).all()
+
+
+def claim_unprepared_pipelines(session: Session, *, now: datetime, limit: int) -> Sequence[Pipeline]:
+    """Lock running pipelines without a repository whose preparation is due; skips locked ones."""
+    query = (
+        select(Pipeline)
+        .where(Pipeline.status == PipelineStatus.RUNNING, Pipeline.work_commit.is_(None))
+        .where(or_(Pipeline.send_after.is_(None), Pipeline.send_after <= now))
+        .order_by(Pipeline.send_after.nulls_first())
+        .limit(limit)
+    )
+    return session.scalars(query.with_for_update(skip_locked=True)).all()
+
+
+def list_unpublished_pipelines(session: Session, *, limit: int) -> Sequence[str]:
+    """The ids of pipelines whose work branch is behind their row."""
+    query = select(Pipeline.id).where(Pipeline.work_commit.is_distinct_from(Pipeline.published_commit))
+    return session.scalars(query.order_by(Pipeline.id).limit(limit)).all()

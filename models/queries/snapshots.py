@@ -1,0 +1,181 @@
+"""A phase run as `decide` sees it.
+
+All of it but the messages is written under the phase run's lock, which the caller holds, so the reads
+below see one state; of messages a later one only adds a cause, and its sender evaluates again.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from models.consensus.policy import PhasePolicy, RolePolicy
+from models.consensus.snapshot import (
+    CheckView,
+    DecisionView,
+    ObjectionView,
+    RoleView,
+    RunView,
+    Snapshot,
+)
+from models.consensus.verdict import Cause
+from models.queries import agent_runs, decisions, messages, phase_runs, versions
+from models.states import LIVE_RUNS, CheckStatus, DecisionStatus, RunStatus
+from models.tables import AgentRun, Check, Decision, Objection, PhaseRun, Pipeline, Role, Version
+
+
+@dataclass(frozen=True)
+class _Rows:
+    runs: Mapping[str, Sequence[AgentRun]]
+    versions: Mapping[tuple[str, int], Version]
+    seen: Mapping[str, Mapping[str, int]]
+    waking: Mapping[str, int]
+    unclosed_elsewhere: frozenset[str]
+
+
+def load_snapshot(
+    session: Session, *, pipeline: Pipeline, phase_run: PhaseRun, policy: PhasePolicy, now: datetime
+) -> Snapshot:
+    """Build the snapshot of a locked phase run."""
+    runs = agent_runs.list_agent_runs(session, pipeline_id=pipeline.id, phase_run_id=phase_run.id)
+    rows = _load_rows(session, pipeline.id, phase_run.id, runs)
+    tip = pipeline.work_commit
+    check = versions.find_check(session, phase_run_id=phase_run.id, commit=tip) if tip else None
+    checks = versions.list_checks(session, phase_run_id=phase_run.id)
+    all_decisions = decisions.list_decisions(session, phase_run_id=phase_run.id)
+    all_objections = versions.list_objections(session, phase_run_id=phase_run.id)
+    return Snapshot(
+        now=now,
+        status=phase_run.status,
+        policy=policy,
+        roles=tuple(
+            _role_view(role, policy.role(role.role), rows)
+            for role in phase_runs.list_roles(session, phase_run_id=phase_run.id)
+        ),
+        tip=tip,
+        tip_owner=pipeline.tip_owner,
+        objections=tuple(_objection_view(row) for row in all_objections),
+        decisions=tuple(_decision_view(row) for row in all_decisions),
+        check=_check_view(check) if check else None,
+        is_check_live=any(row.status is CheckStatus.RUNNING for row in checks),
+        unclosed_runs=sum(1 for run in runs if run.closed_at is None),
+    )
+
+
+def run_view(run: AgentRun) -> RunView:
+    """An agent run as decisions see it."""
+    return RunView(
+        number=run.number,
+        is_live=run.status in LIVE_RUNS,
+        is_closed=run.closed_at is not None,
+        causes=tuple(Cause.parse(cause) for cause in run.causes),
+        verdict=run.verdict,
+        owes_verdict=run.owes_verdict,
+        failure=run.failure,
+        ended_at=run.ended_at,
+    )
+
+
+def gave_what_it_owed(run: AgentRun) -> bool:
+    """Whether a run that ended did so after a verdict, or well and owing none."""
+    return run.verdict is not None or (run.status is RunStatus.SUCCEEDED and not run.owes_verdict)
+
+
+def _load_rows(session: Session, pipeline_id: str, phase_run_id: UUID, runs: Sequence[AgentRun]) -> _Rows:
+    by_role: dict[str, list[AgentRun]] = {}
+    for run in runs:
+        if run.role is not None:
+            by_role.setdefault(run.role, []).append(run)
+    seen: dict[str, dict[str, int]] = {}
+    for row in phase_runs.list_seen(session, phase_run_id=phase_run_id):
+        seen.setdefault(row.role, {})[row.other] = row.at_verdict
+    return _Rows(
+        runs=by_role,
+        versions={
+            (row.role, row.number): row for row in versions.list_versions(session, phase_run_id=phase_run_id)
+        },
+        seen=seen,
+        waking=messages.newest_waking_messages(session, phase_run_id=phase_run_id),
+        unclosed_elsewhere=agent_runs.list_unclosed_roles(
+            session, pipeline_id=pipeline_id, other_than=phase_run_id
+        ),
+    )
+
+
+def _role_view(role: Role, policy: RolePolicy, rows: _Rows) -> RoleView:
+    runs = sorted(rows.runs.get(role.role, ()), key=lambda run: run.number)
+    ended = [run for run in runs if run.status not in LIVE_RUNS]
+    live = next((run for run in runs if run.status in LIVE_RUNS), None)
+    last = run_view(ended[-1]) if ended else None
+    if role.role in rows.unclosed_elsewhere:
+        last = RunView(number=0, is_live=False, is_closed=False)
+    version = rows.versions.get((role.role, role.version))
+    return RoleView(
+        policy=policy,
+        position=role.position,
+        state=role.state,
+        is_dropped=role.is_dropped,
+        blocked_on=role.blocked_on,
+        version=role.version,
+        merge=version.merge_status if version else None,
+        conflict_paths=tuple(version.conflict_paths) if version else (),
+        seen=rows.seen.get(role.role, {}),
+        waking_message=rows.waking.get(role.role),
+        dispatched=role.dispatched,
+        runs=role.runs,
+        extra_rounds=role.extra_rounds,
+        owed_by_decision=role.owed_by_decision,
+        live=run_view(live) if live else None,
+        last=last,
+        trailing=_trailing(ended),
+        handled=_handled(ended),
+    )
+
+
+def _trailing(ended: Sequence[AgentRun]) -> tuple[RunView, ...]:
+    trailing: list[RunView] = []
+    for run in ended:
+        trailing = [] if gave_what_it_owed(run) else [*trailing, run_view(run)]
+    return tuple(trailing)
+
+
+def _handled(ended: Iterable[AgentRun]) -> frozenset[Cause]:
+    good = (run for run in ended if gave_what_it_owed(run))
+    return frozenset(Cause.parse(cause) for run in good for cause in run.causes)
+
+
+def _objection_view(row: Objection) -> ObjectionView:
+    return ObjectionView(
+        number=row.number,
+        from_role=row.from_role,
+        about_role=row.about_role,
+        version=row.version,
+        status=row.status,
+        round=row.round,
+        opened_at=row.opened_at,
+        upheld_over_words=row.upheld_over_words,
+    )
+
+
+def _decision_view(row: Decision) -> DecisionView:
+    return DecisionView(
+        number=row.id,
+        key=row.key,
+        kind=row.kind,
+        roles=tuple(row.roles),
+        is_pending=row.status is DecisionStatus.PENDING,
+        resolution=row.resolution,
+    )
+
+
+def _check_view(row: Check) -> CheckView:
+    return CheckView(
+        number=row.id,
+        commit=row.commit,
+        status=row.status,
+        attempts=row.attempts,
+        errors=row.errors,
+        ended_at=row.ended_at,
+    )

@@ -1,0 +1,70 @@
+"""What an agent run should know now: its prompt is made of it, and `egg context` shows it."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+
+from models.schemas.message import Message
+
+
+class RosterEntry(BaseModel):
+    """A role of the phase, as the others see it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    role: str
+    required: bool
+    state: str
+    version: int
+    needs: tuple[str, ...]
+    reviews: tuple[str, ...]
+
+
+class CauseText(BaseModel):
+    """Why the run was started."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: str
+    text: str
+
+
+class ObjectionText(BaseModel):
+    """An objection as a program and a model read it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int
+    from_role: str
+    about_role: str
+    version: int
+    status: str
+    round: int
+    reason: str
+    answer: str
+
+
+class Brief(BaseModel):
+    """Everything a run should know when it starts."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pipeline_id: str
+    phase: str
+    iteration: int
+    role: str
+    run_id: str
+    round: int
+    """How often the role has been run in this phase run, this time included."""
+    branch: str
+    work_branch: str
+    task: str
+    roster: tuple[RosterEntry, ...]
+    causes: tuple[CauseText, ...]
+    objections: tuple[ObjectionText, ...]
+    """Those about this role that are handed over to this run, and its own live ones."""
+    messages: tuple[Message, ...]
+    conflicts: tuple[str, ...]
+    check_log: str | None
+    notes: tuple[str, ...]
+    started_at: datetime | None

@@ -1,0 +1,178 @@
+"""The definition file: one piece of work on one repository, who does it and by which rules."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from itertools import islice
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field, Strict, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from models.consensus.policy import Mode, PhasePolicy
+from models.schemas import sentences
+from models.schemas.fault import Fault, Faulty, Path
+from models.schemas.roster import Check, Flag, Need, Phase, Role, Shape
+from models.schemas.roster_faults import roster_faults
+from models.schemas.text import Listed, OperandText, PipelineId, RoleName, SaidText, Text, Variable
+
+__all__ = ["Agent", "Config", "Definition", "Fault", "Faulty", "Isolation", "json_schema", "validate"]
+
+MAX_FAULTS = 200
+
+Count = Annotated[int, Strict(), Field(ge=1, le=1000)]
+Seconds = Annotated[float, Strict(), Field(ge=0, le=86_400, allow_inf_nan=False)]
+
+
+def _whole(value: object) -> object:
+    """Refuse `true` and 1.0, which Python takes for 1."""
+    if type(value) is not int:
+        raise PydanticCustomError("int_type", "must be a whole number")
+    return value
+
+
+class Config(Shape):
+    """The numbers a pipeline runs by."""
+
+    not_built: ClassVar[frozenset[str]] = frozenset(
+        {"consensus_timeout_minutes", "finalize_minutes", "agent_idle_timeout_minutes", "max_iterations"}
+    )
+
+    concurrent_execution: Flag = False
+    """Whether phases without a `mode` of their own run `concurrent`; otherwise they run in `waves`."""
+    max_concurrent_agents: Count = 4
+    """How many agents of this pipeline may run at a time."""
+    message_poll_hint_seconds: Seconds = 30
+    """How often an agent that stays may look for messages."""
+    max_rounds: Count = 6
+    """How often a role may be run in one phase before a person is asked."""
+    objection_grace_seconds: Seconds = 20
+    """How long other reviewers may still speak before an objection is handed over."""
+    verdict_grace_seconds: Seconds = 30
+    """How long an agent may go on after its verdict before it is stopped."""
+
+
+class Isolation(Shape):
+    """Where an agent runs."""
+
+    not_built: ClassVar[frozenset[str]] = frozenset({"image", "memory", "cpus", "pids"})
+
+    kind: Literal["process"] = "process"
+    """A process of the orchestrator's own user: for commands you trust."""
+
+
+class Agent(Shape):
+    """A program that can play a role."""
+
+    not_built: ClassVar[frozenset[str]] = frozenset({"model"})
+
+    backend: Literal["command"]
+    """How the program is started and understood; `command` runs any program."""
+    command: Annotated[tuple[Text, ...], Field(min_length=1, max_length=256), Listed]
+    """The program and its arguments; a relative path is looked for in the role's clone."""
+    isolation: Isolation = Isolation()
+    """Where it runs."""
+    environment: dict[Variable, Text] = Field(default_factory=dict)
+    """Variables added to what every agent finds in its environment."""
+
+
+class Definition(Shape):
+    """What a pipeline is to do, pinned when it is created."""
+
+    not_built: ClassVar[frozenset[str]] = frozenset({"preset", "sources", "budget", "isolation"})
+
+    version: Annotated[Literal[1], BeforeValidator(_whole)]
+    """The version of this format."""
+    name: PipelineId | None = None
+    """The pipeline's id; one is made up when it is not given."""
+    repo: OperandText
+    """The repository: a path, relative to the file, or a git URL."""
+    base: OperandText | None = None
+    """The branch, tag or commit the work starts from; the repository's HEAD when not given."""
+    prompt: SaidText
+    """What is to be done, in words for the agents."""
+    config: Config = Config()
+    """The numbers the pipeline runs by."""
+    agents: dict[RoleName, Agent]
+    """The programs that play the roles, by name."""
+    phases: Annotated[tuple[Phase, ...], Field(min_length=1, max_length=50), Listed]
+    """The phases, in order."""
+
+    def phase_policy(self, position: int) -> PhasePolicy:
+        """Build the rules the decision function plays the phase at *position* by."""
+        phase, config = self.phases[position], self.config
+        return PhasePolicy(
+            name=phase.name,
+            roles=tuple(role.policy() for role in phase.roles),
+            mode=phase.mode or (Mode.CONCURRENT if config.concurrent_execution else Mode.WAVES),
+            check=phase.check.policy() if phase.check else None,
+            max_concurrent_agents=config.max_concurrent_agents,
+            max_rounds=config.max_rounds,
+            objection_grace=timedelta(seconds=config.objection_grace_seconds),
+            verdict_grace=timedelta(seconds=config.verdict_grace_seconds),
+        )
+
+    def agent(self, position: int, role: str) -> Agent:
+        """Return who plays *role* in the phase at *position*; an unknown role is a bug."""
+        seat = next(seat for seat in self.phases[position].roles if seat.role == role)
+        return self.agents[seat.agent or seat.role]
+
+
+_SHAPES: Mapping[Path, type[Shape]] = {
+    (): Definition,
+    ("config",): Config,
+    ("agents", "*"): Agent,
+    ("agents", "*", "isolation"): Isolation,
+    ("phases", "*"): Phase,
+    ("phases", "*", "check"): Check,
+    ("phases", "*", "roles", "*"): Role,
+    ("phases", "*", "roles", "*", "needs", "*"): Need,
+}
+
+_UNBUILT_VALUES = {"backend": ("claude", "codex", "command"), "kind": ("docker", "process")}
+
+
+def validate(document: object) -> Definition:
+    """Check a definition as it was read from YAML or JSON; `Faulty` carries every fault, never just one.
+
+    Past `MAX_FAULTS` it stops looking: nobody mends more at a time.
+    """
+    faults: list[Fault] = []
+    try:
+        definition = Definition.model_validate(document)
+    except ValidationError as error:
+        faults = [_fault(each) for each in sentences.telling(error.errors(include_url=False))]
+    faults.extend(islice(roster_faults(document), MAX_FAULTS))
+    if faults:
+        raise Faulty.of(faults[:MAX_FAULTS])
+    return definition
+
+
+def json_schema() -> dict[str, object]:
+    """Return the JSON Schema of the definition file, for editors and readers."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Definition.model_json_schema(mode="validation"),
+    }
+
+
+def _fault(error: ErrorDetails) -> Fault:
+    """Turn one of pydantic's errors into a fault, knowing what this version has not built yet."""
+    loc = error["loc"]
+    if error["type"] == "extra_forbidden":
+        shape = _SHAPES[tuple("*" if _is_any(loc, index) else step for index, step in enumerate(loc[:-1]))]
+        return Fault(loc, _unknown(str(loc[-1]), shape))
+    *unbuilt, built = _UNBUILT_VALUES.get(str(loc[-1]) if loc else "", ("",))
+    if error["type"] == "literal_error" and error["input"] in unbuilt:
+        return Fault(loc, f"`{error['input']}` is not built yet; use `{built}`")
+    return sentences.fault(error)
+
+
+def _is_any(loc: Path, index: int) -> bool:
+    """Whether the step at *index* is a position or an agent's name rather than a key of the format."""
+    return isinstance(loc[index], int) or (index == 1 and loc[0] == "agents")
+
+
+def _unknown(key: str, shape: type[Shape]) -> str:
+    if key in shape.not_built:
+        return f"`{key}` is not built yet; remove it"
+    return sentences.unknown_key(key, shape.model_fields)

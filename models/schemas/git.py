@@ -1,0 +1,42 @@
+"""What the workspace reports of branches, versions and merges. Commits and trees are full hexadecimal ids."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Clone(BaseModel):
+    """A role's working clone, ready for its agent."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: Path
+    branch: str
+    head: str
+    conflicts: tuple[str, ...] = ()
+    """Paths that kept the work branch from being merged into it; empty when it is up to date."""
+
+
+class Taken(BaseModel):
+    """The head of a role's clone, fetched into the pipeline's repository."""
+
+    model_config = ConfigDict(frozen=True)
+
+    commit: str
+    tree: str
+
+
+class Merged(BaseModel):
+    """A merge commit built without moving a branch."""
+
+    model_config = ConfigDict(frozen=True)
+
+    commit: str
+
+
+class Conflicted(BaseModel):
+    """Paths two sides changed in ways that do not go together."""
+
+    model_config = ConfigDict(frozen=True)
+
+    paths: tuple[str, ...]

@@ -1,0 +1,135 @@
+"""What the API tells of what happened: phase runs, agent runs, events."""
+
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import JsonValue
+
+from models.schemas.report import Read
+from models.states import (
+    CheckStatus,
+    Failure,
+    MergeStatus,
+    ObjectionStatus,
+    PhaseStatus,
+    Readiness,
+    RunStatus,
+    StopReason,
+)
+
+
+class PhaseRole(Read):
+    """A role in a phase run."""
+
+    role: str
+    required: bool
+    state: Readiness
+    version: int
+    rounds: int
+    """How often it was run."""
+    dropped: bool
+
+
+class ObjectionRead(Read):
+    """An objection."""
+
+    number: int
+    from_role: str
+    about_role: str
+    version: int
+    status: ObjectionStatus
+    round: int
+    reason: str
+    answer: str
+
+
+class VersionRead(Read):
+    """A version, and what merging it came to."""
+
+    role: str
+    number: int
+    commit: str
+    merge_commit: str | None
+    merge_status: MergeStatus
+
+
+class CheckRead(Read):
+    """What the phase's check said of a commit."""
+
+    commit: str
+    status: CheckStatus
+
+
+class PhaseRead(Read):
+    """A phase run."""
+
+    id: UUID
+    phase: str
+    iteration: int
+    status: PhaseStatus
+    stop_reason: StopReason | None
+    why: str
+    started_at: datetime
+    ended_at: datetime | None
+    roles: tuple[PhaseRole, ...]
+    objections: tuple[ObjectionRead, ...]
+    versions: tuple[VersionRead, ...]
+    checks: tuple[CheckRead, ...]
+
+
+class AgentRead(Read):
+    """An agent run, or a check, which has no role."""
+
+    run: UUID
+    phase: str
+    iteration: int
+    role: str | None
+    number: int
+    status: RunStatus
+    causes: tuple[str, ...]
+    node: str | None
+    verdict: Readiness | None
+    failure: Failure | None
+    error: str
+    exit_code: int | None
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+class EventRead(Read):
+    """One thing that happened."""
+
+    id: int
+    type: str
+    phase: str | None
+    iteration: int | None
+    role: str | None
+    run: UUID | None
+    text: str
+    data: dict[str, JsonValue]
+    timestamp: datetime
+
+
+class EventPage(Read):
+    """The oldest events after a number."""
+
+    events: tuple[EventRead, ...]
+    next_after: int
+    has_more: bool
+
+
+class Receipt(Read):
+    """How far a role is with the pipeline's messages."""
+
+    delivered: int
+    """The last message that was in a poll or a prompt of it."""
+    handled: int
+    """The last one that was delivered to a run which ended well."""
+
+
+class MessagesRead(Read):
+    """How many messages there are, and who has received what."""
+
+    total: int
+    by_type: dict[str, int]
+    receipts: dict[str, Receipt]

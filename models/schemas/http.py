@@ -1,0 +1,174 @@
+"""What may be sent to the API, and what is answered to what may not."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    Strict,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from models.errors import Malformed, Rejected, TooLarge
+from models.schemas import sentences
+from models.schemas.fault import Fault, Faulty
+from models.schemas.message import TO_ALL, MessageType
+from models.schemas.text import SaidText, Text, check_said, check_storable, refused
+from models.states import Readiness
+
+MAX_SUBJECT = 200
+MAX_BODY = 64 * 1024
+MAX_METADATA = 16 * 1024
+MAX_DEPTH = 32
+MAX_ANSWERS = 1000
+
+
+def _too_large(sentence: str) -> PydanticCustomError:
+    return PydanticCustomError("too_large", "{sentence}", {"sentence": sentence})
+
+
+def _check_body(text: str) -> str:
+    if (size := len(text.encode())) > MAX_BODY:
+        raise _too_large(f"must be at most 64 KiB of UTF-8, not {size} bytes")
+    return text
+
+
+def _scalars(value: object) -> Iterator[object]:
+    """Walk the keys and leaves of JSON without recursion, refusing what is nested too deeply."""
+    waiting = [(value, 0)]
+    while waiting:
+        node, depth = waiting.pop()
+        if depth > MAX_DEPTH:
+            raise refused(f"must not be nested deeper than {MAX_DEPTH} levels")
+        if isinstance(node, Mapping):
+            yield from node
+            waiting.extend((child, depth + 1) for child in node.values())
+        elif isinstance(node, list | tuple):
+            waiting.extend((child, depth + 1) for child in node)
+        else:
+            yield node
+
+
+def _check_storable_json(value: object) -> object:
+    """Refuse what PostgreSQL cannot keep as JSON: NUL, half surrogates, NaN, and depths no one reads."""
+    for scalar in _scalars(value):
+        if isinstance(scalar, str):
+            check_storable(scalar)
+        elif isinstance(scalar, float) and (scalar - scalar) != 0:
+            raise refused("must not hold NaN or Infinity: they are no JSON")
+        elif isinstance(scalar, int) and abs(scalar) >= 10**1000:
+            raise refused("must not hold a number of more than 1000 digits")
+    return value
+
+
+def _check_metadata(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    if (size := len(json.dumps(value, ensure_ascii=False).encode())) > MAX_METADATA:
+        raise _too_large(f"must be at most 16 KiB of JSON, not {size} bytes")
+    return value
+
+
+Body = Annotated[Text, AfterValidator(_check_body)]
+SaidBody = Annotated[Body, AfterValidator(check_said)]
+Line = Annotated[SaidText, Field(max_length=MAX_SUBJECT)]
+Metadata = Annotated[
+    dict[str, JsonValue], BeforeValidator(_check_storable_json), AfterValidator(_check_metadata)
+]
+MessageId = Annotated[int, Strict(), Field(ge=1, le=2**63 - 1)]
+ObjectionNumber = Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+Answers = Annotated[dict[ObjectionNumber, SaidBody], Field(max_length=MAX_ANSWERS)]
+
+
+class RequestBody(BaseModel):
+    """A request's body: a key nobody knows is refused, never ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class MessageIn(RequestBody):
+    """A message to send. Who sends it is known from the credential; `from_role` may only agree."""
+
+    message_type: MessageType
+    to_role: Line = TO_ALL
+    subject: Annotated[Text, Field(max_length=MAX_SUBJECT)] = ""
+    body: Body = ""
+    metadata: Metadata = {}
+    in_reply_to: MessageId | None = None
+    client_key: Line | None = None
+    from_role: Line | None = None
+
+
+class SignalType(StrEnum):
+    """What an agent says of itself; there is no `complete`, a role says READY."""
+
+    READINESS = "readiness"
+    PROGRESS = "progress"
+    HEARTBEAT = "heartbeat"
+    ERROR = "error"
+
+
+def _check_signal(value: object) -> object:
+    if value == "complete":
+        raise refused(
+            "`complete` means nothing here: a role that is done signals `readiness` with state READY"
+        )
+    return value
+
+
+class SignalIn(RequestBody):
+    """A signal of an agent. `role` and `pipeline_id` may only agree with its credential."""
+
+    signal_type: Annotated[SignalType, BeforeValidator(_check_signal)]
+    state: Readiness | None = None
+    reason: Body | None = None
+    on: Line | None = None
+    about: Line | None = None
+    answers: Answers = {}
+    role: Line | None = None
+    pipeline_id: Line | None = None
+
+    @model_validator(mode="after")
+    def check_together(self) -> Self:
+        """Refuse fields that mean nothing with the state, and a state without what it needs."""
+        if self.signal_type is SignalType.READINESS and self.state is None:
+            raise refused("a `readiness` signal needs `state`: WORKING, READY, BLOCKED or OBJECTING")
+        if self.signal_type is not SignalType.READINESS and self.state is not None:
+            raise refused("`state` goes with signal_type `readiness` only")
+        owners = ("on", Readiness.BLOCKED), ("about", Readiness.OBJECTING), ("answers", Readiness.READY)
+        for name, state in owners:
+            if getattr(self, name) and self.state is not state:
+                raise refused(f"`{name}` goes with state {state} only")
+        if self.state is Readiness.OBJECTING and not (self.about and (self.reason or "").strip()):
+            raise refused("OBJECTING needs `about` (whose work) and `reason` (what is wrong with it)")
+        return self
+
+
+class DecisionAnswer(RequestBody):
+    """A person's answer: one of the options, or free text where that is allowed."""
+
+    resolution: SaidBody
+
+
+def refusal(errors: Sequence[ErrorDetails]) -> Rejected:
+    """Turn what pydantic found in a request into the error it is answered with.
+
+    A path or query that is no such value is 400, as is a body that is no JSON; too much is 413, the
+    rest 422 with every fault named. The first step of a path (`body`, `query`, `path`) is left out.
+    """
+    faults = [sentences.fault(each) for each in sentences.telling(errors)]
+    spoken = Faulty.of(Fault(fault.path[1:], fault.message) for fault in faults)
+    if any(error["type"] == "json_invalid" for error in errors):
+        return Malformed("the body is not JSON")
+    if any(error["loc"][:1] != ("body",) for error in errors):
+        return Malformed(spoken.message, spoken.details)
+    if any(error["type"] == "too_large" for error in errors):
+        return TooLarge(spoken.message, spoken.details)
+    return spoken

@@ -1,0 +1,149 @@
+"""What the API tells of a pipeline and of what it waits for."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from models.states import DecisionStatus, PhaseStatus, PipelineStatus, Readiness, RunStatus
+
+
+class Read(BaseModel):
+    """A shape that is only ever read."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class PipelineRead(Read):
+    """A pipeline, its definition left out."""
+
+    id: str
+    status: PipelineStatus
+    repo: str
+    base: str | None
+    current_phase: str | None
+    iteration: int | None
+    work_branch: str
+    work_commit: str | None
+    repository: str
+    """The pipeline's own repository, where the work branch is."""
+    why: str | None
+    """What it waits for, or why it ended as it did."""
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+class PipelineDetail(PipelineRead):
+    """A pipeline with its pinned definition."""
+
+    definition: dict[str, JsonValue]
+
+
+class PipelinePage(Read):
+    """Pipelines, newest first."""
+
+    pipelines: tuple[PipelineRead, ...]
+    next_after: str | None
+
+
+class DecisionRead(Read):
+    """A question to a person, and its answer."""
+
+    id: int
+    pipeline_id: str
+    phase: str
+    kind: str
+    question: str
+    options: tuple[str, ...]
+    default: str
+    deadline: datetime | None
+    status: DecisionStatus
+    resolution: str | None
+    roles: tuple[str, ...]
+    created_at: datetime
+
+
+class RoleStanding(Read):
+    """Where a role stands in the current phase run."""
+
+    state: Readiness
+    reason: str
+    version: int
+    current: bool
+    """Whether its verdict was given on the latest version of everyone it reviews."""
+    updated_at: datetime
+
+
+class Consensus(Read):
+    """Whether the phase agrees, and who keeps it from that."""
+
+    agents: Mapping[str, RoleStanding]
+    is_complete: bool
+    blocking_agents: tuple[str, ...]
+    has_objections: bool
+
+
+class MessageCounts(Read):
+    """How many messages there are."""
+
+    total: int
+    by_type: Mapping[str, int]
+
+
+class AgentStanding(Read):
+    """The latest agent run of a role in the current phase run."""
+
+    role: str
+    status: RunStatus
+    run: UUID
+    node: str | None
+    container_id: None = None
+    """Agents run as processes."""
+    started_at: datetime | None
+    tokens: None = None
+    """Programs do not count tokens."""
+
+
+class Concurrent(Read):
+    """The current phase run while it lives: who is there, who says what, who talks."""
+
+    enabled: bool
+    max_concurrent_agents: int
+    messages: MessageCounts
+    consensus: Consensus
+    agents: tuple[AgentStanding, ...]
+
+
+class StatusRead(Read):
+    """Where a pipeline stands."""
+
+    id: str
+    status: PipelineStatus
+    current_phase: str | None
+    iteration: int | None
+    phase_status: PhaseStatus | None
+    why: str
+    pending_decisions: tuple[DecisionRead, ...]
+    concurrent: Concurrent
+    messages_total: int
+
+
+class Waiting(Read):
+    """A role that keeps its phase from ending, and why."""
+
+    role: str
+    state: Readiness
+    why: str
+
+
+class WhyRead(Read):
+    """What a pipeline waits for, read from the decision function's own inputs."""
+
+    pipeline: str
+    status: PipelineStatus
+    phase: str | None
+    why: str
+    waiting: tuple[Waiting, ...]
+    decisions: tuple[DecisionRead, ...]

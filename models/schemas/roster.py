@@ -1,0 +1,94 @@
+"""One phase of a definition: who works in it, who needs and reviews whom, and what must be green."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict
+
+from models.consensus.policy import CheckPolicy, Mode, OnFailure, RolePolicy
+from models.consensus.policy import Need as NeedPolicy
+from models.schemas.text import Listed, OperandText, PhaseName, RoleName, SaidText, Text
+
+MAX_ROLES = 256
+
+Flag = Annotated[bool, Strict()]
+
+
+class Shape(BaseModel):
+    """A part of the definition: unknown keys are refused, and what was read never changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    not_built: ClassVar[frozenset[str]] = frozenset()
+    """Keys of the specification that are refused by name until they are built."""
+
+
+class Need(Shape):
+    """A role that must be settled, and its work merged, before this one first runs."""
+
+    role: Text
+    """The role that is needed."""
+    hard: Flag = False
+    """Whether the need also holds in mode `concurrent`, which ignores all others."""
+
+
+def _as_need(value: object) -> object:
+    return {"role": value} if isinstance(value, str) else value
+
+
+Needed = Annotated[Need, BeforeValidator(_as_need, json_schema_input_type=str | Need)]
+
+
+class Role(Shape):
+    """A role of the phase. Required roles must agree before the phase ends; advisory ones may speak."""
+
+    role: RoleName
+    """The role's name, unique in its phase. Messages, branches and tokens carry it."""
+    agent: OperandText | None = None
+    """Which of `agents` plays it; the one of the same name when not given."""
+    needs: Annotated[tuple[Needed, ...], Field(max_length=MAX_ROLES), Listed] = ()
+    """Roles of this phase that come first: a name, or {role: name, hard: true}."""
+    reviews: Annotated[tuple[Text, ...], Field(max_length=MAX_ROLES), Listed] = ()
+    """Roles of this phase whose every new version this one must have seen before its READY counts."""
+    required: Flag = True
+    """Whether the phase waits for this role's agreement."""
+    on_failure: OnFailure | None = None
+    """What follows when its agent fails; `ask` for a required role, `continue` for an advisory one."""
+
+    def policy(self) -> RolePolicy:
+        """Build the rules the decision function knows this role by."""
+        default = OnFailure.ASK if self.required else OnFailure.CONTINUE
+        return RolePolicy(
+            role=self.role,
+            required=self.required,
+            needs=tuple(NeedPolicy(need.role, need.hard) for need in self.needs),
+            reviews=self.reviews,
+            on_failure=self.on_failure or default,
+        )
+
+
+class Check(Shape):
+    """A command that must succeed on the merged commit before the phase may end."""
+
+    run: SaidText
+    """A shell command, run by the orchestrator in a fresh checkout, once per commit."""
+    owner: Text | None = None
+    """The role that mends a red check; when not given, the one whose work was merged last."""
+
+    def policy(self) -> CheckPolicy:
+        """Build the rule the decision function knows this check by."""
+        return CheckPolicy(run=self.run, owner=self.owner)
+
+
+class Phase(Shape):
+    """A stretch in which a roster of roles works until it agrees."""
+
+    not_built: ClassVar[frozenset[str]] = frozenset({"gate", "convergence"})
+
+    name: PhaseName
+    """The phase's name, unique in the definition."""
+    mode: Mode | None = None
+    """When roles first run: in roster order, when their needs are met, or all at once."""
+    roles: Annotated[tuple[Role, ...], Field(min_length=1, max_length=MAX_ROLES), Listed]
+    """Who works in the phase; at least one role must be required."""
+    check: Check | None = None
+    """What must be green on the merged work."""

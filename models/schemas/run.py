@@ -1,0 +1,40 @@
+"""What crosses between the orchestrator and a running agent."""
+
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Launch(BaseModel):
+    """Everything a runner needs to start one agent run, once."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: UUID
+    argv: tuple[str, ...] = Field(min_length=1)
+    environment: dict[str, str]
+    directory: Path
+    prompt: str = ""
+    token: str | None = Field(default=None, repr=False)
+
+
+class Exit(BaseModel):
+    """How an agent run's process ended; with neither code, signal nor error it vanished without a trace."""
+
+    model_config = ConfigDict(frozen=True)
+
+    exit_code: int | None = None
+    signal: int | None = None
+    error: str | None = None
+    """Why the program could not be started at all."""
+    stopped: bool = False
+    """Whether the system had asked it to stop before it ended."""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    @property
+    def vanished(self) -> bool:
+        """Whether the process is gone and left no outcome: it, its supervisor or its machine was killed."""
+        return self.exit_code is None and self.signal is None and self.error is None

@@ -1,0 +1,103 @@
+"""Text, names and lists as they may enter the system."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, Strict
+from pydantic_core import PydanticCustomError
+
+PIPELINE_ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+ROLE = r"[a-z][a-z0-9_]{0,31}"
+PHASE = r"[a-z][a-z0-9_-]{0,31}"
+VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
+
+ADDRESSES = frozenset({"all", "orchestrator", "human"})
+BRANCHES = frozenset({"work", "salvage"})
+
+
+def refused(sentence: str) -> PydanticCustomError:
+    """Build the error of a validator; the braces of *sentence* are kept as they are."""
+    return PydanticCustomError("refused", "{sentence}", {"sentence": sentence})
+
+
+def check_storable(text: str) -> str:
+    """Return *text* if PostgreSQL can keep it: no NUL, and nothing UTF-8 cannot write."""
+    if "\x00" in text:
+        raise refused("must not hold the NUL character (\\x00)")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise refused("must not hold half a surrogate pair: it is no Unicode text") from None
+    return text
+
+
+def check_said(text: str) -> str:
+    """Return *text* if it says something."""
+    if not text.strip():
+        raise refused("must not be empty")
+    return text
+
+
+def _check_no_option(text: str) -> str:
+    if text.startswith("-"):
+        raise refused("must not begin with `-`")
+    return text
+
+
+def _check_pipeline_id(name: str) -> str:
+    if not re.fullmatch(PIPELINE_ID, name):
+        raise refused(f"must be 1 to 64 of the letters A-Z a-z, 0-9, `.`, `_`, `-`, not {name[:80]!a}")
+    if ".." in name or name.endswith(".lock"):
+        raise refused("must not hold `..` or end in `.lock`: git could not name a branch after it")
+    return name
+
+
+def _check_role(name: str) -> str:
+    if not re.fullmatch(ROLE, name):
+        raise refused(f"must be a lower-case letter, then up to 31 of a-z, 0-9 and `_`, not {name[:80]!a}")
+    if name in ADDRESSES:
+        raise refused(f"must not be `{name}`: messages to it go elsewhere")
+    if name in BRANCHES:
+        raise refused(f"must not be `{name}`: egg/<pipeline>/{name} is the orchestrator's")
+    return name
+
+
+def _check_phase(name: str) -> str:
+    if not re.fullmatch(PHASE, name):
+        raise refused(f"must be a lower-case letter, then up to 31 of a-z, 0-9, `_`, `-`, not {name[:80]!a}")
+    return name
+
+
+def _check_variable(name: str) -> str:
+    if not re.fullmatch(VARIABLE, name):
+        raise refused(f"must be the name of an environment variable, not {name[:80]!a}")
+    if name.startswith("EGG_"):
+        raise refused("must not begin with `EGG_`: those variables are the orchestrator's")
+    return name
+
+
+def _check_list(value: object) -> object:
+    """Refuse the sets and mappings that would otherwise pass for a list."""
+    if not isinstance(value, list | tuple):
+        raise PydanticCustomError("list_type", "must be a list")
+    return value
+
+
+def _pattern(pattern: str) -> dict[str, object]:
+    return {"pattern": f"^{pattern}$"}
+
+
+Text = Annotated[str, Strict(), AfterValidator(check_storable)]
+"""Any text PostgreSQL can keep."""
+SaidText = Annotated[Text, AfterValidator(check_said), Field(json_schema_extra={"minLength": 1})]
+"""Text that says something."""
+OperandText = Annotated[SaidText, AfterValidator(_check_no_option)]
+"""Text that is safe as an operand on a command line."""
+
+PipelineId = Annotated[
+    Text, AfterValidator(_check_pipeline_id), Field(json_schema_extra=_pattern(PIPELINE_ID))
+]
+RoleName = Annotated[Text, AfterValidator(_check_role), Field(json_schema_extra=_pattern(ROLE))]
+PhaseName = Annotated[Text, AfterValidator(_check_phase), Field(json_schema_extra=_pattern(PHASE))]
+Variable = Annotated[Text, AfterValidator(_check_variable)]
+Listed = BeforeValidator(_check_list)

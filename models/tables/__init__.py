@@ -1,0 +1,29 @@
+"""One module per aggregate."""
+
+from models.tables.agent_run import AgentRun, AgentToken, Node
+from models.tables.base import Base, move_to
+from models.tables.decision import Decision
+from models.tables.event import Event
+from models.tables.message import Message
+from models.tables.phase_run import PhaseRun, Role, Seen
+from models.tables.pipeline import MessageStream, Pipeline
+from models.tables.version import Check, Objection, Version
+
+__all__ = [
+    "AgentRun",
+    "AgentToken",
+    "Base",
+    "Check",
+    "Decision",
+    "Event",
+    "Message",
+    "MessageStream",
+    "Node",
+    "Objection",
+    "PhaseRun",
+    "Pipeline",
+    "Role",
+    "Seen",
+    "Version",
+    "move_to",
+]

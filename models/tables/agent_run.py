@@ -1,0 +1,103 @@
+"""Agent runs, their tokens, and the nodes they run on."""
+
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.states import LIVE_RUNS, Failure, Readiness, RunStatus
+from models.tables.base import Base, State, one_of, words
+
+LIVE = text(f"status IN ({words(*LIVE_RUNS)})")
+UNCLOSED = text("closed_at IS NULL")
+
+
+class AgentRun(Base):
+    """One invocation of a role's agent, or of a phase's check, which has no role.
+
+    A retry is a new row, so a run's id fences everything it does. *status* says how it fares;
+    *closed_at* says that its process is gone and its work safe, which for a cancelled run is later.
+    """
+
+    __tablename__ = "agent_runs"
+    __table_args__ = (
+        one_of("status", RunStatus),
+        one_of("verdict", Readiness),
+        one_of("failure", Failure),
+        CheckConstraint("(lease_owner IS NULL) = (lease_until IS NULL)", name="lease_whole"),
+        CheckConstraint(
+            f"closed_at IS NULL OR (status NOT IN ({words(*LIVE_RUNS)}) AND lease_owner IS NULL)",
+            name="closed_is_over",
+        ),
+        Index(
+            "uq_agent_runs_live_role",
+            "phase_run_id",
+            "role",
+            unique=True,
+            postgresql_where=LIVE,
+            postgresql_nulls_not_distinct=True,
+        ),
+        Index(
+            "uq_agent_runs_number",
+            "phase_run_id",
+            "role",
+            "number",
+            unique=True,
+            postgresql_nulls_not_distinct=True,
+        ),
+        Index("ix_agent_runs_unclosed", "send_after", postgresql_where=UNCLOSED),
+        Index("ix_agent_runs_pipeline_role", "pipeline_id", "role", "created_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    pipeline_id: Mapped[str] = mapped_column(ForeignKey("pipelines.id"))
+    phase_run_id: Mapped[UUID] = mapped_column(ForeignKey("phase_runs.id"))
+    role: Mapped[str | None]
+    number: Mapped[int]
+    """Counts the role's runs, or the checks, of the phase run."""
+    status: Mapped[RunStatus] = mapped_column(State(RunStatus), default=RunStatus.QUEUED)
+    causes: Mapped[list[str]] = mapped_column(default=list)
+    node: Mapped[str | None]
+    """Where it was started; only that machine can watch it."""
+    lease_owner: Mapped[str | None]
+    lease_until: Mapped[datetime | None]
+    send_after: Mapped[datetime]
+    """When it is sent to a worker (again) if none attends it."""
+    sends: Mapped[int] = mapped_column(default=0)
+    verdict: Mapped[Readiness | None] = mapped_column(State(Readiness))
+    owes_verdict: Mapped[bool] = mapped_column(default=False)
+    stop_at: Mapped[datetime | None]
+    """When its process is asked to end."""
+    failure: Mapped[Failure | None] = mapped_column(State(Failure))
+    exit_code: Mapped[int | None]
+    exit_signal: Mapped[int | None]
+    error: Mapped[str] = mapped_column(default="")
+    start_commit: Mapped[str | None]
+    """The head of its clone when it started."""
+    salvaged_commit: Mapped[str | None]
+    last_active_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    closed_at: Mapped[datetime | None]
+
+
+class AgentToken(Base):
+    """The hash of a token an agent run may speak with. Rows outlive their run: known but over is a 409."""
+
+    __tablename__ = "agent_tokens"
+
+    hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    agent_run_id: Mapped[UUID] = mapped_column(ForeignKey("agent_runs.id"), index=True)
+
+
+class Node(Base):
+    """One machine with a worker that can host agents."""
+
+    __tablename__ = "nodes"
+    __table_args__ = (CheckConstraint("capacity > 0", name="capacity_positive"),)
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    capacity: Mapped[int]
+    heartbeat_at: Mapped[datetime]

@@ -1,0 +1,131 @@
+"""A local stack of our own, driven by typing commands."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+EGG = str(Path(sys.executable).parent / "egg")
+DEADLINE = 150.0
+
+
+@dataclass
+class Egg:
+    """The command line of one stack."""
+
+    home: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def run(
+        self, *words: str, check: bool = True, cwd: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Type a command."""
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        environment = {"PATH": path, "HOME": str(self.home), "EGG_HOME": str(self.home), **self.environment}
+        done = subprocess.run(
+            [EGG, *words],
+            env=environment,
+            cwd=cwd or self.home,
+            text=True,
+            capture_output=True,
+            check=False,
+            timeout=170,
+            stdin=subprocess.DEVNULL,
+        )
+        assert not check or done.returncode == 0, f"egg {' '.join(words)}: {done.stdout}\n{done.stderr}"
+        return done
+
+    def json(self, *words: str) -> Any:
+        """Type a command and read what it prints."""
+        return json.loads(self.run(*words, "--json").stdout)
+
+    def status(self, pipeline: str) -> str:
+        """Where a pipeline stands."""
+        return str(self.json("pipeline", "get", pipeline)["status"])
+
+    def events(self, pipeline: str) -> list[dict[str, Any]]:
+        """All that happened in a pipeline."""
+        lines = self.run("events", pipeline, "--jsonl").stdout.splitlines()
+        return [json.loads(line) for line in lines]
+
+    def wait(self, what: Callable[[], bool], *, why: str) -> None:
+        """Poll until *what* holds."""
+        deadline = time.monotonic() + DEADLINE
+        while not what():
+            assert time.monotonic() < deadline, f"never came: {why}"
+            time.sleep(0.2)
+
+    def wait_for_event(
+        self, pipeline: str, kind: str, *, role: str | None = None, phase: str | None = None
+    ) -> None:
+        """Poll until something has happened."""
+
+        def happened() -> bool:
+            return any(
+                event["type"] == kind
+                and (role is None or event["role"] == role)
+                and (phase is None or event["phase"] == phase)
+                for event in self.events(pipeline)
+            )
+
+        self.wait(happened, why=f"{kind} of {role} in {pipeline}")
+
+    def processes(self, *words: str) -> list[int]:
+        """The processes of this stack whose command line holds all of *words*."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdecimal():
+                continue
+            try:
+                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                environment = (entry / "environ").read_bytes()
+            except OSError:
+                continue
+            is_ours = f"EGG_HOME={self.home}".encode() in environment or str(self.home) in line
+            if is_ours and all(word in line for word in words):
+                found.append(int(entry.name))
+        return found
+
+    def kill(self, *words: str) -> int:
+        """Kill these processes with -9; how many."""
+        pids = self.processes(*words)
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        return len(pids)
+
+
+@pytest.fixture(scope="session")
+def egg() -> Iterator[Egg]:
+    """A stack that is up; its home is short, since unix sockets have short paths."""
+    home = Path(tempfile.mkdtemp(prefix="egg-", dir="/tmp"))
+    stack = Egg(home)
+    stack.run("up")
+    yield stack
+    stack.run("down", check=False)
+    for word in (str(home),):
+        stack.kill(word)
+    subprocess.run(["rm", "-rf", str(home)], check=False)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """The demo's repository, with its agents and its definition in it."""
+    sys.path.insert(0, str(ROOT))
+    try:
+        from examples.demo import make_repository
+    finally:
+        sys.path.remove(str(ROOT))
+    return make_repository(tmp_path / "shop")

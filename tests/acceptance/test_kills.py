@@ -1,0 +1,111 @@
+"""Processes die in the middle of the demo; it ends the same way, and nobody is asked."""
+
+import shutil
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.conftest import Egg
+
+pytestmark = pytest.mark.acceptance
+
+
+def begin(egg: Egg, shop: Path, name: str) -> Path:
+    """Run the demo's pipeline with agents that note each start and take their time; the notes."""
+    starts = egg.home / f"{name}-starts"
+    definition = shop / "egg.yaml"
+    text = definition.read_text()
+    for role in ("planner", "coder", "tester", "documenter"):
+        program = f"python3 .egg/agents/{role}.py"
+        noted = f"echo $EGG_AGENT_RUN_ID {role} >> {starts}; sleep 1.5; exec {program}"
+        text = text.replace(f"[python3, .egg/agents/{role}.py]", f"[sh, -c, '{noted}']")
+    definition.write_text(
+        text.replace("concurrent_execution: true", "concurrent_execution: true\n  max_rounds: 20")
+    )
+    egg.run("run", "egg.yaml", "--name", name, "--detach", cwd=shop)
+    egg.wait_for_event(name, "agent.started", phase="implement")
+    return starts
+
+
+def assert_ended_as_without_faults(egg: Egg, name: str, starts: Path) -> None:
+    """The pipeline is complete by consensus, nobody was asked, and each agent run was started once."""
+    egg.wait(lambda: egg.status(name) in {"complete", "failed"}, why=f"the end of {name}")
+    phases = egg.json("phase", "list", name)["phases"]
+    assert [phase["stop_reason"] for phase in phases] == ["consensus", "consensus"], egg.run(
+        "events", name
+    ).stdout
+    assert egg.json("decision", "list", name)["decisions"] == []
+    counted = Counter(line.split()[0] for line in starts.read_text().splitlines())
+    assert [run for run, times in counted.items() if times != 1] == []
+    assert "docs" in files(egg, name)
+
+
+def files(egg: Egg, name: str) -> str:
+    """What the work branch holds."""
+    pipeline = egg.json("pipeline", "get", name)
+    git = shutil.which("git") or "git"
+    command = [
+        git,
+        "--git-dir",
+        pipeline["repository"],
+        "ls-tree",
+        "-r",
+        "--name-only",
+        pipeline["work_branch"],
+    ]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_both_workers_are_killed(egg: Egg, shop: Path) -> None:
+    starts = begin(egg, shop, "kill-workers")
+
+    killed = egg.kill("celery", "worker")
+
+    assert killed >= 2
+    assert_ended_as_without_faults(egg, "kill-workers", starts)
+
+
+def test_valkey_is_killed(egg: Egg, shop: Path) -> None:
+    starts = begin(egg, shop, "kill-valkey")
+
+    killed = egg.kill("valkey-server")
+
+    assert killed >= 1
+    assert_ended_as_without_faults(egg, "kill-valkey", starts)
+
+
+def test_everything_but_the_agents_is_killed(egg: Egg, shop: Path) -> None:
+    starts = begin(egg, shop, "kill-services")
+
+    for words in (
+        ("supervisor",),
+        ("postgres",),
+        ("valkey-server",),
+        ("celery",),
+        ("uvicorn",),
+        ("reconciler",),
+    ):
+        egg.kill(*words)
+    egg.run("up")
+
+    assert_ended_as_without_faults(egg, "kill-services", starts)
+
+
+def test_everything_is_killed_with_the_agents(egg: Egg, shop: Path) -> None:
+    starts = begin(egg, shop, "kill-all")
+
+    for words in (
+        ("supervisor",),
+        ("shim.py",),
+        ("postgres",),
+        ("valkey-server",),
+        ("celery",),
+        ("uvicorn",),
+        (),
+    ):
+        egg.kill(*words)
+    egg.run("up")
+
+    assert_ended_as_without_faults(egg, "kill-all", starts)

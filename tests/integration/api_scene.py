@@ -1,0 +1,171 @@
+"""The API over a real database, Redis and git, with one pipeline whose agents are played by the test."""
+
+import hashlib
+import json
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import uvicorn
+
+from egg_tasks import config, database, hints
+from egg_tasks.api.app import create_app
+from egg_tasks.clock import utcnow
+from egg_tasks.database import unit_of_work
+from egg_tasks.services import agent_runs, pipelines
+from egg_tasks.tasks import adapters
+from models.queries import agent_runs as rows
+from models.schemas.definition import validate
+
+OPERATOR = "operators-own"
+NAME = "shop"
+GIT = ("git", "-c", "user.name=t", "-c", "user.email=t@localhost")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server said."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: dict[str, Any]
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What is in the envelope."""
+        found = self.body["data"]
+        assert isinstance(found, dict), self.body
+        return found
+
+
+@dataclass
+class Scene:
+    """A served API, and who may speak to it."""
+
+    port: int
+    home: Path
+    tokens: dict[str, str] = field(default_factory=lambda: {"operator": OPERATOR})
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        who: str | None = "operator",
+        headers: Mapping[str, str] | None = None,
+        raw: bytes | None = None,
+    ) -> Answer:
+        """Ask once, as somebody or nobody; *raw* is a body that need not be JSON."""
+        given = {"Content-Type": "application/json", **(headers or {})}
+        if who is not None:
+            given["Authorization"] = f"Bearer {self.tokens.get(who, who)}"
+        content = raw if raw is not None else None if body is None else json.dumps(body).encode()
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request(method, f"/api/v1{path}", body=content, headers=given)
+            response = connection.getresponse()
+            text = response.read()
+        finally:
+            connection.close()
+        named = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(response.status, named, json.loads(text) if text else {})
+
+    def create(self, **changes: object) -> str:
+        """Make a repository and a pipeline of a coder and a tester who reviews it."""
+        repository = self.home / "source"
+        if not repository.exists():
+            subprocess.run([*GIT, "init", "-q", "-b", "main", str(repository)], check=True)
+            subprocess.run([*GIT, "commit", "-q", "--allow-empty", "-m", "one"], cwd=repository, check=True)
+        document = definition(repository) | changes
+        with unit_of_work() as session:
+            return pipelines.create(session, definition=validate(document), now=utcnow()).id
+
+    def start(self) -> None:
+        """Create a pipeline and bring its two agents to life, each with a clone and a token."""
+        name = self.create()
+        with unit_of_work() as session:
+            pipelines.start(session, pipeline_id=name, now=utcnow())
+        workspace = adapters.workspace()
+        commit = workspace.prepare(name, source=str(self.home / "source"), base="HEAD")
+        with unit_of_work() as session:
+            effects = pipelines.prepared(session, pipeline_id=name, base_commit=commit, now=utcnow())
+        for run in effects.dispatches[0][1]:
+            self.bring_to_life(run.role, run.run_id)
+            workspace.open_clone(name, role=run.role, run_id=run.run_id, work_commit=commit)
+
+    def bring_to_life(self, role: str, run_id: UUID) -> None:
+        """Play the worker that starts a run."""
+        token = f"token-of-{run_id}"
+        with unit_of_work() as session:
+            rows.add_token(session, run_id=run_id, token_hash=hashlib.sha256(token.encode()).digest())
+            agent_runs.claim(session, run_id=run_id, owner="w", node="n", capacity=10, now=utcnow())
+        with unit_of_work() as session:
+            agent_runs.started(session, run_id=run_id, now=utcnow())
+        self.tokens[role] = token
+
+    def clone(self, role: str) -> Path:
+        """The clone a role works in."""
+        return self.home / "runs" / self.tokens[role].removeprefix("token-of-") / "clone"
+
+    def commit(self, role: str, name: str, text: str = "text") -> None:
+        """Commit a file in a role's clone."""
+        (self.clone(role) / name).write_text(text)
+        for command in (("add", "-A"), ("commit", "-q", "-m", name)):
+            subprocess.run([*GIT, *command], cwd=self.clone(role), check=True)
+
+    def say(self, who: str, state: str, **more: object) -> Answer:
+        """Signal readiness as a role's agent."""
+        body = {"signal_type": "readiness", "state": state, **more}
+        return self.ask("POST", f"/pipelines/{NAME}/signal", body, who=who)
+
+
+def definition(repository: Path) -> dict[str, object]:
+    """A definition document of one phase."""
+    program = {"backend": "command", "command": ["true"]}
+    roles = [{"role": "coder"}, {"role": "tester", "reviews": ["coder"]}]
+    return {
+        "version": 1,
+        "name": NAME,
+        "repo": str(repository),
+        "prompt": "Sell things.",
+        "config": {"concurrent_execution": True},
+        "agents": {"coder": program, "tester": program},
+        "phases": [{"name": "implement", "roles": roles}],
+    }
+
+
+@contextmanager
+def served(home: Path) -> Iterator[Scene]:
+    """Serve the API of the environment on a free port until the context ends."""
+    forget()
+    configuration = uvicorn.Config(create_app(), port=0, log_level="critical", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(configuration)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        deadline = time.monotonic() + 30
+        while not server.started and time.monotonic() < deadline:
+            time.sleep(0.01)
+        yield Scene(server.servers[0].sockets[0].getsockname()[1], home)
+    finally:
+        server.should_exit = True
+        thread.join()
+        forget()
+
+
+def forget() -> None:
+    """Have the environment read anew."""
+    if database.engine.cache_info().currsize:
+        database.engine().dispose()
+    if hints.connection.cache_info().currsize:
+        hints.connection().close()
+    for known in (config.settings, database.engine, adapters.workspace, adapters.runner, hints.connection):
+        known.cache_clear()

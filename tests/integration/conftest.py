@@ -1,0 +1,41 @@
+"""What the tests against PostgreSQL share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine
+
+from tests.integration import api_scene
+from tests.integration.world import World
+
+
+@pytest.fixture
+def world(database_url: str) -> Iterator[World]:
+    """An empty database with a pipeline to come."""
+    engine = create_engine(
+        database_url.replace("postgresql://", "postgresql+psycopg://"),
+        connect_args={"options": "-c lock_timeout=5s -c timezone=utc"},
+    )
+    yield World(engine)
+    engine.dispose()
+
+
+@pytest.fixture
+def scene(
+    database_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[api_scene.Scene]:
+    """A served API over an empty database."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    monkeypatch.setenv("EGG_HOME", str(tmp_path))
+    monkeypatch.setenv("EGG_OPERATOR_TOKEN", api_scene.OPERATOR)
+    with api_scene.served(tmp_path) as scene:
+        yield scene
+
+
+@pytest.fixture
+def shop(scene: api_scene.Scene) -> api_scene.Scene:
+    """The same with a pipeline whose coder and tester live."""
+    scene.start()
+    return scene

@@ -1,0 +1,96 @@
+"""Events over HTTP: pages, long polls and streams."""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPResponse
+from typing import Any
+
+from tests.integration.api_scene import NAME, OPERATOR, Scene
+
+PATH = f"/pipelines/{NAME}/events"
+
+
+@contextmanager
+def streaming(scene: Scene, **headers: str) -> Iterator[HTTPResponse]:
+    """An open stream of events."""
+    connection = HTTPConnection("127.0.0.1", scene.port, timeout=20)
+    given = {"Accept": "text/event-stream", "Authorization": f"Bearer {OPERATOR}", **headers}
+    connection.request("GET", f"/api/v1{PATH}", headers=given)
+    response = connection.getresponse()
+    yield response
+    response.close()
+    connection.close()
+
+
+def read_event(stream: HTTPResponse) -> tuple[int, str, Any]:
+    """The next event: its number, its name, what it says."""
+    fields: dict[str, str] = {}
+    while "data" not in fields:
+        name, _, value = stream.readline().decode().rstrip("\n").partition(": ")
+        fields[name] = value
+    stream.readline()
+    return int(fields["id"]), fields["event"], json.loads(fields["data"])
+
+
+def test_pages_follow_each_other_without_a_gap(shop: Scene) -> None:
+    found: list[int] = []
+    page: dict[str, Any] = {"next_after": 0, "has_more": True}
+    while page["has_more"]:
+        page = shop.ask("GET", f"{PATH}?limit=3&after={page['next_after']}").data
+        found += [event["id"] for event in page["events"]]
+
+    assert found == list(range(1, len(found) + 1))
+
+
+def test_a_waiting_reader_hears_of_a_message(shop: Scene) -> None:
+    tip = shop.ask("GET", PATH).data["next_after"]
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(shop.ask, "GET", f"{PATH}?after={tip}&wait=20")
+        body = {"message_type": "PROGRESS", "subject": "half way"}
+        shop.ask("POST", f"/pipelines/{NAME}/messages", body, who="coder")
+
+        event = waiting.result(timeout=15).data["events"][0]
+
+    assert (event["type"], event["data"]["subject"]) == ("message.sent", "half way")
+
+
+def test_a_stream_begins_with_a_snapshot_and_goes_on_live(shop: Scene) -> None:
+    with streaming(shop) as stream:
+        number, first, snapshot = read_event(stream)
+        shop.say("tester", "BLOCKED", on="coder")
+        following = read_event(stream)
+
+    assert (first, snapshot["status"]) == ("snapshot", "running")
+    assert following[:2] == (number + 1, "readiness.changed")
+
+
+def test_a_stream_goes_on_after_the_last_event_its_reader_had(shop: Scene) -> None:
+    with streaming(shop, **{"Last-Event-ID": "2"}) as stream:
+        read_event(stream)
+        number, _, _ = read_event(stream)
+
+    assert number == 3
+
+
+def test_a_stream_ends_with_its_pipeline(shop: Scene) -> None:
+    shop.ask("POST", f"/pipelines/{NAME}/cancel")
+
+    with streaming(shop, **{"Last-Event-ID": "0"}) as stream:
+        text = stream.read().decode()
+
+    assert "event: pipeline.cancelled" in text
+
+
+def test_a_reader_who_has_all_of_an_ended_pipeline_need_not_come_back(shop: Scene) -> None:
+    shop.ask("POST", f"/pipelines/{NAME}/cancel")
+    tip = shop.ask("GET", f"{PATH}?limit=500").data["next_after"]
+
+    with streaming(shop, **{"Last-Event-ID": str(tip)}) as stream:
+        assert stream.status == 204
+
+
+def test_a_last_event_that_is_no_number_is_refused(shop: Scene) -> None:
+    with streaming(shop, **{"Last-Event-ID": "x"}) as stream:
+        assert stream.status == 400

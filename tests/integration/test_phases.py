@@ -1,0 +1,244 @@
+"""A phase run from its first row to its end, in a real database."""
+
+import pytest
+
+from egg_tasks.services import pipelines
+from egg_tasks.services.agent_runs import Salvaged
+from egg_tasks.services.signals import Signal
+from models.errors import Conflict
+from models.schemas.message import MessageType
+from models.schemas.run import Exit
+from models.states import (
+    CheckStatus,
+    ObjectionStatus,
+    PhaseStatus,
+    PipelineStatus,
+    Readiness,
+    RunStatus,
+    StopReason,
+)
+from tests.integration.world import World, definition
+
+CODER: dict[str, object] = {"role": "coder"}
+TESTER: dict[str, object] = {"role": "tester", "reviews": ["coder"]}
+
+
+def test_one_role_comes_to_consensus_and_completes_the_pipeline(world: World) -> None:
+    world.begin(definition(CODER))
+    world.start("coder")
+    world.ready("coder")
+    world.merge("coder", 1)
+
+    world.end("coder")
+
+    assert world.phase_run().status is PhaseStatus.COMPLETE
+    assert world.phase_run().stop_reason is StopReason.CONSENSUS
+    assert world.pipeline().status is PipelineStatus.COMPLETE
+
+
+def test_an_exit_code_is_no_agreement(world: World) -> None:
+    world.begin(definition(CODER))
+    world.start("coder")
+
+    world.end("coder", Exit(exit_code=0))
+
+    assert world.live("coder").causes == ["first::0:0", "recovery::1:0"]
+
+
+def test_the_last_ready_closes_the_phase_at_once(world: World) -> None:
+    world.begin(definition(CODER))
+    world.start("coder")
+    world.ready("coder")
+
+    world.merge("coder", 1)
+
+    assert world.phase_run().status is PhaseStatus.CLOSING
+
+
+def test_a_closing_phase_refuses_readiness(world: World) -> None:
+    world.begin(definition(CODER))
+    world.start("coder")
+    world.ready("coder")
+    world.merge("coder", 1)
+
+    with pytest.raises(Conflict, match="closing"):
+        world.say("coder", Signal(Readiness.WORKING))
+
+
+def test_an_objection_is_answered_by_a_version_and_withdrawn_by_ready(world: World) -> None:
+    world.begin(definition(CODER, TESTER))
+    world.start("coder")
+    world.start("tester")
+    world.say("tester", Signal(Readiness.BLOCKED, on="coder"))
+    world.end("tester")
+    world.ready("coder")
+    world.end("coder")
+    world.merge("coder", 1)
+    world.start("tester")
+    world.say("tester", Signal(Readiness.OBJECTING, about="coder", reason="f(0) is 1"), coder=1)
+    world.end("tester")
+    brief = world.start("coder")
+    world.ready("coder")
+    world.end("coder")
+    world.merge("coder", 2)
+    world.start("tester")
+    world.ready("tester", coder=2)
+    world.merge("tester", 1)
+
+    world.end("tester")
+
+    assert brief is not None
+    assert [objection.reason for objection in brief.objections] == ["f(0) is 1"]
+    assert [row.status for row in world.objections()] == [ObjectionStatus.WITHDRAWN]
+    assert world.phase_run().stop_reason is StopReason.CONSENSUS
+
+
+def test_an_unchanged_ready_with_an_objection_unanswered_is_refused(world: World) -> None:
+    world.begin(definition(CODER, TESTER))
+    world.start("coder")
+    world.start("tester")
+    world.ready("coder")
+    world.end("coder")
+    world.merge("coder", 1)
+    world.say("tester", Signal(Readiness.OBJECTING, about="coder", reason="wrong"), coder=1)
+    world.start("coder")
+
+    with pytest.raises(Conflict, match="objection 1 stands against you"):
+        world.ready("coder", is_new=False)
+
+
+def test_blocked_on_what_has_happened_already_is_refused(world: World) -> None:
+    world.begin(definition(CODER, TESTER))
+    world.start("coder")
+    world.start("tester")
+    world.ready("coder")
+
+    with pytest.raises(Conflict, match="egg sync"):
+        world.say("tester", Signal(Readiness.BLOCKED, on="coder"))
+
+
+def test_two_roles_blocked_on_each_other_become_a_question(world: World) -> None:
+    world.begin(definition(CODER, {"role": "tester"}))
+    world.start("coder")
+    world.start("tester")
+    world.say("coder", Signal(Readiness.BLOCKED, on="tester"))
+    world.say("tester", Signal(Readiness.BLOCKED, on="coder"))
+    world.end("coder")
+
+    world.end("tester")
+
+    assert [row.question for row in world.decisions()] == [
+        "Nobody can go on: coder is BLOCKED on tester; tester is BLOCKED on coder. What now?"
+    ]
+    assert world.phase_run().status is PhaseStatus.AWAITING_HUMAN
+    assert world.pipeline().status is PipelineStatus.AWAITING_HUMAN
+
+
+def test_a_failed_agent_becomes_a_question_while_the_others_go_on(world: World) -> None:
+    world.begin(definition(CODER, {"role": "tester"}))
+    world.start("coder")
+    world.start("tester")
+
+    world.end("coder", Exit(exit_code=3))
+
+    assert [row.options for row in world.decisions()] == [
+        ["Retry (respawn agent)", "Abort phase", "Continue without"]
+    ]
+    assert world.roles_live() == {"tester"}
+    assert world.phase_run().status is PhaseStatus.RUNNING
+
+
+def test_a_vanished_agent_is_run_again_without_a_question(world: World) -> None:
+    world.begin(definition(CODER))
+    world.start("coder")
+    lost = world.live("coder")
+
+    world.end("coder", Exit())
+
+    assert world.run(lost.id).status is RunStatus.LOST
+    assert world.live("coder").causes == ["first::0:0", "retry::1:0"]
+    assert world.decisions() == []
+
+
+def test_a_red_check_is_its_owners_to_mend(world: World) -> None:
+    world.begin(definition(CODER, check={"run": "make test"}))
+    world.start("coder")
+    world.ready("coder")
+    world.end("coder")
+    world.merge("coder", 1)
+    world.start(None)
+
+    world.end(None, Exit(exit_code=1))
+
+    assert [row.status for row in world.checks()] == [CheckStatus.RED]
+    brief = world.start("coder")
+    assert brief is not None
+    assert brief.check_log == "the log"
+
+
+def test_a_conflict_is_its_roles_to_resolve(world: World) -> None:
+    world.begin(definition(CODER, {"role": "tester"}))
+    world.start("coder")
+    world.start("tester")
+    world.ready("coder")
+    world.end("coder")
+    world.ready("tester")
+    world.end("tester")
+    world.merge("coder", 1)
+    world.merge("tester", 1, conflict=("README.md",))
+
+    brief = world.start("tester")
+
+    assert brief is not None
+    assert brief.conflicts == ("README.md",)
+
+
+def test_unpublished_work_after_ready_owes_another_verdict(world: World) -> None:
+    world.begin(definition(CODER, {"role": "tester"}))
+    world.start("coder")
+    world.ready("coder")
+    world.merge("coder", 1)
+
+    world.end("coder", salvaged=Salvaged("later-work", is_ahead=True))
+
+    assert "recovery::1:0" in world.live("coder").causes
+
+
+def test_a_waking_message_starts_a_role_once(world: World) -> None:
+    world.begin(definition(CODER, {"role": "tester"}))
+    world.start("coder")
+    world.start("tester")
+    world.ready("coder")
+    world.end("coder")
+    world.send("tester", "coder", MessageType.QUESTION)
+    world.evaluate()
+    brief = world.start("coder")
+    world.end("coder")
+
+    world.evaluate()
+
+    assert brief is not None
+    assert [message.id for message in brief.messages] == [1]
+    assert world.roles_live() == {"tester"}
+
+
+def test_a_message_sent_twice_with_one_key_is_one_message(world: World) -> None:
+    world.begin(definition(CODER))
+
+    ids = [world.send("coder", "all", MessageType.PROGRESS, key="k") for _ in range(2)]
+
+    assert ids == [1, 1]
+
+
+def test_a_late_write_of_a_cancelled_run_is_refused(world: World) -> None:
+    world.begin(definition(CODER))
+    world.start("coder")
+    with world.work() as session:
+        pipelines.cancel(session, pipeline_id="p", now=world.now)
+        world.finish(session)
+
+    with pytest.raises(Conflict, match="over"):
+        world.ready("coder")
+
+    assert world.pipeline().status is PipelineStatus.CANCELLED
+    assert world.versions() == []

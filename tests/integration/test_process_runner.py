@@ -1,0 +1,418 @@
+"""Agents as real processes under real shims."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+
+from egg_tasks.runners.process import ProcessRunner
+from models.errors import Unavailable
+from models.schemas.run import Exit, Launch
+
+SOON = timedelta(seconds=30)
+AT_ONCE = timedelta(0)
+PATH = "/usr/local/bin:/usr/bin:/bin"
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> Iterator[ProcessRunner]:
+    runner = ProcessRunner(tmp_path / "runs")
+    yield runner
+    for run_id in runner.list_live():
+        runner.kill(run_id)
+        runner.wait(run_id, timeout=SOON)
+
+
+def launch(script: str, **fields: object) -> Launch:
+    """Return the launch of a shell script."""
+    return Launch.model_validate(
+        {"run_id": uuid4(), "argv": ("sh", "-c", script), "environment": {"PATH": PATH}, "directory": "/"}
+        | fields
+    )
+
+
+def end(runner: ProcessRunner, run_id: UUID) -> Exit:
+    """Wait for a run's end."""
+    ended = runner.wait(run_id, timeout=SOON)
+    assert ended is not None
+    return ended
+
+
+def output(runner: ProcessRunner, run_id: UUID) -> str:
+    """Return all that a run has said."""
+    return runner.read_log(run_id, offset=0, limit=1 << 20).decode()
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for something that is about to happen."""
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def started(runner: ProcessRunner, script: str) -> UUID:
+    """Start a script that says `up` when it is ready, and return then."""
+    run = launch(script)
+    runner.ensure(run)
+    until(lambda: "up\n" in output(runner, run.run_id))
+    return run.run_id
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that only waits to be buried does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def shim_pid(runner: ProcessRunner, run_id: UUID) -> int:
+    """Return the pid of a run's shim."""
+    return int((runner.directory(run_id) / "shim.lock").read_text().split()[0])
+
+
+def children() -> set[int]:
+    """Return the pids of this process's children, the unburied among them."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == os.getpid():
+                found.add(int(stat.parent.name))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
+def test_output_and_exit_code_arrive(runner: ProcessRunner) -> None:
+    run = launch("echo out; echo err >&2; exit 3")
+
+    runner.ensure(run)
+    ended = end(runner, run.run_id)
+
+    assert (ended.exit_code, ended.signal, ended.stopped) == (3, None, False)
+    assert output(runner, run.run_id) == "out\nerr\n"
+
+
+def test_an_end_has_its_times(runner: ProcessRunner) -> None:
+    before, run = datetime.now(UTC), launch("true")
+
+    runner.ensure(run)
+    ended = end(runner, run.run_id)
+
+    assert ended.started_at is not None
+    assert ended.ended_at is not None
+    assert before <= ended.started_at <= ended.ended_at <= datetime.now(UTC)
+
+
+def test_the_prompt_is_on_standard_input(runner: ProcessRunner) -> None:
+    run = launch("cat", prompt="Grüße\nfrom the prompt")
+
+    runner.ensure(run)
+    end(runner, run.run_id)
+
+    assert output(runner, run.run_id) == "Grüße\nfrom the prompt"
+
+
+def test_the_environment_is_what_was_given_and_the_token(
+    runner: ProcessRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://ours")
+    run = launch("", argv=("/usr/bin/env",), environment={"A": "ä b=c"}, token="t0ken")
+
+    runner.ensure(run)
+    end(runner, run.run_id)
+
+    own = runner.directory(run.run_id)
+    assert set(output(runner, run.run_id).splitlines()) == {
+        "A=ä b=c",
+        "EGG_SESSION_TOKEN=t0ken",
+        f"HOME={own}/home",
+        f"TMPDIR={own}/tmp",
+    }
+
+
+def test_an_agent_has_no_descriptor_and_no_signal_setting_of_ours(runner: ProcessRunner) -> None:
+    leaked = os.open("/dev/null", os.O_RDONLY)
+    os.set_inheritable(leaked, True)  # noqa: FBT003 # as os has it
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    look = "import os; print(*os.listdir('/proc/self/fd')); print(open('/proc/self/status').read())"
+    run = launch("", argv=(sys.executable, "-I", "-S", "-c", look))
+
+    try:
+        runner.ensure(run)
+        end(runner, run.run_id)
+    finally:
+        os.close(leaked)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+
+    descriptors, *status = output(runner, run.run_id).splitlines()
+    assert set(descriptors.split()) == {"0", "1", "2", "3"}  # 3 is the listing itself
+    assert "SigBlk:\t0000000000000000" in status
+
+
+def test_the_token_is_in_a_private_file_and_nowhere_else(runner: ProcessRunner) -> None:
+    run = launch("echo up; sleep 60", token="t0ken")
+
+    runner.ensure(run)
+    until(lambda: output(runner, run.run_id) == "up\n")
+
+    own = runner.directory(run.run_id)
+    holding = [path.name for path in own.iterdir() if path.is_file() and "t0ken" in path.read_text()]
+    assert holding == ["token"]
+    assert (own / "token").stat().st_mode & 0o777 == 0o600
+    assert own.stat().st_mode & 0o777 == 0o700
+    shim = Path(f"/proc/{shim_pid(runner, run.run_id)}")
+    assert "t0ken" not in (shim / "cmdline").read_text() + (shim / "environ").read_text()
+
+
+def test_two_ensures_start_once(runner: ProcessRunner, tmp_path: Path) -> None:
+    run = launch(f"echo x >> {tmp_path}/starts; sleep 0.1")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(ProcessRunner.ensure, [runner, ProcessRunner(tmp_path / "runs")] * 4, [run] * 8))
+    end(runner, run.run_id)
+    runner.ensure(run)
+    end(runner, run.run_id)
+
+    assert (tmp_path / "starts").read_text() == "x\n"
+
+
+def test_an_agent_outlives_its_starter_and_another_process_gets_its_exit(
+    runner: ProcessRunner, tmp_path: Path
+) -> None:
+    run = launch(f"echo up; until test -e {tmp_path}/go; do sleep 0.02; done; exit 7")
+    program = (
+        "import sys; from pathlib import Path; from egg_tasks.runners.process import ProcessRunner;"
+        "from models.schemas.run import Launch;"
+        "ProcessRunner(Path(sys.argv[1])).ensure(Launch.model_validate_json(sys.argv[2]))"
+    )
+
+    subprocess.run([sys.executable, "-c", program, tmp_path / "runs", run.model_dump_json()], check=True)
+    assert runner.wait(run.run_id, timeout=AT_ONCE) is None
+    assert list(runner.list_live()) == [run.run_id]
+    (tmp_path / "go").touch()
+
+    assert end(runner, run.run_id).exit_code == 7
+    assert list(runner.list_live()) == []
+
+
+@pytest.mark.parametrize("hidden", ["", "env -i "])
+def test_with_its_shim_killed_a_run_has_vanished_and_its_agent_is_dead(
+    runner: ProcessRunner, hidden: str
+) -> None:
+    run_id = started(runner, f"{hidden}sleep 601 & echo $$ $!; (setsid sleep 602 & echo $!); echo up; wait")
+    pids = [int(word) for word in output(runner, run_id).split()[:-1]]
+
+    os.kill(shim_pid(runner, run_id), signal.SIGKILL)
+    ended = end(runner, run_id)
+
+    assert ended.vanished
+    assert not ended.stopped
+    assert [pid for pid in pids if is_alive(pid)] == []
+
+
+def test_a_vanished_run_that_was_to_stop_says_so(runner: ProcessRunner) -> None:
+    run_id = started(runner, "trap '' TERM; echo up; while :; do sleep 0.1; done")
+    runner.stop(run_id)
+
+    os.kill(shim_pid(runner, run_id), signal.SIGKILL)
+
+    assert end(runner, run_id) == Exit(stopped=True)
+
+
+def test_a_vanished_run_is_not_started_again(runner: ProcessRunner) -> None:
+    run = launch("echo up; sleep 60")
+    runner.ensure(run)
+    os.kill(shim_pid(runner, run.run_id), signal.SIGKILL)
+    end(runner, run.run_id)
+
+    runner.ensure(run)
+
+    assert end(runner, run.run_id).vanished
+
+
+def test_stop_reaches_the_whole_group_and_the_end_says_stopped(runner: ProcessRunner) -> None:
+    run_id = started(
+        runner, "sh -c 'trap \"echo child; exit\" TERM; echo up; while :; do sleep 0.05; done'; :"
+    )
+
+    runner.stop(run_id)
+    ended = end(runner, run_id)
+
+    assert (ended.signal, ended.stopped) == (signal.SIGTERM, True)
+
+
+def test_an_agent_may_save_its_work_when_stopped(runner: ProcessRunner) -> None:
+    run_id = started(runner, "trap 'echo saved; exit 0' TERM; echo up; while :; do sleep 0.05; done")
+
+    runner.stop(run_id)
+    ended = end(runner, run_id)
+
+    assert (ended.exit_code, ended.stopped) == (0, True)
+    assert "saved\n" in output(runner, run_id)
+
+
+def test_kill_ends_what_ignores_stop(runner: ProcessRunner, tmp_path: Path) -> None:
+    run_id = started(runner, "trap '' TERM; echo up; while :; do sleep 0.05; done")
+    other = ProcessRunner(tmp_path / "runs")
+
+    other.stop(run_id)
+    assert runner.wait(run_id, timeout=timedelta(milliseconds=200)) is None
+    other.kill(run_id)
+
+    ended = end(runner, run_id)
+    assert (ended.signal, ended.stopped) == (signal.SIGKILL, True)
+
+
+def test_kill_ends_a_run_whose_shim_is_stuck(runner: ProcessRunner) -> None:
+    run_id = started(runner, "echo $$; echo up; sleep 603; :")
+    os.kill(shim_pid(runner, run_id), signal.SIGSTOP)
+
+    runner.kill(run_id)
+
+    assert end(runner, run_id) == Exit(stopped=True)
+    assert not is_alive(int(output(runner, run_id).split()[0]))
+
+
+def test_a_run_stopped_before_it_starts_never_starts(runner: ProcessRunner, tmp_path: Path) -> None:
+    run = launch(f"touch {tmp_path}/ran")
+
+    runner.stop(run.run_id)
+    runner.ensure(run)
+    ended = end(runner, run.run_id)
+
+    assert (ended.signal, ended.stopped) == (signal.SIGTERM, True)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_stop_at_any_moment_of_the_start_ends_as_stopped(runner: ProcessRunner) -> None:
+    runs = [launch("sleep 60") for _ in range(12)]
+
+    with ThreadPoolExecutor(4) as pool:
+        for run in runs:
+            pool.submit(runner.ensure, run)
+            until(lambda run=run: runner.has_started(run.run_id))  # type: ignore[misc]
+            runner.stop(run.run_id)
+
+    ends = [end(runner, run.run_id) for run in runs]
+    assert {(ended.signal, ended.stopped) for ended in ends} == {(signal.SIGTERM, True)}
+
+
+def test_orphans_are_dead_after_the_end(runner: ProcessRunner) -> None:
+    run = launch("(setsid sh -c '(sleep 604 & echo $!); sleep 605 & echo $!; wait' &) ; sleep 0.3")
+
+    runner.ensure(run)
+    ended = end(runner, run.run_id)
+
+    pids = [int(line) for line in output(runner, run.run_id).splitlines()]
+    assert ended.exit_code == 0
+    assert len(pids) == 2
+    assert [pid for pid in pids if is_alive(pid)] == []
+
+
+@pytest.mark.parametrize(
+    ("program", "text", "mode", "error"),
+    [
+        ("no-such-program", None, 0, "no such program on PATH: no-such-program"),
+        ("./lint.sh", None, 0, "no such file: ./lint.sh"),
+        ("./lint.sh", "#!/bin/sh\n", 0o644, "not executable: ./lint.sh"),
+        ("./lint.sh", "#!/no/sh\n", 0o755, "the interpreter in the first line of ./lint.sh does not exist"),
+        ("./lint.sh", "true\n", 0o755, "neither a binary nor a script with a #! line: ./lint.sh"),
+    ],
+)
+def test_a_program_that_cannot_be_run_is_an_outcome(  # noqa: PLR0917 # pytest passes them by name
+    runner: ProcessRunner, tmp_path: Path, program: str, text: str | None, mode: int, error: str
+) -> None:
+    if text is not None:
+        (tmp_path / program).write_text(text)
+        (tmp_path / program).chmod(mode)
+    run = launch("", argv=(program,), directory=tmp_path)
+
+    runner.ensure(run)
+
+    ended = end(runner, run.run_id)
+    assert (ended.error, ended.vanished) == (error, False)
+
+
+def test_a_directory_that_is_missing_is_an_outcome(runner: ProcessRunner, tmp_path: Path) -> None:
+    run = launch("true", directory=tmp_path / "gone")
+
+    runner.ensure(run)
+
+    assert (
+        end(runner, run.run_id).error == f"cannot enter directory {tmp_path}/gone: No such file or directory"
+    )
+
+
+def test_output_beyond_the_limit_is_dropped_and_the_agent_goes_on(runner: ProcessRunner) -> None:
+    run = launch("head -c 70000000 /dev/zero; echo the end; exit 5")
+
+    runner.ensure(run)
+
+    assert end(runner, run.run_id).exit_code == 5
+    assert (
+        runner.read_log(run.run_id, offset=64 << 20, limit=99)
+        == b"\n[egg: output beyond 64 MiB is not kept]\n"
+    )
+
+
+def test_activity_is_the_last_output(runner: ProcessRunner) -> None:
+    silent, talking = launch("true"), launch("echo x")
+    before = datetime.now(UTC) - timedelta(seconds=1)
+
+    for run in (silent, talking):
+        runner.ensure(run)
+        end(runner, run.run_id)
+
+    last = runner.last_active_at(talking.run_id)
+    assert runner.last_active_at(silent.run_id) is None
+    assert last is not None
+    assert before <= last <= datetime.now(UTC) + timedelta(seconds=1)
+
+
+def test_a_run_nobody_started_has_vanished_and_said_nothing(runner: ProcessRunner) -> None:
+    run_id = uuid4()
+
+    assert end(runner, run_id) == Exit()
+    assert output(runner, run_id) == ""
+    assert not runner.has_started(run_id)
+
+
+def test_a_place_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "runs").touch()
+    run = launch("true")
+
+    with pytest.raises(Unavailable, match=f"cannot start agent run {run.run_id} .* Not a directory"):
+        ProcessRunner(tmp_path / "runs").ensure(run)
+
+
+def test_a_shim_that_fails_before_its_mark_is_unavailable(runner: ProcessRunner) -> None:
+    run = launch("true")
+    (runner.directory(run.run_id) / "outcome.json.new").mkdir(parents=True)
+
+    with pytest.raises(Unavailable, match=r"ended with status 1 \(see .*shim\.log\)"):
+        runner.ensure(run)
+
+    assert not runner.has_started(run.run_id)
+
+
+def test_fifty_runs_at_once_leave_no_descriptor_and_no_zombie(runner: ProcessRunner) -> None:
+    runs = [launch(f"sleep 0.2; exit {number}") for number in range(50)]
+    descriptors, before = len(os.listdir("/proc/self/fd")), children()  # noqa: PTH208 # a count
+
+    with ThreadPoolExecutor(50) as pool:
+        list(pool.map(runner.ensure, runs))
+        codes = list(pool.map(lambda run: end(runner, run.run_id).exit_code, runs))
+
+    assert codes == list(range(50))
+    assert len(os.listdir("/proc/self/fd")) == descriptors  # noqa: PTH208 # a count
+    until(lambda: end(runner, runs[0].run_id).exit_code == 0 and children() <= before)

@@ -1,0 +1,143 @@
+"""What the local stack says when something is wrong, and what its doctor finds."""
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from egg_tasks.stack import binaries, doctor, local
+from egg_tasks.stack.servers import servers
+from models.errors import EggError, Unavailable, Unprocessable
+from tests.integration.small_stack import environ, temporary_home, up
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A fresh home; what runs in it ends with the test."""
+    with temporary_home() as path:
+        yield path
+
+
+def refusal(home: Path, **more: str) -> str:
+    with pytest.raises(EggError) as caught:
+        up(home, **more)
+    assert isinstance(caught.value, (Unavailable, Unprocessable))
+    return str(caught.value)
+
+
+def test_a_program_that_does_not_start_is_quoted(home: Path) -> None:
+    assert "no teapot" in refusal(home, EGG_TEST_BROKEN="yes")
+    assert local.find(home) is None
+
+
+def test_a_port_that_is_taken_is_named_with_its_holder(home: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        said = refusal(home, EGG_API_PORT=str(port))
+
+    assert f"port {port}" in said
+    assert f"process {os.getpid()}" in said
+    assert "EGG_API_PORT" in said
+
+
+def test_a_kept_port_that_is_taken_is_not_silently_changed(home: Path) -> None:
+    port = up(home).api_port
+    local.down(home)
+
+    with socket.create_server(("127.0.0.1", port)):
+        said = refusal(home)
+
+    assert f"port {port}" in said
+    assert str(home / "stack.json") in said
+
+
+def test_a_data_directory_that_cannot_be_made_is_named(home: Path) -> None:
+    home.write_text("a file")
+
+    assert str(home) in refusal(home / "below")
+
+
+def test_a_data_directory_on_a_full_disk_is_named(home: Path) -> None:
+    home.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(home)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("no tmpfs can be mounted here: that takes root")
+    try:
+        said = refusal(home)
+    finally:
+        subprocess.run(["umount", str(home)], check=True)
+
+    assert "is full" in said
+    assert "256 MB needed" in said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has servers run as nobody")
+def test_a_data_directory_that_nobody_cannot_reach_is_refused_to_root(home: Path) -> None:
+    home.mkdir(mode=0o700)
+
+    assert f"{home} is closed to others" in refusal(home / "stack")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has servers run as nobody")
+def test_programs_that_nobody_may_not_read_are_copied(home: Path) -> None:
+    closed = home.parent / "closed"
+    wheel = binaries.find_postgres(environ()).parents[1]
+    libraries = wheel.with_name(wheel.name + ".libs")
+    for part in (wheel / "pginstall18", libraries):
+        shutil.copytree(part, closed / part.relative_to(wheel.parent), symlinks=True)
+    closed.chmod(0o700)
+
+    given = environ(EGG_POSTGRES_BIN=str(closed / wheel.name / "pginstall18/bin"))
+    with servers(home, given) as urls:
+        psycopg.connect(urls.database_url).close()
+
+
+@pytest.mark.parametrize(
+    ("variable", "url"),
+    [
+        ("DATABASE_URL", "postgresql://egg:hidden@127.0.0.1:1/egg"),
+        ("REDIS_URL", "redis://:hidden@127.0.0.1:1/0"),
+    ],
+)
+def test_a_given_server_that_does_not_answer_is_named_without_its_password(
+    home: Path, variable: str, url: str
+) -> None:
+    said = refusal(home, **{variable: url})
+
+    assert "127.0.0.1:1" in said
+    assert variable in said
+    assert "hidden" not in said
+
+
+@pytest.mark.parametrize("variable", ["EGG_POSTGRES_BIN", "EGG_REDIS_BIN"])
+def test_a_named_program_that_is_not_there_is_refused(home: Path, variable: str) -> None:
+    assert variable in refusal(home, **{variable: "/nowhere"})
+
+
+def test_the_doctor_sees_what_is_there_and_what_is_missing(home: Path) -> None:
+    given = environ(EGG_REDIS_BIN="/nowhere", DATABASE_URL="postgresql://127.0.0.1:1/egg")
+
+    found = {finding.name: finding for finding in doctor.examine(home, given)}
+
+    assert found["python"].ok
+    assert found["data directory"].ok
+    assert found["stack"].ok is None
+    assert found["PostgreSQL"].ok is False
+    assert found["Valkey"].ok is False
+    assert all(finding.mend for finding in found.values() if not finding.ok)
+    assert not home.exists()
+
+
+def test_the_doctor_finds_a_running_stack_well(home: Path) -> None:
+    up(home)
+
+    found = {finding.name: finding for finding in doctor.examine(home, environ())}
+
+    assert found["stack"].ok, found["stack"].text
+    assert found["port"].ok

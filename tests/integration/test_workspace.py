@@ -1,0 +1,308 @@
+"""A pipeline's repository and clones, over real git."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from egg_tasks.workspace import GitWorkspace
+from models.errors import Malformed, NotFound, Unprocessable
+from models.schemas.git import Conflicted, Merged
+from tests.integration.workspace_scene import (
+    PIPELINE,
+    Scene,
+    advance,
+    commit,
+    git,
+    together,
+)
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path)
+
+
+# Preparing
+
+
+def test_preparing_makes_the_work_branch_at_the_base(scene: Scene) -> None:
+    assert scene.tip(f"egg/{PIPELINE}/work") == scene.base
+
+
+def test_preparing_again_leaves_the_work_branch_where_it_is(scene: Scene) -> None:
+    work = f"egg/{PIPELINE}/work"
+    clone = scene.clone()
+    version = commit(clone.path, {"a": "a"})
+    scene.take(clone)
+    scene.workspace.move_branch(PIPELINE, branch=work, commit=version, expected=scene.base)
+
+    again = scene.workspace.prepare(PIPELINE, source=str(scene.source), base="main")
+
+    assert (again, scene.tip(work)) == (scene.base, version)
+
+
+def test_preparing_removes_what_a_killed_try_left(tmp_path: Path) -> None:
+    leftover = tmp_path / "home/repos/other.git.partial"
+    leftover.mkdir(parents=True)
+    (leftover / "HEAD").write_text("half")
+    source = Scene(tmp_path / "x").source
+
+    GitWorkspace(tmp_path / "home").prepare("other", source=str(source), base="main")
+
+    assert not leftover.exists()
+
+
+def test_preparing_never_writes_the_users_repository(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in scene.source.rglob("*")}
+
+    scene.workspace.prepare("second", source=str(scene.source), base="HEAD")
+
+    assert {path: path.stat().st_mtime_ns for path in scene.source.rglob("*")} == before
+
+
+def test_preparing_leaves_branches_of_an_earlier_pipeline_behind(scene: Scene) -> None:
+    git(scene.source, "branch", "egg/next/work")
+    newer = commit(scene.source, {"new": "new"})
+
+    scene.workspace.prepare("next", source=str(scene.source), base="main")
+
+    bare = scene.workspace.repository("next")
+    assert git(bare, "rev-parse", "refs/heads/egg/next/work") == newer
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a repository away")
+def test_preparing_reads_a_repository_of_another_account(scene: Scene) -> None:
+    for path in [scene.source, *scene.source.rglob("*")]:
+        os.chown(path, 65534, 65534)
+
+    assert scene.workspace.prepare("theirs", source=str(scene.source), base="main") == scene.base
+
+
+def test_a_base_is_a_branch_a_tag_or_a_commit(scene: Scene) -> None:
+    git(scene.source, "tag", "-a", "v1", "-m", "one")
+    git(scene.source, "checkout", "-q", "--detach")
+    lonely = commit(scene.source, {"lonely": "x"})
+
+    bases = {
+        "main": scene.base,
+        "v1": scene.base,
+        scene.base[:10]: scene.base,
+        "HEAD": lonely,
+        lonely: lonely,
+    }
+    for number, (base, expected) in enumerate(bases.items()):
+        assert scene.workspace.prepare(f"p{number}", source=str(scene.source), base=base) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "base"),
+    [("/nowhere", "main"), ("{source}", "nope"), ("{source}", "f" * 40), ("{home}", "main"),
+     ("ext::sh -c 'touch /tmp/x'", "main"), ("--upload-pack=touch x", "main"), ("{source}", "--all")],
+)  # fmt: skip
+def test_a_source_or_base_that_is_not_there_is_refused(scene: Scene, source: str, base: str) -> None:
+    given_source = source.format(source=scene.source, home=scene.home)
+
+    with pytest.raises(Unprocessable):
+        scene.workspace.prepare("fresh", source=given_source, base=base)
+    assert not scene.workspace.repository("fresh").exists()
+
+
+@pytest.mark.parametrize("pipeline_id", ["../x", "a/b", "-a", "", "a..b", "a.lock", "x" * 65, "a\n"])
+def test_a_pipeline_id_that_is_no_name_is_malformed(scene: Scene, pipeline_id: str) -> None:
+    with pytest.raises(Malformed):
+        scene.workspace.repository(pipeline_id)
+
+
+def test_a_pipeline_that_was_not_prepared_is_not_found(scene: Scene) -> None:
+    with pytest.raises(NotFound):
+        scene.workspace.tree("never", commit=scene.base)
+
+
+def test_many_prepare_at_once_and_one_repository_results(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    bases: list[str] = []
+
+    def prepare() -> None:
+        bases.append(GitWorkspace(scene.home).prepare("busy", source=str(scene.source), base="main"))
+
+    together([prepare] * 6)
+
+    assert bases == [scene.base] * 6
+
+
+# Clones
+
+
+def test_a_clone_is_on_the_roles_branch_at_the_work_commit(scene: Scene) -> None:
+    clone = scene.clone()
+
+    assert git(clone.path, "symbolic-ref", "--short", "HEAD") == f"egg/{PIPELINE}/coder"
+    assert git(clone.path, "rev-parse", "HEAD") == clone.head == scene.base
+    assert git(clone.path, "status", "--porcelain") == ""
+
+
+def test_an_agent_can_fetch_the_work_branch_and_cannot_push(scene: Scene) -> None:
+    clone = scene.clone()
+    version = commit(clone.path, {"a": "a"})
+    scene.take(clone)
+    scene.workspace.move_branch(PIPELINE, branch=f"egg/{PIPELINE}/tester", commit=version, expected=None)
+
+    git(clone.path, "fetch", "-q", "origin")
+
+    assert git(clone.path, "rev-parse", f"origin/egg/{PIPELINE}/tester") == version
+    assert git(clone.path, "rev-parse", f"origin/egg/{PIPELINE}/work") == scene.base
+    git(clone.path, "push", "origin", "HEAD:refs/heads/evil", check=False)
+    assert scene.tip("evil") == ""
+
+
+def test_opening_a_clone_again_returns_it_as_it_was_made(scene: Scene) -> None:
+    run_id = uuid4()
+    clone = scene.clone(run_id=run_id)
+    (clone.path / "new").write_text("new")
+
+    assert scene.clone(run_id=run_id) == clone
+    assert (clone.path / "new").exists()
+
+
+def test_opening_a_clone_removes_what_a_killed_try_left(scene: Scene) -> None:
+    run_id = uuid4()
+    leftover = scene.home / "runs" / str(run_id) / "clone.partial"
+    leftover.mkdir(parents=True)
+    (leftover / "junk").write_text("junk")
+
+    clone = scene.clone(run_id=run_id)
+
+    assert not leftover.exists()
+    assert not (clone.path / "junk").exists()
+
+
+def test_a_clone_of_a_role_with_a_branch_has_the_work_commit_merged_in(scene: Scene) -> None:
+    mine = advance(scene, "coder", {"mine": "m"})
+    work = advance(scene, "tester", {"theirs": "t"})
+
+    clone = scene.clone("coder", work=work)
+
+    assert clone.conflicts == ()
+    assert git(clone.path, "log", "-1", "--format=%P %an").split() == [mine, work, "egg"]
+    assert (clone.path / "theirs").exists()
+
+
+def test_a_clone_whose_branch_conflicts_with_the_work_stays_clean_and_names_the_paths(scene: Scene) -> None:
+    mine = advance(scene, "coder", {"shop.py": "mine\n"})
+    work = advance(scene, "tester", {"shop.py": "theirs\n"})
+
+    clone = scene.clone("coder", work=work)
+
+    assert (clone.head, clone.conflicts) == (mine, ("shop.py",))
+    assert git(clone.path, "status", "--porcelain") == ""
+
+
+def test_a_checkout_holds_the_commit_on_no_branch(scene: Scene) -> None:
+    version = advance(scene, "coder", {"a": "a"})
+
+    checkout = scene.workspace.open_checkout(PIPELINE, run_id=uuid4(), commit=version)
+
+    assert (checkout / "a").read_text() == "a"
+    assert git(checkout, "rev-parse", "HEAD") == version
+
+
+# History
+
+
+def test_ancestors_are_those_a_commit_contains(scene: Scene) -> None:
+    coder, tester = advance(scene, "coder", {"a": "a"}), advance(scene, "tester", {"b": "b"})
+    merged = scene.workspace.merge(PIPELINE, work=scene.base, version=coder, message="Merge")
+    assert isinstance(merged, Merged)
+
+    among = [scene.base, coder, tester, merged.commit]
+    found = scene.workspace.ancestors(PIPELINE, commit=merged.commit, among=among)
+
+    assert found == {scene.base, coder, merged.commit}
+
+
+def test_a_commit_nobody_took_is_not_found(scene: Scene) -> None:
+    with pytest.raises(NotFound):
+        scene.workspace.ancestors(PIPELINE, commit=scene.base, among=["f" * 40])
+    with pytest.raises(NotFound):
+        scene.workspace.tree(PIPELINE, commit="f" * 40)
+    with pytest.raises(NotFound):
+        scene.workspace.merge(PIPELINE, work=scene.base, version="f" * 40, message="x")
+
+
+def test_a_merge_has_both_parents_and_moves_no_branch(scene: Scene) -> None:
+    work, version = advance(scene, "coder", {"a": "a"}), advance(scene, "tester", {"b": "b"})
+
+    merged = scene.workspace.merge(PIPELINE, work=work, version=version, message="Merge tester's version 1")
+
+    assert isinstance(merged, Merged)
+    shown = git(scene.bare, "log", "-1", "--format=%P|%s|%an <%ae>", merged.commit)
+    assert shown == f"{work} {version}|Merge tester's version 1|egg <egg@localhost>"
+    tree = scene.workspace.merged_tree(PIPELINE, ours=work, theirs=version)
+    assert tree == scene.workspace.tree(PIPELINE, commit=merged.commit)
+    assert scene.tip(f"egg/{PIPELINE}/work") == scene.base
+
+
+def test_merging_what_the_work_contains_gives_the_work(scene: Scene) -> None:
+    work = advance(scene, "coder", {"a": "a"})
+
+    merged = scene.workspace.merge(PIPELINE, work=work, version=scene.base, message="x")
+
+    assert merged == Merged(commit=work)
+
+
+def test_a_merge_that_does_not_go_names_the_paths(scene: Scene) -> None:
+    work = advance(scene, "coder", {"shop.py": "mine\n", "ñ b": "1\n"})
+    version = advance(scene, "tester", {"shop.py": "theirs\n", "ñ b": "2\n"})
+
+    outcome = scene.workspace.merge(PIPELINE, work=work, version=version, message="x")
+
+    assert outcome == Conflicted(paths=("shop.py", "ñ b"))
+    assert scene.workspace.merged_tree(PIPELINE, ours=work, theirs=version) is None
+
+
+def test_a_branch_moves_only_from_where_it_is_expected(scene: Scene) -> None:
+    work = f"egg/{PIPELINE}/work"
+    one, two = advance(scene, "coder", {"a": "a"}), advance(scene, "tester", {"b": "b"})
+
+    def move(commit: str, expected: str | None) -> bool:
+        return scene.workspace.move_branch(PIPELINE, branch=work, commit=commit, expected=expected)
+
+    assert move(one, scene.base)
+    assert move(one, scene.base), "it is there already"
+    assert not move(two, scene.base)
+    assert not move(two, None)
+    assert scene.tip(work) == one
+
+
+def test_a_lock_left_by_a_killed_git_does_not_hold_a_branch(scene: Scene) -> None:
+    version = advance(scene, "coder", {"a": "a"})
+    (scene.bare / f"refs/heads/egg/{PIPELINE}/work.lock").touch()
+
+    assert scene.workspace.move_branch(
+        PIPELINE, branch=f"egg/{PIPELINE}/work", commit=version, expected=scene.base
+    )
+
+
+def test_of_many_movers_one_wins(scene: Scene) -> None:
+    versions = [advance(scene, f"role{number}", {str(number): "x"}) for number in range(4)]
+    won: list[bool] = []
+
+    def move(version: str) -> Callable[[], None]:
+        branch = f"egg/{PIPELINE}/work"
+        return lambda: won.append(
+            scene.workspace.move_branch(PIPELINE, branch=branch, commit=version, expected=scene.base)
+        )
+
+    together([move(version) for version in versions])
+
+    assert sorted(won) == [False, False, False, True]
+
+
+@pytest.mark.parametrize("branch", ["../x", "a..b", "-x", "a//b", "a.lock", "a/.b", "a b", ""])
+def test_a_branch_that_is_no_name_is_malformed(scene: Scene, branch: str) -> None:
+    with pytest.raises(Malformed):
+        scene.workspace.move_branch(PIPELINE, branch=branch, commit=scene.base, expected=None)

@@ -1,0 +1,141 @@
+"""A pipeline in the middle of its second phase, as the API tells it."""
+
+from typing import Any
+
+
+def at(minute: int, second: int) -> str:
+    """A moment, as the API writes it."""
+    return f"2026-11-21T07:{minute:02d}:{second:02d}.5+00:00"
+
+
+def role(name: str, state: str, **more: object) -> dict[str, Any]:
+    """A role of a phase run."""
+    return {
+        "role": name,
+        "required": True,
+        "state": state,
+        "version": 1,
+        "rounds": 2,
+        "dropped": False,
+        **more,
+    }
+
+
+PIPELINE: dict[str, Any] = {
+    "id": "demo-1",
+    "status": "running",
+    "repo": "/src/shop",
+    "base": "main",
+    "current_phase": "implement",
+    "iteration": 1,
+    "work_branch": "egg/demo-1/work",
+    "work_commit": "3f9a1c2e5b7d99",
+    "repository": "/var/lib/egg/repos/demo-1.git",
+    "created_at": at(30, 0),
+    "started_at": at(30, 1),
+    "ended_at": None,
+    "definition": {"phases": [{"name": "plan"}, {"name": "implement"}, {"name": "pr"}]},
+}
+STATES = {
+    "coder": {"state": "READY", "reason": "six tests pass", "version": 1, "current": True},
+    "tester": {"state": "OBJECTING", "reason": "5000 is not free", "version": 1, "current": False},
+    "documenter": {"state": "WORKING", "reason": "", "version": None, "current": False},
+}
+STATUS: dict[str, Any] = {
+    "id": "demo-1",
+    "status": "running",
+    "current_phase": "implement",
+    "iteration": 1,
+    "phase_status": "running",
+    "why": "documenter is BLOCKED on coder; tester objects to version 1 of coder",
+    "pending_decisions": [],
+    "messages_total": 14,
+    "concurrent": {
+        "consensus": {"agents": STATES, "is_complete": False, "has_objections": True},
+        "agents": [
+            {"role": "coder", "status": "running", "run": "1", "tokens": {"total_tokens": 12345}},
+            {"role": "tester", "status": "running", "run": "2", "tokens": None},
+        ],
+    },
+}
+OBJECTION: dict[str, Any] = {
+    "number": 1,
+    "from_role": "tester",
+    "about_role": "coder",
+    "version": 1,
+    "status": "answered",
+    "round": 1,
+    "reason": "5000 is\nnot free",
+    "answer": "it is, by the spec",
+}
+PHASES: list[dict[str, Any]] = [
+    {
+        "id": 1,
+        "phase": "plan",
+        "iteration": 1,
+        "status": "complete",
+        "stop_reason": "consensus",
+        "why": None,
+        "started_at": at(30, 1),
+        "ended_at": at(30, 6),
+        "roles": [role("planner", "READY")],
+        "objections": [],
+        "versions": [
+            {
+                "role": "planner",
+                "number": 1,
+                "commit": "aaaa1111bbbb22",
+                "merge_commit": "cccc3333dddd",
+                "merge_status": "merged",
+            }
+        ],
+        "checks": [],
+    },
+    {
+        "id": 2,
+        "phase": "implement",
+        "iteration": 1,
+        "status": "running",
+        "stop_reason": None,
+        "why": "tester objects",
+        "started_at": at(30, 6),
+        "ended_at": None,
+        "roles": [role("coder", "READY"), role("tester", "OBJECTING"), role("documenter", "WORKING")],
+        "objections": [OBJECTION],
+        "versions": [],
+        "checks": [{"commit": "f" * 40, "status": "red"}],
+    },
+]
+DECISION: dict[str, Any] = {
+    "id": 7,
+    "pipeline_id": "demo-1",
+    "phase": "implement",
+    "kind": "agent_failed",
+    "question": "coder failed (exit 1). What now?",
+    "options": ["Retry (respawn agent)", "Abort phase", "Continue without"],
+    "default": "Abort phase",
+    "deadline": None,
+    "status": "pending",
+    "resolution": None,
+    "roles": ["coder"],
+    "created_at": at(30, 30),
+}
+
+
+def event(number: int, kind: str, text: str, **more: object) -> dict[str, Any]:
+    """An event of the second phase."""
+    place = {"phase": "implement", "iteration": 1, "role": None, "run": None, "data": {}}
+    return {"id": number, "type": kind, "text": text, "timestamp": at(31, number), **place, **more}
+
+
+SENT = {
+    "from_role": "coder",
+    "to_role": "all",
+    "message_type": "PROGRESS",
+    "subject": "shipping \x1b[2Jworks",
+}
+EVENTS = [
+    *(event(number, "agent.started", "on node one", role="coder") for number in range(1, 31)),
+    *(event(number, "message.sent", "", role="coder", data=SENT) for number in range(31, 51)),
+    event(51, "consensus.reached", "all agree"),
+]

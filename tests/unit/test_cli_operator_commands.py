@@ -1,0 +1,312 @@
+"""What people type, against a real HTTP server that answers as it is told."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cli.main import run
+from tests.unit.cli_samples import DECISION, EVENTS, PHASES, PIPELINE, STATUS
+from tests.unit.scripted_server import Scripted, serving
+
+Egg = Callable[..., int]
+Captured = pytest.CaptureFixture[str]
+
+AGENT = {
+    "run": "0b1c2d3e-0000",
+    "phase": "implement",
+    "iteration": 1,
+    "role": "coder",
+    "number": 1,
+    "status": "succeeded",
+    "causes": ["first run"],
+}
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Scripted]:
+    with serving() as script:
+        monkeypatch.setenv("EGG_HOME", str(tmp_path))
+        monkeypatch.setenv("EGG_ORCHESTRATOR_URL", script.url)
+        monkeypatch.setenv("EGG_OPERATOR_TOKEN", "operator")
+        yield script
+
+
+@pytest.fixture
+def egg(monkeypatch: pytest.MonkeyPatch) -> Egg:
+    def typed(*arguments: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["egg", *arguments])
+        return run()
+
+    return typed
+
+
+def test_a_list_that_is_piped_is_the_answer_as_json(server: Scripted, egg: Egg, capsys: Captured) -> None:
+    server.say(200, "", data={"pipelines": [PIPELINE], "next_after": None})
+
+    code = egg("pipeline", "list", "--status", "running")
+
+    assert code == 0
+    assert json.loads(capsys.readouterr().out) == {"pipelines": [PIPELINE], "next_after": None}
+    assert server.asked[0].path == "/api/v1/pipelines?status=running"
+
+
+def test_jsonl_is_one_object_a_line(server: Scripted, egg: Egg, capsys: Captured) -> None:
+    server.say(200, "", data={"pipelines": [PIPELINE, PIPELINE], "next_after": None})
+
+    egg("pipeline", "list", "--jsonl")
+
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [PIPELINE, PIPELINE]
+
+
+def test_an_unknown_pipeline_is_one_sentence_and_exit_1(server: Scripted, egg: Egg, capsys: Captured) -> None:
+    server.say(404, "there is no pipeline nope; see: egg pipeline list")
+
+    code = egg("pipeline", "status", "nope")
+
+    assert (code, capsys.readouterr().err) == (
+        1,
+        "error: there is no pipeline nope; see: egg pipeline list\n",
+    )
+
+
+def test_a_decision_is_resolved_by_its_id_alone(server: Scripted, egg: Egg, capsys: Captured) -> None:
+    server.say(200, "", data={"decision": DECISION})
+    server.say(200, "", data={"decision": {**DECISION, "status": "resolved"}})
+
+    egg("decision", "resolve", "7", "--resolution", "Abort phase")
+
+    assert [asked.path for asked in server.asked] == [
+        "/api/v1/decisions/7",
+        "/api/v1/pipelines/demo-1/decisions/7/resolve",
+    ]
+    assert server.asked[1].body == {"resolution": "Abort phase"}
+    assert capsys.readouterr().out == "decision 7 of demo-1: Abort phase\n"
+
+
+def test_resolving_without_an_answer_names_the_options(server: Scripted, egg: Egg, capsys: Captured) -> None:
+    server.say(200, "", data={"decision": DECISION})
+
+    code = egg("decision", "resolve", "7")
+
+    assert code == 2
+    assert '"Retry (respawn agent)", "Abort phase", "Continue without"' in capsys.readouterr().err
+
+
+def test_an_agent_is_found_by_its_role_and_its_log_is_printed_to_the_end(
+    server: Scripted, egg: Egg, capsys: Captured
+) -> None:
+    server.say(200, "", data={"agents": [AGENT, {**AGENT, "run": "ffff"}]})
+    server.say(200, "", data={"text": "one\n", "next_offset": 4, "is_live": False})
+    server.say(200, "", data={"text": "", "next_offset": 4, "is_live": False})
+
+    egg("agent", "logs", "demo-1", "coder")
+
+    assert capsys.readouterr().out == "one\n"
+    assert server.asked[1].path == "/api/v1/pipelines/demo-1/agents/ffff/logs?offset=0"
+
+
+def test_a_log_is_followed_until_the_run_is_over(server: Scripted, egg: Egg, capsys: Captured) -> None:
+    server.say(200, "", data={"agents": [AGENT]})
+    server.say(200, "", data={"text": "", "next_offset": 0, "is_live": True})
+    server.say(200, "", data={"text": "", "next_offset": 0, "is_live": False})
+    server.say(200, "", data={"text": "the end", "next_offset": 7, "is_live": False})
+    server.say(200, "", data={"text": "", "next_offset": 7, "is_live": False})
+
+    egg("agent", "logs", "demo-1", "0b1c", "--follow")
+
+    assert capsys.readouterr().out == "the end"
+
+
+def test_an_unknown_agent_is_refused_and_the_roles_are_named(
+    server: Scripted, egg: Egg, capsys: Captured
+) -> None:
+    server.say(200, "", data={"agents": [AGENT]})
+
+    code = egg("agent", "get", "demo-1", "codr")
+
+    assert code == 1
+    assert "roles that have run: coder" in capsys.readouterr().err
+
+
+def test_watching_prints_each_event_and_then_the_report(server: Scripted, egg: Egg, capsys: Captured) -> None:
+    server.say(200, "", data={**STATUS, "status": "running"})
+    server.say(200, "", data={"events": EVENTS[:1], "next_after": 1, "has_more": False})
+    server.say(200, "", data={**STATUS, "status": "failed"})
+    server.say(200, "", data={"events": EVENTS[-1:], "next_after": 51, "has_more": False})
+    server.say(200, "", data={**STATUS, "status": "failed"})
+    server.say(200, "", data={"pipeline": {**PIPELINE, "status": "failed"}})
+    server.say(200, "", data={"phases": PHASES})
+    server.say(200, "", data={"total": 14, "by_type": {}})
+
+    code = egg("watch", "demo-1")
+
+    out = capsys.readouterr().out
+    assert code == 1
+    assert out.index("agent.started") < out.index("consensus.reached") < out.index("demo-1: failed")
+    assert [asked.path.partition("?")[2] for asked in server.asked[1:4:2]] == [
+        "after=0&wait=20",
+        "after=1&wait=0",
+    ]
+
+
+def test_a_watch_that_waits_for_a_person_is_exit_3_and_says_what_is_asked(
+    server: Scripted, egg: Egg, capsys: Captured
+) -> None:
+    asked = {**STATUS, "status": "awaiting_human", "pending_decisions": [DECISION]}
+    server.say(200, "", data=asked)
+    server.say(200, "", data={"events": [], "next_after": 0, "has_more": False})
+    server.say(200, "", data=asked)
+
+    code = egg("watch", "demo-1", "--wait")
+
+    assert code == 3
+    assert 'egg decision resolve 7 --resolution "Abort phase"   (default)' in capsys.readouterr().err
+
+
+def test_a_run_is_stored_started_and_left_alone_when_detached(
+    server: Scripted, egg: Egg, capsys: Captured, tmp_path: Path
+) -> None:
+    definition = tmp_path / "pipeline.yaml"
+    definition.write_text(SOUND)
+    server.say(201, "", data={"pipeline": {"id": "true", "status": "pending"}})
+
+    code = egg("run", str(definition), "--detach", "--name", "true", "--set", "config.max_rounds=4")
+
+    stored, started = server.asked
+    assert (code, capsys.readouterr().out) == (0, "true\n")
+    assert (stored.path, started.path) == ("/api/v1/pipelines", "/api/v1/pipelines/true/start")
+    assert (stored.body["name"], stored.body["config"]) == ("true", {"max_rounds": 4})
+
+
+def test_a_faulty_file_is_exit_2_with_every_fault_and_nothing_is_asked(
+    server: Scripted, egg: Egg, capsys: Captured, tmp_path: Path
+) -> None:
+    definition = tmp_path / "pipeline.yaml"
+    definition.write_text(SOUND + "colour: red\nspeed: 3\n")
+
+    code = egg("run", str(definition))
+
+    error = capsys.readouterr().err
+    assert (code, server.asked) == (2, [])
+    assert f"{definition}:8: colour" in error
+    assert f"{definition}:9: speed" in error
+
+
+def test_a_stack_is_found_in_its_home(
+    server: Scripted, egg: Egg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("EGG_ORCHESTRATOR_URL")
+    monkeypatch.delenv("EGG_OPERATOR_TOKEN")
+    (tmp_path / "stack.json").write_text(json.dumps({"api_url": server.url, "operator_token": "kept"}))
+    server.say(200, "", data={"pipelines": []})
+
+    egg("pipeline", "list")
+
+    assert server.asked[0].authorization == "Bearer kept"
+
+
+def test_without_a_stack_the_way_to_one_is_said(
+    egg: Egg, capsys: Captured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("EGG_ORCHESTRATOR_URL", "EGG_OPERATOR_TOKEN", "EGG_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("EGG_HOME", str(tmp_path))
+
+    code = egg("pipeline", "list")
+
+    assert code == 1
+    assert "no egg stack is running here; start one with `egg up`" in capsys.readouterr().err
+
+
+def test_the_local_token_is_never_sent_to_another_server(
+    server: Scripted, egg: Egg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("EGG_OPERATOR_TOKEN")
+    (tmp_path / "stack.json").write_text(
+        json.dumps({"api_url": "http://127.0.0.1:1", "operator_token": "kept"})
+    )
+
+    code = egg("pipeline", "list")
+
+    assert (code, server.asked) == (1, [])
+
+
+def test_an_agent_does_not_pick_up_the_local_operators_credential(
+    server: Scripted, egg: Egg, capsys: Captured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("EGG_OPERATOR_TOKEN")
+    monkeypatch.setenv("EGG_SESSION_TOKEN", "agent")
+    (tmp_path / "stack.json").write_text(json.dumps({"api_url": server.url, "operator_token": "kept"}))
+
+    code = egg("pipeline", "cancel", "demo-1")
+
+    assert (code, server.asked) == (1, [])
+    assert "this command is for people" in capsys.readouterr().err
+
+
+def test_a_bug_is_one_sentence_and_no_traceback(server: Scripted, egg: Egg, capsys: Captured) -> None:
+    server.say(200, "", data={"unexpected": True})
+
+    code = egg("pipeline", "get", "demo-1")
+
+    error = capsys.readouterr().err
+    assert code == 1
+    assert error.startswith("error: this is a bug in egg")
+    assert "Traceback" not in error
+
+
+def test_an_interrupted_watch_says_how_to_come_back(server: Scripted) -> None:
+    server.say(200, "", data={**STATUS, "events": EVENTS[:1], "next_after": 1, "has_more": False})
+    program = "from cli.main import run; raise SystemExit(run())"
+    watching = subprocess.Popen(
+        [sys.executable, "-c", program, "watch", "demo-1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert watching.stdout is not None
+    watching.stdout.readline()
+
+    watching.send_signal(signal.SIGINT)
+    _, error = watching.communicate(timeout=30)
+
+    assert watching.returncode == 130
+    assert "come back with: egg watch demo-1" in error
+    assert "Traceback" not in error
+
+
+def test_a_reader_that_goes_away_is_no_error(server: Scripted) -> None:
+    server.say(200, "", data={"events": EVENTS * 200, "next_after": 51, "has_more": False})
+    program = "from cli.main import run; raise SystemExit(run())"
+    printing = subprocess.Popen(
+        [sys.executable, "-c", program, "events", "demo-1", "--jsonl"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert printing.stdout is not None
+    assert printing.stderr is not None
+    printing.stdout.readline()
+
+    printing.stdout.close()
+    error = printing.stderr.read()
+    printing.wait(timeout=30)
+    printing.stderr.close()
+
+    assert error == ""
+
+
+SOUND = """\
+version: 1
+repo: https://example.org/shop.git
+prompt: Make it so.
+agents:
+  coder: {backend: command, command: [./coder]}
+phases:
+  - {name: implement, roles: [{role: coder}]}
+"""

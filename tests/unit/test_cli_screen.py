@@ -1,0 +1,130 @@
+"""What the live screen and the report show of a pipeline."""
+
+from datetime import datetime
+
+import pytest
+from rich.console import Console
+
+from cli import following, report
+from cli.screen import Look, draw, standing
+from egg_tasks.client import Json
+from tests.unit.cli_samples import DECISION, EVENTS, OBJECTION, PHASES, PIPELINE, STATUS, at
+
+NOW = datetime.fromisoformat(at(31, 6))
+LOOK = Look(pipeline=PIPELINE, status=STATUS, phases=PHASES, events=EVENTS)
+
+
+def drawn(look: Look, *, width: int = 120, height: int = 40) -> list[str]:
+    console = Console(width=width, height=height, force_terminal=False)
+    with console.capture() as captured:
+        console.print(draw(look, width=width, height=height, now=NOW))
+    return [line.rstrip() for line in captured.get().splitlines()]
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (40, 10), (200, 5)])
+def test_the_screen_fits_the_terminal_whatever_happens(width: int, height: int) -> None:
+    asked = Look(
+        pipeline=PIPELINE,
+        status={**STATUS, "pending_decisions": [DECISION]},
+        phases=[*PHASES[:1], {**PHASES[1], "objections": [OBJECTION] * 12}],
+        events=EVENTS,
+    )
+
+    lines = drawn(asked, width=width, height=height)
+
+    assert len(lines) <= height
+    assert max(len(line) for line in lines) <= width
+
+
+def test_the_screen_begins_with_the_pipeline_its_phases_and_what_it_waits_for() -> None:
+    lines = drawn(LOOK)
+
+    assert lines[0] == "demo-1  ● running  1m05s  14 messages"
+    assert lines[1] == "✓ plan → ● implement → ○ pr   check red"
+    assert lines[2] == "why: documenter is BLOCKED on coder; tester objects to version 1 of coder"
+
+
+def test_each_role_shows_its_state_version_rounds_agent_tokens_and_reason() -> None:
+    lines = drawn(LOOK)
+
+    assert lines[5].split() == ["coder", "✓", "READY", "v1", "2", "running", "12.3k", "six", "tests", "pass"]
+
+
+def test_a_version_that_is_not_up_to_date_is_marked() -> None:
+    assert "v1*" in drawn(LOOK)[6]
+
+
+def test_an_80_by_24_screen_shows_objections_messages_and_events_together() -> None:
+    screen = "\n".join(drawn(LOOK, width=80, height=24))
+
+    assert "#1 tester → coder v1  answered  5000 is not free" in screen
+    assert "coder → all PROGRESS shipping" in screen
+    assert "consensus.reached" in screen
+
+
+def test_objections_that_stand_come_first_and_the_others_are_counted() -> None:
+    over = [{**OBJECTION, "number": number, "status": "withdrawn"} for number in range(2, 9)]
+
+    screen = drawn(Look(PIPELINE, STATUS, [{**PHASES[1], "objections": [OBJECTION, *over]}]))
+
+    listed = [line.split()[0] for line in screen if line.startswith("#")]
+    assert listed == ["#1", "#8", "#7", "#6"]
+    assert "and 4 more" in screen
+
+
+def test_text_of_agents_cannot_move_the_cursor() -> None:
+    assert "\x1b" not in "".join(drawn(LOOK))
+
+
+def test_a_question_to_a_person_comes_with_the_commands_that_answer() -> None:
+    screen = "\n".join(drawn(Look(PIPELINE, {**STATUS, "pending_decisions": [DECISION]}, PHASES, EVENTS)))
+
+    assert '  egg decision resolve 7 --resolution "Retry (respawn agent)"' in screen
+    assert '  egg decision resolve 7 --resolution "Abort phase"  (default)' in screen
+
+
+def test_a_pipeline_that_has_not_started_can_be_shown() -> None:
+    pending: Json = {
+        "id": "p",
+        "status": "pending",
+        "current_phase": None,
+        "why": None,
+        "pending_decisions": [],
+    }
+
+    assert drawn(Look({**PIPELINE, "started_at": None}, pending))[0] == "p  ● pending"
+
+
+def test_the_status_shows_roles_without_a_clock() -> None:
+    console = Console(width=120, force_terminal=False)
+
+    with console.capture() as captured:
+        console.print(standing(STATUS))
+
+    assert "OBJECTING" in captured.get()
+
+
+def test_an_event_is_one_line_whatever_its_text() -> None:
+    line = following.line(EVENTS[0] | {"text": "two\nlines \x1b[2J"})
+
+    assert line.endswith("agent.started        implement coder      two lines \N{REPLACEMENT CHARACTER}[2J")
+
+
+def test_the_report_tells_what_it_took_and_where_the_work_is() -> None:
+    ended = {**PIPELINE, "status": "complete", "ended_at": at(31, 1)}
+
+    text = report.write(ended, PHASES, {"total": 14, "by_type": {"PROGRESS": 14}}, now=NOW)
+
+    assert "demo-1: complete in 1m00s" in text
+    assert "plan       consensus  2       1         0           -       5s" in text
+    assert "implement  running    6       0         1           1 red   1m00s" in text
+    assert "Messages: 14 (14 PROGRESS)" in text
+    assert "  #1 tester on coder v1, answered: 5000 is not free\n     answer: it is, by the spec" in text
+    assert "  plan  planner  v1  aaaa1111bb  merged  cccc3333dd" in text
+    assert "  git fetch /var/lib/egg/repos/demo-1.git egg/demo-1/work\n" in text
+
+
+def test_the_report_of_a_pipeline_that_never_ran_is_short() -> None:
+    cancelled = {**PIPELINE, "status": "cancelled", "started_at": None, "work_commit": None}
+
+    assert report.write(cancelled, [], {"total": 0}, now=NOW) == "\ndemo-1: cancelled\n\nMessages: 0\n"

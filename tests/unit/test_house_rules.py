@@ -1,0 +1,174 @@
+"""The rules of the house, each with a machine that enforces it."""
+
+import ast
+import importlib
+import inspect
+import pickle
+import pkgutil
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import models.errors
+from models.errors import EggError
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("models", "egg_tasks", "cli", "migrations")
+MAX_MODULE = 400
+MAX_TEST_MODULE = 600
+MAX_FUNCTION = 50
+MAX_TASK = 10
+FORBIDDEN_NAMES = {"utils", "helpers", "common", "misc", "util", "helper", "manager", "handler"}
+
+
+@cache
+def sources() -> dict[str, ast.Module]:
+    """Every module of ours, parsed, by its path from the root."""
+    paths = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    return {str(path.relative_to(ROOT)): ast.parse(path.read_text()) for path in paths}
+
+
+def calls(tree: ast.AST) -> Iterator[ast.Call]:
+    """Every call in a tree."""
+    return (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+
+
+def called(call: ast.Call) -> str:
+    """The dotted name of what is called, as far as it has one."""
+    return ast.unparse(call.func)
+
+
+def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Every function in a tree."""
+    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def test_sql_is_in_queries_only() -> None:
+    allowed = ("models/queries/", "models/tables/", "migrations/", "egg_tasks/database.py")
+    builders = {"select", "insert", "update", "delete", "text"}
+    exempt = {"cli/", "egg_tasks/stack/"}  # rich.Text and probes of a server that has no tables of ours
+
+    found = [
+        f"{path}:{call.lineno} {called(call)}"
+        for path, tree in sources().items()
+        if not path.startswith(allowed) and not path.startswith(tuple(exempt))
+        for call in calls(tree)
+        if called(call) in builders or called(call).endswith((".execute", ".scalars", ".scalar"))
+    ]
+
+    assert found == []
+
+
+def test_only_the_unit_of_work_commits() -> None:
+    allowed = ("egg_tasks/database.py", "migrations/", "egg_tasks/stack/")
+
+    found = [
+        f"{path}:{call.lineno}"
+        for path, tree in sources().items()
+        if not path.startswith(allowed)
+        for call in calls(tree)
+        if called(call).endswith(".commit")
+    ]
+
+    assert found == []
+
+
+def test_tasks_are_sent_by_dispatch_only() -> None:
+    senders = (".delay", ".apply_async", ".send_task")
+    allowed = {"egg_tasks/tasks/dispatch.py"}
+
+    found = [
+        f"{path}:{call.lineno}"
+        for path, tree in sources().items()
+        if path not in allowed
+        for call in calls(tree)
+        if called(call).endswith(senders) or called(call) in {"chord", "group"}
+    ]
+
+    assert found == []
+
+
+def test_task_bodies_are_short() -> None:
+    found = [
+        f"{path}:{function.name}"
+        for path, tree in sources().items()
+        if path.startswith("egg_tasks/tasks/")
+        for function in functions(tree)
+        if any("app.task" in ast.unparse(decorator) for decorator in function.decorator_list)
+        and len(ast.unparse(ast.Module(function.body[1:], [])).splitlines()) > MAX_TASK
+    ]
+
+    assert found == []
+
+
+def test_modules_are_not_too_long() -> None:
+    paths = [path for package in (*PACKAGES, "tests", "examples") for path in (ROOT / package).rglob("*.py")]
+    limits = {path: MAX_TEST_MODULE if "tests" in path.parts else MAX_MODULE for path in paths}
+
+    found = [
+        str(path.relative_to(ROOT))
+        for path, limit in limits.items()
+        if "versions" not in path.parts and len(path.read_text().splitlines()) > limit
+    ]
+
+    assert found == []
+
+
+def test_functions_are_not_too_long() -> None:
+    found = [
+        f"{path}:{function.name}"
+        for path, tree in sources().items()
+        if "versions" not in path
+        for function in functions(tree)
+        if (function.end_lineno or 0) - function.lineno >= MAX_FUNCTION
+    ]
+
+    assert found == []
+
+
+def test_no_module_is_a_drawer() -> None:
+    assert [path for path in sources() if Path(path).stem in FORBIDDEN_NAMES] == []
+
+
+def test_nothing_is_left_for_later() -> None:
+    marks = re.compile(r"\b(TODO|FIXME|XXX)\b|NotImplementedError|task_always_eager|mock\.patch")
+    texts = {path: (ROOT / path).read_text() for path in sources()}
+
+    assert [path for path, text in texts.items() if marks.search(text)] == []
+
+
+def error_classes() -> list[type[EggError]]:
+    """Every error we raise on purpose."""
+    for package in ("models", "egg_tasks"):
+        for module in pkgutil.walk_packages([str(ROOT / package)], f"{package}."):
+            if "shim" not in module.name:
+                importlib.import_module(module.name)
+    found: list[type[EggError]] = []
+    waiting: list[type[EggError]] = [EggError]
+    while waiting:
+        found.append(waiting[-1])
+        waiting.extend(waiting.pop().__subclasses__())
+    return found
+
+
+@pytest.mark.parametrize("kind", error_classes(), ids=lambda kind: kind.__name__)
+def test_every_error_survives_the_broker(kind: type[EggError]) -> None:
+    """Celery rebuilds an error from its class and args."""
+    error = kind("a sentence", {"key": "value"})
+
+    rebuilt = type(error)(*error.args)
+
+    assert (str(rebuilt), rebuilt.details) == ("a sentence", {"key": "value"})
+    assert str(pickle.loads(pickle.dumps(error))) == "a sentence"  # noqa: S301 - our own bytes
+
+
+def test_every_error_is_in_the_drawn_tree() -> None:
+    drawing = inspect.getdoc(models.errors) or ""
+    here = [
+        name for name, kind in vars(models.errors).items() if isinstance(kind, type) and name != "ClassVar"
+    ]
+
+    assert [name for name in here if name not in drawing] == []
