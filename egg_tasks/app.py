@@ -39,7 +39,7 @@ def configuration() -> dict[str, object]:
         "task_default_queue": CONTROL,
         "task_acks_late": False,
         "task_track_started": True,
-        "task_send_sent_event": True,
+        "task_send_sent_event": False,
         "task_reject_on_worker_lost": False,
         "task_publish_retry_policy": {"max_retries": 60, "interval_step": 0.5, "interval_max": 5},
         "worker_disable_prefetch": True,
@@ -68,6 +68,13 @@ def configuration() -> dict[str, object]:
         "timezone": "UTC",
         "enable_utc": True,
     }
+
+
+def answer_quickly() -> None:
+    """Send as a process that answers somebody: a broker that is away must not hold the answer for long."""
+    app.conf.task_publish_retry_policy = RETRIES_WHILE_ANSWERING
+    # A chord also writes to the result store, which else is tried for 19 s.
+    app.conf.result_backend_transport_options = {"retry_policy": RETRIES_WHILE_ANSWERING}
 
 
 def survive_lost_connections() -> None:

@@ -10,7 +10,7 @@ import structlog
 from prometheus_client import Counter
 
 from egg_tasks import logging
-from egg_tasks.app import RETRIES_WHILE_ANSWERING, app
+from egg_tasks.app import answer_quickly
 from egg_tasks.clock import utcnow
 from egg_tasks.database import after_commit, hold_advisory_lock, unit_of_work
 from egg_tasks.services import phases
@@ -34,7 +34,7 @@ repairs = Counter("egg_repairs", "What the reconciler found waiting and sent on 
 def main() -> None:
     """Reconcile until asked to end."""
     logging.configure()
-    app.conf.task_publish_retry_policy = RETRIES_WHILE_ANSWERING
+    answer_quickly()
     ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())

@@ -12,8 +12,7 @@ from egg_tasks.api.envelope import Refusal
 from egg_tasks.api.limits import BodyLimit
 from egg_tasks.api.routes import agents, decisions, events, health, messages, phases, pipelines, signals
 from egg_tasks.api.waiting import Waiters
-from egg_tasks.app import RETRIES_WHILE_ANSWERING
-from egg_tasks.app import app as celery
+from egg_tasks.app import answer_quickly
 
 STATUSES = (400, 401, 403, 404, 409, 413, 422, 503)
 
@@ -21,9 +20,7 @@ STATUSES = (400, 401, 403, 404, 409, 413, 422, 503)
 def create_app() -> FastAPI:
     """Build the application; its settings are read when it first needs them."""
     logging.configure()
-    celery.conf.task_publish_retry_policy = RETRIES_WHILE_ANSWERING
-    # Else a chord that is sent while Redis is away holds its request for 19 s.
-    celery.conf.result_backend_transport_options = {"retry_policy": RETRIES_WHILE_ANSWERING}
+    answer_quickly()
     app = FastAPI(
         title="egg-tasks",
         version="1",

@@ -91,7 +91,8 @@ class Egg:
                 environment = (entry / "environ").read_bytes()
             except OSError:
                 continue
-            is_ours = f"EGG_HOME={self.home}".encode() in environment or str(self.home) in line
+            # An agent does not know EGG_HOME, but its prompt and its clone are in it.
+            is_ours = str(self.home).encode() in environment or str(self.home) in line
             if is_ours and all(word in line for word in words):
                 found.append(int(entry.name))
         return found
