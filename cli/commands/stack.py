@@ -31,17 +31,28 @@ def up() -> None:
 
 
 @click.command()
-def down() -> None:
+@click.option("--agents", "stops_agents", is_flag=True, help="Stop running agents too; their work is kept.")
+def down(*, stops_agents: bool) -> None:
     """Stop the local stack.
 
-    What is stored stays, and agents that run are picked up by the next `egg up`.
+    What is stored stays. Agents that run go on, and the next `egg up` picks them up; with --agents they
+    are asked to end, and the next `egg up` saves their work and starts them anew.
 
     Example:  egg down
     """
+    from egg_tasks.runners.process import ProcessRunner
     from egg_tasks.stack import local
 
     if not local.down(server.home(), report=say):
         say(f"no stack runs in {server.home()}")
+    runner = ProcessRunner(server.home() / "runs")
+    live = runner.list_live()
+    if stops_agents:
+        for run_id in live:
+            runner.stop(run_id)
+        say(f"{len(live)} running agents were asked to end")
+    elif live:
+        say(f"{len(live)} agents still run; the next `egg up` picks them up, `egg down --agents` ends them")
 
 
 @click.command()

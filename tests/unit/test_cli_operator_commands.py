@@ -262,7 +262,9 @@ def test_a_bug_is_one_sentence_and_no_traceback(server: Scripted, egg: Egg, caps
 
 def test_an_interrupted_watch_says_how_to_come_back(server: Scripted) -> None:
     server.say(200, "", data={**STATUS, "events": EVENTS[:1], "next_after": 1, "has_more": False})
-    program = "from cli.main import run; raise SystemExit(run())"
+    # A shell starts what runs in its background with SIGINT ignored, and children inherit that.
+    heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = f"{heeding}; from cli.main import run; raise SystemExit(run())"
     watching = subprocess.Popen(
         [sys.executable, "-c", program, "watch", "demo-1"],
         stdout=subprocess.PIPE,
