@@ -166,11 +166,6 @@ class Snapshot:
         """Whether at most one agent may run at a time."""
         return self.policy.mode is Mode.SEQUENTIAL
 
-    def answer(self, *keys: str) -> str | None:
-        """How a person answered the first of these questions that was answered."""
-        answers = (d.resolution for d in self.decisions if d.key in keys and d.resolution is not None)
-        return next(answers, None)
-
     def was_asked(self, key: str) -> bool:
         """Whether the question was put before, answered or not."""
         return any(decision.key == key for decision in self.decisions)

@@ -4,7 +4,7 @@ All of it but the messages is written under the phase run's lock, which the call
 below see one state; of messages a later one only adds a cause, and its sender evaluates again.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -22,7 +22,7 @@ from models.consensus.snapshot import (
 )
 from models.consensus.verdict import Cause
 from models.queries import agent_runs, decisions, messages, phase_runs, versions
-from models.states import LIVE_RUNS, CheckStatus, DecisionStatus, RunStatus
+from models.states import LIVE_RUNS, CheckStatus, DecisionStatus, MergeStatus, RunStatus
 from models.tables import AgentRun, Check, Decision, Objection, PhaseRun, Pipeline, Role, Version
 
 
@@ -59,6 +59,7 @@ def load_snapshot(
         objections=tuple(_objection_view(row) for row in all_objections),
         decisions=tuple(_decision_view(row) for row in all_decisions),
         check=_check_view(check) if check else None,
+        is_superseded_merging=_is_superseded_merging(rows.versions.values()),
         is_check_live=any(row.status is CheckStatus.RUNNING for row in checks),
         unclosed_runs=sum(1 for run in runs if run.closed_at is None),
     )
@@ -132,6 +133,15 @@ def _role_view(role: Role, policy: RolePolicy, rows: _Rows) -> RoleView:
         trailing=_trailing(ended),
         handled=_handled(ended),
     )
+
+
+def _is_superseded_merging(all_versions: Collection[Version]) -> bool:
+    """Whether a version is being merged although its role has a later one."""
+    newest: dict[str, int] = {}
+    for version in all_versions:
+        newest[version.role] = max(version.number, newest.get(version.role, 0))
+    merging = (version for version in all_versions if version.merge_status is MergeStatus.MERGING)
+    return any(version.number < newest[version.role] for version in merging)
 
 
 def _trailing(ended: Sequence[AgentRun]) -> tuple[RunView, ...]:

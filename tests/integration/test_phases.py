@@ -10,6 +10,7 @@ from models.schemas.message import MessageType
 from models.schemas.run import Exit
 from models.states import (
     CheckStatus,
+    MergeStatus,
     ObjectionStatus,
     PhaseStatus,
     PipelineStatus,
@@ -158,6 +159,18 @@ def test_a_vanished_agent_is_run_again_without_a_question(world: World) -> None:
     assert world.run(lost.id).status is RunStatus.LOST
     assert world.live("coder").causes == ["first::0:0", "retry::1:0"]
     assert world.decisions() == []
+
+
+def test_a_version_that_comes_while_the_one_before_is_merged_waits_for_it(world: World) -> None:
+    world.begin(definition(CODER, {"role": "tester"}))
+    world.start("coder")
+    world.ready("coder")
+
+    world.ready("coder")
+
+    assert [row.merge_status for row in world.versions()] == [MergeStatus.MERGING, MergeStatus.PENDING]
+    world.merge("coder", 1)
+    assert [row.merge_status for row in world.versions()] == [MergeStatus.MERGED, MergeStatus.MERGING]
 
 
 def test_a_red_check_is_its_owners_to_mend(world: World) -> None:

@@ -1,0 +1,126 @@
+"""What must hold of every verdict and of every state at rest, judged from the rows alone."""
+
+from models.consensus.decide import decide
+from models.consensus.verdict import (
+    RETRY,
+    WAIT,
+    Advance,
+    Ask,
+    Check,
+    Close,
+    Dispatch,
+    Drop,
+    Integrate,
+    Verdict,
+    Wait,
+)
+from models.states import CheckStatus, MergeStatus, ObjectionStatus, PhaseStatus, Readiness, StopReason
+from tests.unit.consensus_world import RoleRow, Story, World, apply, forgetful, is_check_live, view
+
+MAX_VERDICTS = 12
+"""Verdicts between two outside events, for rosters of up to four roles."""
+
+
+def settle(story: Story, world: World, asked: dict[str, tuple[str, ...]]) -> tuple[World, Wait]:
+    """Decide and apply until there is nothing to do but wait, and hold each verdict against the laws."""
+    world = forgetful(story, world)
+    for _ in range(MAX_VERDICTS):
+        if world.status is PhaseStatus.COMPLETE:
+            return world, Wait("over")
+        verdict = decide(view(story, world))
+        obey(story, world, verdict)
+        if isinstance(verdict, Wait):
+            return world, verdict
+        if isinstance(verdict, Ask):
+            asked[verdict.key] = verdict.options
+        world = forgetful(story, apply(story, world, verdict))
+    raise AssertionError(f"does not come to rest: {verdict}")
+
+
+def obey(story: Story, world: World, verdict: Verdict) -> None:
+    """Fail if a verdict breaks a law."""
+    is_closing = world.status is PhaseStatus.CLOSING
+    assert not is_closing or isinstance(verdict, Advance | Wait), "a closing phase only ends"
+    match verdict:
+        case Wait():
+            _wait(world, verdict)
+        case Dispatch():
+            _dispatch(story, world, verdict)
+        case Integrate(role, version):
+            row = world.roles[story.names.index(role)]
+            assert world.merging is None, "one merge at a time"
+            assert (row.version, row.merge) == (version, MergeStatus.PENDING), "the latest version is merged"
+        case Check(commit):
+            assert not is_check_live(world), "one check at a time"
+            assert commit == f"c{world.tip}", "the tip is checked"
+            assert agrees(story, world), "a check is run when all else holds"
+        case Close(StopReason.CONSENSUS):
+            assert agrees(story, world), "consensus means that everybody agrees"
+            check = world.check
+            is_green = check is not None and check.tip == world.tip and check.status is CheckStatus.GREEN
+            assert story.policy.check is None or is_green, "consensus means a green check of the tip"
+        case Drop(role):
+            assert not world.roles[story.names.index(role)].is_dropped, "nobody is dropped twice"
+        case Ask():
+            assert verdict.key not in {decision.key for decision in world.decisions}, "asked once"
+            assert verdict.default in set(verdict.options) - {RETRY, WAIT}
+            assert set(verdict.roles) <= set(story.names)
+
+
+def agrees(story: Story, world: World) -> bool:
+    """Whether everybody required agrees and all is merged, the check left aside."""
+    present = [(at, row) for at, row in enumerate(world.roles) if not row.is_dropped]
+    required = [(at, row) for at, row in present if story.policy.roles[at].required]
+    return (
+        bool(required)
+        and not any(objection.is_live for objection in world.objections)
+        and all(row.merge in {None, MergeStatus.MERGED} for _, row in present)
+        and all(_says_yes(world, at, row) and not _is_stale(story, world, at) for at, row in required)
+    )
+
+
+def _says_yes(world: World, at: int, row: RoleRow) -> bool:
+    if row.trailing and row.trailing[-1].owes_verdict and not (row.live and row.live.verdict):
+        return False
+    own = [objection.status for objection in world.objections if objection.from_role == at]
+    is_overruled = row.state is Readiness.OBJECTING and ObjectionStatus.OVERRULED in own
+    return is_overruled or (row.state is Readiness.READY and row.version > 0)
+
+
+def _is_stale(story: Story, world: World, at: int) -> bool:
+    reviewed = [story.names.index(name) for name in story.policy.roles[at].reviews]
+    seen = world.roles[at].at_verdict
+    return any(
+        world.roles[other].version > seen[other] and not world.roles[other].is_dropped for other in reviewed
+    )
+
+
+def _wait(world: World, verdict: Wait) -> None:
+    is_live = any(row.live for row in world.roles) or is_check_live(world)
+    is_unsafe = any(not row.is_safe for row in world.roles)
+    is_moving = is_live or is_unsafe or world.merging is not None or world.tip is None
+    is_asked = any(decision.is_pending for decision in world.decisions)
+    assert is_moving or is_asked or verdict.until, f"nothing is certain to come: {verdict.why}"
+    assert verdict.why, "a wait says what for"
+    assert not verdict.on_person or (is_asked and not is_moving), "a person is the last to be waited for"
+    has_only_person = is_asked and not is_moving and verdict.until is None
+    assert verdict.on_person or not has_only_person, "who waits for a person says so"
+
+
+def _dispatch(story: Story, world: World, verdict: Dispatch) -> None:
+    policy = story.policy
+    pending = [decision for decision in world.decisions if decision.is_pending]
+    live = sum(row.live is not None for row in world.roles)
+    limit = 1 if policy.mode.value == "sequential" else policy.max_concurrent_agents
+    roles = [assignment.role for assignment in verdict.assignments]
+    assert len(set(roles)) == len(roles), "nobody is dispatched twice at once"
+    assert live + len(roles) <= limit, "no more agents than may run"
+    for assignment in verdict.assignments:
+        row = world.roles[story.names.index(assignment.role)]
+        assert row.live is None, "one live run a role"
+        assert row.is_safe, "the last run is safe first"
+        assert not row.is_dropped, "a dropped role does not run"
+        assert row.runs < policy.max_rounds + row.extra_rounds, "rounds are bounded"
+        assert assignment.causes, "nobody runs for nothing"
+        assert not row.handled & set(assignment.causes), "a cause is dealt with once"
+        assert all(d.roles and assignment.role not in d.roles for d in pending), "asked about, not run"

@@ -1,0 +1,220 @@
+"""What agents, git, checks, time and people may do to a phase run, as the services write it."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from models.consensus.snapshot import DecisionView
+from models.consensus.verdict import CONTINUE, OVERRIDE, RETRY, WAIT, Wait
+from models.states import CheckStatus, Failure, MergeStatus, ObjectionStatus, PhaseStatus, Readiness
+from tests.factories import LONG_AGO, NOW
+from tests.unit.consensus_world import ObjectionRow, Story, World, brought_up, is_check_live
+
+Move = tuple[str, World]
+CLEAN, DIRTY = "ends", "ends dirty"
+FAILURES = {
+    "crashes": Failure.PROCESS_FAILURE,
+    "is lost": Failure.LOST,
+    "cannot start": Failure.STARTUP,
+}
+
+
+def moves(story: Story, world: World, waits: Wait, options: dict[str, tuple[str, ...]]) -> Iterator[Move]:
+    """Everything that may happen next to a phase run at rest."""
+    for at, row in enumerate(world.roles):
+        if row.live is not None:
+            yield from _ends(story, world, at)
+        if not row.is_safe:
+            yield f"earlier run of {at} is safe", world.with_role(at, is_safe=True)
+    yield from _check_ends(story, world)
+    if world.status is PhaseStatus.RUNNING:
+        yield from _speech(story, world)
+        yield from _system(story, world, waits)
+        for decision in world.decisions:
+            if decision.is_pending:
+                yield from _answers(story, world, decision, options[decision.key])
+
+
+def _speech(story: Story, world: World) -> Iterator[Move]:
+    for at, row in enumerate(world.roles):
+        if "message" in story.moves and row.sent < 1:
+            yield f"message to {at}", world.with_role(at, sent=1)
+        if row.live is not None and not row.is_dropped:
+            yield from _signals(story, world, at)
+
+
+def _system(story: Story, world: World, waits: Wait) -> Iterator[Move]:
+    if world.tip is None:
+        yield "prepared", world._replace(tip=0)
+    yield from _merge_ends(story, world)
+    if waits.until is not None:
+        yield "time passes", _later(world)
+
+
+def _ends(story: Story, world: World, at: int) -> Iterator[Move]:
+    row = world.roles[at]
+    assert row.live is not None
+    yield f"{at} {CLEAN}", _ended(world, at, None, is_dirty=False)
+    if DIRTY in story.moves:
+        yield f"{at} {DIRTY}", _ended(world, at, None, is_dirty=True)
+    for name, failure in FAILURES.items():
+        has_spoken = row.live.verdict is not None
+        if name in story.moves and not (failure is Failure.STARTUP and has_spoken):
+            yield f"{at} {name}", _ended(world, at, failure, is_dirty=False)
+
+
+def _ended(world: World, at: int, failure: Failure | None, *, is_dirty: bool) -> World:
+    """As `services.agent_runs.settle` writes it."""
+    row = world.roles[at]
+    assert row.live is not None
+    ended_at = NOW if failure is Failure.STARTUP else LONG_AGO
+    run = replace(row.live, is_live=False, is_closed=True, failure=failure, ended_at=ended_at)
+    if is_dirty and run.verdict in {None, Readiness.READY}:
+        run = replace(run, verdict=None, owes_verdict=True)
+    if run.verdict is not None or (failure is None and not run.owes_verdict):
+        return world.with_role(
+            at,
+            live=None,
+            trailing=(),
+            handled=row.handled | frozenset(run.causes),
+            handled_message=row.cursor,
+        )
+    return world.with_role(at, live=None, trailing=(*row.trailing, run), cursor=row.handled_message)
+
+
+def _signals(story: Story, world: World, at: int) -> Iterator[Move]:
+    row = world.roles[at]
+    assert row.live is not None
+    if "sync" in story.moves and (seen := brought_up(world, at)) != row.seen:
+        yield f"{at} syncs", world.with_role(at, seen=seen)
+    if row.live.verdict is not None and "again" not in story.moves:
+        return
+    if "new" in story.moves and row.version < story.max_versions:
+        yield f"{at} READY, new", _ready(world, at, is_new=True)
+    if row.version:
+        yield f"{at} READY, unchanged", _ready(world, at, is_new=False)
+    if "working" in story.moves and (row.live.verdict or not row.live.owes_verdict):
+        live = replace(row.live, verdict=None, owes_verdict=True)
+        yield f"{at} WORKING", world.with_role(at, live=live, state=Readiness.WORKING, blocked_on=None)
+    if "blocked" in story.moves:
+        yield f"{at} BLOCKED", _said(world, at, Readiness.BLOCKED)
+    yield from _of_others(story, world, at)
+
+
+def _of_others(story: Story, world: World, at: int) -> Iterator[Move]:
+    row = world.roles[at]
+    for other, about in enumerate(world.roles):
+        if other == at or about.is_dropped:
+            continue
+        if "blocked on" in story.moves and about.version <= row.seen[other]:
+            yield f"{at} BLOCKED on {other}", _said(world, at, Readiness.BLOCKED, on=other)
+        if "objecting" in story.moves and row.seen[other]:
+            yield f"{at} OBJECTING to {other}", _objects(world, at, other)
+
+
+def _said(world: World, at: int, state: Readiness, *, on: int | None = None) -> World:
+    row = world.roles[at]
+    assert row.live is not None
+    live = replace(row.live, verdict=state)
+    return world.with_role(at, live=live, state=state, blocked_on=on, at_verdict=row.seen)
+
+
+def _ready(world: World, at: int, *, is_new: bool) -> World:
+    row = world.roles[at]
+    assert row.live is not None
+    changed = []
+    for objection in world.objections:
+        is_handed = objection.about_role == at and objection.delivered_to == row.live.number
+        if is_handed and objection.status is ObjectionStatus.OPEN:
+            answered = objection._replace(status=ObjectionStatus.ANSWERED, in_words=not is_new)
+            changed.append(answered)
+        elif objection.from_role == at and objection.is_live:
+            changed.append(objection._replace(status=ObjectionStatus.WITHDRAWN))
+        else:
+            changed.append(objection)
+    world = world._replace(objections=tuple(changed))
+    if is_new:
+        seen = brought_up(world, at) if row.merge is MergeStatus.CONFLICTED else row.seen
+        world = world.with_role(at, version=row.version + 1, merge=MergeStatus.PENDING, seen=seen)
+    return _said(world, at, Readiness.READY)
+
+
+def _objects(world: World, at: int, other: int) -> World:
+    seen, newest = world.roles[at].seen[other], world.roles[other].version
+    status = ObjectionStatus.ANSWERED if newest > seen else ObjectionStatus.OPEN
+    standing = [o for o in world.objections if o.is_live and (o.from_role, o.about_role) == (at, other)]
+    if not standing:
+        row = ObjectionRow(world.raised + 1, at, other, seen, status)
+        world = world._replace(objections=(*world.objections, row), raised=row.number)
+        return _said(world, at, Readiness.OBJECTING)
+    row = standing[0]._replace(version=seen)
+    if row.status is ObjectionStatus.ANSWERED:
+        upheld = row.upheld + 1 if row.in_words else 0
+        row = ObjectionRow(row.number, at, other, seen, status, row.round + 1, upheld=upheld)
+    objections = tuple(row if o.number == row.number else o for o in world.objections)
+    return _said(world._replace(objections=objections), at, Readiness.OBJECTING)
+
+
+def _merge_ends(story: Story, world: World) -> Iterator[Move]:
+    if world.merging is None or world.tip is None:
+        return
+    at, version = world.merging
+    is_latest = world.roles[at].version == version
+    rest = world._replace(merging=None)
+    merged = rest._replace(tip=world.tip + 1, tip_owner=at).with_role(at, merged=version)
+    yield f"{at} is merged", merged.with_role(at, merge=MergeStatus.MERGED) if is_latest else merged
+    if "conflict" in story.moves:
+        conflicted = rest.with_role(at, merge=MergeStatus.CONFLICTED) if is_latest else rest
+        yield f"{at} conflicts", conflicted
+
+
+def _check_ends(story: Story, world: World) -> Iterator[Move]:
+    if not is_check_live(world) or world.check is None:
+        return
+    for status in (CheckStatus.GREEN, CheckStatus.RED, CheckStatus.ERROR):
+        if status is CheckStatus.GREEN or str(status) in story.moves:
+            errors = world.check.errors + (status is CheckStatus.ERROR)
+            yield f"check {status}", world._replace(check=world.check._replace(status=status, errors=errors))
+
+
+def _later(world: World) -> World:
+    objections = tuple(objection._replace(is_fresh=False) for objection in world.objections)
+    world = world._replace(objections=objections)
+    for at, row in enumerate(world.roles):
+        world = world.with_role(at, trailing=tuple(replace(run, ended_at=LONG_AGO) for run in row.trailing))
+    return world
+
+
+def _answers(story: Story, world: World, decision: DecisionView, options: tuple[str, ...]) -> Iterator[Move]:
+    """As `services.decisions.resolve` writes it."""
+    for answer in options:
+        is_grant = answer in {WAIT, RETRY}
+        if is_grant and world.grants >= story.max_grants:
+            continue
+        resolved = replace(decision, is_pending=False, resolution=answer)
+        after = world._replace(
+            decisions=tuple(resolved if d.number == decision.number else d for d in world.decisions),
+            grants=world.grants + is_grant,
+        )
+        if answer == OVERRIDE:
+            after = _overridden(after)
+        for role in decision.roles:
+            after = _answered(after, story.names.index(role), answer, decision.number)
+        yield f"{decision.key}: {answer}", after
+
+
+def _overridden(world: World) -> World:
+    overruled = tuple(
+        o._replace(status=ObjectionStatus.OVERRULED) if o.is_live else o for o in world.objections
+    )
+    return world._replace(objections=overruled)
+
+
+def _answered(world: World, at: int, answer: str, number: int) -> World:
+    row = world.roles[at]
+    if answer == CONTINUE:
+        return world.with_role(at, is_dropped=True)
+    if answer == RETRY:
+        return world.with_role(at, owed=number, runs=0, extra_rounds=0)
+    if answer == WAIT:
+        return world.with_role(at, owed=number, extra_rounds=row.extra_rounds + 1)
+    return world

@@ -1,0 +1,313 @@
+"""A small model of the rows of one phase run, hashable, and what the services write for each verdict."""
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from models.consensus.policy import PhasePolicy
+from models.consensus.snapshot import (
+    CheckView,
+    DecisionView,
+    ObjectionView,
+    RoleView,
+    RunView,
+    Snapshot,
+)
+from models.consensus.verdict import (
+    Advance,
+    Ask,
+    Assignment,
+    Cause,
+    CauseKind,
+    Check,
+    Close,
+    Dispatch,
+    Drop,
+    Fail,
+    Integrate,
+    Verdict,
+)
+from models.states import CheckStatus, MergeStatus, ObjectionStatus, PhaseStatus, Readiness
+from tests.factories import LONG_AGO, NOW
+
+SAFE = RunView(1, is_live=False, is_closed=True)
+UNSAFE = RunView(0, is_live=False, is_closed=False)
+
+
+@dataclass(frozen=True)
+class Story:
+    """What one walk is about: the rules of the phase, and what may happen in it."""
+
+    policy: PhasePolicy
+    moves: frozenset[str]
+    max_versions: int = 2
+    max_grants: int = 1
+    """How often a person answers Retry or Wait."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The roster."""
+        return tuple(role.role for role in self.policy.roles)
+
+
+class RoleRow(NamedTuple):
+    """A role with its versions, its runs, and what its clone holds of the others."""
+
+    seen: tuple[int, ...]
+    at_verdict: tuple[int, ...]
+    state: Readiness = Readiness.WORKING
+    is_dropped: bool = False
+    blocked_on: int | None = None
+    version: int = 0
+    merge: MergeStatus | None = None
+    merged: int = 0
+    """The latest version of it in the work branch."""
+    sent: int = 0
+    cursor: int = 0
+    handled_message: int = 0
+    dispatched: int = 0
+    runs: int = 0
+    extra_rounds: int = 0
+    owed: int | None = None
+    live: RunView | None = None
+    trailing: tuple[RunView, ...] = ()
+    handled: frozenset[Cause] = frozenset()
+    is_safe: bool = True
+
+
+class ObjectionRow(NamedTuple):
+    """An objection; *is_fresh* while its grace runs."""
+
+    number: int
+    from_role: int
+    about_role: int
+    version: int
+    status: ObjectionStatus
+    round: int = 1
+    is_fresh: bool = True
+    delivered_to: int | None = None
+    in_words: bool = False
+    upheld: int = 0
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it stands against the phase."""
+        return self.status in {ObjectionStatus.OPEN, ObjectionStatus.ANSWERED}
+
+
+class CheckRow(NamedTuple):
+    """The latest check, of the tip it was run on."""
+
+    number: int
+    tip: int
+    status: CheckStatus
+    attempts: int = 1
+    errors: int = 0
+
+
+class World(NamedTuple):
+    """Every row of a phase run that `decide` depends on."""
+
+    roles: tuple[RoleRow, ...]
+    status: PhaseStatus = PhaseStatus.RUNNING
+    tip: int | None = 0
+    tip_owner: int | None = None
+    objections: tuple[ObjectionRow, ...] = ()
+    decisions: tuple[DecisionView, ...] = ()
+    check: CheckRow | None = None
+    checks: int = 0
+    merging: tuple[int, int] | None = None
+    grants: int = 0
+    raised: int = 0
+    """Objections so far."""
+
+    def with_role(self, at: int, **changes: object) -> "World":
+        """The same world with one role changed."""
+        row = self.roles[at]._replace(**changes)  # type: ignore[arg-type]
+        return self._replace(roles=(*self.roles[:at], row, *self.roles[at + 1 :]))
+
+
+def beginning(story: Story) -> World:
+    """The rows as `phases.begin` writes them."""
+    none = (0,) * len(story.names)
+    roles = tuple(RoleRow(none, none, is_safe="unsafe" not in story.moves) for _ in story.names)
+    return World(roles, tip=None if "unprepared" in story.moves else 0)
+
+
+def view(story: Story, world: World) -> Snapshot:
+    """The world as `decide` sees it."""
+    names = story.names
+    check = world.check if world.check and world.check.tip == world.tip else None
+    is_old = world.merging is not None and world.roles[world.merging[0]].version != world.merging[1]
+    return Snapshot(
+        now=NOW,
+        status=world.status,
+        policy=story.policy,
+        roles=tuple(_role_view(story, at, row) for at, row in enumerate(world.roles)),
+        tip=None if world.tip is None else f"c{world.tip}",
+        tip_owner=None if world.tip_owner is None else names[world.tip_owner],
+        objections=tuple(_objection_view(names, row) for row in world.objections),
+        decisions=world.decisions,
+        check=check and CheckView(check.number, f"c{check.tip}", check.status, check.attempts, check.errors),
+        is_check_live=is_check_live(world),
+        is_superseded_merging=is_old,
+        unclosed_runs=sum(row.live is not None for row in world.roles) + is_check_live(world),
+    )
+
+
+def is_check_live(world: World) -> bool:
+    """Whether a check is running, be it of a tip that has moved on."""
+    return world.check is not None and world.check.status is CheckStatus.RUNNING
+
+
+def apply(story: Story, world: World, verdict: Verdict) -> World:
+    """What `services.verdicts` and `services.phases` write for a verdict."""
+    match verdict:
+        case Dispatch(assignments):
+            for assignment in assignments:
+                world = _dispatch(story, world, assignment)
+        case Integrate(role, version):
+            at = story.names.index(role)
+            world = world.with_role(at, merge=MergeStatus.MERGING)._replace(merging=(at, version))
+        case Check():
+            world = _check(world)
+        case Drop(role):
+            world = world.with_role(story.names.index(role), is_dropped=True)
+        case Ask():
+            number = len(world.decisions) + 1
+            asked = DecisionView(number, verdict.key, verdict.kind, verdict.roles, is_pending=True)
+            world = world._replace(decisions=(*world.decisions, asked))
+        case Close() | Fail():
+            cancelled = tuple(replace(decision, is_pending=False) for decision in world.decisions)
+            world = world._replace(status=PhaseStatus.CLOSING, decisions=cancelled)
+        case Advance():
+            world = world._replace(status=PhaseStatus.COMPLETE)
+    return world
+
+
+def forgetful(story: Story, world: World) -> World:
+    """The same world without what can never matter again, so that equal futures are one state.
+
+    Numbers only grow: a cause that speaks of an older version, round, check or run does not come back.
+    """
+    if world.status is PhaseStatus.COMPLETE:
+        return World((), PhaseStatus.COMPLETE)
+    if world.status is PhaseStatus.CLOSING:
+        none = (0,) * len(world.roles)
+        roles = tuple(RoleRow(none, none, live=row.live and SAFE) for row in world.roles)
+        check = CheckRow(0, 0, CheckStatus.RUNNING) if is_check_live(world) else None
+        return World(roles, PhaseStatus.CLOSING, check=check)
+    objections = tuple(
+        row for row in world.objections if row.is_live or row.status is ObjectionStatus.OVERRULED
+    )
+    rounds = {row.number: row.round for row in objections if row.is_live}
+    versions = {name: row.version for name, row in zip(story.names, world.roles, strict=True)}
+    roles = tuple(
+        row._replace(
+            handled=frozenset(c for c in row.handled if _may_come_back(c, row, world, rounds, versions)),
+            trailing=tuple(replace(run, causes=_grants(run.causes)) for run in row.trailing),
+        )
+        for row in world.roles
+    )
+    return world._replace(roles=roles, objections=objections)
+
+
+def _grants(causes: tuple[Cause, ...]) -> tuple[Cause, ...]:
+    return tuple(cause for cause in causes if cause.role == "decision")
+
+
+def _may_come_back(
+    cause: Cause, row: RoleRow, world: World, rounds: dict[int, int], versions: dict[str, int]
+) -> bool:
+    match cause.kind:
+        case CauseKind.STALE | CauseKind.UNBLOCKED:
+            return cause.number in {0, versions[cause.role]}
+        case CauseKind.CONFLICT:
+            return cause.number == row.version
+        case CauseKind.OBJECTION | CauseKind.ANSWERED:
+            return rounds.get(cause.number) == cause.round
+        case CauseKind.MESSAGE:
+            return cause.number > row.handled_message
+        case CauseKind.CHECK:
+            return world.check is not None and cause.number == world.check.number
+        case CauseKind.RETRY if cause.role == "decision":
+            return cause.number == row.owed
+        case CauseKind.RETRY | CauseKind.RECOVERY:
+            return False
+        case _:
+            return True
+
+
+def brought_up(world: World, at: int) -> tuple[int, ...]:
+    """What a role's clone holds of the others once the work branch is merged into it."""
+    return tuple(
+        0 if other == at else max(held, row.merged)
+        for other, (held, row) in enumerate(zip(world.roles[at].seen, world.roles, strict=True))
+    )
+
+
+def _dispatch(story: Story, world: World, assignment: Assignment) -> World:
+    at = story.names.index(assignment.role)
+    row = world.roles[at]
+    number = row.dispatched + 1
+    owes = any(cause.kind is not CauseKind.MESSAGE for cause in assignment.causes)
+    live = RunView(number, is_live=True, is_closed=False, causes=assignment.causes, owes_verdict=owes)
+    handed = tuple(
+        objection._replace(delivered_to=number)
+        if objection.about_role == at and objection.status is ObjectionStatus.OPEN
+        else objection
+        for objection in world.objections
+    )
+    # A clone whose own version conflicts cannot be brought up to the work branch for its agent.
+    seen = row.seen if row.merge is MergeStatus.CONFLICTED else brought_up(world, at)
+    return world._replace(objections=handed).with_role(
+        at, dispatched=number, runs=row.runs + 1, live=live, seen=seen, cursor=row.sent
+    )
+
+
+def _check(world: World) -> World:
+    tip, old = world.tip or 0, world.check
+    if old is None or old.tip != tip:
+        row = CheckRow(world.checks + 1, tip, CheckStatus.RUNNING)
+        return world._replace(check=row, checks=row.number)
+    attempts = old.attempts + (old.status is CheckStatus.RED)
+    return world._replace(check=old._replace(status=CheckStatus.RUNNING, attempts=attempts))
+
+
+def _role_view(story: Story, at: int, row: RoleRow) -> RoleView:
+    names = story.names
+    has_ended = row.dispatched > (row.live is not None)
+    last = SAFE if has_ended else None
+    return RoleView(
+        policy=story.policy.roles[at],
+        position=at,
+        state=row.state,
+        is_dropped=row.is_dropped,
+        blocked_on=None if row.blocked_on is None else names[row.blocked_on],
+        version=row.version,
+        merge=row.merge,
+        conflict_paths=("app.py",) if row.merge is MergeStatus.CONFLICTED else (),
+        seen=dict(zip(names, row.at_verdict, strict=True)),
+        waking_message=row.sent if row.sent > row.handled_message else None,
+        dispatched=row.dispatched,
+        runs=row.runs,
+        extra_rounds=row.extra_rounds,
+        owed_by_decision=row.owed,
+        live=row.live,
+        last=last if row.is_safe else UNSAFE,
+        trailing=row.trailing,
+        handled=row.handled,
+    )
+
+
+def _objection_view(names: tuple[str, ...], row: ObjectionRow) -> ObjectionView:
+    opened_at = NOW if row.is_fresh else LONG_AGO
+    return ObjectionView(
+        row.number,
+        names[row.from_role],
+        names[row.about_role],
+        row.version,
+        row.status,
+        row.round,
+        opened_at,
+        row.upheld,
+    )
