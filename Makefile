@@ -4,13 +4,22 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test check format lint types imports lock clean
+.PHONY: demo prove-bus bench-bus test chaos check format lint types imports lock clean
 
 demo: $(STAMP)  ## run the main job: a local stack, a repository, agents that come to agree
 	$(BIN)/egg demo
 
 test: $(STAMP)  ## run all tests, with real PostgreSQL, Valkey, workers and git
 	$(BIN)/python -m pytest
+
+prove-bus: $(STAMP)  ## 200,000 messages while servers are killed; fails at the first one lost, doubled or out of order
+	$(BIN)/python -m benchmarks.prove_bus
+
+bench-bus: $(STAMP)  ## figures of the bus, each beside its yardstick; also written to bench-bus.json
+	$(BIN)/python -m benchmarks.bench_bus --json bench-bus.json
+
+chaos: $(STAMP)  ## kill every process of a stack at random under 20 pipelines; say what was lost (nothing)
+	$(BIN)/python -m benchmarks.chaos
 
 check: format lint types imports test  ## all that CI runs
 

@@ -6,47 +6,19 @@ problem: what may be repeated is repeated until *patience* seconds have passed.
 
 import contextlib
 import json
-import os
 import time
-from collections.abc import Mapping
-from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import quote, urlencode, urlsplit
 
-from models.errors import (
-    Conflict,
-    Forbidden,
-    Malformed,
-    NotFound,
-    Rejected,
-    TooLarge,
-    Unauthenticated,
-    Unavailable,
-    Unprocessable,
-)
+from egg_tasks import wire
+from egg_tasks.wire import AwayError, Draft, Json, Wanted
+from models.errors import Malformed, Unavailable
 
-type_of_status: Mapping[int, type[Rejected]] = {
-    kind.status: kind
-    for kind in (Malformed, Unauthenticated, Forbidden, NotFound, Conflict, TooLarge, Unprocessable)
-}
+__all__ = ["Client", "Draft", "Json", "Wanted"]
 
-CONNECT_SECONDS = 5.0
-READ_SECONDS = 15.0
-LONGEST_PAUSE_SECONDS = 3.0
-
-Json = dict[str, Any]
-"""A JSON object, as the server sent it."""
-
-
-class _AwayError(Exception):
-    """One try found the server away: why, whether it can have acted, when it wants to be asked again."""
-
-    def __init__(self, reason: str, *, unsent: bool = False, pause: float | None = None) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.unsent = unsent
-        self.pause = pause
+FOLLOW_SECONDS = 30
 
 
 class Client:
@@ -61,10 +33,27 @@ class Client:
         self._kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         self._host = parts.hostname
         self._port = parts.port
-        self._base = parts.path.rstrip("/") + "/api/v1"
+        self._base = parts.path.rstrip("/") + wire.PREFIX
         self._headers = {"Accept": "application/json"}
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
+
+    def send(self, pipeline: str, draft: Draft) -> Json:
+        """Send a message once, however often that has to be tried; the message with its id."""
+        sent = self.post(wire.messages_path(pipeline), draft.fields())["message"]
+        return dict(sent)
+
+    def poll(self, pipeline: str, wanted: Wanted) -> Json:
+        """Read a page of messages: `messages`, `count`, `next_since_id`, `has_more`."""
+        return self.get(wire.messages_path(pipeline), wanted.query())
+
+    def follow(self, pipeline: str, wanted: Wanted) -> Iterator[Json]:
+        """Yield each message that is wanted once and in order, for ever; `Conflict` when the run is over."""
+        wanted = replace(wanted, wait=wanted.wait or FOLLOW_SECONDS)
+        while True:
+            page = self.poll(pipeline, wanted)
+            yield from page["messages"]
+            wanted = wanted.after(page)
 
     def get(self, path: str, query: Mapping[str, object] | None = None) -> Json:
         """Read *path*; a `wait` in the query lengthens the time the answer may take."""
@@ -92,28 +81,28 @@ class Client:
         during a request that must not be repeated.
         """
         given = {name: value for name, value in (query or {}).items() if value is not None}
-        target = self._base + quote(path) + (f"?{urlencode(given)}" if given else "")
-        seconds = READ_SECONDS + float(str(given.get("wait", 0)))
+        target = self._base + quote(path) + (f"?{urlencode(given, doseq=True)}" if given else "")
+        seconds = wire.READ_SECONDS + float(str(given.get("wait", 0)))
         deadline = time.monotonic() + self.patience
         tries = 0
         while True:
             try:
                 return self._try(method, target, body, seconds)
-            except _AwayError as away:
+            except AwayError as away:
                 left = deadline - time.monotonic()
                 if left <= 0 or not (repeatable or away.unsent):
                     raise Unavailable(away.reason) from away
-                time.sleep(min(left, away.pause if away.pause is not None else _pause(tries)))
+                time.sleep(min(left, away.pause if away.pause is not None else wire.pause(tries)))
                 tries += 1
 
     def _try(self, method: str, target: str, body: Mapping[str, object] | None, seconds: float) -> Json:
         """Ask once, on a connection of its own."""
-        connection = self._kind(self._host, self._port, timeout=CONNECT_SECONDS)
+        connection = self._kind(self._host, self._port, timeout=wire.CONNECT_SECONDS)
         with contextlib.closing(connection):
             try:
                 connection.connect()
             except OSError as error:
-                raise _AwayError(self._absent(error), unsent=True) from error
+                raise AwayError(wire.absent(self.url, error), unsent=True) from error
             connection.sock.settimeout(seconds)
             content = None if body is None else json.dumps(body).encode()
             headers = self._headers if body is None else {**self._headers, "Content-Type": "application/json"}
@@ -122,41 +111,5 @@ class Client:
                 response = connection.getresponse()
                 text = response.read()
             except (OSError, HTTPException) as error:
-                raise _AwayError(self._absent(error)) from error
-        return self._understand(response, text)
-
-    def _understand(self, response: HTTPResponse, text: bytes) -> Json:
-        """The data of an answer, or the error it is."""
-        try:
-            envelope = json.loads(text)
-            message, details = str(envelope["message"]), envelope.get("details") or {}
-        except (ValueError, TypeError, KeyError) as error:
-            if response.status in {502, 503, 504}:
-                raise _AwayError(f"the server at {self.url} is not ready (HTTP {response.status})") from error
-            raise Unavailable(
-                f"{self.url} answered, but not as an egg server (HTTP {response.status})"
-            ) from error
-        if response.status in {429, 503}:
-            raise _AwayError(message, pause=_seconds(response.getheader("Retry-After")))
-        if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise Unavailable(f"the server at {self.url} failed: {message}")
-        if response.status >= HTTPStatus.BAD_REQUEST:
-            raise type_of_status.get(response.status, Rejected)(message, details)
-        found = envelope.get("data")
-        return found if isinstance(found, dict) else {}
-
-    def _absent(self, error: Exception) -> str:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        return (
-            f"no egg server answers at {self.url} ({reason}): start one with `egg up`, look with `egg doctor`"
-        )
-
-
-def _pause(tries: int) -> float:
-    """How long to wait after so many tries; differs by process, so that not all return at once."""
-    return float(min(LONGEST_PAUSE_SECONDS, 0.1 * 2**tries) * (0.75 + os.getpid() % 100 / 200))
-
-
-def _seconds(header: str | None) -> float | None:
-    """Retry-After in seconds; its other form, a date, is not used here."""
-    return float(header) if header and header.isdecimal() else None
+                raise AwayError(wire.absent(self.url, error)) from error
+        return wire.understand(self.url, response.status, text, response.getheader("Retry-After"))

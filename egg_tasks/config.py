@@ -51,6 +51,8 @@ class Settings:
     operator_token: str | None
     node: str
     node_capacity: int
+    rate_limit: int
+    """How many requests a second an agent may make for long; 0 is any number."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
@@ -64,11 +66,8 @@ class Settings:
             raise Unprocessable(
                 "DATABASE_URL is not set: give postgresql://host/database, or start a local stack: egg up"
             )
-        capacity = environ.get("EGG_NODE_CAPACITY", "200")
-        if not capacity.isdecimal() or int(capacity) < 1:
-            raise Unprocessable(
-                f"EGG_NODE_CAPACITY must be a whole number of agents, 1 or more, not {capacity!r}"
-            )
+        capacity = _whole(environ, "EGG_NODE_CAPACITY", "200", least=1, of="agents")
+        rate_limit = _whole(environ, "EGG_RATE_LIMIT", "50", least=0, of="requests a second")
         return cls(
             home=default_home(environ),
             database_url=sqlalchemy_url(environ["DATABASE_URL"]),
@@ -78,8 +77,16 @@ class Settings:
             api_url=environ.get("EGG_ORCHESTRATOR_URL", "http://127.0.0.1:8700"),
             operator_token=environ.get("EGG_OPERATOR_TOKEN") or None,
             node=environ.get("EGG_NODE") or platform.node() or "local",
-            node_capacity=int(capacity),
+            node_capacity=capacity,
+            rate_limit=rate_limit,
         )
+
+
+def _whole(environ: Mapping[str, str], name: str, default: str, *, least: int, of: str) -> int:
+    text = environ.get(name, default)
+    if not text.isdecimal() or int(text) < least:
+        raise Unprocessable(f"{name} must be a whole number of {of}, {least} or more, not {text!r}")
+    return int(text)
 
 
 @cache

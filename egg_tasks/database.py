@@ -8,10 +8,11 @@ from functools import cache
 import structlog
 from sqlalchemy import Engine, create_engine, func, select, true
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from egg_tasks.config import settings
-from models.errors import Unavailable
+from models.errors import DatabaseAway
 from models.queries import streams
 
 log = structlog.get_logger()
@@ -27,6 +28,8 @@ def engine() -> Engine:
         pool_size=10,
         max_overflow=20,
         pool_pre_ping=True,
+        # What is written may be private; an error that is logged must not tell it.
+        hide_parameters=True,
         pool_recycle=1800,
         connect_args={
             "connect_timeout": 5,
@@ -53,11 +56,11 @@ def unit_of_work() -> Iterator[Session]:
             yield session
             streams.number_pending(session)
             session.commit()
-        except OperationalError as error:
-            raise Unavailable(f"the database cannot be used now: {_first_line(error)}") from error
+        except (OperationalError, PoolTimeout) as error:
+            raise DatabaseAway(f"the database cannot be used now: {_first_line(error)}") from error
         except DBAPIError as error:
             if error.connection_invalidated:
-                raise Unavailable("the database went away; try again") from error
+                raise DatabaseAway("the database went away; try again") from error
             raise
         deferred: list[Callable[[], object]] = session.info.pop(AFTER_COMMIT, [])
     for send in deferred:
@@ -65,18 +68,20 @@ def unit_of_work() -> Iterator[Session]:
 
 
 @contextmanager
-def hold_advisory_lock(key: int) -> Iterator[Callable[[], bool]]:
+def hold_advisory_lock(key: int, *, until: Callable[[], bool]) -> Iterator[Callable[[], bool]]:
     """Hold an advisory lock on a connection of its own; gives a check that it is still held.
 
-    Waits until the lock is free. `Unavailable` when the database is away.
+    Waits until the lock is free, or *until* says not to. `DatabaseAway` when the database is away.
     """
     try:
         with engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             while not connection.scalar(select(func.pg_try_advisory_lock(key))):
+                if until():
+                    break
                 time.sleep(1)
             yield lambda: bool(connection.scalar(select(true())))
     except (OperationalError, DBAPIError) as error:
-        raise Unavailable(f"the database cannot be used now: {_first_line(error)}") from error
+        raise DatabaseAway(f"the database cannot be used now: {_first_line(error)}") from error
 
 
 def _send(send: Callable[[], object]) -> None:
@@ -86,5 +91,5 @@ def _send(send: Callable[[], object]) -> None:
         log.warning("send.failed", error=repr(error))
 
 
-def _first_line(error: DBAPIError) -> str:
-    return str(error.orig).strip().partition("\n")[0]
+def _first_line(error: DBAPIError | PoolTimeout) -> str:
+    return str(getattr(error, "orig", error)).strip().partition("\n")[0]

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from uuid import UUID
 
 import structlog
 from prometheus_client import Counter
@@ -25,6 +26,7 @@ INTERVAL = timedelta(seconds=2)
 BATCH = 100
 FIRST_RESEND = timedelta(seconds=5)
 MAX_RESEND = timedelta(seconds=60)
+MERGE_RESEND = timedelta(seconds=15)
 LOCK = 0x6567_6772_6563_6F6E
 """The advisory lock that lets one reconciler work at a time ("eggrecon")."""
 
@@ -40,7 +42,7 @@ def main() -> None:
         signal.signal(number, lambda *_: ending.set())
     while not ending.is_set():
         try:
-            with hold_advisory_lock(LOCK) as is_held:
+            with hold_advisory_lock(LOCK, until=ending.is_set) as is_held:
                 while is_held() and not ending.wait(INTERVAL.total_seconds()):
                     reconcile()
         except Unavailable as error:
@@ -63,6 +65,10 @@ def reconcile() -> None:
         except Unavailable as error:
             log.warning("reconcile.unavailable", kind=kind.__name__, error=error.message)
             continue
+        except Exception:
+            # One row that cannot be driven must not keep all others waiting.
+            log.exception("reconcile.failed", kind=kind.__name__)
+            continue
         if found:
             repairs.labels(kind.__name__).inc(found)
             log.info("reconcile.repaired", kind=kind.__name__, found=found)
@@ -72,11 +78,21 @@ def evaluate_due() -> int:
     """Evaluate phase runs that hold a fact nobody judged, or whose time has come."""
     with unit_of_work() as session:
         due = [row.id for row in phase_runs.list_due_phase_runs(session, now=utcnow(), limit=BATCH)]
-    for phase_run_id in due:
+    return sum(_evaluate(phase_run_id) for phase_run_id in due)
+
+
+def _evaluate(phase_run_id: UUID) -> bool:
+    try:
         with unit_of_work() as session:
             effects = phases.evaluate(session, phase_run_id=phase_run_id, now=utcnow())
             dispatch.dispatch(session, effects)
-    return len(due)
+    except Unavailable as error:
+        log.warning("reconcile.unavailable", phase_run=str(phase_run_id), error=error.message)
+        return False
+    except Exception:
+        log.exception("reconcile.failed", phase_run=str(phase_run_id))
+        return False
+    return True
 
 
 def send_unattended_runs() -> int:
@@ -99,7 +115,7 @@ def send_unattended_merges() -> int:
     with unit_of_work() as session:
         merges = versions.claim_unattended_merges(session, now=now, limit=BATCH)
         for merge in merges:
-            merge.send_after = now + FIRST_RESEND
+            merge.send_after = now + MERGE_RESEND
             key = VersionKey(merge.phase_run_id, merge.role, merge.number)
             after_commit(session, partial(dispatch.send_merge, key))
     return len(merges)

@@ -8,8 +8,10 @@
     │   ├── NotFound          404  there is no such thing
     │   ├── Conflict          409  over, stale, occupied, or too early
     │   ├── TooLarge          413  more than may be sent
-    │   └── Unprocessable     422  well-formed, but refused
+    │   ├── Unprocessable     422  well-formed, but refused
+    │   └── TooMany           429  asked too often: the same request is granted a little later
     └── Unavailable           503  the world is not ready: retried with back-off
+        └── DatabaseAway           our own database: nobody's failure but ours
 
 Anything else that is raised is a bug. An agent that fails is not an error but a value in a row.
 """
@@ -79,7 +81,17 @@ class Unprocessable(Rejected):
     status = 422
 
 
+class TooMany(Rejected):
+    """The credential asks too often; the same request is granted a little later."""
+
+    status = 429
+
+
 class Unavailable(EggError):
     """Something the system needs is away; the same request may succeed later."""
 
     status = 503
+
+
+class DatabaseAway(Unavailable):
+    """Our own database is away or busy: no agent and no repository is to blame."""

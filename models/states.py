@@ -117,19 +117,32 @@ NEXT: Mapping[type[StrEnum], Mapping[StrEnum, frozenset[StrEnum]]] = {
             }
         ),
         PipelineStatus.AWAITING_HUMAN: frozenset(
-            {PipelineStatus.RUNNING, PipelineStatus.COMPLETE, PipelineStatus.FAILED, PipelineStatus.CANCELLED}
+            {
+                PipelineStatus.RUNNING,
+                PipelineStatus.PAUSED,
+                PipelineStatus.COMPLETE,
+                PipelineStatus.FAILED,
+                PipelineStatus.CANCELLED,
+            }
         ),
         PipelineStatus.PAUSED: frozenset({PipelineStatus.RUNNING, PipelineStatus.CANCELLED}),
     },
     PhaseStatus: {
         PhaseStatus.PENDING: frozenset({PhaseStatus.RUNNING, PhaseStatus.CANCELLED}),
         PhaseStatus.RUNNING: frozenset(
-            {PhaseStatus.AWAITING_HUMAN, PhaseStatus.CLOSING, PhaseStatus.CANCELLED}
+            {
+                PhaseStatus.AWAITING_HUMAN,
+                PhaseStatus.CLOSING,
+                PhaseStatus.CANCELLED,
+                PhaseStatus.SUPERSEDED,
+            }
         ),
         PhaseStatus.AWAITING_HUMAN: frozenset(
-            {PhaseStatus.RUNNING, PhaseStatus.CLOSING, PhaseStatus.CANCELLED}
+            {PhaseStatus.RUNNING, PhaseStatus.CLOSING, PhaseStatus.CANCELLED, PhaseStatus.SUPERSEDED}
         ),
-        PhaseStatus.CLOSING: frozenset({PhaseStatus.COMPLETE, PhaseStatus.FAILED, PhaseStatus.CANCELLED}),
+        PhaseStatus.CLOSING: frozenset(
+            {PhaseStatus.COMPLETE, PhaseStatus.FAILED, PhaseStatus.CANCELLED, PhaseStatus.SUPERSEDED}
+        ),
     },
     RunStatus: {
         RunStatus.QUEUED: frozenset({RunStatus.STARTING, RunStatus.FAILED, RunStatus.CANCELLED}),

@@ -1,13 +1,12 @@
 """egg message: talk on a pipeline's bus."""
 
 import json
-import os
 from collections.abc import Mapping
 
 import click
 
 from cli import options, render, server, words
-from egg_tasks.client import Json
+from egg_tasks.client import Draft, Json, Wanted
 
 AGENT_TYPES = ("PROGRESS", "QUESTION", "RESPONSE", "STATUS", "HANDOFF")
 
@@ -50,19 +49,17 @@ def send(
 
     Example:  egg message send --to all --type PROGRESS --subject "bucket works" --body -
     """
-    fields = {
-        "to_role": to_role,
-        "message_type": message_type.upper(),
-        "subject": subject,
-        "body": options.read_text(body),
-        "metadata": _object(metadata),
-        "in_reply_to": reply_to,
-        "client_key": key or os.urandom(16).hex(),
-        "from_role": role,
-    }
-    path = f"/pipelines/{pipeline}/messages"
-    sent = server.anyone().post(path, {name: value for name, value in fields.items() if value is not None})
-    click.echo(sent["message"]["id"])
+    draft = Draft(
+        message_type.upper(),
+        to_role=to_role,
+        subject=subject,
+        body=options.read_text(body),
+        metadata=_object(metadata),
+        in_reply_to=reply_to,
+        key=key,
+        from_role=role,
+    )
+    click.echo(server.anyone().send(pipeline, draft)["id"])
 
 
 @message.command()
@@ -74,7 +71,9 @@ def send(
 @click.option("--wait", type=click.IntRange(0, 60), help="Wait up to so many seconds for the first message.")
 @click.option("--type", "message_type", help="Only messages of this type.")
 @click.option(
-    "--scope", type=click.Choice(["phase", "pipeline"]), help="This phase run (default), or all of them."
+    "--scope",
+    type=click.Choice(["phase", "pipeline"]),
+    help="This phase run (default), or all of them: from the first message on with --since 0.",
 )
 @click.option("--own", is_flag=True, help="Also what you sent yourself.")
 @click.option("--role", help="Whose messages: people must say it, for agents it must be their own.")
@@ -97,17 +96,16 @@ def poll(
 
     Example:  egg message poll --wait 30
     """
-    query = {
-        "since_id": since_id,
-        "limit": limit,
-        "wait": wait,
-        "type": message_type and message_type.upper(),
-        "scope": scope,
-        "include_own": "true" if own else None,
-        "role": role,
-    }
-    path = f"/pipelines/{pipeline}/messages"
-    page = server.anyone().get(path, query)
+    wanted = Wanted(
+        since=since_id,
+        limit=limit,
+        wait=wait,
+        types=[message_type.upper()] if message_type else [],
+        scope=scope,
+        own=own,
+        role=role,
+    )
+    page = server.anyone().poll(pipeline, wanted)
     if output == "json":
         render.write_json(page)
     elif output == "jsonl":

@@ -49,3 +49,15 @@ def get(*, pipeline: str, name: str | None, output: str) -> None:
         known = ", ".join(dict.fromkeys(found["phase"] for found in phases)) or "none yet"
         raise NotFound(f"pipeline {pipeline} has had no phase {name or ''}; it has had: {known}")
     render.write_record(named[-1], output=output)
+
+
+@phase.command()
+@options.pipeline_argument
+@click.argument("name", metavar="PHASE")
+def restart(*, pipeline: str, name: str) -> None:
+    """Start the current phase anew; its agents are stopped, and their work is kept on their branches.
+
+    Example:  egg phase restart rate-limit implement
+    """
+    moved = server.operator().post(f"/pipelines/{pipeline}/phases/{name}/restart")["pipeline"]
+    click.echo(f"{moved['id']} is {moved['status']} in {moved['current_phase']} {moved['iteration']}")

@@ -110,6 +110,26 @@ def cancel(*, pipeline: str) -> None:
     _move(pipeline, "cancel")
 
 
+@pipeline.command()
+@options.pipeline_argument
+def pause(*, pipeline: str) -> None:
+    """Let nothing new start in a pipeline; agents that run go on.
+
+    Example:  egg pipeline pause rate-limit
+    """
+    _move(pipeline, "pause")
+
+
+@pipeline.command()
+@options.pipeline_argument
+def resume(*, pipeline: str) -> None:
+    """Go on with a paused pipeline.
+
+    Example:  egg pipeline resume rate-limit
+    """
+    _move(pipeline, "resume")
+
+
 def _move(pipeline: str, verb: str) -> None:
     moved = server.operator().post(f"/pipelines/{pipeline}/{verb}", repeatable=True)["pipeline"]
     click.echo(f"{moved['id']} is {moved['status']}")

@@ -10,14 +10,16 @@ from egg_tasks import hints, logging
 from egg_tasks.api import errors
 from egg_tasks.api.envelope import Refusal
 from egg_tasks.api.limits import BodyLimit
+from egg_tasks.api.rates import Rates
 from egg_tasks.api.routes import agents, decisions, events, health, messages, phases, pipelines, signals
+from egg_tasks.api.streaming import Pace
 from egg_tasks.api.waiting import Waiters
 from egg_tasks.app import answer_quickly
 
-STATUSES = (400, 401, 403, 404, 409, 413, 422, 503)
+STATUSES = (400, 401, 403, 404, 409, 413, 422, 429, 503)
 
 
-def create_app() -> FastAPI:
+def create_app(pace: Pace | None = None) -> FastAPI:
     """Build the application; its settings are read when it first needs them."""
     logging.configure()
     answer_quickly()
@@ -32,6 +34,8 @@ def create_app() -> FastAPI:
         responses={status: {"model": Refusal} for status in STATUSES},
     )
     app.state.waiters = Waiters()
+    app.state.rates = Rates()
+    app.state.pace = pace or Pace()
     errors.install(app)
     # The last one added is the first to see a request.
     app.add_middleware(BodyLimit)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Security
+from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from egg_tasks.api.rates import Rates
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
@@ -40,14 +41,21 @@ class Agent:
             raise Forbidden(f"this credential belongs to pipeline {self.pipeline_id}, not to {pipeline_id}")
 
 
-def caller(given: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)]) -> Operator | Agent:
-    """Say who asks; `Unauthenticated` without a known credential, `Conflict` when its run is over."""
+def caller(
+    request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)]
+) -> Operator | Agent:
+    """Say who asks; `Unauthenticated` without a known credential, `Conflict` when its run is over.
+
+    Who is not the operator and asks too often is told so before the database is asked: `TooMany`.
+    """
     if given is None or not given.credentials:
         raise Unauthenticated("this needs a credential: Authorization: Bearer TOKEN")
     token = given.credentials.encode("utf-8", "surrogateescape")
     known = (settings().operator_token or "").encode("utf-8", "surrogateescape")
     if known and hmac.compare_digest(token, known):
         return Operator()
+    rates: Rates = request.app.state.rates
+    rates.spend(token, rate=settings().rate_limit)
     with unit_of_work() as session:
         run = credentials.identify(session, token=given.credentials, now=utcnow())
     assert run.role is not None, "a check has no token"  # noqa: S101

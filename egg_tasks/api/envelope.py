@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from models.errors import EggError, Unauthenticated, Unavailable
+from models.errors import EggError, TooMany, Unauthenticated, Unavailable
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -33,6 +33,8 @@ def refused(error: EggError) -> JSONResponse:
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, Unavailable):
         headers["Retry-After"] = "1"
+    if isinstance(error, TooMany):
+        headers["Retry-After"] = str(error.details["retry_after"])
     return sentence(error.status, error.message, details=error.details, headers=headers)
 
 

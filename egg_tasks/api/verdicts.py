@@ -77,12 +77,26 @@ def _look(who: Agent) -> Look:
 
 
 def _publish(who: Agent, commit: str) -> None:
-    """Move the role's branch to its new version; what fails here is mended when the run is salvaged."""
+    """Bring the role's branch up to its new version; what fails here is mended when the run is salvaged."""
     branch = briefs.branch(who.pipeline_id, who.role)
     try:
         for _ in range(MOVES):
             stands = workspace().find_branch(who.pipeline_id, branch=branch)
+            if stands is not None and _contains(who, stands, commit):
+                return
+            if stands is not None and not _contains(who, commit, stands):
+                _keep(who, stands)
             if workspace().move_branch(who.pipeline_id, branch=branch, commit=commit, expected=stands):
                 return
     except EggError as error:
         log.warning("branch.unmoved", branch=branch, commit=commit, error=error.message)
+
+
+def _contains(who: Agent, commit: str, other: str) -> bool:
+    return bool(workspace().ancestors(who.pipeline_id, commit=commit, among=[other]))
+
+
+def _keep(who: Agent, commit: str) -> None:
+    """Keep work that the new version has left behind, before the role's branch leaves it too."""
+    branch = briefs.branch(who.pipeline_id, f"salvage/{who.run_id}")
+    workspace().move_branch(who.pipeline_id, branch=branch, commit=commit, expected=None)

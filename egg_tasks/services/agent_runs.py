@@ -60,7 +60,8 @@ def claim(session: Session, *, run_id: UUID, owner: str, node: str, capacity: in
         return Claim(Answer.ELSEWHERE, run)
     if run.node is None:
         agent_runs.upsert_node(session, name=node, capacity=capacity, now=now)
-        if not agent_runs.has_room(session, node=node):
+        is_to_start = run.status in LIVE_RUNS and (run.stop_at is None or run.stop_at > now)
+        if is_to_start and not agent_runs.has_room(session, node=node):
             return Claim(Answer.PARKED, run)
     if run.status is RunStatus.QUEUED:
         move_to(run, RunStatus.STARTING)

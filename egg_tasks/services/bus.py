@@ -1,15 +1,13 @@
-"""The bus: send, poll, count."""
+"""The bus: what is sent, by whom and to whom."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from egg_tasks.services import journal
 from models.errors import Conflict, Forbidden, Unprocessable
-from models.queries import messages, phase_runs, streams
+from models.queries import messages, phase_runs, pipelines
 from models.schemas.message import (
     FROM_AGENTS,
     TO_ALL,
@@ -19,6 +17,7 @@ from models.schemas.message import (
     MessageType,
 )
 from models.schemas.message import Message as MessageRead
+from models.states import LIVE_PHASES
 from models.tables import Message, PhaseRun, Pipeline
 
 SYSTEM_TYPES = frozenset({MessageType.AGENT_FAILED, MessageType.CONVERGE, MessageType.FINALIZE})
@@ -38,23 +37,17 @@ class Draft:
     client_key: str | None = None
 
 
-@dataclass(frozen=True)
-class Page:
-    """What a poll found, and where the next one goes on."""
-
-    messages: Sequence[MessageRead]
-    next_since_id: int
-    has_more: bool
-
-
 def send(session: Session, *, pipeline: Pipeline, sender: str, draft: Draft, now: datetime) -> Message:
     """Put a message on the bus; its id is there once the unit of work has ended.
 
     The same `client_key` from the same sender gives the message that was sent before.
     """
+    if sender == PERSON:
+        # An agent's run cannot outlive its phase; a person's words must not fall between two.
+        pipelines.share_pipeline(session, pipeline_id=pipeline.id)
     phase_run = phase_runs.find_last_phase_run(session, pipeline_id=pipeline.id)
     _refuse_type(sender, draft)
-    _refuse_recipient(session, phase_run, draft)
+    _refuse_recipient(session, pipeline, phase_run, draft)
     replied = draft.in_reply_to
     if replied is not None and not messages.has_message(session, pipeline_id=pipeline.id, message_id=replied):
         raise Unprocessable(f"there is no message {replied} to reply to")
@@ -73,52 +66,7 @@ def send(session: Session, *, pipeline: Pipeline, sender: str, draft: Draft, now
         client_key=draft.client_key,
         created_at=now,
     )
-    standing = streams.defer_message(session, message)
-    if standing is message:
-        _record(session, pipeline, phase_run, message)
-    return standing
-
-
-def poll(
-    session: Session,
-    *,
-    pipeline: Pipeline,
-    role: str | None,
-    phase_run_id: UUID | None,
-    since: int | None,
-    limit: int,
-    types: Sequence[MessageType] = (),
-    is_whole_pipeline: bool = False,
-    include_own: bool = False,
-    moves_cursor: bool = True,
-) -> Page:
-    """Read the oldest messages after *since*, or after the role's own cursor, which then moves on.
-
-    Without *moves_cursor* somebody else looks: the role's cursor is neither used nor moved.
-    """
-    tip = streams.last_message_id(session, pipeline_id=pipeline.id)
-    if since is not None and since > tip:
-        raise Conflict(f"there is no message {since} yet; the newest is {tip}", {"tip": tip})
-    reader = None
-    if moves_cursor and role is not None and phase_run_id is not None:
-        reader = phase_runs.lock_role(session, phase_run_id=phase_run_id, role=role)
-    cursor = reader.cursor if reader else 0
-    after = since if since is not None else cursor
-    found = messages.list_messages(
-        session,
-        pipeline_id=pipeline.id,
-        role=role,
-        after=after,
-        limit=limit + 1,
-        phase_run_id=None if is_whole_pipeline else phase_run_id,
-        types=types,
-        include_own=include_own,
-    )
-    page, has_more = found[:limit], len(found) > limit
-    next_since = page[-1].id if page else after
-    if reader is not None and not types and after <= cursor < next_since:
-        reader.cursor = next_since
-    return Page([read(message) for message in page], next_since, has_more)
+    return journal.post(session, message)
 
 
 def is_waking(message: Message) -> bool:
@@ -147,24 +95,6 @@ def read(message: Message) -> MessageRead:
     )
 
 
-def _record(session: Session, pipeline: Pipeline, phase_run: PhaseRun | None, message: Message) -> None:
-    journal.record(
-        session,
-        "message.sent",
-        f"{message.from_role} to {message.to_role}: {message.subject or message.message_type}",
-        now=message.created_at,
-        pipeline=pipeline,
-        phase_run=phase_run,
-        role=message.from_role,
-        details={
-            "from_role": message.from_role,
-            "to_role": message.to_role,
-            "message_type": str(message.message_type),
-            "subject": message.subject,
-        },
-    )
-
-
 def _refuse_type(sender: str, draft: Draft) -> None:
     if draft.message_type in SYSTEM_TYPES:
         raise Forbidden(f"{draft.message_type} comes from the system only")
@@ -173,15 +103,20 @@ def _refuse_type(sender: str, draft: Draft) -> None:
         raise Forbidden(f"{draft.message_type} is for a person to send; an agent sends {types}")
 
 
-def _refuse_recipient(session: Session, phase_run: PhaseRun | None, draft: Draft) -> None:
+def _refuse_recipient(session: Session, pipeline: Pipeline, phase_run: PhaseRun | None, draft: Draft) -> None:
     roles = phase_runs.list_roles(session, phase_run_id=phase_run.id) if phase_run else ()
     names = [role.role for role in roles]
-    if draft.to_role in {TO_ALL, TO_ORCHESTRATOR, TO_HUMAN}:
+    if draft.to_role in {TO_ORCHESTRATOR, TO_HUMAN}:
         return
-    if draft.to_role not in names:
+    if draft.to_role != TO_ALL and draft.to_role not in names:
         roster = ", ".join([*names, TO_ALL, TO_ORCHESTRATOR, TO_HUMAN])
         raise Unprocessable(
             f"there is no {draft.to_role} to write to; write to one of: {roster}", {"roster": names}
+        )
+    if phase_run is not None and phase_run.status not in LIVE_PHASES:
+        raise Conflict(
+            f"pipeline {pipeline.id} is {pipeline.status}; nobody would read it",
+            {"status": str(pipeline.status), "phase_status": str(phase_run.status)},
         )
     if any(role.role == draft.to_role and role.is_dropped for role in roles):
         raise Conflict(f"the phase goes on without {draft.to_role}; nobody would read it", {"roster": names})

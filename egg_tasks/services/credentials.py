@@ -24,6 +24,11 @@ def identify(session: Session, *, token: str, now: datetime) -> AgentRun:
     return _alive(session, run, now)
 
 
+def check(session: Session, *, run_id: UUID, now: datetime) -> AgentRun:
+    """The run as it is, not locked; `Conflict` when it is over."""
+    return _alive(session, agent_runs.get_agent_run(session, run_id=run_id), now)
+
+
 def hold(session: Session, *, run_id: UUID, now: datetime) -> AgentRun:
     """The run, kept alive until the unit of work ends, so that a write is wholly before its end."""
     return _alive(session, agent_runs.share_agent_run(session, run_id=run_id), now)

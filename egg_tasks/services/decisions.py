@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import journal, phases
+from egg_tasks.services import journal, phases, receipts
 from egg_tasks.services.effects import Effects
 from egg_tasks.services.verdicts import Epoch
 from models.consensus.verdict import CONTINUE, OVERRIDE, RETRY, WAIT
@@ -59,6 +59,8 @@ def _take_effect(session: Session, epoch: Epoch, decision: Decision) -> None:
         _override(session, epoch)
     for role in roles:
         _answer_role(role, decision)
+        if role.is_dropped:
+            receipts.bounce(session, phase_run=epoch.phase_run, role=role, now=epoch.now)
 
 
 def _answer_role(role: Role, decision: Decision) -> None:

@@ -7,18 +7,16 @@ from sqlalchemy.orm import Session
 
 from models.consensus.verdict import Cause
 from models.errors import Conflict, NotFound
-from models.queries import agent_runs, events, messages, phase_runs, pipelines, reports, versions
+from models.queries import agent_runs, events, phase_runs, pipelines, reports, versions
 from models.schemas.definition import Definition
 from models.schemas.history import (
     AgentRead,
     CheckRead,
     EventPage,
     EventRead,
-    MessagesRead,
     ObjectionRead,
     PhaseRead,
     PhaseRole,
-    Receipt,
     VersionRead,
 )
 from models.tables import AgentRun, Event, PhaseRun
@@ -68,19 +66,6 @@ def list_events(session: Session, *, pipeline_id: str, after: int, limit: int) -
         events=tuple(_event(row) for row in page),
         next_after=page[-1].id if page else after,
         has_more=len(found) > limit,
-    )
-
-
-def messages_read(session: Session, *, pipeline_id: str) -> MessagesRead:
-    """How many messages there are, and how far each role of the newest phase run is with them."""
-    pipelines.get_pipeline(session, pipeline_id=pipeline_id)
-    by_type = dict(messages.count_by_type(session, pipeline_id=pipeline_id))
-    last = phase_runs.find_last_phase_run(session, pipeline_id=pipeline_id)
-    roles = phase_runs.list_roles(session, phase_run_id=last.id) if last else ()
-    return MessagesRead(
-        total=sum(by_type.values()),
-        by_type=by_type,
-        receipts={row.role: Receipt(delivered=row.cursor, handled=row.handled_message) for row in roles},
     )
 
 

@@ -6,8 +6,10 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from models.queries import streams
-from models.schemas.message import MessageType
+from models.schemas.message import TO_ALL, TO_ORCHESTRATOR, MessageType
 from models.tables import AgentRun, Event, Message, PhaseRun, Pipeline
+
+MAX_SUBJECT = 200
 
 
 def record(
@@ -37,6 +39,33 @@ def record(
     streams.defer(session, event)
 
 
+def post(session: Session, message: Message) -> Message:
+    """Put a message on the bus and tell the event of it; both get their numbers when the unit of work ends.
+
+    With a `client_key` that its sender used before, the message that stands is given and nothing is told.
+    """
+    standing = streams.defer_message(session, message)
+    if standing is not message:
+        return standing
+    event = Event(
+        pipeline_id=message.pipeline_id,
+        type="message.sent",
+        phase=message.phase or None,
+        iteration=message.iteration or None,
+        role=message.from_role,
+        text=f"{message.from_role} to {message.to_role}: {message.subject or message.message_type}",
+        details={
+            "from_role": message.from_role,
+            "to_role": message.to_role,
+            "message_type": str(message.message_type),
+            "subject": message.subject,
+        },
+        created_at=message.created_at,
+    )
+    streams.defer(session, event, tells_of=message)
+    return message
+
+
 def announce(
     session: Session,
     message_type: MessageType,
@@ -44,23 +73,27 @@ def announce(
     *,
     now: datetime,
     phase_run: PhaseRun,
+    to_role: str = TO_ALL,
     body: str = "",
+    metadata: dict[str, object] | None = None,
+    in_reply_to: int | None = None,
 ) -> None:
-    """Say something to all roles of a phase run in the system's own name."""
+    """Say something to a role of a phase run, or to all of them, in the system's own name."""
     message = Message(
         pipeline_id=phase_run.pipeline_id,
         phase_run_id=phase_run.id,
         phase=phase_run.phase,
         iteration=phase_run.iteration,
-        from_role="orchestrator",
-        to_role="all",
+        from_role=TO_ORCHESTRATOR,
+        to_role=to_role,
         message_type=message_type,
-        subject=subject[:200],
+        subject=subject[:MAX_SUBJECT],
         body=body,
-        metadata_={},
+        metadata_=metadata or {},
+        in_reply_to=in_reply_to,
         created_at=now,
     )
-    streams.defer(session, message)
+    post(session, message)
 
 
 def label(run: AgentRun) -> str:

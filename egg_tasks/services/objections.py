@@ -92,12 +92,14 @@ def _open(session: Session, epoch: Epoch, role: Role, other: Role, *, seen: int,
 
 
 def _uphold(session: Session, epoch: Epoch, row: Objection, other: Role, *, seen: int, reason: str) -> None:
+    if row.status is ObjectionStatus.OPEN and row.reason == reason:
+        return
     row.reason, row.version = reason, seen
+    row.round += 1
+    row.delivered_to, row.opened_at = None, epoch.now
     if row.status is ObjectionStatus.ANSWERED:
-        row.round += 1
         row.upheld_over_words = row.upheld_over_words + 1 if row.is_answered_in_words else 0
-        row.delivered_to, row.answer, row.is_answered_in_words = None, "", False
-        row.opened_at = epoch.now
+        row.answer, row.is_answered_in_words = "", False
         if other.version == seen:
             move_to(row, ObjectionStatus.OPEN)
     text = f"{row.from_role} upholds objection {row.number} to {row.about_role}: {reason}"

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import journal, verdicts
+from egg_tasks.services import journal, receipts, verdicts
 from egg_tasks.services.effects import Effects
 from egg_tasks.services.verdicts import Epoch
 from models.consensus.decide import decide
@@ -13,44 +13,57 @@ from models.consensus.snapshot import Snapshot
 from models.consensus.verdict import (
     Advance,
     Ask,
+    Cancel,
     Check,
     Close,
     Dispatch,
     Drop,
     Fail,
     Integrate,
+    Restart,
     Verdict,
     Wait,
 )
 from models.queries import phase_runs, pipelines, streams, versions
 from models.queries.snapshots import load_snapshot
 from models.schemas.definition import Definition
-from models.states import LIVE_PHASES, MergeStatus, PhaseStatus, PipelineStatus
+from models.states import LIVE_PHASES, CheckStatus, MergeStatus, PhaseStatus, PipelineStatus
 from models.tables import PhaseRun, Pipeline, Role, move_to
 
 MAX_VERDICTS = 200
 """More verdicts in one evaluation than any roster can give: a rule that repeats itself is a bug."""
 
 
-def begin(session: Session, *, pipeline: Pipeline, position: int, now: datetime) -> PhaseRun:
-    """Start the first iteration of a phase: its row, its readiness rows, its first event."""
+def begin(
+    session: Session, *, pipeline: Pipeline, position: int, now: datetime, iteration: int = 1
+) -> PhaseRun:
+    """Start an iteration of a phase: its row, its readiness rows, its first event."""
     phase = Definition.model_validate(pipeline.definition).phases[position]
     tip = streams.last_message_id(session, pipeline_id=pipeline.id)
     phase_run = PhaseRun(
         pipeline_id=pipeline.id,
         phase=phase.name,
         position=position,
-        iteration=1,
+        iteration=iteration,
         status=PhaseStatus.RUNNING,
         facts=1,
         evaluated_message=tip,
         started_at=now,
     )
+    # What a person said before there was a phase is for the first one.
+    seen = tip if position or iteration > 1 else 0
     names = [role.role for role in phase.roles]
     phase_runs.add_phase_run(session, phase_run=phase_run, roles=())
     session.add_all(
-        Role(phase_run_id=phase_run.id, role=name, position=position, updated_at=now)
-        for position, name in enumerate(names)
+        Role(
+            phase_run_id=phase_run.id,
+            role=name,
+            position=place,
+            cursor=seen,
+            handled_message=seen,
+            updated_at=now,
+        )
+        for place, name in enumerate(names)
     )
     session.flush()
     text = f"{phase.name} starts with {', '.join(names)}"
@@ -113,6 +126,42 @@ def end(session: Session, epoch: Epoch, status: PhaseStatus) -> None:
     for version in versions.list_versions(session, phase_run_id=phase_run.id):
         if version.merge_status in {MergeStatus.PENDING, MergeStatus.MERGING}:
             version.merge_status = MergeStatus.SUPERSEDED
+    check = versions.find_running_check(session, phase_run_id=phase_run.id)
+    if check is not None:
+        check.status, check.ended_at = CheckStatus.ERROR, epoch.now
+
+
+def restart(session: Session, epoch: Epoch) -> None:
+    """Supersede the phase run and begin the next of the same phase, in one transaction."""
+    old = epoch.phase_run
+    verdicts.cancel_runs(session, epoch)
+    verdicts.cancel_decisions(session, old)
+    end(session, epoch, PhaseStatus.SUPERSEDED)
+    # The live-phase index must see the old run ended before the new one begins.
+    session.flush()
+    epoch.phase_run = begin(
+        session, pipeline=epoch.pipeline, position=old.position, now=epoch.now, iteration=old.iteration + 1
+    )
+    if epoch.pipeline.status is PipelineStatus.AWAITING_HUMAN:
+        move_to(epoch.pipeline, PipelineStatus.RUNNING)
+
+
+def cancel(session: Session, epoch: Epoch, status: PipelineStatus, *, why: str) -> None:
+    """End a pipeline with its epoch, its runs and its questions, in one transaction."""
+    epoch.phase_run.why = why
+    verdicts.cancel_runs(session, epoch)
+    verdicts.cancel_decisions(session, epoch.phase_run)
+    end(session, epoch, PhaseStatus.CANCELLED)
+    left = receipts.unhandled(session, phase_run=epoch.phase_run)
+    finish(session, epoch.pipeline, status, why=why + receipts.sentence(left), now=epoch.now)
+
+
+def finish(session: Session, pipeline: Pipeline, status: PipelineStatus, *, why: str, now: datetime) -> None:
+    """Write a pipeline's bad end and tell it."""
+    move_to(pipeline, status)
+    pipeline.why, pipeline.ended_at = why, now
+    kind = "pipeline.cancelled" if status is PipelineStatus.CANCELLED else "pipeline.failed"
+    journal.record(session, kind, f"pipeline {pipeline.id} is {status}: {why}", now=now, pipeline=pipeline)
 
 
 def _apply(session: Session, epoch: Epoch, verdict: Verdict) -> None:
@@ -131,6 +180,17 @@ def _apply(session: Session, epoch: Epoch, verdict: Verdict) -> None:
             verdicts.ask(session, epoch, verdict)
         case Close() | Fail():
             verdicts.close(session, epoch, verdict)
+        case Restart() | Cancel() | Advance():
+            _leave(session, epoch, verdict)
+
+
+def _leave(session: Session, epoch: Epoch, verdict: Restart | Cancel | Advance) -> None:
+    """End the epoch, and start what follows."""
+    match verdict:
+        case Restart():
+            restart(session, epoch)
+        case Cancel():
+            cancel(session, epoch, PipelineStatus.CANCELLED, why=verdict.why)
         case Advance():
             _advance(session, epoch)
 
@@ -143,7 +203,10 @@ def _advance(session: Session, epoch: Epoch) -> None:
     kind, text = "phase.completed", f"{phase_run.phase} is complete: {phase_run.stop_reason}"
     if not is_good:
         kind, text = "phase.failed", f"{phase_run.phase} failed: {phase_run.why}"
-    journal.record(session, kind, text, now=now, pipeline=pipeline, phase_run=phase_run)
+    left = receipts.unhandled(session, phase_run=phase_run)
+    text += receipts.sentence(left)
+    details: dict[str, object] = {"unhandled": left}
+    journal.record(session, kind, text, now=now, pipeline=pipeline, phase_run=phase_run, details=details)
     if is_good and phase_run.position + 1 < len(epoch.definition.phases):
         # The live-phase index must see the old run ended before the new one begins.
         session.flush()

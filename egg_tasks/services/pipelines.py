@@ -8,9 +8,9 @@ from sqlalchemy.orm import Session
 from egg_tasks.services import journal, phases
 from egg_tasks.services.effects import Effects
 from models.errors import Conflict
-from models.queries import agent_runs, decisions, phase_runs, pipelines
+from models.queries import phase_runs, pipelines
 from models.schemas.definition import Definition
-from models.states import LIVE_RUNS, DecisionStatus, PhaseStatus, PipelineStatus, RunStatus, is_final
+from models.states import PipelineStatus, is_final
 from models.tables import Pipeline, move_to
 
 MAX_PREPARATIONS = 5
@@ -75,7 +75,7 @@ def preparation_failed(
     pipeline.preparations += 1
     pipeline.send_after = now + FIRST_BACKOFF * 2**pipeline.preparations
     if is_final or pipeline.preparations >= MAX_PREPARATIONS:
-        _finish(session, pipeline, PipelineStatus.FAILED, PhaseStatus.CANCELLED, why=why, now=now)
+        _finish(session, pipeline, PipelineStatus.FAILED, why=why, now=now)
     return Effects(hints={pipeline.id})
 
 
@@ -88,38 +88,55 @@ def cancel(session: Session, *, pipeline_id: str, now: datetime) -> Effects:
         raise Conflict(
             f"pipeline {pipeline_id} is {pipeline.status} already", {"status": str(pipeline.status)}
         )
-    _finish(
-        session,
-        pipeline,
-        PipelineStatus.CANCELLED,
-        PhaseStatus.CANCELLED,
-        why="a person cancelled it",
-        now=now,
-    )
+    _finish(session, pipeline, PipelineStatus.CANCELLED, why="a person cancelled it", now=now)
     return Effects(hints={pipeline.id})
 
 
-def _finish(
-    session: Session,
-    pipeline: Pipeline,
-    status: PipelineStatus,
-    phase_status: PhaseStatus,
-    *,
-    why: str,
-    now: datetime,
-) -> None:
+def pause(session: Session, *, pipeline_id: str, now: datetime) -> Effects:
+    """Let nothing new start in a pipeline; agents that run go on, and what they say is kept."""
+    pipeline = pipelines.lock_pipeline(session, pipeline_id=pipeline_id)
+    if pipeline.status is not PipelineStatus.PAUSED:
+        move_to(pipeline, PipelineStatus.PAUSED)
+        journal.record(
+            session, "pipeline.paused", f"pipeline {pipeline.id} is paused", now=now, pipeline=pipeline
+        )
+    return Effects(hints={pipeline.id})
+
+
+def resume(session: Session, *, pipeline_id: str, now: datetime) -> Effects:
+    """Go on with a paused pipeline."""
+    pipeline = pipelines.lock_pipeline(session, pipeline_id=pipeline_id)
+    if pipeline.status is not PipelineStatus.PAUSED:
+        raise Conflict(
+            f"pipeline {pipeline_id} is {pipeline.status}, not paused", {"status": str(pipeline.status)}
+        )
+    move_to(pipeline, PipelineStatus.RUNNING)
+    journal.record(session, "pipeline.resumed", f"pipeline {pipeline.id} goes on", now=now, pipeline=pipeline)
+    phase_run = phase_runs.find_live_phase_run(session, pipeline_id=pipeline_id)
+    if phase_run is None:
+        return Effects(hints={pipeline.id})
+    return phases.evaluate(session, phase_run_id=phase_run.id, now=now)
+
+
+def restart_phase(session: Session, *, pipeline_id: str, phase: str, now: datetime) -> Effects:
+    """Supersede the current phase run and start its phase anew; only the current phase can be restarted."""
+    pipeline = pipelines.lock_pipeline(session, pipeline_id=pipeline_id)
+    phase_run = phase_runs.find_live_phase_run(session, pipeline_id=pipeline_id)
+    if phase_run is None or phase_run.phase != phase:
+        current = f"it is in {phase_run.phase}" if phase_run else f"it is {pipeline.status}"
+        raise Conflict(
+            f"pipeline {pipeline_id} is not in phase {phase}: {current}",
+            {"phase": phase_run.phase if phase_run else None, "status": str(pipeline.status)},
+        )
+    epoch = phases.lock_epoch(session, phase_run_id=phase_run.id, now=now)
+    phases.restart(session, epoch)
+    return phases.settle(session, epoch)
+
+
+def _finish(session: Session, pipeline: Pipeline, status: PipelineStatus, *, why: str, now: datetime) -> None:
     phase_run = phase_runs.find_live_phase_run(session, pipeline_id=pipeline.id)
-    if phase_run is not None:
-        epoch = phases.lock_epoch(session, phase_run_id=phase_run.id, now=now)
-        epoch.phase_run.why = why
-        phases.end(session, epoch, phase_status)
-        for run in agent_runs.lock_unclosed_agent_runs(session, phase_run_id=phase_run.id):
-            if run.status in LIVE_RUNS:
-                move_to(run, RunStatus.CANCELLED)
-                run.ended_at = run.stop_at = run.send_after = now
-        for decision in decisions.list_decisions(session, phase_run_id=phase_run.id, is_pending=True):
-            move_to(decision, DecisionStatus.CANCELLED)
-    move_to(pipeline, status)
-    pipeline.why, pipeline.ended_at = why, now
-    kind = "pipeline.cancelled" if status is PipelineStatus.CANCELLED else "pipeline.failed"
-    journal.record(session, kind, f"pipeline {pipeline.id} is {status}: {why}", now=now, pipeline=pipeline)
+    if phase_run is None:
+        phases.finish(session, pipeline, status, why=why, now=now)
+        return
+    epoch = phases.lock_epoch(session, phase_run_id=phase_run.id, now=now)
+    phases.cancel(session, epoch, status, why=why)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import journal
+from egg_tasks.services import journal, receipts
 from egg_tasks.services.effects import Effects, RunToSend, VersionKey
 from models.consensus.verdict import (
     Ask,
@@ -13,6 +13,7 @@ from models.consensus.verdict import (
     CauseKind,
     Check,
     Close,
+    DecisionKind,
     Dispatch,
     Drop,
     Fail,
@@ -22,7 +23,15 @@ from models.consensus.verdict import (
 from models.queries import agent_runs, decisions, phase_runs, versions
 from models.schemas.definition import Definition
 from models.schemas.message import MessageType
-from models.states import CheckStatus, DecisionStatus, MergeStatus, PhaseStatus, PipelineStatus, RunStatus
+from models.states import (
+    LIVE_RUNS,
+    CheckStatus,
+    DecisionStatus,
+    MergeStatus,
+    PhaseStatus,
+    PipelineStatus,
+    RunStatus,
+)
 from models.tables import AgentRun, Decision, PhaseRun, Pipeline, move_to
 from models.tables import Check as CheckRow
 
@@ -92,6 +101,7 @@ def drop(session: Session, epoch: Epoch, verdict: Drop) -> None:
     """Let the phase go on without a role, and tell the others."""
     role = phase_runs.get_role(session, phase_run_id=epoch.phase_run.id, role=verdict.role)
     role.is_dropped = True
+    receipts.bounce(session, phase_run=epoch.phase_run, role=role, now=epoch.now)
     journal.announce(session, MessageType.AGENT_FAILED, verdict.why, now=epoch.now, phase_run=epoch.phase_run)
 
 
@@ -109,6 +119,8 @@ def ask(session: Session, epoch: Epoch, verdict: Ask) -> None:
         created_at=epoch.now,
     )
     decisions.add_decision(session, decision=decision)
+    if verdict.kind is DecisionKind.FAILURES:
+        _stop_all(session, epoch, decision)
     _record(session, epoch, "decision.created", f"decision {decision.id}: {verdict.question}")
 
 
@@ -125,11 +137,36 @@ def close(session: Session, epoch: Epoch, verdict: Close | Fail) -> None:
     else:
         phase_run.stop_reason = verdict.reason
         _record(session, epoch, "consensus.reached", f"{phase_run.phase} closes: {verdict.reason}")
-    for decision in decisions.list_decisions(session, phase_run_id=phase_run.id, is_pending=True):
-        move_to(decision, DecisionStatus.CANCELLED)
+    cancel_decisions(session, phase_run)
     for run in agent_runs.lock_unclosed_agent_runs(session, phase_run_id=phase_run.id):
         deadline = epoch.now if run.status is RunStatus.QUEUED else epoch.now + CLOSING_GRACE
         run.stop_at = min(run.stop_at or deadline, deadline)
+
+
+def cancel_decisions(session: Session, phase_run: PhaseRun, *, but: Decision | None = None) -> None:
+    """Withdraw the phase run's open questions, all but one."""
+    for decision in decisions.list_decisions(session, phase_run_id=phase_run.id, is_pending=True):
+        if decision is not but:
+            move_to(decision, DecisionStatus.CANCELLED)
+
+
+def cancel_runs(session: Session, epoch: Epoch) -> None:
+    """End an epoch's runs in the rows; their processes are stopped and their work saved afterwards."""
+    for run in agent_runs.lock_unclosed_agent_runs(session, phase_run_id=epoch.phase_run.id):
+        if run.status in LIVE_RUNS:
+            has_nothing = run.status is RunStatus.QUEUED and run.node is None
+            move_to(run, RunStatus.CANCELLED)
+            run.ended_at = run.stop_at = run.send_after = epoch.now
+            # What no worker ever had has no process to stop and no work to save.
+            run.closed_at = epoch.now if has_nothing else None
+
+
+def _stop_all(session: Session, epoch: Epoch, question: Decision) -> None:
+    """Ask every agent of the phase run to end, and withdraw the questions about single ones."""
+    cancel_decisions(session, epoch.phase_run, but=question)
+    for run in agent_runs.lock_unclosed_agent_runs(session, phase_run_id=epoch.phase_run.id):
+        run.stop_at = epoch.now
+    _record(session, epoch, "phase.failed", f"{epoch.phase_run.phase} stops: {question.question}")
 
 
 def _add_run(session: Session, epoch: Epoch, assignment: Assignment) -> RunToSend:

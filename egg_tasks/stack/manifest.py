@@ -97,4 +97,5 @@ def _api_port(home: Path, environ: Mapping[str, str], kept: Manifest | None) -> 
             f"port {port}, where this stack's API listens, is taken by {ports.holder(port)}: "
             f"stop that, {way_out}"
         )
+    ports.take(port)
     return port

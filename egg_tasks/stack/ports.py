@@ -10,6 +10,9 @@ LISTENING = "0A"
 PATIENCE_SECONDS = 2.0
 TRIED = 100
 
+_doors: dict[int, socket.socket] = {}
+"""Ports this process has taken, for as long as it lives."""
+
 
 def is_free(port: int) -> bool:
     """Whether a server could listen on *port* of loopback now."""
@@ -34,13 +37,32 @@ def becomes_free(port: int) -> bool:
 
 
 def choose(preferred: int, *, other_than: int = 0) -> int:
-    """Return *preferred* or one of the next ports that is free, else one the system picks."""
+    """Take *preferred* or one of the next ports that is free, else one the system picks; which it is."""
     for port in range(preferred, min(preferred + TRIED, 65536)):
-        if port != other_than and is_free(port):
+        if port != other_than and (port in _doors or _bound(port)):
             return port
-    with socket.socket() as door:
-        door.bind((LOOPBACK, 0))
-        return int(door.getsockname()[1])
+    return _bound(0) or preferred
+
+
+def take(port: int) -> None:
+    """Keep other stacks from choosing *port* while its server is not listening yet, or not at the moment."""
+    if port not in _doors:
+        _bound(port)
+
+
+def _bound(port: int) -> int:
+    """Bind *port* and keep it, open to servers of our own; 0 if it is not free."""
+    door = socket.socket()
+    try:
+        door.bind((LOOPBACK, port))
+    except OSError:
+        door.close()
+        return 0
+    # Only after the bind, which so fails where another stack has bound; a server that listens may still come.
+    door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    number = int(door.getsockname()[1])
+    _doors[number] = door
+    return number
 
 
 def holder(port: int) -> str:

@@ -5,7 +5,6 @@ from uuid import UUID
 
 import structlog
 from celery import Task, signals
-from celery.exceptions import Ignore
 
 from egg_tasks.app import app
 from egg_tasks.clock import utcnow
@@ -28,8 +27,6 @@ def attend(self: Task, run_id: str) -> dict[str, str]:
     left = _attendance(UUID(run_id)).attend()
     if left is Left.ELSEWHERE:
         _forward(run_id)
-    if left in {Left.HELD, Left.ELSEWHERE}:
-        raise Ignore
     if left is Left.DRAINED:
         raise self.retry(countdown=0, max_retries=None)
     return {"outcome": str(left)}
@@ -38,7 +35,7 @@ def attend(self: Task, run_id: str) -> dict[str, str]:
 def _attendance(run_id: UUID) -> Attendance:
     return Attendance(
         run_id,
-        owner=owners.own_name(settings().node),
+        owner=owners.new_name(settings().node),
         settings=settings(),
         runner=runner(),
         workspace=workspace(),

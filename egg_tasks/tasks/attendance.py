@@ -16,7 +16,7 @@ from egg_tasks.services import agent_runs, briefs, looks
 from egg_tasks.services.agent_runs import LEASE, Answer, Salvaged
 from egg_tasks.tasks import launching
 from egg_tasks.tasks.dispatch import dispatch
-from models.errors import EggError, Unavailable
+from models.errors import DatabaseAway, EggError, Rejected, Unavailable
 from models.queries import agent_runs as rows
 from models.schemas.run import Exit, Launch
 from models.states import LIVE_RUNS
@@ -100,6 +100,8 @@ class Attendance:
                 return Exit(stopped=True, signal=15)
             try:
                 self.runner.ensure(self._launch(run))
+            except DatabaseAway:
+                raise
             except EggError as error:
                 if not self.runner.has_started(self.run_id):
                     return Exit(error=error.message)
@@ -161,7 +163,12 @@ class Attendance:
 
     def _finish(self, run: AgentRun, outcome: Exit) -> None:
         """Make the work safe, then write the end, in that order."""
-        salvaged = self._salvage(run)
+        try:
+            salvaged = self._salvage(run)
+        except Rejected as error:
+            # Nothing more can be done for this work than to leave the clone where it is and say so.
+            log.warning("salvage.refused", run=str(run.id), clone=str(self.clone), error=error.message)
+            salvaged = None
         with unit_of_work() as session:
             effects = agent_runs.settle(
                 session,

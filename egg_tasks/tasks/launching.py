@@ -9,14 +9,16 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from egg_tasks.backends.command import argv
+from egg_tasks.clock import utcnow
 from egg_tasks.config import Settings
 from egg_tasks.prompts.prompt import render
-from egg_tasks.services import briefs, looks
+from egg_tasks.services import briefs, looks, phases, signals
 from models.queries import agent_runs, phase_runs, pipelines, versions
 from models.schemas.brief import Brief
 from models.schemas.definition import Agent, Definition
 from models.schemas.git import Clone
 from models.schemas.run import Launch
+from models.states import LIVE_RUNS
 from models.tables import AgentRun
 
 
@@ -37,7 +39,11 @@ def of_agent(
 ) -> Launch:
     """Make a role's launch: note what its clone has seen, hand over its brief, give it a new token."""
     assert run.role is not None, "a check is launched otherwise"  # noqa: S101
-    agent_runs.get_agent_run(session, run_id=run.id).start_commit = clone.head
+    epoch = phases.lock_epoch(session, phase_run_id=run.phase_run_id, now=utcnow())
+    row = agent_runs.lock_agent_run(session, run_id=run.id)
+    if row.status not in LIVE_RUNS:
+        raise signals.stale(row, epoch)
+    row.start_commit = clone.head
     phase_runs.mark_seen(session, phase_run_id=run.phase_run_id, role=run.role, versions=seen)
     brief = briefs.hand_over(session, run=run)
     token = secrets.token_urlsafe(32)

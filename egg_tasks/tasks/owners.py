@@ -1,19 +1,18 @@
-"""Owners of leases: worker processes, told apart for good by when they started."""
+"""Owners of leases: attendances in worker processes, which are told apart by when they started."""
 
 import os
-from functools import cache
+import secrets
 from pathlib import Path
 
 
-@cache
-def own_name(node: str) -> str:
-    """This process as the owner of leases: its node, process id and start time."""
-    return f"{node}/{os.getpid()}/{_started(os.getpid())}"
+def new_name(node: str) -> str:
+    """One attendance as the owner of a lease: its node, process id and start time, and a word of its own."""
+    return f"{node}/{os.getpid()}/{_started(os.getpid())}/{secrets.token_hex(4)}"
 
 
 def is_dead(owner: str) -> bool:
     """Whether the worker that held a lease on this machine is certainly gone."""
-    _, pid, started = owner.rsplit("/", 2)
+    _, pid, started, _ = owner.rsplit("/", 3)
     return _started(int(pid)) != started
 
 

@@ -1,35 +1,44 @@
 """Pipelines, as tasks."""
 
+import structlog
+
 from egg_tasks.app import app
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
 from egg_tasks.services import briefs, pipelines
 from egg_tasks.tasks.adapters import workspace
 from egg_tasks.tasks.dispatch import dispatch
-from models.errors import Rejected, Unavailable
+from models.errors import Conflict, Rejected, Unavailable
 from models.queries import pipelines as rows
 from models.schemas.definition import Definition
+
+log = structlog.get_logger()
 
 
 @app.task(name="pipelines.prepare")  # type: ignore[untyped-decorator]
 def prepare(pipeline_id: str) -> None:
     """Make a pipeline's repository. Safe twice: what is there is kept, and the first commit stands."""
-    try:
-        commit = _make_repository(pipeline_id)
-    except (Rejected, Unavailable) as error:
-        _failed(pipeline_id, why=error.message, is_final=isinstance(error, Rejected))
+    commit = _make_repository(pipeline_id)
+    if commit is None:
         return
     with unit_of_work() as session:
         effects = pipelines.prepared(session, pipeline_id=pipeline_id, base_commit=commit, now=utcnow())
         dispatch(session, effects)
 
 
-def _make_repository(pipeline_id: str) -> str:
+def _make_repository(pipeline_id: str) -> str | None:
+    """The base commit; None when there is no repository yet, which is noted."""
     with unit_of_work() as session:
         pipeline = rows.get_pipeline(session, pipeline_id=pipeline_id)
         definition = Definition.model_validate(pipeline.definition)
     base = definition.base or "HEAD"
-    return workspace().prepare(pipeline_id, source=definition.repo, base=base)
+    try:
+        return workspace().prepare(pipeline_id, source=definition.repo, base=base)
+    except Conflict as error:
+        log.info("prepare.waits", pipeline=pipeline_id, error=error.message)
+    except (Rejected, Unavailable) as error:
+        _failed(pipeline_id, why=error.message, is_final=isinstance(error, Rejected))
+    return None
 
 
 @app.task(name="pipelines.publish")  # type: ignore[untyped-decorator]
@@ -47,9 +56,12 @@ def publish_work_branch(pipeline_id: str) -> None:
     branch = briefs.branch(pipeline_id, "work")
     stands = workspace().find_branch(pipeline_id, branch=branch)
     is_behind = stands is None or workspace().ancestors(pipeline_id, commit=commit, among=[stands])
-    if is_behind and workspace().move_branch(pipeline_id, branch=branch, commit=commit, expected=stands):
-        with unit_of_work() as session:
-            rows.lock_pipeline(session, pipeline_id=pipeline_id).published_commit = commit
+    if not is_behind:
+        log.warning("branch.diverged", branch=branch, stands=stands, commit=commit)
+    elif not workspace().move_branch(pipeline_id, branch=branch, commit=commit, expected=stands):
+        return
+    with unit_of_work() as session:
+        rows.lock_pipeline(session, pipeline_id=pipeline_id).published_commit = commit
 
 
 def _failed(pipeline_id: str, *, why: str, is_final: bool) -> None:

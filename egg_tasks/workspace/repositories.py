@@ -26,7 +26,7 @@ def prepare(repository: Path, pipeline_id: str, *, source: str, base: str) -> st
 
     A repository that is there is not brought up to date: *base* means what it meant when it was made.
     """
-    with made_once(repository) as partial:
+    with made_once(repository, waits=False) as partial:
         if partial:
             _fetch(partial, checked_source(source), base)
             _start_work(Git(partial), pipeline_id, source=source, base=base)

@@ -225,7 +225,7 @@ def upgrade() -> None:
             name=op.f("ck_decisions_answered_has_resolution"),
         ),
         sa.CheckConstraint(
-            "kind IN ('failure', 'stall', 'bound', 'check', 'abandoned', 'question')",
+            "kind IN ('failure', 'failures', 'stall', 'bound', 'check', 'abandoned', 'question')",
             name=op.f("ck_decisions_kind_known"),
         ),
         sa.CheckConstraint(
@@ -382,6 +382,8 @@ def upgrade() -> None:
         sa.Column("owed_by_decision", sa.Integer(), nullable=True),
         sa.Column("cursor", sa.BigInteger(), nullable=False),
         sa.Column("handled_message", sa.BigInteger(), nullable=False),
+        sa.Column("poll_key", sa.Text(), nullable=True),
+        sa.Column("poll_began", sa.BigInteger(), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
             "state IN ('WORKING', 'READY', 'BLOCKED', 'OBJECTING')", name=op.f("ck_roles_state_known")

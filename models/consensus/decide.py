@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from models.consensus import questions
+from models.consensus import failures, questions
 from models.consensus.checks import wants_check
 from models.consensus.due import failure, grace_ends_at, is_at_bound, new_causes, ready_at
 from models.consensus.policy import OnFailure
@@ -12,14 +12,18 @@ from models.consensus.snapshot import Snapshot
 from models.consensus.verdict import (
     ABORT,
     ACCEPT,
+    CANCEL_PIPELINE,
+    RETRY_PHASE,
     Advance,
     Assignment,
+    Cancel,
     Check,
     Close,
     Dispatch,
     Drop,
     Fail,
     Integrate,
+    Restart,
     Verdict,
     Wait,
 )
@@ -32,6 +36,7 @@ def decide(snapshot: Snapshot) -> Verdict:
         _closing,
         _unprepared,
         _answered,
+        failures.stop,
         _policy,
         _integrate,
         _consensus,
@@ -59,6 +64,10 @@ def _unprepared(snapshot: Snapshot) -> Verdict | None:
 
 def _answered(snapshot: Snapshot) -> Verdict | None:
     answers = {decision.resolution for decision in snapshot.decisions if not decision.is_pending}
+    if CANCEL_PIPELINE in answers:
+        return Cancel("a person cancelled it after agents had failed")
+    if RETRY_PHASE in answers:
+        return Restart()
     if ABORT in answers:
         return Fail("a person aborted the phase")
     return Close(StopReason.ACCEPTED) if ACCEPT in answers else None

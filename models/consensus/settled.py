@@ -72,6 +72,9 @@ def _unready_reason(snapshot: Snapshot, role: RoleView) -> str | None:
         return "is OBJECTING" + _to_whom(snapshot, role)
     if role.live is None and role.last is None:
         return "has not started"
+    if role.live is None and role.trailing:
+        failure = role.trailing[-1].failure
+        return f"ended its last run badly ({failure})" if failure else "ended its last run without a verdict"
     return "is WORKING"
 
 

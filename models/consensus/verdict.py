@@ -48,6 +48,7 @@ class DecisionKind(StrEnum):
     """What a person is asked about."""
 
     FAILURE = "failure"
+    FAILURES = "failures"
     STALL = "stall"
     BOUND = "bound"
     CHECK = "check"
@@ -61,6 +62,8 @@ CONTINUE = "Continue without"
 OVERRIDE = "Override objections"
 WAIT = "Wait for resolution"
 ACCEPT = "Accept current state"
+RETRY_PHASE = "Retry phase"
+CANCEL_PIPELINE = "Cancel pipeline"
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,18 @@ class Fail:
 
 
 @dataclass(frozen=True)
+class Restart:
+    """End this phase run as superseded and start the phase anew, from the roles' own branches."""
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """End the pipeline, because a person said so."""
+
+    why: str
+
+
+@dataclass(frozen=True)
 class Advance:
     """The closing phase run is quiet: end it and start what follows."""
 
@@ -141,4 +156,4 @@ class Ask:
     roles: tuple[str, ...] = ()
 
 
-Verdict = Dispatch | Integrate | Check | Drop | Close | Fail | Advance | Wait | Ask
+Verdict = Dispatch | Integrate | Check | Drop | Close | Fail | Restart | Cancel | Advance | Wait | Ask

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from models.errors import NotFound
+from models.queries.locks import NO_KEY
 from models.states import LIVE_RUNS, RunStatus
 from models.tables import AgentRun, AgentToken, Node
 
@@ -29,7 +30,7 @@ def get_agent_run(session: Session, *, run_id: UUID) -> AgentRun:
 
 def lock_agent_run(session: Session, *, run_id: UUID) -> AgentRun:
     """One agent run, locked; its pipeline and phase run come first for whoever takes them too."""
-    run = session.get(AgentRun, run_id, with_for_update=True, populate_existing=True)
+    run = session.get(AgentRun, run_id, with_for_update=NO_KEY, populate_existing=True)
     if run is None:
         raise NotFound(f"there is no agent run {run_id}")
     return run
@@ -78,7 +79,7 @@ def list_unclosed_roles(session: Session, *, pipeline_id: str, other_than: UUID)
 def lock_unclosed_agent_runs(session: Session, *, phase_run_id: UUID) -> Sequence[AgentRun]:
     """Lock the runs of a phase run, of roles and of checks, that are not stopped and safe, in id order."""
     query = select(AgentRun).where(AgentRun.phase_run_id == phase_run_id, AgentRun.closed_at.is_(None))
-    query = query.order_by(AgentRun.id).with_for_update()
+    query = query.order_by(AgentRun.id).with_for_update(key_share=True)
     return session.scalars(query.execution_options(populate_existing=True)).all()
 
 
@@ -109,7 +110,7 @@ def claim_unattended_agent_runs(session: Session, *, now: datetime, limit: int) 
         .order_by(AgentRun.send_after, AgentRun.id)
         .limit(limit)
     )
-    return session.scalars(query.with_for_update(skip_locked=True)).all()
+    return session.scalars(query.with_for_update(key_share=True, skip_locked=True)).all()
 
 
 def release_leases(session: Session, *, owners: Sequence[str], now: datetime) -> int:
@@ -145,7 +146,7 @@ def upsert_node(session: Session, *, name: str, capacity: int, now: datetime) ->
 
 def has_room(session: Session, *, node: str) -> bool:
     """Whether the node may start one more run; locks the node, so that two claims do not share a place."""
-    row = session.get(Node, node, with_for_update=True, populate_existing=True)
+    row = session.get(Node, node, with_for_update=NO_KEY, populate_existing=True)
     if row is None:
         return False
     query = select(func.count()).where(

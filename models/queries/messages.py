@@ -1,6 +1,7 @@
 """Messages of a pipeline's bus."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import func, or_, select, union_all
@@ -8,6 +9,14 @@ from sqlalchemy.orm import Session
 
 from models.schemas.message import TO_ALL, WAKING
 from models.tables import Message, Role
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """How many messages wait for a role."""
+
+    unread: int = 0
+    unhandled: int = 0
 
 
 def has_message(session: Session, *, pipeline_id: str, message_id: int) -> bool:
@@ -67,6 +76,44 @@ def newest_waking_messages(session: Session, *, phase_run_id: UUID) -> Mapping[s
         .group_by(Message.to_role)
     )
     return dict(session.execute(query).all())
+
+
+def list_addressed(
+    session: Session, *, pipeline_id: str, phase_run_id: UUID, role: str, after: int, limit: int
+) -> Sequence[Message]:
+    """The oldest *limit* messages above *after* that others sent to *role* alone in a phase run."""
+    query = select(Message).where(
+        Message.pipeline_id == pipeline_id,
+        Message.to_role == role,
+        Message.from_role != role,
+        Message.id > after,
+        or_(Message.phase_run_id == phase_run_id, Message.phase_run_id.is_(None)),
+    )
+    return session.scalars(query.order_by(Message.id).limit(limit)).all()
+
+
+def count_waiting(session: Session, *, pipeline_id: str, phase_run_id: UUID) -> Mapping[str, Waiting]:
+    """By role of a phase run, how much is for it that it has not received, or not handled."""
+    is_unread = Message.id > Role.cursor
+    query = (
+        select(Role.role, func.count().filter(is_unread), func.count())
+        .join(Message, Message.to_role.in_([Role.role, TO_ALL]))
+        .where(
+            Role.phase_run_id == phase_run_id,
+            Message.pipeline_id == pipeline_id,
+            Message.from_role != Role.role,
+            Message.id > Role.handled_message,
+            or_(Message.phase_run_id == phase_run_id, Message.phase_run_id.is_(None)),
+        )
+        .group_by(Role.role)
+    )
+    return {role: Waiting(unread, unhandled) for role, unread, unhandled in session.execute(query)}
+
+
+def count_by_sender(session: Session, *, pipeline_id: str) -> Mapping[str, int]:
+    """How many messages each sender has sent in the pipeline."""
+    query = select(Message.from_role, func.count()).where(Message.pipeline_id == pipeline_id)
+    return dict(session.execute(query.group_by(Message.from_role)).all())
 
 
 def count_by_type(session: Session, *, pipeline_id: str) -> Mapping[str, int]:

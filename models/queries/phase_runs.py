@@ -9,9 +9,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from models.errors import Conflict, NotFound
+from models.queries.locks import NO_KEY
 from models.schemas.message import WAKING
-from models.states import LIVE_PHASES
-from models.tables import Message, PhaseRun, Role, Seen
+from models.states import LIVE_PHASES, PipelineStatus
+from models.tables import Message, PhaseRun, Pipeline, Role, Seen
 
 
 def add_phase_run(session: Session, *, phase_run: PhaseRun, roles: Iterable[Role]) -> None:
@@ -32,7 +33,7 @@ def get_phase_run(session: Session, *, phase_run_id: UUID) -> PhaseRun:
 
 def lock_phase_run(session: Session, *, phase_run_id: UUID) -> PhaseRun:
     """One phase run, locked; its pipeline is locked before it. `NotFound` when there is none."""
-    phase_run = session.get(PhaseRun, phase_run_id, with_for_update=True, populate_existing=True)
+    phase_run = session.get(PhaseRun, phase_run_id, with_for_update=NO_KEY, populate_existing=True)
     if phase_run is None:
         raise NotFound(f"there is no phase run {phase_run_id}")
     return phase_run
@@ -67,7 +68,8 @@ def list_due_phase_runs(session: Session, *, now: datetime, limit: int) -> Seque
     )
     query = (
         select(PhaseRun)
-        .where(PhaseRun.status.in_(LIVE_PHASES))
+        .join(Pipeline, Pipeline.id == PhaseRun.pipeline_id)
+        .where(PhaseRun.status.in_(LIVE_PHASES), Pipeline.status != PipelineStatus.PAUSED)
         .where(or_(is_behind, PhaseRun.next_evaluation_at <= now, was_called))
         .order_by(PhaseRun.next_evaluation_at.nulls_first(), PhaseRun.id)
         .limit(limit)
@@ -92,7 +94,7 @@ def get_role(session: Session, *, phase_run_id: UUID, role: str) -> Role:
 
 def lock_role(session: Session, *, phase_run_id: UUID, role: str) -> Role:
     """One role, locked for its cursor; `Conflict` when the phase run has no such role."""
-    row = session.get(Role, (phase_run_id, role), with_for_update=True, populate_existing=True)
+    row = session.get(Role, (phase_run_id, role), with_for_update=NO_KEY, populate_existing=True)
     if row is None:
         raise Conflict(f"there is no role {role} in this phase run")
     return row

@@ -8,6 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from models.errors import Conflict, NotFound
+from models.queries.locks import NO_KEY
 from models.states import PipelineStatus
 from models.tables import MessageStream, Pipeline
 
@@ -34,9 +35,14 @@ def get_pipeline(session: Session, *, pipeline_id: str) -> Pipeline:
     return pipeline
 
 
+def share_pipeline(session: Session, *, pipeline_id: str) -> None:
+    """Keep a pipeline's phases as they are until the unit of work ends; others may do so too."""
+    session.get(Pipeline, pipeline_id, with_for_update={"read": True}, populate_existing=True)
+
+
 def lock_pipeline(session: Session, *, pipeline_id: str) -> Pipeline:
     """One pipeline, locked: the first lock of whoever moves it. `NotFound` when there is none."""
-    pipeline = session.get(Pipeline, pipeline_id, with_for_update=True, populate_existing=True)
+    pipeline = session.get(Pipeline, pipeline_id, with_for_update=NO_KEY, populate_existing=True)
     if pipeline is None:
         raise NotFound(f"there is no pipeline {pipeline_id}; see `egg pipeline list`")
     return pipeline
@@ -64,7 +70,7 @@ def claim_unprepared_pipelines(session: Session, *, now: datetime, limit: int) -
         .order_by(Pipeline.send_after.nulls_first())
         .limit(limit)
     )
-    return session.scalars(query.with_for_update(skip_locked=True)).all()
+    return session.scalars(query.with_for_update(key_share=True, skip_locked=True)).all()
 
 
 def list_unpublished_pipelines(session: Session, *, limit: int) -> Sequence[str]:

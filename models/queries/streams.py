@@ -5,6 +5,7 @@ a circle. Rows handed to `defer` have no id until `number_pending` has run.
 """
 
 from collections import defaultdict
+from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -14,9 +15,19 @@ from models.tables import Event, Message, MessageStream
 PENDING = "pending_stream_rows"
 
 
-def defer(session: Session, row: Message | Event) -> None:
-    """Have *row* numbered and inserted at the end of the unit of work."""
-    session.info.setdefault(PENDING, []).append(row)
+@dataclass(frozen=True)
+class _Pending:
+    row: Message | Event
+    message: Message | None
+    """The message an event tells of."""
+
+
+def defer(session: Session, row: Message | Event, *, tells_of: Message | None = None) -> None:
+    """Have *row* numbered and inserted at the end of the unit of work.
+
+    An event that tells of a message which was deferred before it gets that message's id as `message_id`.
+    """
+    session.info.setdefault(PENDING, []).append(_Pending(row, tells_of))
 
 
 def defer_message(session: Session, message: Message) -> Message:
@@ -40,11 +51,11 @@ def defer_message(session: Session, message: Message) -> Message:
 
 def number_pending(session: Session) -> None:
     """Number and insert the deferred rows, one stream at a time in the order of pipeline ids."""
-    rows: list[Message | Event] = session.info.pop(PENDING, [])
+    waiting: list[_Pending] = session.info.pop(PENDING, [])
     session.flush()
-    by_pipeline: dict[str, list[Message | Event]] = defaultdict(list)
-    for row in rows:
-        by_pipeline[row.pipeline_id].append(row)
+    by_pipeline: dict[str, list[_Pending]] = defaultdict(list)
+    for pending in waiting:
+        by_pipeline[pending.row.pipeline_id].append(pending)
     for pipeline_id in sorted(by_pipeline):
         _number(session, pipeline_id, by_pipeline[pipeline_id])
     session.flush()
@@ -56,18 +67,23 @@ def last_message_id(session: Session, *, pipeline_id: str) -> int:
     return session.scalars(query).one()
 
 
-def _number(session: Session, pipeline_id: str, rows: list[Message | Event]) -> None:
+def _number(session: Session, pipeline_id: str, waiting: list[_Pending]) -> None:
     stream = _lock_stream(session, pipeline_id)
-    for row in rows:
+    for pending in waiting:
+        row = pending.row
         if isinstance(row, Message):
             stream.last_message_id += 1
             row.id = stream.last_message_id
-        else:
-            stream.last_event_id += 1
-            row.id = stream.last_event_id
-    session.add_all(rows)
+            continue
+        stream.last_event_id += 1
+        row.id = stream.last_event_id
+        if pending.message is not None:
+            row.details = {**row.details, "message_id": pending.message.id}
+    session.add_all(pending.row for pending in waiting)
 
 
 def _lock_stream(session: Session, pipeline_id: str) -> MessageStream:
     query = select(MessageStream).where(MessageStream.pipeline_id == pipeline_id)
-    return session.scalars(query.with_for_update().execution_options(populate_existing=True)).one()
+    return session.scalars(
+        query.with_for_update(key_share=True).execution_options(populate_existing=True)
+    ).one()

@@ -49,7 +49,7 @@ def claim_unattended_merges(session: Session, *, now: datetime, limit: int) -> S
     """Lock merges that are under way and due to be sent again; skips locked ones."""
     query = select(Version).where(Version.merge_status == MergeStatus.MERGING, Version.send_after <= now)
     query = query.order_by(Version.send_after, Version.phase_run_id).limit(limit)
-    return session.scalars(query.with_for_update(skip_locked=True)).all()
+    return session.scalars(query.with_for_update(key_share=True, skip_locked=True)).all()
 
 
 def find_check(session: Session, *, phase_run_id: UUID, commit: str) -> Check | None:

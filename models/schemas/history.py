@@ -119,12 +119,22 @@ class EventPage(Read):
 
 
 class Receipt(Read):
-    """How far a role is with the pipeline's messages."""
+    """How far a role of the newest phase run is with the messages for it.
+
+    A message for it is sent; it is delivered once its id is at most `delivered`, and handled once its id is
+    at most `handled`.
+    """
 
     delivered: int
-    """The last message that was in a poll or a prompt of it."""
+    """Everything for it up to this message was in a poll or a prompt of it."""
     handled: int
-    """The last one that was delivered to a run which ended well."""
+    """Everything up to this one was delivered to a run that ended well."""
+    unread: int
+    """How many messages for it come after `delivered`."""
+    unhandled: int
+    """How many come after `handled`; those were not read, or by a run that has not ended yet."""
+    dropped: bool
+    """Whether the phase goes on without it; nothing more is sent to it."""
 
 
 class MessagesRead(Read):
@@ -132,4 +142,6 @@ class MessagesRead(Read):
 
     total: int
     by_type: dict[str, int]
+    by_role: dict[str, int]
+    """How many each sender has sent."""
     receipts: dict[str, Receipt]

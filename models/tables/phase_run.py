@@ -72,6 +72,10 @@ class Role(Base):
     """The last message that was in a poll or prompt of the role."""
     handled_message: Mapped[int] = mapped_column(BigInteger, default=0)
     """The last message that was delivered to a run which ended well."""
+    poll_key: Mapped[str | None]
+    """The key of the last poll that read from the cursor."""
+    poll_began: Mapped[int] = mapped_column(BigInteger, default=0)
+    """Where that one began, and begins again."""
     updated_at: Mapped[datetime]
 
 

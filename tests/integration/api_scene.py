@@ -14,9 +14,11 @@ from typing import Any
 from uuid import UUID
 
 import uvicorn
+from fastapi import FastAPI
 
 from egg_tasks import config, database, hints
 from egg_tasks.api.app import create_app
+from egg_tasks.api.streaming import Pace
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
 from egg_tasks.services import agent_runs, pipelines
@@ -52,6 +54,8 @@ class Scene:
     port: int
     home: Path
     tokens: dict[str, str] = field(default_factory=lambda: {"operator": OPERATOR})
+    app: FastAPI = field(default_factory=FastAPI)
+    """The application, in this process."""
 
     def ask(
         self,
@@ -76,7 +80,8 @@ class Scene:
         finally:
             connection.close()
         named = {name.lower(): value for name, value in response.getheaders()}
-        return Answer(response.status, named, json.loads(text) if text else {})
+        is_json = "json" in named.get("content-type", "")
+        return Answer(response.status, named, json.loads(text) if is_json else {})
 
     def create(self, **changes: object) -> str:
         """Make a repository and a pipeline of a coder and a tester who reviews it."""
@@ -88,9 +93,9 @@ class Scene:
         with unit_of_work() as session:
             return pipelines.create(session, definition=validate(document), now=utcnow()).id
 
-    def start(self) -> None:
+    def start(self, **changes: object) -> None:
         """Create a pipeline and bring its two agents to life, each with a clone and a token."""
-        name = self.create()
+        name = self.create(**changes)
         with unit_of_work() as session:
             pipelines.start(session, pipeline_id=name, now=utcnow())
         workspace = adapters.workspace()
@@ -143,10 +148,11 @@ def definition(repository: Path) -> dict[str, object]:
 
 
 @contextmanager
-def served(home: Path) -> Iterator[Scene]:
+def served(home: Path, pace: Pace | None = None) -> Iterator[Scene]:
     """Serve the API of the environment on a free port until the context ends."""
     forget()
-    configuration = uvicorn.Config(create_app(), port=0, log_level="critical", timeout_graceful_shutdown=1)
+    app = create_app(pace)
+    configuration = uvicorn.Config(app, port=0, log_level="critical", timeout_graceful_shutdown=1)
     server = uvicorn.Server(configuration)
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -154,7 +160,7 @@ def served(home: Path) -> Iterator[Scene]:
         deadline = time.monotonic() + 30
         while not server.started and time.monotonic() < deadline:
             time.sleep(0.01)
-        yield Scene(server.servers[0].sockets[0].getsockname()[1], home)
+        yield Scene(server.servers[0].sockets[0].getsockname()[1], home, app=app)
     finally:
         server.should_exit = True
         thread.join()

@@ -30,6 +30,7 @@ def scene(
     monkeypatch.setenv("REDIS_URL", redis_url)
     monkeypatch.setenv("EGG_HOME", str(tmp_path))
     monkeypatch.setenv("EGG_OPERATOR_TOKEN", api_scene.OPERATOR)
+    monkeypatch.setenv("EGG_RATE_LIMIT", "0")
     with api_scene.served(tmp_path) as scene:
         yield scene
 

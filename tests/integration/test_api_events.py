@@ -1,13 +1,22 @@
 """Events over HTTP: pages, long polls and streams."""
 
 import json
+import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPResponse
 from typing import Any
 
-from tests.integration.api_scene import NAME, OPERATOR, Scene
+import pytest
+
+from egg_tasks.api.streaming import Pace
+from egg_tasks.clock import utcnow
+from egg_tasks.database import unit_of_work
+from egg_tasks.services import journal
+from models.queries import pipelines
+from tests.integration.api_scene import NAME, OPERATOR, Scene, served
 
 PATH = f"/pipelines/{NAME}/events"
 
@@ -54,6 +63,7 @@ def test_a_waiting_reader_hears_of_a_message(shop: Scene) -> None:
         event = waiting.result(timeout=15).data["events"][0]
 
     assert (event["type"], event["data"]["subject"]) == ("message.sent", "half way")
+    assert event["data"]["message_id"] == 1
 
 
 def test_a_stream_begins_with_a_snapshot_and_goes_on_live(shop: Scene) -> None:
@@ -94,3 +104,61 @@ def test_a_reader_who_has_all_of_an_ended_pipeline_need_not_come_back(shop: Scen
 def test_a_last_event_that_is_no_number_is_refused(shop: Scene) -> None:
     with streaming(shop, **{"Last-Event-ID": "x"}) as stream:
         assert stream.status == 400
+
+
+@pytest.fixture
+def hasty(scene: Scene) -> Iterator[Scene]:
+    """The API with a second server whose streams wait for nobody."""
+    scene.create()
+    with served(scene.home, Pace(heartbeat_seconds=0.2, patience_seconds=0.5)) as found:
+        yield found
+
+
+def test_a_silent_stream_sends_heartbeats(hasty: Scene) -> None:
+    with streaming(hasty) as stream:
+        read_event(stream)
+        lines = [stream.readline() for _ in range(4)]
+
+    assert lines == [b": heartbeat\n", b"\n"] * 2
+
+
+def test_a_reader_who_takes_nothing_is_closed_and_the_others_go_on(hasty: Scene) -> None:
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.settimeout(20)
+        slow.connect(("127.0.0.1", hasty.port))
+        request = (
+            f"GET /api/v1{PATH} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n"
+            f"Last-Event-ID: 0\r\nAuthorization: Bearer {OPERATOR}\r\n\r\n"
+        )
+        slow.sendall(request.encode())
+        with streaming(hasty) as quick:
+            read_event(quick)
+            tell_much()
+            seen = [read_event(quick)[1] for _ in range(16)]
+        # Far more than one who reads nothing can be waited for.
+        time.sleep(1.5)
+        got = drained(slow)
+
+    assert seen == ["agent.progress"] * 16
+    assert not got.endswith(b"0\r\n\r\n")
+    assert len(got) < 16_000_000
+
+
+def tell_much() -> None:
+    """Record 16 events of 1 MB each."""
+    with unit_of_work() as session:
+        pipeline = pipelines.get_pipeline(session, pipeline_id=NAME)
+        for _ in range(16):
+            details: dict[str, object] = {"text": "x" * 1_000_000}
+            journal.record(
+                session, "agent.progress", "much", now=utcnow(), pipeline=pipeline, details=details
+            )
+
+
+def drained(slow: socket.socket) -> bytes:
+    """What came until the server closed."""
+    parts = []
+    while part := slow.recv(1 << 20):
+        parts.append(part)
+    return b"".join(parts)

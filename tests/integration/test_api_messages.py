@@ -2,6 +2,9 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
+from egg_tasks import config
 from tests.integration.api_scene import NAME, Answer, Scene
 
 PATH = f"/pipelines/{NAME}/messages"
@@ -84,3 +87,86 @@ def test_a_cursor_beyond_the_newest_message_is_told_the_newest(shop: Scene) -> N
 
 def test_a_body_of_more_than_64_kib_is_too_large(shop: Scene) -> None:
     assert send(shop, "coder", body="x" * 65_537).status == 413
+
+
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [
+        ({"subject": "x" * 201}, 422),
+        ({"metadata": {"x": "y" * 16_384}}, 413),
+        ({"body": 7}, 422),
+        ({"message_type": "AGENT_FAILED"}, 403),
+        ({"message_type": "DIRECTIVE"}, 403),
+        ({"in_reply_to": 99}, 422),
+        ({"client_key": ""}, 422),
+    ],
+)
+def test_what_must_not_be_sent_is_refused_and_leaves_nothing(
+    shop: Scene, more: dict[str, object], status: int
+) -> None:
+    assert send(shop, "coder", **more).status == status
+    assert shop.ask("GET", f"{PATH}/status").data["total"] == 0
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["since_id=x", "since_id=-1", "limit=0", "limit=501", "wait=61", "wait=nan", "type=DONE", "scope=x"],
+)
+def test_a_value_that_is_none_is_malformed(shop: Scene, query: str) -> None:
+    assert shop.ask("GET", f"{PATH}?{query}", who="tester").status == 400
+
+
+def test_a_poll_tried_again_with_its_key_gives_the_same(shop: Scene) -> None:
+    sent = send(shop, "coder").data["message"]
+    shop.ask("GET", f"{PATH}?poll_key=k1", who="tester")
+
+    again = shop.ask("GET", f"{PATH}?poll_key=k1", who="tester").data["messages"]
+
+    assert again == [sent]
+    assert shop.ask("GET", f"{PATH}?poll_key=k2", who="tester").data["count"] == 0
+
+
+def test_a_person_reads_what_is_for_people(shop: Scene) -> None:
+    sent = send(shop, "coder", to_role="human").data["message"]
+
+    assert shop.ask("GET", f"{PATH}?role=human").data["messages"] == [sent]
+    assert shop.ask("GET", f"{PATH}?role=human", who="coder").status == 403
+
+
+def test_nobody_is_written_to_when_the_pipeline_is_over(shop: Scene) -> None:
+    shop.ask("POST", f"/pipelines/{NAME}/cancel")
+
+    answer = send(shop, "operator", message_type="DIRECTIVE")
+
+    assert (answer.status, answer.body["details"]["status"]) == (409, "cancelled")
+
+
+def test_the_status_counts_by_type_and_sender_and_shows_receipts(shop: Scene) -> None:
+    send(shop, "coder")
+    send(shop, "coder", to_role="all", message_type="PROGRESS")
+    shop.ask("GET", f"{PATH}?limit=1", who="tester")
+
+    found = shop.ask("GET", f"{PATH}/status", who="coder").data
+
+    assert (found["by_type"], found["by_role"]) == ({"QUESTION": 1, "PROGRESS": 1}, {"coder": 2})
+    assert found["receipts"]["tester"] == {
+        "delivered": 1,
+        "handled": 0,
+        "unread": 1,
+        "unhandled": 2,
+        "dropped": False,
+    }
+
+
+def test_an_agent_that_asks_too_often_is_told_when_to_come_back(
+    shop: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EGG_RATE_LIMIT", "1")
+    config.settings.cache_clear()
+
+    answers = [shop.ask("GET", PATH, who="tester") for _ in range(6)]
+
+    assert [answer.status for answer in answers[:4]] == [200] * 4
+    assert answers[5].status == 429
+    assert answers[5].headers["retry-after"] == "1"
+    assert all(shop.ask("GET", f"{PATH}?role=tester").status == 200 for _ in range(10))

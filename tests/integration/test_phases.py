@@ -1,15 +1,19 @@
 """A phase run from its first row to its end, in a real database."""
 
+from functools import partial
+
 import pytest
 
 from egg_tasks.services import pipelines
 from egg_tasks.services.agent_runs import Salvaged
 from egg_tasks.services.signals import Signal
+from models.consensus.verdict import DecisionKind
 from models.errors import Conflict
 from models.schemas.message import MessageType
 from models.schemas.run import Exit
 from models.states import (
     CheckStatus,
+    DecisionStatus,
     MergeStatus,
     ObjectionStatus,
     PhaseStatus,
@@ -246,12 +250,86 @@ def test_a_message_sent_twice_with_one_key_is_one_message(world: World) -> None:
 def test_a_late_write_of_a_cancelled_run_is_refused(world: World) -> None:
     world.begin(definition(CODER))
     world.start("coder")
-    with world.work() as session:
-        pipelines.cancel(session, pipeline_id="p", now=world.now)
-        world.finish(session)
+    world.do(pipelines.cancel)
 
     with pytest.raises(Conflict, match="over"):
         world.ready("coder")
 
     assert world.pipeline().status is PipelineStatus.CANCELLED
     assert world.versions() == []
+
+
+def test_two_agents_that_fail_within_a_minute_stop_the_phase(world: World) -> None:
+    world.begin(definition(CODER, {"role": "tester"}, {"role": "reviewer"}))
+    for role in ("coder", "tester", "reviewer"):
+        world.start(role)
+    world.end("coder", Exit(exit_code=1))
+
+    world.end("tester", Exit(exit_code=1))
+
+    assert [(row.status, row.options) for row in world.decisions()] == [
+        (DecisionStatus.CANCELLED, ["Retry (respawn agent)", "Abort phase", "Continue without"]),
+        (DecisionStatus.PENDING, ["Retry phase", "Cancel pipeline"]),
+    ]
+    assert world.live("reviewer").stop_at == world.now
+
+
+def test_two_agents_that_fail_more_than_a_minute_apart_are_asked_about_one_by_one(world: World) -> None:
+    world.begin(definition(CODER, {"role": "tester"}))
+    world.start("coder")
+    world.start("tester")
+    world.end("coder", Exit(exit_code=1, ended_at=world.now))
+    world.pass_time(61)
+
+    world.end("tester", Exit(exit_code=1, ended_at=world.now))
+
+    assert [row.kind for row in world.decisions()] == [DecisionKind.FAILURE, DecisionKind.FAILURE]
+
+
+def test_a_retried_phase_is_a_new_phase_run_on_the_roles_own_branches(world: World) -> None:
+    world.begin(definition(CODER, {"role": "tester"}))
+    world.start("coder")
+    world.start("tester")
+    world.end("coder", Exit(exit_code=1))
+    world.end("tester", Exit(exit_code=1))
+
+    world.answer("retry")
+
+    assert (world.phase_run().iteration, world.phase_run().status) == (2, PhaseStatus.RUNNING)
+    assert world.roles_live() == {"coder", "tester"}
+
+
+def test_cancelling_after_failures_ends_the_pipeline(world: World) -> None:
+    world.begin(definition(CODER, {"role": "tester"}))
+    world.start("coder")
+    world.start("tester")
+    world.end("coder", Exit(exit_code=1))
+    world.end("tester", Exit(exit_code=1))
+
+    world.answer("cancel")
+
+    assert world.pipeline().status is PipelineStatus.CANCELLED
+
+
+def test_a_paused_pipeline_starts_nobody_until_it_goes_on(world: World) -> None:
+    world.begin(definition(CODER, check={"run": "true"}))
+    world.start("coder")
+    world.ready("coder")
+    world.end("coder")
+    world.do(pipelines.pause)
+
+    world.merge("coder", 1)
+
+    assert world.roles_live() == set()
+    world.do(pipelines.resume)
+    assert world.roles_live() == {None}
+
+
+def test_a_restarted_phase_waits_for_its_roles_old_runs_to_be_safe(world: World) -> None:
+    world.begin(definition(CODER))
+    world.start("coder")
+    world.do(partial(pipelines.restart_phase, phase="build"))
+
+    assert [run.status for run in world.runs()] == [RunStatus.CANCELLED]
+    world.end("coder", Exit(stopped=True, signal=15))
+    assert [run.status for run in world.runs()] == [RunStatus.CANCELLED, RunStatus.QUEUED]

@@ -1,5 +1,6 @@
 """A pipeline in a real database, moved by the services as the tasks and the API move them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -8,14 +9,15 @@ from uuid import UUID
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import agent_runs, briefs, bus, merges, phases, pipelines, signals
+from egg_tasks.services import agent_runs, briefs, bus, decisions, merges, phases, pipelines, signals
 from egg_tasks.services.agent_runs import Answer, Salvaged
 from egg_tasks.services.bus import Draft
 from egg_tasks.services.effects import Effects, VersionKey
 from egg_tasks.services.looks import Look
 from egg_tasks.services.signals import Signal
 from models.queries import agent_runs as run_rows
-from models.queries import decisions, phase_runs, streams, versions
+from models.queries import decisions as decision_rows
+from models.queries import phase_runs, streams, versions
 from models.queries import pipelines as pipeline_rows
 from models.schemas.brief import Brief
 from models.schemas.definition import validate
@@ -141,6 +143,25 @@ class World:
             merges.settle(session, version=key, made=made, result=result, now=self.now)
             self.finish(session)
 
+    def do(self, verb: Callable[..., Effects]) -> Effects:
+        """Have a person do something with the pipeline."""
+        with self.work() as session:
+            effects = verb(session, pipeline_id="p", now=self.now)
+            self.finish(session)
+        return effects
+
+    def answer(self, resolution: str) -> None:
+        """Have a person answer the newest question."""
+        number = self.decisions()[-1].id
+        with self.work() as session:
+            decisions.resolve(session, decision_id=number, resolution=resolution, now=self.now)
+            self.finish(session)
+
+    def runs(self) -> list[AgentRun]:
+        """The agent runs of the pipeline, oldest first."""
+        with self.work() as session:
+            return list(run_rows.list_agent_runs(session, pipeline_id="p"))
+
     def evaluate(self) -> Effects:
         """Evaluate as the reconciler does."""
         with self.work() as session:
@@ -177,7 +198,7 @@ class World:
     def decisions(self) -> list[Decision]:
         """The questions of the pipeline."""
         with self.work() as session:
-            return list(decisions.list_decisions(session, pipeline_id="p"))
+            return list(decision_rows.list_decisions(session, pipeline_id="p"))
 
     def objections(self) -> list[Objection]:
         """The objections of the newest phase run."""

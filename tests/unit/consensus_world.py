@@ -16,14 +16,17 @@ from models.consensus.verdict import (
     Advance,
     Ask,
     Assignment,
+    Cancel,
     Cause,
     CauseKind,
     Check,
     Close,
+    DecisionKind,
     Dispatch,
     Drop,
     Fail,
     Integrate,
+    Restart,
     Verdict,
 )
 from models.states import CheckStatus, MergeStatus, ObjectionStatus, PhaseStatus, Readiness
@@ -173,13 +176,16 @@ def apply(story: Story, world: World, verdict: Verdict) -> World:
         case Drop(role):
             world = world.with_role(story.names.index(role), is_dropped=True)
         case Ask():
+            if verdict.kind is DecisionKind.FAILURES:
+                cancelled = tuple(replace(decision, is_pending=False) for decision in world.decisions)
+                world = world._replace(decisions=cancelled)
             number = len(world.decisions) + 1
             asked = DecisionView(number, verdict.key, verdict.kind, verdict.roles, is_pending=True)
             world = world._replace(decisions=(*world.decisions, asked))
         case Close() | Fail():
             cancelled = tuple(replace(decision, is_pending=False) for decision in world.decisions)
             world = world._replace(status=PhaseStatus.CLOSING, decisions=cancelled)
-        case Advance():
+        case Advance() | Restart() | Cancel():
             world = world._replace(status=PhaseStatus.COMPLETE)
     return world
 

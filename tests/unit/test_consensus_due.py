@@ -319,7 +319,7 @@ def test_a_lost_run_is_retried_at_once() -> None:
 def test_an_agent_that_could_not_be_started_is_retried_after_a_pause() -> None:
     phase = snapshot(unready("coder", run(1, failure=Failure.STARTUP, ended_at=NOW)))
 
-    assert decide(phase) == Wait("coder is WORKING", NOW + timedelta(seconds=1))
+    assert decide(phase) == Wait("coder ended its last run badly (startup)", NOW + timedelta(seconds=1))
 
 
 def test_an_agent_that_could_not_be_started_is_retried_when_the_pause_is_over() -> None:

@@ -21,6 +21,7 @@ MAX_MODULE = 400
 MAX_TEST_MODULE = 600
 MAX_FUNCTION = 50
 MAX_TASK = 10
+KINDS = {"key_share", "read"}
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "misc", "util", "helper", "manager", "handler"}
 
 
@@ -57,6 +58,19 @@ def test_sql_is_in_queries_only() -> None:
         if not path.startswith(allowed) and not path.startswith(tuple(exempt))
         for call in calls(tree)
         if called(call) in builders or called(call).endswith((".execute", ".scalars", ".scalar"))
+    ]
+
+    assert found == []
+
+
+def test_nobody_locks_with_for_update() -> None:
+    """FOR UPDATE conflicts with the locks that foreign keys take: talk and decisions would deadlock."""
+    found = [
+        f"{path}:{call.lineno}"
+        for path, tree in sources().items()
+        for call in calls(tree)
+        if (called(call).endswith("with_for_update") and not {word.arg for word in call.keywords} & KINDS)
+        or any(w.arg == "with_for_update" and ast.unparse(w.value) == "True" for w in call.keywords)
     ]
 
     assert found == []

@@ -38,11 +38,12 @@ class DecisionFound(BaseModel):
 
 @router.get("/decisions/{decision_id}")
 def find(decision_id: DecisionId, who: AnyCaller) -> Envelope[DecisionFound]:
-    """Show a question of whatever pipeline."""
+    """Show a question of whatever pipeline; to an agent only its own pipeline has any."""
     with unit_of_work() as session:
-        found = reports.decision(session, decision_id=decision_id)
-    if isinstance(who, Agent):
-        who.must_be(pipeline_id=found.pipeline_id)
+        if isinstance(who, Agent):
+            found = _of(session, who.pipeline_id, decision_id)
+        else:
+            found = reports.decision(session, decision_id=decision_id)
     return _answer(found)
 
 

@@ -3,13 +3,13 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from egg_tasks.api import streaming
 from egg_tasks.api.auth import OPERATOR
 from egg_tasks.api.envelope import Envelope
+from egg_tasks.api.streaming import EventStream, Pace
 from egg_tasks.api.waiting import until
 from egg_tasks.database import unit_of_work
 from egg_tasks.services import histories
@@ -57,10 +57,10 @@ async def list_(
 
 async def _stream(request: Request, pipeline_id: str, cursor: int | None) -> Response:
     """Begin a stream; all that can be refused is refused before its first byte."""
-    first = await run_in_threadpool(streaming.look, pipeline_id, cursor)
-    if first.is_over and cursor is not None and cursor == first.after and not first.page.events:
+    first = await run_in_threadpool(streaming.begin, pipeline_id, cursor)
+    if first.look.is_over and cursor is not None and not first.look.page.events:
         # What makes an EventSource stop coming back.
         return Response(status_code=204)
-    stream = streaming.stream(request.app.state.waiters, pipeline_id, first)
-    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-    return StreamingResponse(stream, media_type=streaming.MEDIA_TYPE, headers=headers)
+    pace: Pace = request.app.state.pace
+    stream = streaming.stream(request.app.state.waiters, pipeline_id, first, pace)
+    return EventStream(stream, patience_seconds=pace.patience_seconds)

@@ -2,7 +2,6 @@
 
 from functools import partial
 from typing import Annotated, Literal
-from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
@@ -13,9 +12,10 @@ from egg_tasks.api.envelope import Envelope
 from egg_tasks.api.waiting import until
 from egg_tasks.clock import utcnow
 from egg_tasks.database import after_commit, unit_of_work
-from egg_tasks.services import bus, credentials, histories
-from egg_tasks.services.bus import PERSON, Draft, Page
+from egg_tasks.services import bus, credentials, polls, receipts
+from egg_tasks.services.bus import PERSON, Draft
 from egg_tasks.services.effects import Effects
+from egg_tasks.services.polls import Page, Selection
 from egg_tasks.tasks.dispatch import dispatch, send_evaluation
 from models.errors import Forbidden, Malformed
 from models.queries import phase_runs, pipelines
@@ -32,12 +32,14 @@ class Wanted(BaseModel):
 
     since_id: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = None
     """Read after this one; without it, after what the role has received."""
+    poll_key: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """Without since_id: one for each poll, the same when it is tried again after its answer was lost."""
     limit: Annotated[int, Field(ge=1, le=500)] = 100
     wait: Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)] = 0
     type: tuple[MessageType, ...] = ()
     scope: Literal["phase", "pipeline"] = "phase"
     include_own: bool = False
-    role: RoleName | None = None
+    role: RoleName | Literal["human", "orchestrator"] | None = None
     """Whose messages: a person must say it, an agent can only name itself."""
 
 
@@ -89,21 +91,20 @@ async def poll(
 ) -> Envelope[MessagesAnswer]:
     """Read what is new for a role, waiting up to `wait` seconds for it."""
     reader = _reader(who, wanted.role)
+    selection = Selection(
+        since=wanted.since_id,
+        limit=wanted.limit,
+        types=wanted.type,
+        is_whole_pipeline=wanted.scope == "pipeline",
+        include_own=wanted.include_own,
+        poll_key=wanted.poll_key,
+    )
 
     def read() -> Page:
         with unit_of_work() as session:
-            return bus.poll(
-                session,
-                pipeline=pipelines.get_pipeline(session, pipeline_id=pipeline_id),
-                role=reader,
-                phase_run_id=_phase_run_id(session, who, pipeline_id),
-                since=wanted.since_id,
-                limit=wanted.limit,
-                types=wanted.type,
-                is_whole_pipeline=wanted.scope == "pipeline",
-                include_own=wanted.include_own,
-                moves_cursor=isinstance(who, Agent),
-            )
+            if isinstance(who, Agent):
+                return polls.receive(session, run_id=who.run_id, selection=selection, now=utcnow())
+            return _look(session, pipeline_id, reader, selection)
 
     page = await until(request, pipeline_id, read, lambda page: bool(page.messages), seconds=wanted.wait)
     answer = MessagesAnswer(
@@ -119,7 +120,7 @@ async def poll(
 def status(pipeline_id: PipelineId, _who: Member) -> Envelope[MessagesRead]:
     """Count the messages, and say how far each role is with them."""
     with unit_of_work() as session:
-        found = histories.messages_read(session, pipeline_id=pipeline_id)
+        found = receipts.messages_read(session, pipeline_id=pipeline_id)
     return Envelope(message=f"{found.total} messages", data=found)
 
 
@@ -141,8 +142,14 @@ def _reader(who: Operator | Agent, role: str | None) -> str:
     return role
 
 
-def _phase_run_id(session: Session, who: Operator | Agent, pipeline_id: str) -> UUID | None:
-    if isinstance(who, Agent):
-        return credentials.hold(session, run_id=who.run_id, now=utcnow()).phase_run_id
+def _look(session: Session, pipeline_id: str, role: str, selection: Selection) -> Page:
+    """What a person sees of a role's messages: nothing is taken from the role by that."""
+    pipelines.get_pipeline(session, pipeline_id=pipeline_id)
     last = phase_runs.find_last_phase_run(session, pipeline_id=pipeline_id)
-    return last.id if last else None
+    return polls.look(
+        session,
+        pipeline_id=pipeline_id,
+        role=role,
+        phase_run_id=last.id if last else None,
+        selection=selection,
+    )

@@ -1,7 +1,8 @@
-"""Pipelines: create, list, look, start, cancel."""
+"""Pipelines: create, list, look, start, pause, resume, restart a phase, cancel."""
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
@@ -19,7 +20,7 @@ from egg_tasks.tasks.dispatch import dispatch
 from models.schemas.definition import Definition, validate
 from models.schemas.fault import Fault, Faulty
 from models.schemas.report import PipelineDetail, PipelinePage, StatusRead, WhyRead
-from models.schemas.text import PipelineId
+from models.schemas.text import PhaseName, PipelineId
 from models.states import PipelineStatus
 
 router = APIRouter(tags=["pipelines"], dependencies=[OPERATOR])
@@ -92,6 +93,24 @@ def start(pipeline_id: PipelineId) -> Envelope[PipelineAnswer]:
 def cancel(pipeline_id: PipelineId) -> Envelope[PipelineAnswer]:
     """End a pipeline at once; its agents are stopped and their work is kept."""
     return _moved(pipeline_id, pipelines.cancel)
+
+
+@router.post("/pipelines/{pipeline_id}/pause")
+def pause(pipeline_id: PipelineId) -> Envelope[PipelineAnswer]:
+    """Let nothing new start; agents that run go on."""
+    return _moved(pipeline_id, pipelines.pause)
+
+
+@router.post("/pipelines/{pipeline_id}/resume")
+def resume(pipeline_id: PipelineId) -> Envelope[PipelineAnswer]:
+    """Go on with a paused pipeline."""
+    return _moved(pipeline_id, pipelines.resume)
+
+
+@router.post("/pipelines/{pipeline_id}/phases/{phase}/restart")
+def restart(pipeline_id: PipelineId, phase: PhaseName) -> Envelope[PipelineAnswer]:
+    """Supersede the current phase run and start its phase anew, from the roles' own branches."""
+    return _moved(pipeline_id, partial(pipelines.restart_phase, phase=phase))
 
 
 def _moved(pipeline_id: str, move: Callable[..., Effects]) -> Envelope[PipelineAnswer]:

@@ -1,0 +1,1 @@
+"""Proofs and measurements of the bus, each run from the Makefile."""

@@ -1,0 +1,100 @@
+"""The HTTP client for programs that are asynchronous: httpx, kept connections, and the same patience."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlencode
+
+import httpx
+
+from egg_tasks import wire
+from egg_tasks.client import FOLLOW_SECONDS
+from egg_tasks.wire import AwayError, Draft, Json, Wanted
+from models.errors import Unavailable
+
+__all__ = ["AsyncClient", "Draft", "Json", "Wanted"]
+
+
+class AsyncClient:
+    """One server, one credential. Use it as a context: it keeps connections open."""
+
+    def __init__(self, url: str, token: str, *, patience: float = 60.0) -> None:
+        self.url = url.rstrip("/")
+        self.patience = patience
+        self._http = httpx.AsyncClient(
+            base_url=self.url + wire.PREFIX,
+            headers={"Accept": "application/json", "Authorization": f"Bearer {token}"},
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._http.aclose()
+
+    async def send(self, pipeline: str, draft: Draft) -> Json:
+        """Send a message once, however often that has to be tried; the message with its id."""
+        answer = await self._ask("POST", pipeline, body=draft.fields())
+        return dict(answer["message"])
+
+    async def poll(self, pipeline: str, wanted: Wanted) -> Json:
+        """Read a page of messages: `messages`, `count`, `next_since_id`, `has_more`."""
+        return await self._ask("GET", pipeline, query=wanted.query())
+
+    async def follow(self, pipeline: str, wanted: Wanted) -> AsyncIterator[Json]:
+        """Yield each message that is wanted once and in order, for ever; `Conflict` when the run is over."""
+        wanted = replace(wanted, wait=wanted.wait or FOLLOW_SECONDS)
+        while True:
+            page = await self.poll(pipeline, wanted)
+            for message in page["messages"]:
+                yield message
+            wanted = wanted.after(page)
+
+    async def _ask(
+        self,
+        method: str,
+        pipeline: str,
+        *,
+        query: Mapping[str, object] | None = None,
+        body: Mapping[str, object] | None = None,
+    ) -> Json:
+        """Ask until there is an answer, or `Unavailable` after *patience* seconds; both may be repeated."""
+        given = {name: value for name, value in (query or {}).items() if value is not None}
+        seconds = wire.READ_SECONDS + float(str(given.get("wait", 0)))
+        request = self._http.build_request(
+            method,
+            wire.messages_path(pipeline),
+            params=httpx.QueryParams(urlencode(given, doseq=True)),
+            content=None if body is None else json.dumps(body).encode(),
+            headers=None if body is None else {"Content-Type": "application/json"},
+            timeout=httpx.Timeout(seconds, connect=wire.CONNECT_SECONDS),
+        )
+        deadline, tries = time.monotonic() + self.patience, 0
+        while True:
+            try:
+                return await self._try(request)
+            except AwayError as away:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise Unavailable(away.reason) from away
+                await asyncio.sleep(min(left, away.pause if away.pause is not None else wire.pause(tries)))
+                tries += 1
+
+    async def _try(self, request: httpx.Request) -> Json:
+        try:
+            answer = await self._http.send(request)
+        except httpx.TransportError as error:
+            raise AwayError(wire.absent(self.url, error)) from error
+        return wire.understand(
+            self.url, answer.status_code, answer.content, answer.headers.get("Retry-After")
+        )
