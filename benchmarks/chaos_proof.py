@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from benchmarks.chaos_kills import is_agent, processes
 from egg_tasks.database import unit_of_work
-from models.states import PhaseStatus, PipelineStatus, RunStatus, StopReason
+from models.states import Failure, PhaseStatus, PipelineStatus, RunStatus, StopReason
 from models.tables import AgentRun, Decision, Event, Message, PhaseRun, Pipeline
 
 FILES = {
@@ -94,7 +94,9 @@ def _agent_runs(session: Session, board: Path) -> Iterator[str]:
             yield f"{name} was started {times} times"
         if run.closed_at is None or run.lease_owner is not None:
             yield f"{name} is not closed"
-        if run.status not in {RunStatus.SUCCEEDED, RunStatus.LOST}:
+        # A shim that is killed before it has taken its mark has started nobody, and is tried again.
+        is_unstarted = run.failure is Failure.STARTUP and not times
+        if run.status not in {RunStatus.SUCCEEDED, RunStatus.LOST} and not is_unstarted:
             yield f"{name} ended so: {run.error or run.exit_code}"
     yield from (f"{run_id} was started {times} times and is no run" for run_id, times in starts.items())
 

@@ -22,10 +22,25 @@ PAUSE_SECONDS = 1.0
 PING_SECONDS = 15.0
 
 
-def publish(pipeline_ids: Iterable[str]) -> None:
-    """Have everybody who waits on these pipelines look again; never raises."""
+def events_of(pipeline_id: str) -> str:
+    """The topic of what happens in a pipeline."""
+    return pipeline_id
+
+
+def messages_to(pipeline_id: str, role: str) -> str:
+    """The topic of messages to one role of a pipeline, or to `all`; neither name can hold a space."""
+    return f"{pipeline_id} {role}"
+
+
+def pipeline_of(topic: str) -> str:
+    """The pipeline a topic is about."""
+    return topic.partition(" ")[0]
+
+
+def publish(topics: Iterable[str]) -> None:
+    """Have everybody who waits on these topics look again; never raises."""
     try:
-        connection().publish(CHANNEL, "\n".join(pipeline_ids))
+        connection().publish(CHANNEL, "\n".join(topics))
     except redis.RedisError as error:
         log.info("hints.unpublished", error=str(error))
 
@@ -40,7 +55,7 @@ def ping() -> str | None:
 
 
 async def listen(heard: Callable[[str | None], None]) -> None:
-    """Call *heard* with each pipeline hinted at, for ever; with None when some may have been missed."""
+    """Call *heard* with each topic hinted at, for ever; with None when some may have been missed."""
     while True:
         try:
             await _subscribe(heard)
@@ -63,8 +78,8 @@ async def _subscribe(heard: Callable[[str | None], None]) -> None:
         heard(None)
         while True:
             message = await subscription.get_message(ignore_subscribe_messages=True, timeout=PING_SECONDS)
-            for pipeline_id in message["data"].split("\n") if message else ():
-                heard(pipeline_id)
+            for topic in message["data"].split("\n") if message else ():
+                heard(topic)
 
 
 @cache

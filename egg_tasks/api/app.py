@@ -48,10 +48,12 @@ def create_app(pace: Pace | None = None) -> FastAPI:
 @asynccontextmanager
 async def _listening(app: FastAPI) -> AsyncIterator[None]:
     """Pass hints on to those who wait, as long as the application runs."""
-    listening = asyncio.create_task(hints.listen(app.state.waiters.wake))
+    waiters: Waiters = app.state.waiters
+    tasks = [asyncio.create_task(work) for work in (hints.listen(waiters.wake), waiters.look_again())]
     try:
         yield
     finally:
-        listening.cancel()
-        with suppress(asyncio.CancelledError):
-            await listening
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task

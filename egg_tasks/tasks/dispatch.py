@@ -11,6 +11,7 @@ from egg_tasks import hints
 from egg_tasks.app import AGENTS, CONTROL, app
 from egg_tasks.database import after_commit
 from egg_tasks.services.effects import Effects, RunToSend, VersionKey
+from models.queries import streams
 
 
 def dispatch(session: Session, effects: Effects) -> None:
@@ -21,8 +22,10 @@ def dispatch(session: Session, effects: Effects) -> None:
         after_commit(session, partial(send_merge, merge))
     for pipeline_id in effects.preparations:
         after_commit(session, partial(send_preparation, pipeline_id))
-    if effects.hints:
-        after_commit(session, partial(hints.publish, sorted(effects.hints)))
+    told = {hints.messages_to(*recipient) for recipient in streams.recipients_pending(session)}
+    topics = told | {hints.events_of(pipeline_id) for pipeline_id in effects.hints}
+    if topics:
+        after_commit(session, partial(hints.publish, sorted(topics)))
 
 
 def send_runs(phase_run_id: UUID, runs: Sequence[RunToSend]) -> None:

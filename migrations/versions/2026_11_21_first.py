@@ -272,6 +272,20 @@ def upgrade() -> None:
     )
     op.create_index("ix_messages_recipient", "messages", ["pipeline_id", "to_role", "id"], unique=False)
     op.create_index(
+        "ix_messages_waking",
+        "messages",
+        ["pipeline_id", "to_role", "id"],
+        unique=False,
+        postgresql_where=sa.text("message_type IN ('DIRECTIVE', 'HANDOFF', 'QUESTION', 'RESPONSE')"),
+    )
+    op.create_index(
+        "ix_messages_waking_tip",
+        "messages",
+        ["pipeline_id", "id"],
+        unique=False,
+        postgresql_where=sa.text("message_type IN ('DIRECTIVE', 'HANDOFF', 'QUESTION', 'RESPONSE')"),
+    )
+    op.create_index(
         "uq_messages_client_key",
         "messages",
         ["pipeline_id", "from_role", "client_key"],

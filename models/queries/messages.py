@@ -7,8 +7,9 @@ from uuid import UUID
 from sqlalchemy import func, or_, select, union_all
 from sqlalchemy.orm import Session
 
-from models.schemas.message import TO_ALL, WAKING
-from models.tables import Message, Role
+from models.schemas.message import TO_ALL
+from models.tables import Message, PhaseRun, Role
+from models.tables.message import IS_WAKING
 
 
 @dataclass(frozen=True)
@@ -65,17 +66,22 @@ def list_messages(
 
 def newest_waking_messages(session: Session, *, phase_run_id: UUID) -> Mapping[str, int]:
     """By role, the newest message that wakes it and that no run of it has handled."""
-    query = (
-        select(Message.to_role, func.max(Message.id))
-        .join(Role, (Role.phase_run_id == Message.phase_run_id) & (Role.role == Message.to_role))
+    newest = (
+        select(Message.id)
         .where(
-            Message.phase_run_id == phase_run_id,
-            Message.message_type.in_(WAKING),
+            Message.pipeline_id == PhaseRun.pipeline_id,
+            Message.to_role == Role.role,
             Message.id > Role.handled_message,
+            Message.phase_run_id == Role.phase_run_id,
+            IS_WAKING,
         )
-        .group_by(Message.to_role)
+        .order_by(Message.id.desc())
+        .limit(1)
+        .scalar_subquery()
     )
-    return dict(session.execute(query).all())
+    query = select(Role.role, newest).join(PhaseRun, PhaseRun.id == Role.phase_run_id)
+    rows = session.execute(query.where(Role.phase_run_id == phase_run_id)).all()
+    return {role: message_id for role, message_id in rows if message_id is not None}
 
 
 def list_addressed(

@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 
 from models.errors import Conflict, NotFound
 from models.queries.locks import NO_KEY
-from models.schemas.message import WAKING
 from models.states import LIVE_PHASES, PipelineStatus
 from models.tables import Message, PhaseRun, Pipeline, Role, Seen
+from models.tables.message import IS_WAKING
 
 
 def add_phase_run(session: Session, *, phase_run: PhaseRun, roles: Iterable[Role]) -> None:
@@ -64,7 +64,7 @@ def list_due_phase_runs(session: Session, *, now: datetime, limit: int) -> Seque
     was_called = exists().where(
         Message.pipeline_id == PhaseRun.pipeline_id,
         Message.id > PhaseRun.evaluated_message,
-        Message.message_type.in_(WAKING),
+        IS_WAKING,
     )
     query = (
         select(PhaseRun)

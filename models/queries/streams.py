@@ -5,9 +5,10 @@ a circle. Rows handed to `defer` have no id until `number_pending` has run.
 """
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from models.tables import Event, Message, MessageStream
@@ -33,10 +34,12 @@ def defer(session: Session, row: Message | Event, *, tells_of: Message | None = 
 def defer_message(session: Session, message: Message) -> Message:
     """Defer a message; with a `client_key` its sender used before, give the message that stands instead.
 
-    A sender's keys are looked up under the stream's lock, so two at once with one key send one message.
+    The key is locked until the unit of work ends, so two at once with one key send one message, and the
+    stream, which everybody needs, is locked only when the message is numbered.
     """
     if message.client_key is not None:
-        _lock_stream(session, message.pipeline_id)
+        key = f"{message.pipeline_id} {message.from_role} {message.client_key}"
+        session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
         query = select(Message).where(
             Message.pipeline_id == message.pipeline_id,
             Message.from_role == message.from_role,
@@ -65,6 +68,20 @@ def last_message_id(session: Session, *, pipeline_id: str) -> int:
     """The id of the newest message of the pipeline, 0 before there is one."""
     query = select(MessageStream.last_message_id).where(MessageStream.pipeline_id == pipeline_id)
     return session.scalars(query).one()
+
+
+def tips(session: Session, *, pipeline_ids: Sequence[str]) -> Mapping[str, int]:
+    """By pipeline, a number that grows with everything it tells or is told."""
+    tip = MessageStream.last_message_id + MessageStream.last_event_id
+    query = select(MessageStream.pipeline_id, tip).where(MessageStream.pipeline_id.in_(pipeline_ids))
+    return dict(session.execute(query).all())
+
+
+def recipients_pending(session: Session) -> frozenset[tuple[str, str]]:
+    """The pipelines and roles that the deferred messages are for."""
+    waiting: list[_Pending] = session.info.get(PENDING, [])
+    messages = (pending.row for pending in waiting if isinstance(pending.row, Message))
+    return frozenset((message.pipeline_id, message.to_role) for message in messages)
 
 
 def _number(session: Session, pipeline_id: str, waiting: list[_Pending]) -> None:

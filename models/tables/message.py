@@ -3,10 +3,14 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.tables.base import Base
+from models.schemas.message import WAKING
+from models.tables.base import Base, words
+
+IS_WAKING = text(f"message_type IN ({words(*WAKING)})")
+"""Written out, so that the planner knows it for the predicate of the partial indexes."""
 
 
 class Message(Base):
@@ -18,6 +22,8 @@ class Message(Base):
         CheckConstraint("char_length(subject) <= 200", name="subject_short"),
         CheckConstraint("octet_length(body) <= 65536", name="body_within_64_kib"),
         Index("ix_messages_recipient", "pipeline_id", "to_role", "id"),
+        Index("ix_messages_waking", "pipeline_id", "to_role", "id", postgresql_where=IS_WAKING),
+        Index("ix_messages_waking_tip", "pipeline_id", "id", postgresql_where=IS_WAKING),
         Index(
             "uq_messages_client_key",
             "pipeline_id",

@@ -81,9 +81,12 @@ def flood(writer):
     number = 0
     while number < 75 or not (STAGE / "polite").exists():
         body = f"{writer}/{number}"
-        status, answer = speak(PIPELINE + "/messages", {"message_type": "STATUS", "body": body})
+        status, _ = speak(PIPELINE + "/messages", {"message_type": "STATUS", "body": body})
+        if status == 429:
+            time.sleep(0.2)
+            continue
         if status >= 300 or number > 2000:
-            sys.exit(f"{status}: {answer}")
+            os._exit(7)
         sent.append(body)
         number += 1
         if number == 20:

@@ -168,8 +168,7 @@ def test_five_hundred_wait_at_once_and_hold_no_connection(shop: Scene) -> None:
         return held
 
     def shop_waiters() -> set[asyncio.Event]:
-        found: set[asyncio.Event] = shop.app.state.waiters._events.get(NAME, set())
-        return found
+        return {event for events in shop.app.state.waiters._events.values() for event in events}
 
     held, found = asyncio.run(wait())
 

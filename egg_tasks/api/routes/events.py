@@ -6,6 +6,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
+from egg_tasks import hints
 from egg_tasks.api import streaming
 from egg_tasks.api.auth import OPERATOR
 from egg_tasks.api.envelope import Envelope
@@ -51,7 +52,8 @@ async def list_(
                 session, pipeline_id=pipeline_id, after=wanted.after or 0, limit=wanted.limit
             )
 
-    page = await until(request, pipeline_id, read, lambda page: bool(page.events), seconds=wanted.wait)
+    topics = [hints.events_of(pipeline_id)]
+    page = await until(request, topics, read, lambda page: bool(page.events), seconds=wanted.wait)
     return Envelope(message=f"{len(page.events)} events", data=page)
 
 

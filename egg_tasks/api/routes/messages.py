@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
+from egg_tasks import hints
 from egg_tasks.api.auth import Agent, Member, Operator
 from egg_tasks.api.envelope import Envelope
 from egg_tasks.api.waiting import until
@@ -21,7 +22,7 @@ from models.errors import Forbidden, Malformed
 from models.queries import phase_runs, pipelines
 from models.schemas.history import MessagesRead
 from models.schemas.http import MessageIn
-from models.schemas.message import Message, MessageType
+from models.schemas.message import TO_ALL, Message, MessageType
 from models.schemas.text import PipelineId, RoleName
 
 router = APIRouter(tags=["messages"])
@@ -106,7 +107,10 @@ async def poll(
                 return polls.receive(session, run_id=who.run_id, selection=selection, now=utcnow())
             return _look(session, pipeline_id, reader, selection)
 
-    page = await until(request, pipeline_id, read, lambda page: bool(page.messages), seconds=wanted.wait)
+    topics = [hints.events_of(pipeline_id)]
+    if reader is not None:
+        topics = [hints.messages_to(pipeline_id, to_role) for to_role in (reader, TO_ALL)]
+    page = await until(request, topics, read, lambda page: bool(page.messages), seconds=wanted.wait)
     answer = MessagesAnswer(
         messages=tuple(page.messages),
         count=len(page.messages),
