@@ -5,6 +5,7 @@ from uuid import UUID
 
 import structlog
 from celery import Task, signals
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from egg_tasks.app import app
 from egg_tasks.clock import utcnow
@@ -14,6 +15,7 @@ from egg_tasks.tasks import owners
 from egg_tasks.tasks.adapters import runner, workspace
 from egg_tasks.tasks.attendance import Attendance, Left
 from egg_tasks.tasks.dispatch import send_to_node
+from models.errors import Unavailable
 from models.queries import agent_runs
 
 log = structlog.get_logger()
@@ -58,7 +60,15 @@ def drain(**_: object) -> None:
 
 @signals.worker_ready.connect(weak=False)  # type: ignore[untyped-decorator]
 def take_up(**_: object) -> None:
-    """Free the runs of this machine's workers that are gone, so that they are attended again at once."""
+    """Free the runs of this machine's workers that are gone, so that they are attended again at once.
+
+    In a thread of its own: the database may come up later than the worker.
+    """
+    threading.Thread(target=_free_leases, daemon=True).start()
+
+
+@retry(retry=retry_if_exception_type(Unavailable), wait=wait_fixed(0.5), stop=stop_after_delay(120))
+def _free_leases() -> None:
     node = settings().node
     with unit_of_work() as session:
         held = agent_runs.list_lease_owners(session, node=node)

@@ -36,10 +36,10 @@ def test_a_stall_is_asked_and_why_names_both(egg: Egg, tmp_path: Path) -> None:
     from examples.demo import STALL, make_repository
 
     repository = make_repository(tmp_path / "shop", definition=STALL)
-    done = egg.run("run", "egg.yaml", "--name", "stall", "--wait", check=False, cwd=repository)
+    done = egg.run("run", "egg.yaml", "--name", "quarrel", "--wait", check=False, cwd=repository)
 
     assert done.returncode == 3, done.stdout + done.stderr
-    why = egg.run("why", "stall").stdout
+    why = egg.run("why", "quarrel").stdout
     assert "BLOCKED on" in why
-    egg.run("pipeline", "cancel", "stall")
-    assert egg.status("stall") == "cancelled"
+    egg.run("pipeline", "cancel", "quarrel")
+    assert egg.status("quarrel") == "cancelled"
