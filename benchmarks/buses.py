@@ -59,7 +59,9 @@ class RedisBus:
 
     def __init__(self, url: str, name: str, readers: int) -> None:
         self._name = name
-        self._clients = [redis.Redis.from_url(url, single_connection_client=True) for _ in range(readers)]
+        # Who waits with BLOCK is silent for long: without this the client gives up after 5 s.
+        patient: Any = {"single_connection_client": True, "socket_timeout": None}
+        self._clients = [redis.Redis.from_url(url, **patient) for _ in range(readers)]
         self._out = redis.Redis.from_url(url)
 
     async def post(self, to_role: str) -> None:
