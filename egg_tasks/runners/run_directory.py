@@ -47,7 +47,8 @@ def find_exit(directory: Path) -> Exit | None:
     # Looked at after the lock: nobody can write it any more.
     try:
         return Exit.model_validate_json((directory / "outcome.json").read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
+        # The directory is the agent's to write in: an outcome that cannot be read is as good as none.
         liveness.kill_remains(directory, _marks(directory))
         return Exit(stopped=(directory / "stop").exists())
 

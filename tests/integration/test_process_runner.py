@@ -229,6 +229,16 @@ def test_a_vanished_run_that_was_to_stop_says_so(runner: ProcessRunner) -> None:
     assert end(runner, run_id) == Exit(stopped=True)
 
 
+def test_an_outcome_that_cannot_be_read_is_as_good_as_none(runner: ProcessRunner) -> None:
+    run = launch("exit 0")
+    runner.ensure(run)
+    end(runner, run.run_id)
+
+    (runner.directory(run.run_id) / "outcome.json").write_text("forged")
+
+    assert end(runner, run.run_id).vanished
+
+
 def test_a_vanished_run_is_not_started_again(runner: ProcessRunner) -> None:
     run = launch("echo up; sleep 60")
     runner.ensure(run)
