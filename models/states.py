@@ -95,13 +95,30 @@ class Failure(StrEnum):
     PROCESS_FAILURE = "process_failure"
     NO_VERDICT = "no_verdict"
     LOST = "lost"
+    QUOTA = "quota"
+    AUTH = "auth"
+    NETWORK = "network"
+    CONTEXT_OVERFLOW = "context_overflow"
+    TIMEOUT = "timeout"
+    STOPPED = "stopped"
+
+
+class ParseStatus(StrEnum):
+    """How a role's result came to be known."""
+
+    SUBMITTED = "submitted"
+    PARSED = "parsed"
+    INVALID = "invalid"
+    MISSING = "missing"
 
 
 class StopReason(StrEnum):
     """Why a phase run that ended well was closed."""
 
     CONSENSUS = "consensus"
+    CONVERGED = "converged"
     ACCEPTED = "accepted"
+    MAX_ITERATIONS = "max_iterations"
 
 
 NEXT: Mapping[type[StrEnum], Mapping[StrEnum, frozenset[StrEnum]]] = {

@@ -54,6 +54,10 @@ class DecisionKind(StrEnum):
     CHECK = "check"
     ABANDONED = "abandoned"
     QUESTION = "question"
+    DEADLINE = "deadline"
+    GATE = "gate"
+    ORDER = "order"
+    """What a person decided unasked: it is written down as answered."""
 
 
 RETRY = "Retry (respawn agent)"

@@ -4,9 +4,11 @@ from models.tables.agent_run import AgentRun, AgentToken, Node
 from models.tables.base import Base, move_to
 from models.tables.decision import Decision
 from models.tables.event import Event
+from models.tables.halt import Halt
 from models.tables.message import Message
 from models.tables.phase_run import PhaseRun, Role, Seen
 from models.tables.pipeline import MessageStream, Pipeline
+from models.tables.result import Result
 from models.tables.version import Check, Objection, Version
 
 __all__ = [
@@ -16,12 +18,14 @@ __all__ = [
     "Check",
     "Decision",
     "Event",
+    "Halt",
     "Message",
     "MessageStream",
     "Node",
     "Objection",
     "PhaseRun",
     "Pipeline",
+    "Result",
     "Role",
     "Seen",
     "Version",

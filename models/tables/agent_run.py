@@ -25,6 +25,8 @@ class AgentRun(Base):
         one_of("status", RunStatus),
         one_of("verdict", Readiness),
         one_of("failure", Failure),
+        one_of("stopped_for", Failure),
+        one_of("reported_failure", Failure),
         CheckConstraint("(lease_owner IS NULL) = (lease_until IS NULL)", name="lease_whole"),
         CheckConstraint(
             f"closed_at IS NULL OR (status NOT IN ({words(*LIVE_RUNS)}) AND lease_owner IS NULL)",
@@ -69,6 +71,14 @@ class AgentRun(Base):
     owes_verdict: Mapped[bool] = mapped_column(default=False)
     stop_at: Mapped[datetime | None]
     """When its process is asked to end."""
+    stopped_for: Mapped[Failure | None] = mapped_column(State(Failure))
+    """What a run that is stopped for it has failed by; to be stopped is else a good end."""
+    converge_at: Mapped[datetime | None]
+    """When its agent is asked to write down what it has and give its verdict."""
+    reported_failure: Mapped[Failure | None] = mapped_column(State(Failure))
+    """What its agent says went wrong; it counts if the run ends badly."""
+    retry_at: Mapped[datetime | None]
+    """When a run that failed by it may be tried again, as its agent says."""
     failure: Mapped[Failure | None] = mapped_column(State(Failure))
     exit_code: Mapped[int | None]
     exit_signal: Mapped[int | None]

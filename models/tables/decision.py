@@ -3,12 +3,14 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.consensus.verdict import DecisionKind
 from models.states import DecisionStatus
 from models.tables.base import Base, State, one_of
+
+PENDING = text("status = 'pending'")
 
 
 class Decision(Base):
@@ -23,7 +25,10 @@ class Decision(Base):
         CheckConstraint(
             "(status IN ('defaulted', 'resolved')) = (resolution IS NOT NULL)", name="answered_has_resolution"
         ),
+        CheckConstraint("is_free OR cardinality(options) > 0", name="can_be_answered"),
         Index("ix_decisions_pipeline", "pipeline_id", "id"),
+        Index("ix_decisions_deadline", "deadline", postgresql_where=PENDING),
+        Index("ix_decisions_notify", "notify_after", postgresql_where=text("notify_after IS NOT NULL")),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -33,10 +38,18 @@ class Decision(Base):
     kind: Mapped[DecisionKind] = mapped_column(State(DecisionKind))
     question: Mapped[str]
     options: Mapped[list[str]]
-    default: Mapped[str]
+    default: Mapped[str | None]
+    is_free: Mapped[bool] = mapped_column(default=False)
+    """Whether it may also be answered in other words than its options."""
+    asked_by: Mapped[str] = mapped_column(default="orchestrator")
+    """The role that asks, `human`, or the system itself."""
     roles: Mapped[list[str]] = mapped_column(default=list)
     status: Mapped[DecisionStatus] = mapped_column(State(DecisionStatus), default=DecisionStatus.PENDING)
     resolution: Mapped[str | None]
     deadline: Mapped[datetime | None]
     created_at: Mapped[datetime]
     resolved_at: Mapped[datetime | None]
+    notify_after: Mapped[datetime | None]
+    """When the installation's webhook is to be told of it (again); None once it knows."""
+    notices: Mapped[int] = mapped_column(default=0)
+    """How often that was tried."""

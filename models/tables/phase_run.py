@@ -20,6 +20,7 @@ class PhaseRun(Base):
         one_of("status", PhaseStatus),
         one_of("stop_reason", StopReason),
         UniqueConstraint("pipeline_id", "position", "iteration"),
+        CheckConstraint("iterations_used > 0", name="iterations_counted_from_one"),
         Index("uq_phase_runs_live", "pipeline_id", unique=True, postgresql_where=LIVE),
         Index("ix_phase_runs_due", "next_evaluation_at", postgresql_where=LIVE),
     )
@@ -39,6 +40,18 @@ class PhaseRun(Base):
     evaluated_message: Mapped[int] = mapped_column(BigInteger, default=0)
     """The newest message there was when it was last evaluated."""
     next_evaluation_at: Mapped[datetime | None]
+    iterations_used: Mapped[int] = mapped_column(default=1)
+    """Iterations of its phase so far, itself included; a retry or a restart uses none up."""
+    feedback: Mapped[dict[str, object]] = mapped_column(default=dict)
+    """By role, the sentences the iteration before left it."""
+    soft_deadline_at: Mapped[datetime | None]
+    """When its agents are asked to converge; both deadlines move by the time its clock stands still."""
+    converge_at: Mapped[datetime | None]
+    """When they were asked."""
+    hard_deadline_at: Mapped[datetime | None]
+    """When its agents are stopped; known once they were asked to converge."""
+    clock_stopped_at: Mapped[datetime | None]
+    """Since when only a person is waited for, or it is paused."""
     started_at: Mapped[datetime]
     closing_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]

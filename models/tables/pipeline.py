@@ -34,6 +34,8 @@ class Pipeline(Base):
     send_after: Mapped[datetime | None]
     """When a pipeline without a repository is to be prepared (again)."""
     preparations: Mapped[int] = mapped_column(default=0)
+    extra_iterations: Mapped[int] = mapped_column(default=0)
+    """So many more than its definition says, as a person granted."""
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
