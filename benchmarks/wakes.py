@@ -14,10 +14,12 @@ BROADCASTS = 5
 async def measure(bus: Bus, *, waiting: int, posts: int) -> tuple[list[float], list[float]]:
     """Milliseconds until the one addressed has it, and until each has what goes to all."""
     crowd = Crowd(bus, waiting)
+    everyone = list(range(waiting))
     try:
+        # Until each of them was served once, some have not yet come to wait.
         await crowd.settle()
+        await crowd.deliver("all", everyone)
         one = [await crowd.deliver(f"reader{post % waiting}", [post % waiting]) for post in range(posts)]
-        everyone = list(range(waiting))
         many = [await crowd.deliver("all", everyone) for _ in range(BROADCASTS)]
     finally:
         await crowd.close()

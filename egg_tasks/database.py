@@ -1,15 +1,18 @@
 """The database: engines, and the unit of work that alone commits."""
 
+import select as polling
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 
 import structlog
-from sqlalchemy import Engine, create_engine, func, select, true
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy import Engine, create_engine, event, func, select, true
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from egg_tasks.config import settings
 from models.errors import DatabaseAway
@@ -18,16 +21,18 @@ from models.queries import streams
 log = structlog.get_logger()
 
 AFTER_COMMIT = "after_commit"
+USED_AT = "used_at"
+IDLE_SECONDS = 30.0
 
 
 @cache
 def engine() -> Engine:
     """The process's engine; it connects when it is first used and survives a restarted server."""
-    return create_engine(
+    made = create_engine(
         settings().database_url,
         pool_size=10,
-        max_overflow=20,
-        pool_pre_ping=True,
+        max_overflow=30,  # as many as the API has threads
+        pool_use_lifo=True,  # the one used last has its statements prepared and its memory warm
         # What is written may be private; an error that is logged must not tell it.
         hide_parameters=True,
         pool_recycle=1800,
@@ -37,6 +42,36 @@ def engine() -> Engine:
             "options": "-c timezone=utc -c lock_timeout=30s -c idle_in_transaction_session_timeout=60s",
         },
     )
+    event.listen(made, "checkout", _look_alive)
+    event.listen(made, "checkin", _note_use)
+    return made
+
+
+def _note_use(_connection: object, record: ConnectionPoolEntry) -> None:
+    record.info[USED_AT] = time.monotonic()
+
+
+def _look_alive(connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: object) -> None:
+    """Look whether a connection still lives; the pool opens another for one that does not.
+
+    From a server that waits for the next statement there is nothing to read but its last words. Only a
+    connection that was long idle, which a network may have dropped in silence, is worth a way to the server.
+    """
+    was_idle = time.monotonic() - record.info.get(USED_AT, 0.0) > IDLE_SECONDS
+    if connection.closed or _is_readable(connection):
+        raise DisconnectionError
+    try:
+        if was_idle:
+            connection.cursor().execute("SELECT 1")
+            connection.rollback()
+    except Exception as error:
+        raise DisconnectionError from error
+
+
+def _is_readable(connection: DBAPIConnection) -> bool:
+    readable = polling.poll()
+    readable.register(connection.fileno(), polling.POLLIN)
+    return bool(readable.poll(0))
 
 
 def after_commit(session: Session, send: Callable[[], object]) -> None:
@@ -51,20 +86,40 @@ def unit_of_work() -> Iterator[Session]:
     Messages and events get their numbers in the last statement before the commit. A send that fails is
     logged and not raised: the rows are there, and the reconciler finds what no one was told of.
     """
-    with Session(engine(), expire_on_commit=False) as session:
-        try:
-            yield session
-            streams.number_pending(session)
-            session.commit()
-        except (OperationalError, PoolTimeout) as error:
-            raise DatabaseAway(f"the database cannot be used now: {_first_line(error)}") from error
-        except DBAPIError as error:
-            if error.connection_invalidated:
-                raise DatabaseAway("the database went away; try again") from error
-            raise
+    with _away_is_told(), Session(engine(), expire_on_commit=False) as session:
+        yield session
+        streams.number_pending(session)
+        session.commit()
         deferred: list[Callable[[], object]] = session.info.pop(AFTER_COMMIT, [])
     for send in deferred:
         _send(send)
+
+
+@contextmanager
+def single_statements() -> Iterator[Session]:
+    """Let each statement be a transaction of its own: for reads, and for writes that are one statement.
+
+    It spares the two ways to the server that begin and end one. What is deferred is sent at the end.
+    """
+    alone = engine().execution_options(isolation_level="AUTOCOMMIT")
+    with _away_is_told(), Session(alone, expire_on_commit=False) as session:
+        yield session
+        assert not session.new, "a row is added in a unit of work"  # noqa: S101
+        deferred: list[Callable[[], object]] = session.info.pop(AFTER_COMMIT, [])
+    for send in deferred:
+        _send(send)
+
+
+@contextmanager
+def _away_is_told() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, PoolTimeout) as error:
+        raise DatabaseAway(f"the database cannot be used now: {_first_line(error)}") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise DatabaseAway("the database went away; try again") from error
+        raise
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """Hints: who reads a pipeline should look again. They may be lost; what they speak of is in the rows."""
 
 import asyncio
+import secrets
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import cache
 
 import redis
@@ -21,6 +23,10 @@ SECONDS = 0.5
 PAUSE_SECONDS = 1.0
 PING_SECONDS = 15.0
 
+Heard = Callable[[str | None], None]
+_EARS: list[tuple[asyncio.AbstractEventLoop, Heard]] = []
+"""Who listens in this process: hints from within need no way over Redis."""
+
 
 def events_of(pipeline_id: str) -> str:
     """The topic of what happens in a pipeline."""
@@ -38,9 +44,14 @@ def pipeline_of(topic: str) -> str:
 
 
 def publish(topics: Iterable[str]) -> None:
-    """Have everybody who waits on these topics look again; never raises."""
+    """Have everybody who waits on these topics look again, this process's own first; never raises."""
+    told = list(topics)
+    for loop, heard in tuple(_EARS):
+        # A loop that was closed meanwhile has nobody left who waits.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(_hear, heard, told)
     try:
-        connection().publish(CHANNEL, "\n".join(topics))
+        connection().publish(CHANNEL, "\n".join([_process_name(), *told]))
     except redis.RedisError as error:
         log.info("hints.unpublished", error=str(error))
 
@@ -54,18 +65,23 @@ def ping() -> str | None:
     return None
 
 
-async def listen(heard: Callable[[str | None], None]) -> None:
+async def listen(heard: Heard) -> None:
     """Call *heard* with each topic hinted at, for ever; with None when some may have been missed."""
-    while True:
-        try:
-            await _subscribe(heard)
-        except (redis.RedisError, OSError) as error:
-            log.info("hints.unheard", error=str(error))
-        heard(None)
-        await asyncio.sleep(PAUSE_SECONDS)
+    ear = (asyncio.get_running_loop(), heard)
+    _EARS.append(ear)
+    try:
+        while True:
+            try:
+                await _subscribe(heard)
+            except (redis.RedisError, OSError) as error:
+                log.info("hints.unheard", error=str(error))
+            heard(None)
+            await asyncio.sleep(PAUSE_SECONDS)
+    finally:
+        _EARS.remove(ear)
 
 
-async def _subscribe(heard: Callable[[str | None], None]) -> None:
+async def _subscribe(heard: Heard) -> None:
     client = redis_asyncio.from_url(
         settings().redis_url,
         socket_connect_timeout=SECONDS,
@@ -78,8 +94,20 @@ async def _subscribe(heard: Callable[[str | None], None]) -> None:
         heard(None)
         while True:
             message = await subscription.get_message(ignore_subscribe_messages=True, timeout=PING_SECONDS)
-            for topic in message["data"].split("\n") if message else ():
-                heard(topic)
+            by, *topics = message["data"].split("\n") if message else [""]
+            if by != _process_name():
+                _hear(heard, topics)
+
+
+def _hear(heard: Heard, topics: Iterable[str]) -> None:
+    for topic in topics:
+        heard(topic)
+
+
+@cache
+def _process_name() -> str:
+    """What tells this process's hints from those of others, which alone it has not heard yet."""
+    return secrets.token_hex(8)
 
 
 @cache

@@ -11,7 +11,8 @@
     │   ├── Unprocessable     422  well-formed, but refused
     │   └── TooMany           429  asked too often: the same request is granted a little later
     └── Unavailable           503  the world is not ready: retried with back-off
-        └── DatabaseAway           our own database: nobody's failure but ours
+        ├── DatabaseAway           our own database: nobody's failure but ours
+        └── KeyTaken               somebody used the same key at the same moment
 
 Anything else that is raised is a bug. An agent that fails is not an error but a value in a row.
 """
@@ -95,3 +96,7 @@ class Unavailable(EggError):
 
 class DatabaseAway(Unavailable):
     """Our own database is away or busy: no agent and no repository is to blame."""
+
+
+class KeyTaken(Unavailable):
+    """The same key was used at the same moment; the next try finds what stands under it."""

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from egg_tasks import hints, logging
 from egg_tasks.api import errors
+from egg_tasks.api.deliveries import Deliveries
 from egg_tasks.api.envelope import Refusal
 from egg_tasks.api.limits import BodyLimit
 from egg_tasks.api.rates import Rates
@@ -34,7 +35,9 @@ def create_app(pace: Pace | None = None) -> FastAPI:
         responses={status: {"model": Refusal} for status in STATUSES},
     )
     app.state.waiters = Waiters()
+    app.state.deliveries = Deliveries()
     app.state.rates = Rates()
+    app.state.known = {}
     app.state.pace = pace or Pace()
     errors.install(app)
     # The last one added is the first to see a request.
@@ -49,6 +52,8 @@ def create_app(pace: Pace | None = None) -> FastAPI:
 async def _listening(app: FastAPI) -> AsyncIterator[None]:
     """Pass hints on to those who wait, as long as the application runs."""
     waiters: Waiters = app.state.waiters
+    deliveries: Deliveries = app.state.deliveries
+    deliveries.begin(asyncio.get_running_loop())
     tasks = [asyncio.create_task(work) for work in (hints.listen(waiters.wake), waiters.look_again())]
     try:
         yield

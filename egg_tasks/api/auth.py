@@ -7,6 +7,7 @@ from uuid import UUID
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.concurrency import run_in_threadpool
 
 from egg_tasks.api.rates import Rates
 from egg_tasks.clock import utcnow
@@ -41,6 +42,12 @@ class Agent:
             raise Forbidden(f"this credential belongs to pipeline {self.pipeline_id}, not to {pipeline_id}")
 
 
+Known = dict[bytes, Agent]
+"""Whose token is whose: that never changes."""
+MOST_KNOWN = 10_000
+"""With so many they are all forgotten, to be looked up anew."""
+
+
 def caller(
     request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)]
 ) -> Operator | Agent:
@@ -51,39 +58,67 @@ def caller(
     if given is None or not given.credentials:
         raise Unauthenticated("this needs a credential: Authorization: Bearer TOKEN")
     token = given.credentials.encode("utf-8", "surrogateescape")
-    known = (settings().operator_token or "").encode("utf-8", "surrogateescape")
-    if known and hmac.compare_digest(token, known):
+    operators = (settings().operator_token or "").encode("utf-8", "surrogateescape")
+    if operators and hmac.compare_digest(token, operators):
         return Operator()
     rates: Rates = request.app.state.rates
     rates.spend(token, rate=settings().rate_limit)
     with unit_of_work() as session:
         run = credentials.identify(session, token=given.credentials, now=utcnow())
     assert run.role is not None, "a check has no token"  # noqa: S101
-    return Agent(run.id, run.pipeline_id, run.phase_run_id, run.role)
+    who = Agent(run.id, run.pipeline_id, run.phase_run_id, run.role)
+    known: Known = request.app.state.known
+    if len(known) >= MOST_KNOWN:
+        known.clear()
+    known[token] = who
+    return who
 
 
-def operator(who: Annotated[Operator | Agent, Depends(caller)]) -> Operator:
+async def operator(who: Annotated[Operator | Agent, Depends(caller)]) -> Operator:
     """Let the operator through alone."""
     if isinstance(who, Agent):
         raise Forbidden("this is the operator's to do; an agent asks with `egg message send --to human`")
     return who
 
 
-def member(who: Annotated[Operator | Agent, Depends(caller)], pipeline_id: PipelineId) -> Operator | Agent:
+async def member(
+    who: Annotated[Operator | Agent, Depends(caller)], pipeline_id: PipelineId
+) -> Operator | Agent:
     """Let the operator through, and agents of the pipeline."""
-    if isinstance(who, Agent):
-        who.must_be(pipeline_id=pipeline_id)
-    return who
+    return _of(who, pipeline_id)
 
 
-def agent(who: Annotated[Operator | Agent, Depends(member)]) -> Agent:
+async def talker(
+    request: Request,
+    given: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)],
+    pipeline_id: PipelineId,
+) -> Operator | Agent:
+    """The same for routes that look by themselves whether the agent's run is over, as the bus does."""
+    known: Known = request.app.state.known
+    token = given.credentials.encode("utf-8", "surrogateescape") if given else b""
+    who = known.get(token)
+    if who is None:
+        return _of(await run_in_threadpool(caller, request, given), pipeline_id)
+    rates: Rates = request.app.state.rates
+    rates.spend(token, rate=settings().rate_limit)
+    return _of(who, pipeline_id)
+
+
+async def agent(who: Annotated[Operator | Agent, Depends(member)]) -> Agent:
     """Let an agent of the pipeline through alone."""
     if isinstance(who, Operator):
         raise Forbidden("this is an agent's to say, with the EGG_SESSION_TOKEN of its run")
     return who
 
 
+def _of(who: Operator | Agent, pipeline_id: str) -> Operator | Agent:
+    if isinstance(who, Agent):
+        who.must_be(pipeline_id=pipeline_id)
+    return who
+
+
 AnyCaller = Annotated[Operator | Agent, Depends(caller)]
 Member = Annotated[Operator | Agent, Depends(member)]
+Talker = Annotated[Operator | Agent, Depends(talker)]
 Speaker = Annotated[Agent, Depends(agent)]
 OPERATOR = Depends(operator)

@@ -1,7 +1,7 @@
 """Long polls: requests that wait for a hint hold neither a thread nor a database connection."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TypeVar
 
@@ -67,7 +67,7 @@ class Waiters:
 async def until(
     request: Request,
     topics: Sequence[str],
-    read: Callable[[], T],
+    read: Callable[[], Awaitable[T]],
     is_enough: Callable[[T], bool],
     *,
     seconds: float,
@@ -78,7 +78,7 @@ async def until(
     with waiters.watch(*topics) as hint:
         while True:
             hint.clear()
-            found = await run_in_threadpool(read)
+            found = await read()
             left = deadline - asyncio.get_running_loop().time()
             if is_enough(found) or left <= 0:
                 return found

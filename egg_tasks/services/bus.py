@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import journal
+from egg_tasks.services import credentials, journal
 from models.errors import Conflict, Forbidden, Unprocessable
-from models.queries import messages, phase_runs, pipelines
+from models.queries import messages, phase_runs, pipelines, streams
 from models.schemas.message import (
     FROM_AGENTS,
     TO_ALL,
@@ -22,6 +23,8 @@ from models.tables import Message, PhaseRun, Pipeline
 
 SYSTEM_TYPES = frozenset({MessageType.AGENT_FAILED, MessageType.CONVERGE, MessageType.FINALIZE})
 PERSON = TO_HUMAN
+COMMON = frozenset({TO_ALL, TO_ORCHESTRATOR, TO_HUMAN})
+"""Recipients that are there in every phase."""
 
 
 @dataclass(frozen=True)
@@ -51,27 +54,38 @@ def send(session: Session, *, pipeline: Pipeline, sender: str, draft: Draft, now
     replied = draft.in_reply_to
     if replied is not None and not messages.has_message(session, pipeline_id=pipeline.id, message_id=replied):
         raise Unprocessable(f"there is no message {replied} to reply to")
-    message = Message(
-        pipeline_id=pipeline.id,
-        phase_run_id=phase_run.id if phase_run else None,
-        phase=phase_run.phase if phase_run else "",
-        iteration=phase_run.iteration if phase_run else 0,
-        from_role=sender,
-        to_role=draft.to_role,
-        message_type=draft.message_type,
-        subject=draft.subject,
-        body=draft.body,
-        metadata_=draft.metadata,
-        in_reply_to=draft.in_reply_to,
-        client_key=draft.client_key,
-        created_at=now,
-    )
+    message = _written(draft, sender, now)
+    message.pipeline_id = pipeline.id
+    message.phase_run_id = phase_run.id if phase_run else None
+    message.phase = phase_run.phase if phase_run else ""
+    message.iteration = phase_run.iteration if phase_run else 0
     return journal.post(session, message)
+
+
+def send_at_once(session: Session, *, run_id: UUID, role: str, draft: Draft, now: datetime) -> Message | None:
+    """Send as the agent of a run, in one statement; None when something is in the way, which `send` names."""
+    _refuse_type(role, draft)
+    message = _written(draft, role, now)
+    is_sent = streams.send(
+        session,
+        run_id=run_id,
+        is_common=draft.to_role in COMMON,
+        message=message,
+        event=journal.tells_of(message),
+    )
+    return message if is_sent else None
+
+
+def send_from_run(session: Session, *, run_id: UUID, draft: Draft, now: datetime) -> Message:
+    """Send as the agent of a run, which is kept alive until then; `Conflict` when it is over."""
+    run = credentials.hold(session, run_id=run_id, now=now)
+    pipeline = pipelines.get_pipeline(session, pipeline_id=run.pipeline_id)
+    return send(session, pipeline=pipeline, sender=str(run.role), draft=draft, now=now)
 
 
 def is_waking(message: Message) -> bool:
     """Whether a message may make a role due, so that its phase run is to be evaluated."""
-    is_to_role = message.to_role not in {TO_ALL, TO_ORCHESTRATOR, TO_HUMAN}
+    is_to_role = message.to_role not in COMMON
     return is_to_role and message.message_type in WAKING and message.phase_run_id is not None
 
 
@@ -92,6 +106,20 @@ def read(message: Message) -> MessageRead:
             "in_reply_to": message.in_reply_to,
             "timestamp": message.created_at,
         }
+    )
+
+
+def _written(draft: Draft, sender: str, now: datetime) -> Message:
+    return Message(
+        from_role=sender,
+        to_role=draft.to_role,
+        message_type=draft.message_type,
+        subject=draft.subject,
+        body=draft.body,
+        metadata_=draft.metadata,
+        in_reply_to=draft.in_reply_to,
+        client_key=draft.client_key,
+        created_at=now,
     )
 
 

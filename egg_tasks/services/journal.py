@@ -47,11 +47,17 @@ def post(session: Session, message: Message) -> Message:
     standing = streams.defer_message(session, message)
     if standing is not message:
         return standing
-    event = Event(
+    event = tells_of(message)
+    event.phase, event.iteration = message.phase or None, message.iteration or None
+    streams.defer(session, event, tells_of=message)
+    return message
+
+
+def tells_of(message: Message) -> Event:
+    """The event that a message was sent, but for its place and its number."""
+    return Event(
         pipeline_id=message.pipeline_id,
         type="message.sent",
-        phase=message.phase or None,
-        iteration=message.iteration or None,
         role=message.from_role,
         text=f"{message.from_role} to {message.to_role}: {message.subject or message.message_type}",
         details={
@@ -62,8 +68,6 @@ def post(session: Session, message: Message) -> Message:
         },
         created_at=message.created_at,
     )
-    streams.defer(session, event, tells_of=message)
-    return message
 
 
 def announce(

@@ -1,10 +1,24 @@
 """Messages of a pipeline's bus."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from uuid import UUID
 
-from sqlalchemy import func, or_, select, union_all
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Integer,
+    Select,
+    Text,
+    Uuid,
+    any_,
+    bindparam,
+    func,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy.orm import Session
 
 from models.schemas.message import TO_ALL
@@ -40,28 +54,74 @@ def list_messages(
 
     One index range is read for each of the two recipients, whatever the number of stored messages.
     """
-    recipients = (None,) if role is None else (role, TO_ALL)
+    wanted = _Wanted(
+        by_role=role is not None,
+        by_phase_run=phase_run_id is not None,
+        by_types=bool(types),
+        without_own=role is not None and not include_own,
+    )
+    given = {
+        "pipeline_id": pipeline_id,
+        "role": role,
+        "after": after,
+        "limit": limit,
+        "phase_run_id": phase_run_id,
+        "types": [str(each) for each in types],
+    }
+    return session.scalars(_listing(wanted), given).all()
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    by_role: bool
+    by_phase_run: bool
+    by_types: bool
+    without_own: bool
+
+
+@cache
+def _listing(wanted: _Wanted) -> Select[Message]:
+    """The query of `list_messages`; to build it takes longer than to run it."""
+    own = bindparam("role", type_=Text)
+    pipeline_id, limit = bindparam("pipeline_id", type_=Text), bindparam("limit", type_=Integer)
     ranges = []
-    for recipient in recipients:
-        query = select(Message.id).where(Message.pipeline_id == pipeline_id, Message.id > after)
+    for recipient in (own, TO_ALL) if wanted.by_role else (None,):
+        query = select(Message.id).where(
+            Message.pipeline_id == pipeline_id, Message.id > bindparam("after", type_=BigInteger)
+        )
         if recipient is not None:
             query = query.where(Message.to_role == recipient)
-        if role is not None and not include_own:
-            query = query.where(Message.from_role != role)
-        if phase_run_id is not None:
+        if wanted.without_own:
+            query = query.where(Message.from_role != own)
+        if wanted.by_phase_run:
             # Before the first phase run a person may speak already; that is for whoever comes first.
-            query = query.where(or_(Message.phase_run_id == phase_run_id, Message.phase_run_id.is_(None)))
-        if types:
-            query = query.where(Message.message_type.in_(types))
+            is_of_it = Message.phase_run_id == bindparam("phase_run_id", type_=Uuid)
+            query = query.where(or_(is_of_it, Message.phase_run_id.is_(None)))
+        if wanted.by_types:
+            query = query.where(Message.message_type.in_(bindparam("types", expanding=True)))
         ranges.append(query.order_by(Message.id).limit(limit).subquery().select())
     ids = union_all(*ranges).subquery()
-    query_all = (
-        select(Message)
-        .where(Message.pipeline_id == pipeline_id, Message.id.in_(select(ids.c.id)))
-        .order_by(Message.id)
-        .limit(limit)
+    is_found = Message.id.in_(select(ids.c.id))
+    query_all = select(Message).where(Message.pipeline_id == pipeline_id, is_found)
+    return query_all.order_by(Message.id).limit(limit)
+
+
+def list_for_any(
+    session: Session, *, pipeline_id: str, recipients: Collection[str], after: int, limit: int
+) -> Sequence[Message]:
+    """The oldest *limit* messages above *after* that are for any of these recipients."""
+    given = {"pipeline_id": pipeline_id, "recipients": list(recipients), "after": after, "limit": limit}
+    return session.scalars(_for_any(), given).all()
+
+
+@cache
+def _for_any() -> Select[Message]:
+    query = select(Message).where(
+        Message.pipeline_id == bindparam("pipeline_id", type_=Text),
+        Message.id > bindparam("after", type_=BigInteger),
+        Message.to_role == any_(bindparam("recipients", type_=ARRAY(Text))),
     )
-    return session.scalars(query_all).all()
+    return query.order_by(Message.id).limit(bindparam("limit", type_=Integer))
 
 
 def newest_waking_messages(session: Session, *, phase_run_id: UUID) -> Mapping[str, int]:

@@ -5,13 +5,20 @@ a circle. Rows handed to `defer` have no id until `number_pending` has run.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from models.errors import KeyTaken
+from models.states import LIVE_PHASES, LIVE_RUNS
 from models.tables import Event, Message, MessageStream
+from models.tables.base import words
 
 PENDING = "pending_stream_rows"
 
@@ -34,12 +41,9 @@ def defer(session: Session, row: Message | Event, *, tells_of: Message | None = 
 def defer_message(session: Session, message: Message) -> Message:
     """Defer a message; with a `client_key` its sender used before, give the message that stands instead.
 
-    The key is locked until the unit of work ends, so two at once with one key send one message, and the
-    stream, which everybody needs, is locked only when the message is numbered.
+    Of two at once with one key the second is refused by the index when it is numbered: `KeyTaken`.
     """
     if message.client_key is not None:
-        key = f"{message.pipeline_id} {message.from_role} {message.client_key}"
-        session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
         query = select(Message).where(
             Message.pipeline_id == message.pipeline_id,
             Message.from_role == message.from_role,
@@ -61,7 +65,76 @@ def number_pending(session: Session) -> None:
         by_pipeline[pending.row.pipeline_id].append(pending)
     for pipeline_id in sorted(by_pipeline):
         _number(session, pipeline_id, by_pipeline[pipeline_id])
-    session.flush()
+    with _key_is_told():
+        session.flush()
+
+
+SEND = f"""
+WITH place AS MATERIALIZED (
+    SELECT agent_runs.pipeline_id, phase_runs.id AS phase_run_id, phase_runs.phase, phase_runs.iteration
+    FROM agent_runs JOIN phase_runs ON phase_runs.id = agent_runs.phase_run_id
+    WHERE agent_runs.id = :run_id AND agent_runs.role = :from_role
+      AND agent_runs.status IN ({words(*LIVE_RUNS)}) AND phase_runs.status IN ({words(*LIVE_PHASES)})
+      AND (:is_common OR EXISTS (
+          SELECT FROM roles WHERE roles.phase_run_id = phase_runs.id AND role = :to_role AND NOT is_dropped))
+      AND (CAST(:in_reply_to AS bigint) IS NULL OR EXISTS (
+          SELECT FROM messages WHERE messages.pipeline_id = agent_runs.pipeline_id
+          AND messages.id = :in_reply_to))
+      AND (CAST(:client_key AS text) IS NULL OR NOT EXISTS (
+          SELECT FROM messages WHERE messages.pipeline_id = agent_runs.pipeline_id
+          AND from_role = :from_role AND client_key = :client_key))
+    FOR SHARE OF agent_runs
+), stream AS (
+    UPDATE message_streams
+    SET last_message_id = last_message_id + 1, last_event_id = last_event_id + 1
+    FROM place WHERE message_streams.pipeline_id = place.pipeline_id
+    RETURNING last_message_id, last_event_id
+), message AS (
+    INSERT INTO messages (pipeline_id, id, phase_run_id, phase, iteration, from_role, to_role, message_type,
+                          subject, body, metadata, in_reply_to, client_key, created_at)
+    SELECT pipeline_id, last_message_id, phase_run_id, phase, iteration, :from_role, :to_role, :message_type,
+           :subject, :body, :metadata, :in_reply_to, :client_key, :created_at
+    FROM place, stream
+), event AS (
+    INSERT INTO events (pipeline_id, id, type, phase, iteration, role, text, details, created_at)
+    SELECT pipeline_id, last_event_id, :event_type, phase, iteration, :from_role, :event_text,
+           :details || jsonb_build_object('message_id', last_message_id), :created_at
+    FROM place, stream
+)
+SELECT last_message_id, pipeline_id, phase_run_id, phase, iteration FROM place, stream
+"""  # noqa: S608 - the states are ours
+_SEND = text(SEND).bindparams(bindparam("metadata", type_=JSONB), bindparam("details", type_=JSONB))
+
+
+def send(session: Session, *, run_id: UUID, is_common: bool, message: Message, event: Event) -> bool:
+    """Number and insert a message of a run and the event that tells of it, all in one statement.
+
+    Not if anything is in the way: the run or its phase run is over, the recipient is not there, the message
+    replied to neither, or the `client_key` was used before. The run is locked FOR SHARE, the stream last.
+    The message gets its id and its place.
+    """
+    given = {
+        "run_id": run_id,
+        "is_common": is_common,
+        "from_role": message.from_role,
+        "to_role": message.to_role,
+        "message_type": str(message.message_type),
+        "subject": message.subject,
+        "body": message.body,
+        "metadata": message.metadata_,
+        "in_reply_to": message.in_reply_to,
+        "client_key": message.client_key,
+        "created_at": message.created_at,
+        "event_type": event.type,
+        "event_text": event.text,
+        "details": event.details,
+    }
+    with _key_is_told():
+        row = session.execute(_SEND, given).one_or_none()
+    if row is None:
+        return False
+    message.id, message.pipeline_id, message.phase_run_id, message.phase, message.iteration = row
+    return True
 
 
 def last_message_id(session: Session, *, pipeline_id: str) -> int:
@@ -85,22 +158,33 @@ def recipients_pending(session: Session) -> frozenset[tuple[str, str]]:
 
 
 def _number(session: Session, pipeline_id: str, waiting: list[_Pending]) -> None:
-    stream = _lock_stream(session, pipeline_id)
-    for pending in waiting:
-        row = pending.row
-        if isinstance(row, Message):
-            stream.last_message_id += 1
-            row.id = stream.last_message_id
-            continue
-        stream.last_event_id += 1
-        row.id = stream.last_event_id
-        if pending.message is not None:
-            row.details = {**row.details, "message_id": pending.message.id}
+    messages = [pending.row for pending in waiting if isinstance(pending.row, Message)]
+    stream = (
+        update(MessageStream)
+        .where(MessageStream.pipeline_id == pipeline_id)
+        .values(
+            last_message_id=MessageStream.last_message_id + len(messages),
+            last_event_id=MessageStream.last_event_id + len(waiting) - len(messages),
+        )
+        .returning(MessageStream.last_message_id, MessageStream.last_event_id)
+        .execution_options(synchronize_session=False)
+    )
+    last_message_id, last_event_id = session.execute(stream).one()
+    for number, message in enumerate(reversed(messages)):
+        message.id = last_message_id - number
+    events = [pending for pending in waiting if isinstance(pending.row, Event)]
+    for number, pending in enumerate(reversed(events)):
+        pending.row.id = last_event_id - number
+        if pending.message is not None and isinstance(pending.row, Event):
+            pending.row.details = {**pending.row.details, "message_id": pending.message.id}
     session.add_all(pending.row for pending in waiting)
 
 
-def _lock_stream(session: Session, pipeline_id: str) -> MessageStream:
-    query = select(MessageStream).where(MessageStream.pipeline_id == pipeline_id)
-    return session.scalars(
-        query.with_for_update(key_share=True).execution_options(populate_existing=True)
-    ).one()
+@contextmanager
+def _key_is_told() -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError as error:
+        if "uq_messages_client_key" in str(error.orig):
+            raise KeyTaken("another message with this client_key was sent at the same moment") from error
+        raise

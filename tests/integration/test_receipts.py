@@ -26,9 +26,9 @@ def receive(world: World, role: str, key: str | None = None, **more: object) -> 
     """Poll as the role's agent."""
     selection = Selection(poll_key=key, **more)  # type: ignore[arg-type]
     with world.work() as session:
-        page = polls.receive(session, run_id=world.live(role).id, selection=selection, now=world.now)
+        found = polls.receive(session, run_id=world.live(role).id, selection=selection, now=world.now)
         world.finish(session)
-    return page
+    return found.page
 
 
 def receipt(world: World, role: str) -> Receipt:

@@ -1,5 +1,6 @@
 """Events: a page, a long poll, or a stream of server-sent events."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -53,7 +54,8 @@ async def list_(
             )
 
     topics = [hints.events_of(pipeline_id)]
-    page = await until(request, topics, read, lambda page: bool(page.events), seconds=wanted.wait)
+    reading = partial(run_in_threadpool, read)
+    page = await until(request, topics, reading, lambda page: bool(page.events), seconds=wanted.wait)
     return Envelope(message=f"{len(page.events)} events", data=page)
 
 

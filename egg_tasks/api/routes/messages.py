@@ -1,29 +1,32 @@
 """The bus: send, poll, count."""
 
+from contextlib import suppress
 from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
 
 from egg_tasks import hints
-from egg_tasks.api.auth import Agent, Member, Operator
+from egg_tasks.api.auth import Agent, Member, Operator, Talker
+from egg_tasks.api.deliveries import Deliveries
 from egg_tasks.api.envelope import Envelope
 from egg_tasks.api.waiting import until
 from egg_tasks.clock import utcnow
-from egg_tasks.database import after_commit, unit_of_work
-from egg_tasks.services import bus, credentials, polls, receipts
+from egg_tasks.database import after_commit, single_statements, unit_of_work
+from egg_tasks.services import bus, polls, receipts
 from egg_tasks.services.bus import PERSON, Draft
-from egg_tasks.services.effects import Effects
-from egg_tasks.services.polls import Page, Selection
-from egg_tasks.tasks.dispatch import dispatch, send_evaluation
-from models.errors import Forbidden, Malformed
+from egg_tasks.services.polls import Page, Received, Selection, Waiting
+from egg_tasks.tasks.dispatch import send_evaluation
+from models.errors import Forbidden, KeyTaken, Malformed
 from models.queries import phase_runs, pipelines
 from models.schemas.history import MessagesRead
 from models.schemas.http import MessageIn
 from models.schemas.message import TO_ALL, Message, MessageType
 from models.schemas.text import PipelineId, RoleName
+from models.tables import Message as Row
 
 router = APIRouter(tags=["messages"])
 
@@ -60,9 +63,9 @@ class MessagesAnswer(BaseModel):
 
 
 @router.post("/pipelines/{pipeline_id}/messages", status_code=201)
-def send(pipeline_id: PipelineId, body: MessageIn, who: Member) -> Envelope[MessageAnswer]:
+def send(request: Request, pipeline_id: PipelineId, body: MessageIn, who: Talker) -> Envelope[MessageAnswer]:
     """Send a message; with a `client_key` that was used before, nothing is sent twice."""
-    sender = _sender(who, body.from_role)
+    _refuse_sender(who, body.from_role)
     draft = Draft(
         message_type=body.message_type,
         to_role=body.to_role,
@@ -72,14 +75,10 @@ def send(pipeline_id: PipelineId, body: MessageIn, who: Member) -> Envelope[Mess
         in_reply_to=body.in_reply_to,
         client_key=body.client_key,
     )
-    with unit_of_work() as session:
-        if isinstance(who, Agent):
-            credentials.hold(session, run_id=who.run_id, now=utcnow())
-        pipeline = pipelines.get_pipeline(session, pipeline_id=pipeline_id)
-        sent = bus.send(session, pipeline=pipeline, sender=sender, draft=draft, now=utcnow())
-        dispatch(session, Effects(hints={pipeline_id}))
-        if sent.phase_run_id is not None and bus.is_waking(sent):
-            after_commit(session, partial(send_evaluation, sent.phase_run_id))
+    deliveries: Deliveries = request.app.state.deliveries
+    sent = _send_at_once(who, draft, deliveries) if isinstance(who, Agent) else None
+    if sent is None:
+        sent = _send(who, pipeline_id, draft)
     return Envelope(message=f"message {sent.id} is sent", data=MessageAnswer(message=bus.read(sent)))
 
 
@@ -87,7 +86,7 @@ def send(pipeline_id: PipelineId, body: MessageIn, who: Member) -> Envelope[Mess
 async def poll(
     request: Request,
     pipeline_id: PipelineId,
-    who: Member,
+    who: Talker,
     wanted: Annotated[Wanted, Query()],
 ) -> Envelope[MessagesAnswer]:
     """Read what is new for a role, waiting up to `wait` seconds for it."""
@@ -101,16 +100,10 @@ async def poll(
         poll_key=wanted.poll_key,
     )
 
-    def read() -> Page:
-        with unit_of_work() as session:
-            if isinstance(who, Agent):
-                return polls.receive(session, run_id=who.run_id, selection=selection, now=utcnow())
-            return _look(session, pipeline_id, reader, selection)
-
-    topics = [hints.events_of(pipeline_id)]
-    if reader is not None:
-        topics = [hints.messages_to(pipeline_id, to_role) for to_role in (reader, TO_ALL)]
-    page = await until(request, topics, read, lambda page: bool(page.messages), seconds=wanted.wait)
+    if isinstance(who, Agent):
+        page = await _receive(request, who, selection, seconds=wanted.wait)
+    else:
+        page = await _look(request, pipeline_id, reader, selection, seconds=wanted.wait)
     answer = MessagesAnswer(
         messages=tuple(page.messages),
         count=len(page.messages),
@@ -128,13 +121,11 @@ def status(pipeline_id: PipelineId, _who: Member) -> Envelope[MessagesRead]:
     return Envelope(message=f"{found.total} messages", data=found)
 
 
-def _sender(who: Operator | Agent, from_role: str | None) -> str:
+def _refuse_sender(who: Operator | Agent, from_role: str | None) -> None:
     if isinstance(who, Agent):
         who.must_be(role=from_role)
-        return who.role
-    if from_role not in {None, PERSON}:
+    elif from_role not in {None, PERSON}:
         raise Forbidden(f"the operator writes as `{PERSON}`, not as {from_role}")
-    return PERSON
 
 
 def _reader(who: Operator | Agent, role: str | None) -> str:
@@ -146,14 +137,76 @@ def _reader(who: Operator | Agent, role: str | None) -> str:
     return role
 
 
-def _look(session: Session, pipeline_id: str, role: str, selection: Selection) -> Page:
-    """What a person sees of a role's messages: nothing is taken from the role by that."""
-    pipelines.get_pipeline(session, pipeline_id=pipeline_id)
-    last = phase_runs.find_last_phase_run(session, pipeline_id=pipeline_id)
-    return polls.look(
-        session,
-        pipeline_id=pipeline_id,
-        role=role,
-        phase_run_id=last.id if last else None,
-        selection=selection,
-    )
+def _send_at_once(who: Agent, draft: Draft, deliveries: Deliveries) -> Row | None:
+    with suppress(KeyTaken), single_statements() as session:
+        sent = bus.send_at_once(session, run_id=who.run_id, role=who.role, draft=draft, now=utcnow())
+        if sent is not None:
+            after_commit(session, partial(deliveries.note, sent))
+            _tell(session, sent)
+        return sent
+    # Somebody was first with this key: now the message is there to be found.
+    return None
+
+
+def _send(who: Operator | Agent, pipeline_id: str, draft: Draft) -> Row:
+    with unit_of_work() as session:
+        if isinstance(who, Agent):
+            sent = bus.send_from_run(session, run_id=who.run_id, draft=draft, now=utcnow())
+        else:
+            pipeline = pipelines.get_pipeline(session, pipeline_id=pipeline_id)
+            sent = bus.send(session, pipeline=pipeline, sender=PERSON, draft=draft, now=utcnow())
+        _tell(session, sent)
+    return sent
+
+
+def _tell(session: Session, sent: Row) -> None:
+    """Wake who waits for it, and judge anew whether its role is due."""
+    topics = [hints.messages_to(sent.pipeline_id, sent.to_role), hints.events_of(sent.pipeline_id)]
+    after_commit(session, partial(hints.publish, topics))
+    if sent.phase_run_id is not None and bus.is_waking(sent):
+        after_commit(session, partial(send_evaluation, sent.phase_run_id))
+
+
+async def _receive(request: Request, who: Agent, selection: Selection, *, seconds: float) -> Page:
+    """Give an agent what is new for it: it reads by itself once, then together with all who wait."""
+    deliveries: Deliveries = request.app.state.deliveries
+    waiting: Waiting | None = None
+
+    async def read() -> Received:
+        nonlocal waiting
+        found = await deliveries.ask(waiting) if waiting else None
+        if found is None:
+            found = await run_in_threadpool(_read, who, selection)
+        waiting = Waiting(found.reader, selection, found.page.tip)
+        return found
+
+    topics = [hints.messages_to(who.pipeline_id, to_role) for to_role in (who.role, TO_ALL)]
+    found = await until(request, topics, read, lambda found: bool(found.page.messages), seconds=seconds)
+    return found.page
+
+
+def _read(who: Agent, selection: Selection) -> Received:
+    with single_statements() as session:
+        return polls.receive(session, run_id=who.run_id, selection=selection, now=utcnow())
+
+
+async def _look(
+    request: Request, pipeline_id: str, role: str, selection: Selection, *, seconds: float
+) -> Page:
+    """Show a person what is for a role: nothing is taken from the role by that."""
+
+    def read() -> Page:
+        with unit_of_work() as session:
+            pipelines.get_pipeline(session, pipeline_id=pipeline_id)
+            last = phase_runs.find_last_phase_run(session, pipeline_id=pipeline_id)
+            return polls.look(
+                session,
+                pipeline_id=pipeline_id,
+                role=role,
+                phase_run_id=last.id if last else None,
+                selection=selection,
+            )
+
+    topics = [hints.messages_to(pipeline_id, to_role) for to_role in (role, TO_ALL)]
+    reading = partial(run_in_threadpool, read)
+    return await until(request, topics, reading, lambda page: bool(page.messages), seconds=seconds)
