@@ -33,6 +33,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     "What agents say": {
         "message": "cli.commands.message:message",
         "signal": "cli.commands.signal:signal",
+        "result": "cli.commands.result:result",
         "sync": "cli.commands.sync:sync",
         "context": "cli.commands.context:context",
     },

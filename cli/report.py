@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 
 from cli import words
 from egg_tasks.client import Client, Json
-from models.states import PipelineStatus
 
 
 def of(client: Client, name: str) -> str:
@@ -20,7 +19,7 @@ def of(client: Client, name: str) -> str:
 def write(pipeline: Json, phases: Sequence[Json], messages: Json, *, now: datetime) -> str:
     """The report as text, the same on a terminal and in a log."""
     parts = [_headline(pipeline, now=now), _phase_lines(phases, now=now), _talk(messages)]
-    parts += [_objections(phases), _versions(phases), _where(pipeline)]
+    parts += [_lacks(phases), _results(phases), _objections(phases), _versions(phases), _where(pipeline)]
     return "\n" + "\n\n".join(words.clean(part) for part in parts if part) + "\n"
 
 
@@ -35,7 +34,7 @@ def question(asked: Json) -> str:
 
 def _headline(pipeline: Json, *, now: datetime) -> str:
     took = _between(pipeline.get("started_at"), pipeline.get("ended_at"), now=now)
-    why = "" if pipeline["status"] == PipelineStatus.COMPLETE else words.one_line(pipeline.get("why"))
+    why = words.one_line(pipeline.get("why"))
     return (
         f"{pipeline['id']}: {pipeline['status']}{f' in {took}' if took else ''}{f' ({why})' if why else ''}"
     )
@@ -63,6 +62,33 @@ def _phase_row(phase: Json, *, now: datetime) -> tuple[str, ...]:
 def _talk(messages: Json) -> str:
     by_type = _counted(Counter(messages.get("by_type") or {}))
     return f"Messages: {messages.get('total', 0)}{f' ({by_type})' if by_type else ''}"
+
+
+def _lacks(phases: Sequence[Json]) -> str:
+    """Each phase run that was repeated until it converged: which one it was, and what it lacked."""
+    lines = [
+        f"  {words.phase_name(phase['phase'], phase['iteration'])}: "
+        + words.iteration(phase["iterations_used"], phase["max_iterations"])
+        + (f": {words.one_line(phase['why'])}" if phase.get("ended_at") and phase.get("why") else "")
+        for phase in phases
+        if phase.get("max_iterations")
+    ]
+    return "\n".join(["Iterations:", *lines]) if lines else ""
+
+
+def _results(phases: Sequence[Json]) -> str:
+    """The result of each role that gave one, with its figures."""
+    rows = [
+        (
+            f"  {words.phase_name(phase['phase'], phase['iteration'])}",
+            result["role"],
+            str(result["fields"].get("status")),
+            words.figures(result["fields"]) or words.one_line(result["fields"].get("summary")),
+        )
+        for phase in phases
+        for result in phase.get("results") or []
+    ]
+    return f"Results:\n{_aligned(rows)}" if rows else ""
 
 
 def _objections(phases: Sequence[Json]) -> str:

@@ -60,6 +60,9 @@ def head(look: Look, *, now: datetime) -> list[Text | Rule]:
     messages = look.status.get("messages_total")
     if messages is not None:
         first.append(f"  {messages} messages", "dim")
+    turn = words.iteration(look.status.get("iterations_used"), look.status.get("max_iterations"))
+    if turn:
+        first.append(f"  {turn}", "dim")
     gates = Text(" → ").join(_gate(name, look) for name in _phase_names(look)) + line.check(look.phases)
     why = Text.assemble(("why: ", "dim"), words.clean(words.one_line(look.status.get("why"))))
     return [first, gates, why] if look.status.get("why") else [first, gates]
@@ -109,8 +112,16 @@ def decisions(status: Json, *, width: int) -> list[Text | Rule]:
 def standing(status: Json) -> Group:
     """What `egg pipeline status` shows: no phases, no clock, no events."""
     look = Look(pipeline={}, status=status)
-    lines = [*head(look, now=datetime.now().astimezone()), *roles(look)]
-    return Group(*lines, *decisions(status, width=QUESTION_WIDTH))
+    lines = [*head(look, now=datetime.now().astimezone())]
+    if status.get("stop_reason"):
+        lines.append(Text.assemble(("ended by: ", "dim"), status["stop_reason"]))
+    lines += roles(look)
+    return Group(*lines, *results(status), *decisions(status, width=QUESTION_WIDTH))
+
+
+def results(status: Json) -> list[Text | Rule]:
+    """The results that stand in the current phase run, with their figures."""
+    return _section("results", [line.result(one) for one in status.get("results") or []])
 
 
 def elapsed(pipeline: Json, *, now: datetime) -> str:

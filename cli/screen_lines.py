@@ -56,6 +56,16 @@ def objection(one: Json) -> Text:
     )
 
 
+def result(one: Json) -> Text:
+    """One role's result on a line."""
+    fields = one["fields"]
+    return Text.assemble(
+        (f"{one['role']}  ", "bold"),
+        f"{fields.get('status')}  ",
+        words.clean(words.figures(fields) or words.one_line(fields.get("summary"))),
+    )
+
+
 def talk(event: Json) -> Text:
     """One message on a line."""
     sent = event.get("data") or {}

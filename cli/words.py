@@ -91,3 +91,35 @@ def clock(timestamp: object) -> str:
         return datetime.fromisoformat(str(timestamp)).astimezone().strftime("%H:%M:%S")
     except ValueError:
         return "--:--:--"
+
+
+FIGURES = (
+    "test_pass_rate",
+    "coverage",
+    "critical_issues",
+    "requirements_count",
+    "task_count",
+    "tasks_completed",
+    "tests_passing",
+    "ready_for_production",
+)
+COUNTED = ("issues", "blockers", "failed_tests")
+
+
+def figures(fields: Mapping[str, object]) -> str:
+    """The figures of a result in one line; a list counts as its length."""
+    told = [f"{name} {_figure(fields[name])}" for name in FIGURES if fields.get(name) is not None]
+    lists = ((name, fields.get(name)) for name in COUNTED)
+    told += [f"{len(items)} {name}" for name, items in lists if isinstance(items, list) and items]
+    return ", ".join(told)
+
+
+def _figure(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def iteration(used: object, most: object) -> str:
+    """Which iteration of how many; nothing where a phase is not repeated."""
+    return f"iteration {used} of {most}" if isinstance(most, int) else ""

@@ -130,6 +130,25 @@ def resume(*, pipeline: str) -> None:
     _move(pipeline, "resume")
 
 
+@pipeline.command()
+@options.pipeline_argument
+@click.option(
+    "--iterations", type=click.IntRange(1, 1000), help="So many more runs of phases until they converge."
+)
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="So much later the deadlines.")
+def extend(*, pipeline: str, iterations: int | None, minutes: float | None) -> None:
+    """Grant a pipeline more iterations, or its current phase more time.
+
+    Example:  egg pipeline extend rate-limit --iterations 2
+    """
+    if iterations is None and minutes is None:
+        raise click.UsageError("By what? Give --iterations N, --minutes M or both.")
+    given = {"iterations": iterations, "minutes": minutes}
+    body = {name: value for name, value in given.items() if value is not None}
+    moved = server.operator().post(f"/pipelines/{pipeline}/extend", body)["pipeline"]
+    click.echo(f"{moved['id']} is extended; it is {moved['status']}")
+
+
 def _move(pipeline: str, verb: str) -> None:
     moved = server.operator().post(f"/pipelines/{pipeline}/{verb}", repeatable=True)["pipeline"]
     click.echo(f"{moved['id']} is {moved['status']}")

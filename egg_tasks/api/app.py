@@ -12,7 +12,17 @@ from egg_tasks.api.deliveries import Deliveries
 from egg_tasks.api.envelope import Refusal
 from egg_tasks.api.limits import BodyLimit
 from egg_tasks.api.rates import Rates
-from egg_tasks.api.routes import agents, decisions, events, health, messages, phases, pipelines, signals
+from egg_tasks.api.routes import (
+    agents,
+    decisions,
+    events,
+    health,
+    messages,
+    phases,
+    pipelines,
+    results,
+    signals,
+)
 from egg_tasks.api.streaming import Pace
 from egg_tasks.api.waiting import Waiters
 from egg_tasks.app import answer_quickly
@@ -43,7 +53,7 @@ def create_app(pace: Pace | None = None) -> FastAPI:
     # The last one added is the first to see a request.
     app.add_middleware(BodyLimit)
     app.add_middleware(errors.Bugs)
-    for module in (health, pipelines, phases, agents, decisions, messages, signals, events):
+    for module in (health, pipelines, phases, agents, results, decisions, messages, signals, events):
         app.include_router(module.router, prefix=errors.PREFIX)
     return app
 

@@ -33,6 +33,8 @@ def _parts(brief: Brief) -> Iterator[str]:
     yield "## Why you run now\n"
     yield from (f"- {cause.text}" for cause in brief.causes)
     yield ""
+    yield from _section("## What the last iteration left you\n", [f"- {text}" for text in brief.feedback])
+    yield from _section("## Until the phase converges\n", list(_cycle(brief)))
     yield from _section("## Notes\n", [f"- {note}" for note in brief.notes])
     yield from _section(
         "## Objections\n",
@@ -55,6 +57,18 @@ def _parts(brief: Brief) -> Iterator[str]:
     )
     yield ""
     yield HOW_TO.format(branch=brief.branch)
+
+
+def _cycle(brief: Brief) -> Iterator[str]:
+    """What this iteration is about, and how figures are reported."""
+    if brief.focus is None:
+        return
+    yield f"- {brief.focus}"
+    yield f"- The phase is repeated until its results reach: {brief.criteria}."
+    names = ", ".join(f"`{name}`" for name in brief.result_fields)
+    yield "- Before your verdict, report what you know: `egg result submit '{…}'`, a JSON object with"
+    yield f"  {names}."
+    yield "- A figure that nobody reports counts as not reached."
 
 
 def _section(title: str, lines: list[str]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import checks, journal, phases
+from egg_tasks.services import checks, journal, phases, results
 from egg_tasks.services.effects import Effects
 from egg_tasks.services.verdicts import Epoch
 from models.queries import agent_runs, phase_runs
@@ -92,7 +92,10 @@ def started(session: Session, *, run_id: UUID, now: datetime) -> Effects:
 def settle(
     session: Session, *, run_id: UUID, outcome: Exit, salvaged: Salvaged | None, log: str, now: datetime
 ) -> Effects:
-    """Write how a run ended, its process gone and its work safe, and go on; repeating it changes nothing."""
+    """Write how a run ended, its process gone and its work safe, and go on; repeating it changes nothing.
+
+    *log* is the end of its output.
+    """
     epoch, run = _lock(session, run_id, now)
     if run.closed_at is not None:
         return Effects()
@@ -108,6 +111,7 @@ def settle(
         checks.settle(session, epoch, run, outcome, log)
     elif was_live:
         _settle_role(session, epoch, run)
+        results.take_from_output(session, epoch, run, output=log)
     _record_end(session, epoch, run)
     if run.salvaged_commit:
         text = f"unpublished work of {journal.label(run)} is kept at {run.salvaged_commit[:10]}"

@@ -4,14 +4,15 @@ from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import bus
+from egg_tasks.services import bus, focus
 from models.consensus.policy import PhasePolicy
 from models.consensus.verdict import Cause, CauseKind
 from models.queries import agent_runs, messages, phase_runs, pipelines, versions
 from models.schemas.brief import Brief, CauseText, ObjectionText, RosterEntry
 from models.schemas.definition import Definition
+from models.schemas.result import field_names
 from models.states import LIVE_OBJECTIONS, MergeStatus, ObjectionStatus
-from models.tables import AgentRun, Message, Objection, Pipeline, Role
+from models.tables import AgentRun, Message, Objection, PhaseRun, Pipeline, Role
 
 MAX_MESSAGES = 500
 
@@ -48,6 +49,10 @@ def write(session: Session, *, run: AgentRun) -> Brief:
         conflicts=_conflicts(session, run),
         check_log=check.log if check and any(c.kind is CauseKind.CHECK for c in causes) else None,
         notes=_notes(session, run),
+        feedback=_feedback(phase_run, run.role),
+        focus=_focus(pipeline, phase_run, policy, run.role),
+        criteria=focus.demands(policy.convergence) if policy.convergence else None,
+        result_fields=field_names(run.role) if policy.convergence else (),
         started_at=run.started_at,
     )
 
@@ -89,6 +94,18 @@ def describe(cause: Cause) -> str:
     if cause.kind is CauseKind.RETRY and cause.role:
         return f"a person answered decision {cause.number}: try once more"
     return SENTENCES[cause.kind].format(role=cause.role, number=cause.number, round=cause.round)
+
+
+def _feedback(phase_run: PhaseRun, role: str) -> tuple[str, ...]:
+    left = phase_run.feedback.get(role, [])
+    return tuple(map(str, left)) if isinstance(left, list) else ()
+
+
+def _focus(pipeline: Pipeline, phase_run: PhaseRun, policy: PhasePolicy, role: str) -> str | None:
+    if policy.convergence is None:
+        return None
+    most = policy.max_iterations + pipeline.extra_iterations
+    return focus.directive(role, iteration=phase_run.iterations_used, most=most)
 
 
 def _entry(role: Role, policy: PhasePolicy) -> RosterEntry:

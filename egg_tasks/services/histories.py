@@ -5,6 +5,8 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from egg_tasks.services import results
+from models.consensus.policy import PhasePolicy
 from models.consensus.verdict import Cause
 from models.errors import Conflict, NotFound
 from models.queries import agent_runs, events, phase_runs, pipelines, reports, versions
@@ -27,7 +29,7 @@ def list_phases(session: Session, *, pipeline_id: str) -> tuple[PhaseRead, ...]:
     pipeline = pipelines.get_pipeline(session, pipeline_id=pipeline_id)
     definition = Definition.model_validate(pipeline.definition)
     rows = phase_runs.list_phase_runs(session, pipeline_id=pipeline_id)
-    return tuple(_phase(session, row, definition) for row in rows)
+    return tuple(_phase(session, row, definition, extra=pipeline.extra_iterations) for row in rows)
 
 
 def list_agents(session: Session, *, pipeline_id: str) -> tuple[AgentRead, ...]:
@@ -69,7 +71,12 @@ def list_events(session: Session, *, pipeline_id: str, after: int, limit: int) -
     )
 
 
-def _phase(session: Session, row: PhaseRun, definition: Definition) -> PhaseRead:
+def max_iterations(policy: PhasePolicy, extra: int) -> int | None:
+    """How often a phase may be run until it converges; None where it is not repeated."""
+    return None if policy.convergence is None else policy.max_iterations + extra
+
+
+def _phase(session: Session, row: PhaseRun, definition: Definition, *, extra: int) -> PhaseRead:
     policy = definition.phase_policy(row.position)
     required: Mapping[str, bool] = {role.role: role.required for role in policy.roles}
     return PhaseRead(
@@ -104,6 +111,9 @@ def _phase(session: Session, row: PhaseRun, definition: Definition) -> PhaseRead
             CheckRead.model_validate(each, from_attributes=True)
             for each in versions.list_checks(session, phase_run_id=row.id)
         ),
+        iterations_used=row.iterations_used,
+        max_iterations=max_iterations(policy, extra),
+        results=results.list_standing(session, phase_run=row),
     )
 
 

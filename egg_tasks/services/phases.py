@@ -1,5 +1,6 @@
 """Phase runs: begin one, decide what it does next, end it."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
@@ -8,6 +9,7 @@ from sqlalchemy.orm import Session
 from egg_tasks.services import journal, receipts, verdicts
 from egg_tasks.services.effects import Effects
 from egg_tasks.services.verdicts import Epoch
+from models.consensus import convergence
 from models.consensus.decide import decide
 from models.consensus.snapshot import Snapshot
 from models.consensus.verdict import (
@@ -20,6 +22,7 @@ from models.consensus.verdict import (
     Drop,
     Fail,
     Integrate,
+    Iterate,
     Restart,
     Verdict,
     Wait,
@@ -27,7 +30,7 @@ from models.consensus.verdict import (
 from models.queries import phase_runs, pipelines, streams, versions
 from models.queries.snapshots import load_snapshot
 from models.schemas.definition import Definition
-from models.states import LIVE_PHASES, CheckStatus, MergeStatus, PhaseStatus, PipelineStatus
+from models.states import LIVE_PHASES, CheckStatus, MergeStatus, PhaseStatus, PipelineStatus, StopReason
 from models.tables import PhaseRun, Pipeline, Role, move_to
 
 MAX_VERDICTS = 200
@@ -35,7 +38,14 @@ MAX_VERDICTS = 200
 
 
 def begin(
-    session: Session, *, pipeline: Pipeline, position: int, now: datetime, iteration: int = 1
+    session: Session,
+    *,
+    pipeline: Pipeline,
+    position: int,
+    now: datetime,
+    iteration: int = 1,
+    iterations_used: int = 1,
+    feedback: Mapping[str, object] | None = None,
 ) -> PhaseRun:
     """Start an iteration of a phase: its row, its readiness rows, its first event."""
     phase = Definition.model_validate(pipeline.definition).phases[position]
@@ -48,6 +58,8 @@ def begin(
         status=PhaseStatus.RUNNING,
         facts=1,
         evaluated_message=tip,
+        iterations_used=iterations_used,
+        feedback=dict(feedback or {}),
         started_at=now,
     )
     # What a person said before there was a phase is for the first one.
@@ -140,7 +152,13 @@ def restart(session: Session, epoch: Epoch) -> None:
     # The live-phase index must see the old run ended before the new one begins.
     session.flush()
     epoch.phase_run = begin(
-        session, pipeline=epoch.pipeline, position=old.position, now=epoch.now, iteration=old.iteration + 1
+        session,
+        pipeline=epoch.pipeline,
+        position=old.position,
+        now=epoch.now,
+        iteration=old.iteration + 1,
+        iterations_used=old.iterations_used,
+        feedback=old.feedback,
     )
     if epoch.pipeline.status is PipelineStatus.AWAITING_HUMAN:
         move_to(epoch.pipeline, PipelineStatus.RUNNING)
@@ -180,11 +198,11 @@ def _apply(session: Session, epoch: Epoch, verdict: Verdict) -> None:
             verdicts.ask(session, epoch, verdict)
         case Close() | Fail():
             verdicts.close(session, epoch, verdict)
-        case Restart() | Cancel() | Advance():
+        case Restart() | Cancel() | Advance() | Iterate():
             _leave(session, epoch, verdict)
 
 
-def _leave(session: Session, epoch: Epoch, verdict: Restart | Cancel | Advance) -> None:
+def _leave(session: Session, epoch: Epoch, verdict: Restart | Cancel | Advance | Iterate) -> None:
     """End the epoch, and start what follows."""
     match verdict:
         case Restart():
@@ -192,21 +210,70 @@ def _leave(session: Session, epoch: Epoch, verdict: Restart | Cancel | Advance) 
         case Cancel():
             cancel(session, epoch, PipelineStatus.CANCELLED, why=verdict.why)
         case Advance():
-            _advance(session, epoch)
+            _advance(session, epoch, verdict)
+        case Iterate():
+            _iterate(session, epoch, verdict)
 
 
-def _advance(session: Session, epoch: Epoch) -> None:
+def _iterate(session: Session, epoch: Epoch, verdict: Iterate) -> None:
+    """End a closing phase run that has not converged and begin its phase's next iteration."""
+    old = epoch.phase_run
+    verdicts.cancel_decisions(session, old)
+    end(session, epoch, PhaseStatus.COMPLETE)
+    old.why = convergence.sentence(verdict.shortfalls)
+    text = f"{old.phase} goes on with iteration {old.iterations_used + 1}: {old.why}"
+    _tell_end(session, epoch, "phase.completed", text)
+    # The live-phase index must see the old run ended before the new one begins.
+    session.flush()
+    epoch.phase_run = begin(
+        session,
+        pipeline=epoch.pipeline,
+        position=old.position,
+        now=epoch.now,
+        iteration=old.iteration + 1,
+        iterations_used=old.iterations_used + 1,
+        feedback=convergence.feedback(verdict.shortfalls),
+    )
+
+
+def _end_advancing(session: Session, epoch: Epoch, verdict: Advance) -> bool:
+    """End a phase run that no iteration follows, and tell how; whether it ended well."""
+    phase_run = epoch.phase_run
+    if phase_run.stop_reason is None:
+        end(session, epoch, PhaseStatus.FAILED)
+        _tell_end(session, epoch, "phase.failed", f"{phase_run.phase} failed: {phase_run.why}")
+        return False
+    end(session, epoch, PhaseStatus.COMPLETE)
+    text = f"{phase_run.phase} is complete"
+    if verdict.unmet:
+        phase_run.stop_reason = StopReason.MAX_ITERATIONS
+        phase_run.why = convergence.sentence(verdict.unmet)
+        text += f" after {phase_run.iterations_used} iterations without converging: {phase_run.why}"
+    else:
+        text += f": {phase_run.stop_reason}"
+    _tell_end(session, epoch, "phase.completed", text)
+    return True
+
+
+def _tell_end(session: Session, epoch: Epoch, kind: str, text: str) -> None:
+    """Tell how a phase run ended, and which messages nobody has handled."""
+    left = receipts.unhandled(session, phase_run=epoch.phase_run)
+    text += receipts.sentence(left)
+    journal.record(
+        session,
+        kind,
+        text,
+        now=epoch.now,
+        pipeline=epoch.pipeline,
+        phase_run=epoch.phase_run,
+        details={"unhandled": left},
+    )
+
+
+def _advance(session: Session, epoch: Epoch, verdict: Advance) -> None:
     """End a closing phase run and start what follows, in one transaction."""
     phase_run, pipeline, now = epoch.phase_run, epoch.pipeline, epoch.now
-    is_good = phase_run.stop_reason is not None
-    end(session, epoch, PhaseStatus.COMPLETE if is_good else PhaseStatus.FAILED)
-    kind, text = "phase.completed", f"{phase_run.phase} is complete: {phase_run.stop_reason}"
-    if not is_good:
-        kind, text = "phase.failed", f"{phase_run.phase} failed: {phase_run.why}"
-    left = receipts.unhandled(session, phase_run=phase_run)
-    text += receipts.sentence(left)
-    details: dict[str, object] = {"unhandled": left}
-    journal.record(session, kind, text, now=now, pipeline=pipeline, phase_run=phase_run, details=details)
+    is_good = _end_advancing(session, epoch, verdict)
     if is_good and phase_run.position + 1 < len(epoch.definition.phases):
         # The live-phase index must see the old run ended before the new one begins.
         session.flush()
@@ -214,11 +281,25 @@ def _advance(session: Session, epoch: Epoch) -> None:
         return
     move_to(pipeline, PipelineStatus.COMPLETE if is_good else PipelineStatus.FAILED)
     pipeline.ended_at = now
-    pipeline.why = None if is_good else phase_run.why
+    pipeline.why = _lacks(session, pipeline) if is_good else phase_run.why
+    why = f": {pipeline.why}" if is_good and pipeline.why else ""
     journal.record(
         session,
         "pipeline.completed" if is_good else "pipeline.failed",
-        f"pipeline {pipeline.id} is {pipeline.status}",
+        f"pipeline {pipeline.id} is {pipeline.status}{why}",
         now=now,
         pipeline=pipeline,
+    )
+
+
+def _lacks(session: Session, pipeline: Pipeline) -> str | None:
+    """What the phases that did not converge still lack; None where all did."""
+    rows = phase_runs.list_phase_runs(session, pipeline_id=pipeline.id)
+    return (
+        "; ".join(
+            f"{row.phase} did not converge in {row.iterations_used} iterations: {row.why}"
+            for row in rows
+            if row.stop_reason is StopReason.MAX_ITERATIONS
+        )
+        or None
     )

@@ -11,7 +11,7 @@ from models.errors import Conflict
 from models.queries import phase_runs, pipelines
 from models.schemas.definition import Definition
 from models.states import PipelineStatus, is_final
-from models.tables import Pipeline, move_to
+from models.tables import PhaseRun, Pipeline, move_to
 
 MAX_PREPARATIONS = 5
 FIRST_BACKOFF = timedelta(seconds=5)
@@ -118,6 +118,41 @@ def resume(session: Session, *, pipeline_id: str, now: datetime) -> Effects:
     return phases.evaluate(session, phase_run_id=phase_run.id, now=now)
 
 
+def extend(session: Session, *, pipeline_id: str, iterations: int, minutes: float, now: datetime) -> Effects:
+    """Grant a pipeline more iterations of phases that do not converge, and its phase run more time.
+
+    `Conflict` when it is over, or when there is no deadline to move.
+    """
+    pipeline = pipelines.lock_pipeline(session, pipeline_id=pipeline_id)
+    if is_final(pipeline.status):
+        raise Conflict(
+            f"pipeline {pipeline_id} is {pipeline.status} and cannot be extended",
+            {"status": str(pipeline.status)},
+        )
+    pipeline.extra_iterations += iterations
+    phase_run = phase_runs.find_live_phase_run(session, pipeline_id=pipeline_id)
+    epoch = phases.lock_epoch(session, phase_run_id=phase_run.id, now=now) if phase_run else None
+    if minutes:
+        _move_deadlines(pipeline, epoch.phase_run if epoch else None, timedelta(minutes=minutes))
+    granted = (
+        f"{iterations} more iterations" if iterations else "",
+        f"{minutes:g} minutes" if minutes else "",
+    )
+    text = f"pipeline {pipeline_id} is extended by {' and '.join(filter(None, granted))}"
+    journal.record(
+        session,
+        "pipeline.extended",
+        text,
+        now=now,
+        pipeline=pipeline,
+        details={"iterations": iterations, "minutes": minutes},
+    )
+    if epoch is None:
+        return Effects(hints={pipeline.id})
+    epoch.phase_run.facts += 1
+    return phases.settle(session, epoch)
+
+
 def restart_phase(session: Session, *, pipeline_id: str, phase: str, now: datetime) -> Effects:
     """Supersede the current phase run and start its phase anew; only the current phase can be restarted."""
     pipeline = pipelines.lock_pipeline(session, pipeline_id=pipeline_id)
@@ -131,6 +166,17 @@ def restart_phase(session: Session, *, pipeline_id: str, phase: str, now: dateti
     epoch = phases.lock_epoch(session, phase_run_id=phase_run.id, now=now)
     phases.restart(session, epoch)
     return phases.settle(session, epoch)
+
+
+def _move_deadlines(pipeline: Pipeline, phase_run: PhaseRun | None, by: timedelta) -> None:
+    if phase_run is None or phase_run.soft_deadline_at is None:
+        raise Conflict(
+            f"pipeline {pipeline.id} has no deadline that could be moved; it is {pipeline.status}",
+            {"status": str(pipeline.status)},
+        )
+    phase_run.soft_deadline_at += by
+    if phase_run.hard_deadline_at is not None:
+        phase_run.hard_deadline_at += by
 
 
 def _finish(session: Session, pipeline: Pipeline, status: PipelineStatus, *, why: str, now: datetime) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from egg_tasks.ports import Workspace
-from egg_tasks.services import briefs, standings
+from egg_tasks.services import briefs, histories, results, standings
 from egg_tasks.services.standings import Standing
 from models.consensus.policy import Mode
 from models.queries import agent_runs, decisions, messages, phase_runs, pipelines, reports
@@ -59,6 +59,10 @@ def status(session: Session, *, pipeline_id: str, now: datetime) -> StatusRead:
         current_phase=last.phase if last else None,
         iteration=last.iteration if last else None,
         phase_status=last.status if last else None,
+        stop_reason=last.stop_reason if last else None,
+        iterations_used=last.iterations_used if last else None,
+        max_iterations=histories.max_iterations(standing.policy, row.extra_iterations),
+        results=results.list_standing(session, phase_run=last) if last else (),
         why=_why(session, standing),
         pending_decisions=list_decisions(session, pipeline_id=pipeline_id, status=DecisionStatus.PENDING),
         concurrent=_concurrent(session, standing, counts),

@@ -169,13 +169,14 @@ class Attendance:
             # Nothing more can be done for this work than to leave the clone where it is and say so.
             log.warning("salvage.refused", run=str(run.id), clone=str(self.clone), error=error.message)
             salvaged = None
+        output = self._log()
         with unit_of_work() as session:
             effects = agent_runs.settle(
                 session,
                 run_id=self.run_id,
                 outcome=outcome,
                 salvaged=salvaged,
-                log=self._log() if run.role is None else "",
+                log=output,
                 now=utcnow(),
             )
             dispatch(session, effects)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from models.consensus import failures, questions
+from models.consensus import convergence, failures, questions
 from models.consensus.checks import wants_check
 from models.consensus.due import failure, grace_ends_at, is_at_bound, new_causes, ready_at
 from models.consensus.policy import OnFailure
@@ -14,7 +14,6 @@ from models.consensus.verdict import (
     ACCEPT,
     CANCEL_PIPELINE,
     RETRY_PHASE,
-    Advance,
     Assignment,
     Cancel,
     Check,
@@ -54,7 +53,7 @@ def _closing(snapshot: Snapshot) -> Verdict | None:
     if snapshot.status is not PhaseStatus.CLOSING:
         return None
     if snapshot.unclosed_runs == 0:
-        return Advance()
+        return convergence.outcome(snapshot)
     return Wait(f"{snapshot.unclosed_runs} agents are stopping and their work is being saved")
 
 

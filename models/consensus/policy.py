@@ -50,6 +50,23 @@ class CheckPolicy:
 
 
 @dataclass(frozen=True)
+class Criteria:
+    """What a phase's results must reach before the phase is left; what is None is not asked for."""
+
+    test_pass_rate: float | None = None
+    """At least so many per cent."""
+    coverage: float | None = None
+    """At least so many per cent."""
+    critical_issues: int | None = None
+    """At most so many."""
+    open_issues: int | None = None
+    """At most so many."""
+
+
+DEFAULT_CRITERIA = Criteria(test_pass_rate=90, coverage=80, critical_issues=0, open_issues=3)
+
+
+@dataclass(frozen=True)
 class PhasePolicy:
     """What the definition says of one phase. The numbers are domain.md's defaults."""
 
@@ -63,6 +80,9 @@ class PhasePolicy:
     verdict_grace: timedelta = timedelta(seconds=30)
     max_recoveries: int = 2
     max_startup_retries: int = 3
+    convergence: Criteria | None = None
+    """What a phase that is repeated until it converges must reach."""
+    max_iterations: int = 5
 
     def role(self, name: str) -> RolePolicy:
         """The policy of the role called *name*; a name that is not in the roster is a bug."""

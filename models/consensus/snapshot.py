@@ -7,7 +7,15 @@ from functools import cached_property
 
 from models.consensus.policy import Mode, PhasePolicy, RolePolicy
 from models.consensus.verdict import Cause, DecisionKind
-from models.states import CheckStatus, Failure, MergeStatus, ObjectionStatus, PhaseStatus, Readiness
+from models.states import (
+    CheckStatus,
+    Failure,
+    MergeStatus,
+    ObjectionStatus,
+    PhaseStatus,
+    Readiness,
+    StopReason,
+)
 
 
 @dataclass(frozen=True)
@@ -110,6 +118,19 @@ class CheckView:
 
 
 @dataclass(frozen=True)
+class ResultView:
+    """The result of a role that stands in a phase run, as far as its phase's criteria need it."""
+
+    role: str
+    test_pass_rate: float | None = None
+    coverage: float | None = None
+    critical_issues: int | None = None
+    failed_tests: tuple[str, ...] = ()
+    issues: tuple[str, ...] = ()
+    blockers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """Everything a phase run's next step follows from."""
 
@@ -130,6 +151,14 @@ class Snapshot:
     """Whether a version that is no longer its role's latest is being merged."""
     unclosed_runs: int = 0
     """Runs of this phase run, of roles and of checks, that are not yet stopped and safe."""
+    stop_reason: StopReason | None = None
+    """Why a closing phase run ends well; None when it ends badly, or does not close."""
+    results: tuple[ResultView, ...] = ()
+    """What stands of the present roles' results, looked at when the phase run closes."""
+    iterations_used: int = 1
+    """Iterations of its phase so far, itself included."""
+    extra_iterations: int = 0
+    """So many more than its policy allows, as a person granted."""
 
     @cached_property
     def present(self) -> tuple[RoleView, ...]:

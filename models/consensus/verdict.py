@@ -135,8 +135,28 @@ class Cancel:
 
 
 @dataclass(frozen=True)
+class Shortfall:
+    """One thing a phase's results lack, and the roles it is for."""
+
+    text: str
+    roles: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Advance:
-    """The closing phase run is quiet: end it and start what follows."""
+    """The closing phase run is quiet: end it and start what follows.
+
+    *unmet* is what it still lacks where no iteration is left.
+    """
+
+    unmet: tuple[Shortfall, ...] = ()
+
+
+@dataclass(frozen=True)
+class Iterate:
+    """The closing phase run is quiet and has not converged: end it and begin its phase's next iteration."""
+
+    shortfalls: tuple[Shortfall, ...]
 
 
 @dataclass(frozen=True)
@@ -160,4 +180,6 @@ class Ask:
     roles: tuple[str, ...] = ()
 
 
-Verdict = Dispatch | Integrate | Check | Drop | Close | Fail | Restart | Cancel | Advance | Wait | Ask
+Verdict = (
+    Dispatch | Integrate | Check | Drop | Close | Fail | Restart | Cancel | Advance | Iterate | Wait | Ask
+)

@@ -16,13 +16,15 @@ from models.consensus.snapshot import (
     CheckView,
     DecisionView,
     ObjectionView,
+    ResultView,
     RoleView,
     RunView,
     Snapshot,
 )
 from models.consensus.verdict import Cause
-from models.queries import agent_runs, decisions, messages, phase_runs, versions
-from models.states import LIVE_RUNS, CheckStatus, DecisionStatus, MergeStatus, RunStatus
+from models.queries import agent_runs, decisions, messages, phase_runs, results, versions
+from models.schemas.result import view
+from models.states import LIVE_RUNS, CheckStatus, DecisionStatus, MergeStatus, PhaseStatus, RunStatus
 from models.tables import AgentRun, Check, Decision, Objection, PhaseRun, Pipeline, Role, Version
 
 
@@ -62,7 +64,21 @@ def load_snapshot(
         is_superseded_merging=_is_superseded_merging(rows.versions.values()),
         is_check_live=any(row.status is CheckStatus.RUNNING for row in checks),
         unclosed_runs=sum(1 for run in runs if run.closed_at is None),
+        stop_reason=phase_run.stop_reason,
+        results=_results(session, phase_run, policy),
+        iterations_used=phase_run.iterations_used,
+        extra_iterations=pipeline.extra_iterations,
     )
+
+
+def _results(session: Session, phase_run: PhaseRun, policy: PhasePolicy) -> tuple[ResultView, ...]:
+    """What stands of the present roles' results, where they are looked at, in roster order."""
+    if phase_run.status is not PhaseStatus.CLOSING or policy.convergence is None:
+        return ()
+    rows = results.list_results(session, pipeline_id=phase_run.pipeline_id, phase_run_id=phase_run.id)
+    standing = {role: row for (_, role), row in results.standing(rows).items()}
+    present = [r.role for r in phase_runs.list_roles(session, phase_run_id=phase_run.id) if not r.is_dropped]
+    return tuple(view(role, standing[role].fields) for role in present if role in standing)
 
 
 def run_view(run: AgentRun) -> RunView:

@@ -67,4 +67,12 @@ class Brief(BaseModel):
     conflicts: tuple[str, ...]
     check_log: str | None
     notes: tuple[str, ...]
+    feedback: tuple[str, ...] = ()
+    """What the iteration before left this role to do."""
+    focus: str | None = None
+    """What to look at in this iteration, where the phase is repeated until it converges."""
+    criteria: str | None = None
+    """What the phase's results must reach, where it is."""
+    result_fields: tuple[str, ...] = ()
+    """What the role is to report with `egg result submit`, where it is."""
     started_at: datetime | None

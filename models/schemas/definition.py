@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from models.consensus.policy import Mode, PhasePolicy
 from models.schemas import sentences
 from models.schemas.fault import Fault, Faulty, Path
-from models.schemas.roster import Check, Flag, Need, Phase, Role, Shape
+from models.schemas.roster import Check, Convergence, Flag, Need, Phase, Role, Shape
 from models.schemas.roster_faults import roster_faults
 from models.schemas.text import Listed, OperandText, PipelineId, RoleName, SaidText, Text, Variable
 
@@ -34,7 +34,7 @@ class Config(Shape):
     """The numbers a pipeline runs by."""
 
     not_built: ClassVar[frozenset[str]] = frozenset(
-        {"consensus_timeout_minutes", "finalize_minutes", "agent_idle_timeout_minutes", "max_iterations"}
+        {"consensus_timeout_minutes", "finalize_minutes", "agent_idle_timeout_minutes"}
     )
 
     concurrent_execution: Flag = False
@@ -45,6 +45,8 @@ class Config(Shape):
     """How often an agent that stays may look for messages."""
     max_rounds: Count = 6
     """How often a role may be run in one phase before a person is asked."""
+    max_iterations: Count = 5
+    """How often a phase that has `convergence` is run until it converges; a restart uses none up."""
     objection_grace_seconds: Seconds = 20
     """How long other reviewers may still speak before an objection is handed over."""
     verdict_grace_seconds: Seconds = 30
@@ -109,6 +111,8 @@ class Definition(Shape):
             max_rounds=config.max_rounds,
             objection_grace=timedelta(seconds=config.objection_grace_seconds),
             verdict_grace=timedelta(seconds=config.verdict_grace_seconds),
+            convergence=phase.convergence.policy() if phase.convergence else None,
+            max_iterations=config.max_iterations,
         )
 
     def agent(self, position: int, role: str) -> Agent:
@@ -124,6 +128,7 @@ _SHAPES: Mapping[Path, type[Shape]] = {
     ("agents", "*", "isolation"): Isolation,
     ("phases", "*"): Phase,
     ("phases", "*", "check"): Check,
+    ("phases", "*", "convergence"): Convergence,
     ("phases", "*", "roles", "*"): Role,
     ("phases", "*", "roles", "*", "needs", "*"): Need,
 }

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import JsonValue
 
-from models.schemas.report import Read
+from models.schemas.report import Read, ResultRead
 from models.states import (
     CheckStatus,
     Failure,
@@ -75,6 +75,12 @@ class PhaseRead(Read):
     objections: tuple[ObjectionRead, ...]
     versions: tuple[VersionRead, ...]
     checks: tuple[CheckRead, ...]
+    iterations_used: int
+    """Iterations of its phase so far, itself included; a restart uses none up."""
+    max_iterations: int | None
+    """How many there may be until it converges; None where the phase is not repeated."""
+    results: tuple[ResultRead, ...]
+    """Those that stand."""
 
 
 class AgentRead(Read):

@@ -1,7 +1,7 @@
 """What may be sent to the API, and what is answered to what may not."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Self
 
@@ -21,13 +21,13 @@ from models.errors import Malformed, Rejected, TooLarge
 from models.schemas import sentences
 from models.schemas.fault import Fault, Faulty
 from models.schemas.message import TO_ALL, MessageType
-from models.schemas.text import SaidText, Text, check_said, check_storable, refused
+from models.schemas.storable import check_storable_json
+from models.schemas.text import SaidText, Text, check_said, refused
 from models.states import Readiness
 
 MAX_SUBJECT = 200
 MAX_BODY = 64 * 1024
 MAX_METADATA = 16 * 1024
-MAX_DEPTH = 32
 MAX_ANSWERS = 1000
 
 
@@ -41,34 +41,6 @@ def _check_body(text: str) -> str:
     return text
 
 
-def _scalars(value: object) -> Iterator[object]:
-    """Walk the keys and leaves of JSON without recursion, refusing what is nested too deeply."""
-    waiting = [(value, 0)]
-    while waiting:
-        node, depth = waiting.pop()
-        if depth > MAX_DEPTH:
-            raise refused(f"must not be nested deeper than {MAX_DEPTH} levels")
-        if isinstance(node, Mapping):
-            yield from node
-            waiting.extend((child, depth + 1) for child in node.values())
-        elif isinstance(node, list | tuple):
-            waiting.extend((child, depth + 1) for child in node)
-        else:
-            yield node
-
-
-def _check_storable_json(value: object) -> object:
-    """Refuse what PostgreSQL cannot keep as JSON: NUL, half surrogates, NaN, and depths no one reads."""
-    for scalar in _scalars(value):
-        if isinstance(scalar, str):
-            check_storable(scalar)
-        elif isinstance(scalar, float) and (scalar - scalar) != 0:
-            raise refused("must not hold NaN or Infinity: they are no JSON")
-        elif isinstance(scalar, int) and abs(scalar) >= 10**1000:
-            raise refused("must not hold a number of more than 1000 digits")
-    return value
-
-
 def _check_metadata(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
     if (size := len(json.dumps(value, ensure_ascii=False).encode())) > MAX_METADATA:
         raise _too_large(f"must be at most 16 KiB of JSON, not {size} bytes")
@@ -79,12 +51,23 @@ Body = Annotated[Text, AfterValidator(_check_body)]
 SaidBody = Annotated[Body, AfterValidator(check_said)]
 Line = Annotated[SaidText, Field(max_length=MAX_SUBJECT)]
 Metadata = Annotated[
-    dict[str, JsonValue], BeforeValidator(_check_storable_json), AfterValidator(_check_metadata)
+    dict[str, JsonValue], BeforeValidator(check_storable_json), AfterValidator(_check_metadata)
 ]
 MessageId = Annotated[int, Strict(), Field(ge=1, le=2**63 - 1)]
 ObjectionNumber = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 Answers = Annotated[dict[ObjectionNumber, SaidBody], Field(max_length=MAX_ANSWERS)]
+
+
+def _check_result(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    if (size := len(json.dumps(value, ensure_ascii=False).encode())) > MAX_BODY:
+        raise _too_large(f"must be at most 64 KiB of JSON, not {size} bytes")
+    return value
+
+
+ResultFields = Annotated[
+    dict[str, JsonValue], BeforeValidator(check_storable_json), AfterValidator(_check_result)
+]
 
 
 class RequestBody(BaseModel):
@@ -148,6 +131,20 @@ class SignalIn(RequestBody):
                 raise refused(f"`{name}` goes with state {state} only")
         if self.state is Readiness.OBJECTING and not (self.about and (self.reason or "").strip()):
             raise refused("OBJECTING needs `about` (whose work) and `reason` (what is wrong with it)")
+        return self
+
+
+class ExtensionIn(RequestBody):
+    """More for a pipeline: iterations of a phase that does not converge, minutes before its deadlines."""
+
+    iterations: Annotated[int, Strict(), Field(ge=1, le=1000)] | None = None
+    minutes: Annotated[float, Strict(), Field(gt=0, le=100_000, allow_inf_nan=False)] | None = None
+
+    @model_validator(mode="after")
+    def check_any(self) -> Self:
+        """Refuse an extension by nothing."""
+        if self.iterations is None and self.minutes is None:
+            raise refused("extend by `iterations`, `minutes` or both")
         return self
 
 

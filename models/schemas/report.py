@@ -6,7 +6,15 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from models.states import DecisionStatus, PhaseStatus, PipelineStatus, Readiness, RunStatus
+from models.states import (
+    DecisionStatus,
+    ParseStatus,
+    PhaseStatus,
+    PipelineStatus,
+    Readiness,
+    RunStatus,
+    StopReason,
+)
 
 
 class Read(BaseModel):
@@ -116,6 +124,25 @@ class Concurrent(Read):
     agents: tuple[AgentStanding, ...]
 
 
+class ResultRead(Read):
+    """A role's typed result."""
+
+    id: int
+    phase: str
+    iteration: int
+    role: str
+    run: UUID
+    parse_status: ParseStatus
+    stands: bool
+    """Whether it is the newest of its role in its phase run that could be read."""
+    fields: dict[str, JsonValue]
+    faults: tuple[str, ...]
+    """What keeps a block in the run's output from being a result."""
+    raw: str | None
+    """The words it was read from, where they were asked for."""
+    timestamp: datetime
+
+
 class StatusRead(Read):
     """Where a pipeline stands."""
 
@@ -124,6 +151,12 @@ class StatusRead(Read):
     current_phase: str | None
     iteration: int | None
     phase_status: PhaseStatus | None
+    stop_reason: StopReason | None
+    iterations_used: int | None
+    max_iterations: int | None
+    """How often the current phase may be run until it converges; None where it is not repeated."""
+    results: tuple[ResultRead, ...]
+    """Those that stand in the current phase run."""
     why: str
     pending_decisions: tuple[DecisionRead, ...]
     concurrent: Concurrent

@@ -4,13 +4,15 @@ from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict
 
-from models.consensus.policy import CheckPolicy, Mode, OnFailure, RolePolicy
+from models.consensus.policy import DEFAULT_CRITERIA, CheckPolicy, Criteria, Mode, OnFailure, RolePolicy
 from models.consensus.policy import Need as NeedPolicy
 from models.schemas.text import Listed, OperandText, PhaseName, RoleName, SaidText, Text
 
 MAX_ROLES = 256
 
 Flag = Annotated[bool, Strict()]
+Percent = Annotated[float, Strict(), Field(ge=0, le=100, allow_inf_nan=False)]
+Tally = Annotated[int, Strict(), Field(ge=0, le=1_000_000)]
 
 
 class Shape(BaseModel):
@@ -79,10 +81,28 @@ class Check(Shape):
         return CheckPolicy(run=self.run, owner=self.owner)
 
 
+class Convergence(Shape):
+    """What a phase's results must reach; only the keys that are given are asked for, all if none is."""
+
+    test_pass_rate: Percent | None = None
+    """At least so many per cent of the tests pass (90)."""
+    coverage: Percent | None = None
+    """At least so many per cent of the code are covered (80)."""
+    critical_issues: Tally | None = None
+    """At most so many critical issues are left (0)."""
+    open_issues: Tally | None = None
+    """At most so many issues of any kind are left (3)."""
+
+    def policy(self) -> Criteria:
+        """Build the criteria the decision function knows."""
+        given = {name: value for name, value in self if value is not None}
+        return Criteria(**given) if given else DEFAULT_CRITERIA
+
+
 class Phase(Shape):
     """A stretch in which a roster of roles works until it agrees."""
 
-    not_built: ClassVar[frozenset[str]] = frozenset({"gate", "convergence"})
+    not_built: ClassVar[frozenset[str]] = frozenset({"gate"})
 
     name: PhaseName
     """The phase's name, unique in the definition."""
@@ -92,3 +112,5 @@ class Phase(Shape):
     """Who works in the phase; at least one role must be required."""
     check: Check | None = None
     """What must be green on the merged work."""
+    convergence: Convergence | None = None
+    """What the roles' results must reach, else the phase is repeated; `{}` for the defaults."""

@@ -33,7 +33,7 @@ class PhaseRun(Base):
     status: Mapped[PhaseStatus] = mapped_column(State(PhaseStatus))
     stop_reason: Mapped[StopReason | None] = mapped_column(State(StopReason))
     why: Mapped[str] = mapped_column(default="")
-    """What it waits for, as the last evaluation said; why it failed once it has."""
+    """What it waits for, as the last evaluation said; once it has ended, why it failed or what it lacked."""
     facts: Mapped[int] = mapped_column(BigInteger, default=0)
     """Counts what was written that may change the verdict."""
     evaluated_facts: Mapped[int] = mapped_column(BigInteger, default=0)

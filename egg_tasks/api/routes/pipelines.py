@@ -19,6 +19,7 @@ from egg_tasks.tasks.adapters import workspace
 from egg_tasks.tasks.dispatch import dispatch
 from models.schemas.definition import Definition, validate
 from models.schemas.fault import Fault, Faulty
+from models.schemas.http import ExtensionIn
 from models.schemas.report import PipelineDetail, PipelinePage, StatusRead, WhyRead
 from models.schemas.text import PhaseName, PipelineId
 from models.states import PipelineStatus
@@ -105,6 +106,14 @@ def pause(pipeline_id: PipelineId) -> Envelope[PipelineAnswer]:
 def resume(pipeline_id: PipelineId) -> Envelope[PipelineAnswer]:
     """Go on with a paused pipeline."""
     return _moved(pipeline_id, pipelines.resume)
+
+
+@router.post("/pipelines/{pipeline_id}/extend")
+def extend(pipeline_id: PipelineId, body: ExtensionIn) -> Envelope[PipelineAnswer]:
+    """Grant more iterations to phases that do not converge, or more time to the current one."""
+    return _moved(
+        pipeline_id, partial(pipelines.extend, iterations=body.iterations or 0, minutes=body.minutes or 0)
+    )
 
 
 @router.post("/pipelines/{pipeline_id}/phases/{phase}/restart")

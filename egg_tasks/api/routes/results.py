@@ -1,0 +1,54 @@
+"""Typed results of roles."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body
+from pydantic import BaseModel, JsonValue
+
+from egg_tasks.api.auth import OPERATOR, Speaker
+from egg_tasks.api.envelope import Envelope
+from egg_tasks.clock import utcnow
+from egg_tasks.database import unit_of_work
+from egg_tasks.services import results
+from egg_tasks.services.effects import Effects
+from egg_tasks.tasks.dispatch import dispatch
+from models.schemas.http import ResultFields
+from models.schemas.report import ResultRead
+from models.schemas.text import PipelineId
+
+router = APIRouter(tags=["results"])
+
+
+class Taken(BaseModel):
+    """A result that was taken."""
+
+    id: int
+    role: str
+    fields: dict[str, JsonValue]
+    """As it was understood: percentages and counts are numbers."""
+
+
+class ResultsAnswer(BaseModel):
+    """Results, oldest first."""
+
+    results: tuple[ResultRead, ...]
+
+
+@router.post("/pipelines/{pipeline_id}/results", status_code=201)
+def submit(pipeline_id: PipelineId, fields: Annotated[ResultFields, Body()], who: Speaker) -> Envelope[Taken]:
+    """Take the typed result of the agent whose credential this is; `role` may only agree with it."""
+    who.must_be(role=str(fields.get("role", who.role)))
+    said = {name: value for name, value in fields.items() if name != "role"}
+    with unit_of_work() as session:
+        row = results.submit(session, run_id=who.run_id, fields=said, now=utcnow())
+        dispatch(session, Effects(hints={pipeline_id}))
+        taken = Taken.model_validate({"id": row.id, "role": row.role, "fields": row.fields})
+    return Envelope(message=f"the result of {who.role} is taken", data=taken)
+
+
+@router.get("/pipelines/{pipeline_id}/results", dependencies=[OPERATOR])
+def list_(pipeline_id: PipelineId, raw: bool = False) -> Envelope[ResultsAnswer]:
+    """List the results; `raw` for the words they were read from too."""
+    with unit_of_work() as session:
+        found = results.list_results(session, pipeline_id=pipeline_id, with_raw=raw)
+    return Envelope(message=f"{len(found)} results", data=ResultsAnswer(results=found))

@@ -1,0 +1,40 @@
+"""What a role of a phase that is repeated is to look at, iteration by iteration."""
+
+from collections.abc import Mapping
+
+from models.consensus.policy import Criteria
+
+LAST_OF_ZERO_TO_ONE = 2
+
+ANYBODY = ""
+ZERO_TO_ONE: Mapping[str, str] = {
+    ANYBODY: "Make it work end to end first.",
+    "ra": "Settle what the main path needs; rare cases come in later iterations.",
+    "ep": "Plan the shortest way to something that works end to end.",
+    "cd": "Make it work end to end first: the main path before completeness and polish.",
+    "vas": "See whether the whole works end to end, and report every figure, however low.",
+}
+ONE_TO_HUNDRED: Mapping[str, str] = {
+    ANYBODY: "Hold to every criterion.",
+    "ra": "Close open questions and edge cases; add nothing else.",
+    "ep": "Plan only what the feedback and the criteria still ask for.",
+    "cd": "Bring every criterion to what is asked for: failing tests, coverage, open issues.",
+    "vas": "Hold the whole to every criterion, and name what is missing.",
+}
+
+
+def directive(role: str, *, iteration: int, most: int) -> str:
+    """The sentence for a role in an iteration that counts, of so many at most."""
+    by_role = ZERO_TO_ONE if iteration <= LAST_OF_ZERO_TO_ONE else ONE_TO_HUNDRED
+    return f"Iteration {iteration} of at most {most}. {by_role.get(role, by_role[ANYBODY])}"
+
+
+def demands(criteria: Criteria) -> str:
+    """What the phase's results must reach, in words."""
+    asked = (
+        ("test_pass_rate at least {:g}", criteria.test_pass_rate),
+        ("coverage at least {:g}", criteria.coverage),
+        ("critical_issues at most {}", criteria.critical_issues),
+        ("at most {} open issues", criteria.open_issues),
+    )
+    return ", ".join(words.format(value) for words, value in asked if value is not None)
