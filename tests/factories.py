@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from models.consensus.policy import CheckPolicy, Mode, Need, OnFailure, PhasePolicy, RolePolicy
+from models.consensus.policy import CheckPolicy, Criteria, Mode, Need, OnFailure, PhasePolicy, RolePolicy
 from models.consensus.snapshot import (
     CheckView,
     DecisionView,
@@ -140,6 +140,7 @@ def snapshot(
     check_policy: CheckPolicy | None = None,
     max_concurrent_agents: int = 4,
     max_rounds: int = 6,
+    convergence: Criteria | None = None,
     **changes: object,
 ) -> Snapshot:
     """A running phase run of these roles, in this order."""
@@ -151,6 +152,7 @@ def snapshot(
         check=check_policy,
         max_concurrent_agents=max_concurrent_agents,
         max_rounds=max_rounds,
+        convergence=convergence,
     )
     whole = Snapshot(now=NOW, status=PhaseStatus.RUNNING, policy=rules, roles=placed, tip=TIP)
     return replace(whole, **changes)  # type: ignore[arg-type]

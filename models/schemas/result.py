@@ -85,7 +85,8 @@ def _words(value: object) -> object:
         return ()
     if isinstance(value, str):
         text = value.strip()
-        value = [] if text.lower() in NOTHING else text.strip("[]").split(",")
+        parts = [] if text.lower() in NOTHING else text.strip("[]").split(",")
+        value = [part.strip("`\"' ") for part in parts]
     if not isinstance(value, Sequence):
         raise PydanticCustomError("list_type", "must be a list")
     texts = (item if isinstance(item, str) else json.dumps(item, ensure_ascii=False) for item in value)

@@ -44,7 +44,7 @@ def fields_of(block: str) -> Fields:
         found = _decoded(body)
         if found is not None and isinstance(found.value, dict):
             return found.value
-    return _Lines(body.split("\n")).read()
+    return _Lines(body.split("\n"), is_json=body.startswith("{")).read()
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,9 @@ def _decoded(text: str) -> _Decoded | None:
 class _Lines:
     """A walk over the lines of a block, field by field."""
 
-    def __init__(self, lines: Sequence[str]) -> None:
+    def __init__(self, lines: Sequence[str], *, is_json: bool) -> None:
         self.lines = lines
+        self.is_json = is_json
         self.at = 0
         self.fields: Fields = {}
 
@@ -84,7 +85,8 @@ class _Lines:
         return self.fields
 
     def _value(self, field: re.Match[str]) -> object:
-        text = _bare(field["value"])
+        # JSON that cannot be read as such is read by its lines.
+        text = _bare(field["value"].strip().removesuffix(",") if self.is_json else field["value"])
         if not text:
             return self._items(len(field["indent"]), is_bulleted=field["bullet"] is not None)
         if text[0] in "[{":
@@ -109,7 +111,7 @@ class _Lines:
         if found is None and text[-1] not in "]}":
             return text
         if found is None:
-            return [part for part in map(_bare, text.strip("[]{}, ").split(",")) if part]
+            return [_bare(part) for part in text.strip("[]{}, ").split(",")]
         self.at += below.count("\n", 0, found.end)
         return found.value
 
@@ -131,7 +133,6 @@ def _bare(text: str) -> str:
     """A value without the quotes, ticks and stars around it."""
     text = text.strip().removeprefix("**").strip()
     for mark in ("**", "`", '"', "'"):
-        whole = text.removesuffix(",") if mark == '"' else text
-        if len(whole) >= 2 * len(mark) and whole.startswith(mark) and whole.endswith(mark):
-            return whole[len(mark) : -len(mark)].strip()
+        if len(text) >= 2 * len(mark) and text.startswith(mark) and text.endswith(mark):
+            return text[len(mark) : -len(mark)].strip()
     return text.removesuffix("**").strip()

@@ -11,12 +11,14 @@ from models.consensus.verdict import (
     Dispatch,
     Drop,
     Integrate,
+    Iterate,
     Verdict,
     Wait,
 )
 from models.states import CheckStatus, MergeStatus, ObjectionStatus, PhaseStatus, Readiness, StopReason
 from tests.unit.consensus_world import RoleRow, Story, World, apply, forgetful, is_check_live, view
 
+PASSING = 90
 MAX_VERDICTS = 12
 """Verdicts between two outside events, for rosters of up to four roles."""
 
@@ -40,7 +42,7 @@ def settle(story: Story, world: World, asked: dict[str, tuple[str, ...]]) -> tup
 def obey(story: Story, world: World, verdict: Verdict) -> None:
     """Fail if a verdict breaks a law."""
     is_closing = world.status is PhaseStatus.CLOSING
-    assert not is_closing or isinstance(verdict, Advance | Wait), "a closing phase only ends"
+    assert not is_closing or isinstance(verdict, Advance | Iterate | Wait), "a closing phase only ends"
     match verdict:
         case Wait():
             _wait(world, verdict)
@@ -59,6 +61,13 @@ def obey(story: Story, world: World, verdict: Verdict) -> None:
             check = world.check
             is_green = check is not None and check.tip == world.tip and check.status is CheckStatus.GREEN
             assert story.policy.check is None or is_green, "consensus means a green check of the tip"
+        case Iterate():
+            assert world.stop_reason is StopReason.CONSENSUS, "what failed or was accepted is not repeated"
+            assert world.iterations_used < story.policy.max_iterations, "iterations are bounded"
+            assert not converges(world), "who has converged is done"
+        case Advance() if story.policy.convergence and world.stop_reason is StopReason.CONSENSUS:
+            is_last = world.iterations_used >= story.policy.max_iterations
+            assert converges(world) or (is_last and verdict.unmet), "who has not converged goes on"
         case Drop(role):
             assert not world.roles[story.names.index(role)].is_dropped, "nobody is dropped twice"
         case Ask():
@@ -77,6 +86,12 @@ def agrees(story: Story, world: World) -> bool:
         and all(row.merge in {None, MergeStatus.MERGED} for _, row in present)
         and all(_says_yes(world, at, row) and not _is_stale(story, world, at) for at, row in required)
     )
+
+
+def converges(world: World) -> bool:
+    """Whether somebody reports a pass rate, and nobody a low one."""
+    rates = [row.rate for row in world.roles if row.rate is not None and not row.is_dropped]
+    return bool(rates) and min(rates) >= PASSING
 
 
 def _says_yes(world: World, at: int, row: RoleRow) -> bool:

@@ -23,6 +23,7 @@ def moves(story: Story, world: World, waits: Wait, options: dict[str, tuple[str,
     for at, row in enumerate(world.roles):
         if row.live is not None:
             yield from _ends(story, world, at)
+            yield from _reports(story, world, at)
         if not row.is_safe:
             yield f"earlier run of {at} is safe", world.with_role(at, is_safe=True)
     yield from _check_ends(story, world)
@@ -60,6 +61,13 @@ def _ends(story: Story, world: World, at: int) -> Iterator[Move]:
         has_spoken = row.live.verdict is not None
         if name in story.moves and not (failure is Failure.STARTUP and has_spoken):
             yield f"{at} {name}", _ended(world, at, failure, is_dirty=False)
+
+
+def _reports(story: Story, world: World, at: int) -> Iterator[Move]:
+    """A result may come as long as its run lives, in a closing phase run too."""
+    for rate in (50, 95):
+        if f"reports {rate}" in story.moves and world.roles[at].rate != rate:
+            yield f"{at} reports {rate}", world.with_role(at, rate=rate)
 
 
 def _ended(world: World, at: int, failure: Failure | None, *, is_dirty: bool) -> World:

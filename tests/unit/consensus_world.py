@@ -8,6 +8,7 @@ from models.consensus.snapshot import (
     CheckView,
     DecisionView,
     ObjectionView,
+    ResultView,
     RoleView,
     RunView,
     Snapshot,
@@ -26,10 +27,11 @@ from models.consensus.verdict import (
     Drop,
     Fail,
     Integrate,
+    Iterate,
     Restart,
     Verdict,
 )
-from models.states import CheckStatus, MergeStatus, ObjectionStatus, PhaseStatus, Readiness
+from models.states import CheckStatus, MergeStatus, ObjectionStatus, PhaseStatus, Readiness, StopReason
 from tests.factories import LONG_AGO, NOW
 
 SAFE = RunView(1, is_live=False, is_closed=True)
@@ -75,6 +77,8 @@ class RoleRow(NamedTuple):
     trailing: tuple[RunView, ...] = ()
     handled: frozenset[Cause] = frozenset()
     is_safe: bool = True
+    rate: int | None = None
+    """The test_pass_rate of its result that stands."""
 
 
 class ObjectionRow(NamedTuple):
@@ -122,6 +126,8 @@ class World(NamedTuple):
     grants: int = 0
     raised: int = 0
     """Objections so far."""
+    stop_reason: StopReason | None = None
+    iterations_used: int = 1
 
     def with_role(self, at: int, **changes: object) -> "World":
         """The same world with one role changed."""
@@ -154,6 +160,13 @@ def view(story: Story, world: World) -> Snapshot:
         is_check_live=is_check_live(world),
         is_superseded_merging=is_old,
         unclosed_runs=sum(row.live is not None for row in world.roles) + is_check_live(world),
+        stop_reason=world.stop_reason,
+        results=tuple(
+            ResultView(name, test_pass_rate=row.rate)
+            for name, row in zip(names, world.roles, strict=True)
+            if row.rate is not None and not row.is_dropped
+        ),
+        iterations_used=world.iterations_used,
     )
 
 
@@ -176,18 +189,25 @@ def apply(story: Story, world: World, verdict: Verdict) -> World:
         case Drop(role):
             world = world.with_role(story.names.index(role), is_dropped=True)
         case Ask():
-            if verdict.kind is DecisionKind.FAILURES:
-                cancelled = tuple(replace(decision, is_pending=False) for decision in world.decisions)
-                world = world._replace(decisions=cancelled)
-            number = len(world.decisions) + 1
-            asked = DecisionView(number, verdict.key, verdict.kind, verdict.roles, is_pending=True)
-            world = world._replace(decisions=(*world.decisions, asked))
+            world = _ask(world, verdict)
         case Close() | Fail():
             cancelled = tuple(replace(decision, is_pending=False) for decision in world.decisions)
-            world = world._replace(status=PhaseStatus.CLOSING, decisions=cancelled)
+            reason = verdict.reason if isinstance(verdict, Close) else None
+            world = world._replace(status=PhaseStatus.CLOSING, decisions=cancelled, stop_reason=reason)
+        case Iterate():
+            world = beginning(story)._replace(tip=0, iterations_used=world.iterations_used + 1)
         case Advance() | Restart() | Cancel():
             world = world._replace(status=PhaseStatus.COMPLETE)
     return world
+
+
+def _ask(world: World, verdict: Ask) -> World:
+    if verdict.kind is DecisionKind.FAILURES:
+        cancelled = tuple(replace(decision, is_pending=False) for decision in world.decisions)
+        world = world._replace(decisions=cancelled)
+    number = len(world.decisions) + 1
+    asked = DecisionView(number, verdict.key, verdict.kind, verdict.roles, is_pending=True)
+    return world._replace(decisions=(*world.decisions, asked))
 
 
 def forgetful(story: Story, world: World) -> World:
@@ -199,9 +219,15 @@ def forgetful(story: Story, world: World) -> World:
         return World((), PhaseStatus.COMPLETE)
     if world.status is PhaseStatus.CLOSING:
         none = (0,) * len(world.roles)
-        roles = tuple(RoleRow(none, none, live=row.live and SAFE) for row in world.roles)
+        roles = tuple(
+            RoleRow(none, none, live=row.live and SAFE, is_dropped=row.is_dropped, rate=row.rate)
+            if story.policy.convergence
+            else RoleRow(none, none, live=row.live and SAFE)
+            for row in world.roles
+        )
         check = CheckRow(0, 0, CheckStatus.RUNNING) if is_check_live(world) else None
-        return World(roles, PhaseStatus.CLOSING, check=check)
+        closing = World(roles, PhaseStatus.CLOSING, check=check, iterations_used=world.iterations_used)
+        return closing._replace(stop_reason=world.stop_reason) if story.policy.convergence else closing
     objections = tuple(
         row for row in world.objections if row.is_live or row.status is ObjectionStatus.OVERRULED
     )

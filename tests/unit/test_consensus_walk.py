@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from models.consensus.policy import CheckPolicy, Mode, OnFailure, PhasePolicy, RolePolicy
+from models.consensus.policy import CheckPolicy, Criteria, Mode, OnFailure, PhasePolicy, RolePolicy
 from models.consensus.verdict import Wait
 from models.states import PhaseStatus
 from tests.factories import policy
@@ -25,6 +25,7 @@ def story(
     check: str | None = None,
     max_versions: int = 2,
     max_grants: int = 1,
+    convergence: Criteria | None = None,
 ) -> Story:
     """A phase of two rounds a role, in which these moves may happen."""
     rules = PhasePolicy(
@@ -35,6 +36,8 @@ def story(
         max_rounds=2,
         max_recoveries=1,
         max_startup_retries=1,
+        convergence=convergence,
+        max_iterations=2,
     )
     return Story(rules, frozenset(moves.split(", ")), max_versions, max_grants)
 
@@ -74,6 +77,14 @@ STORIES = {
     "reviews of each other": story(policy("a", reviews=["b"]), policy("b", reviews=["a"]), moves="new, sync"),
     "agents that change their mind": story(
         CODER, TESTER, moves="new, again, working", mode=Mode.SEQUENTIAL, max_grants=0
+    ),
+    "a phase that is repeated until it converges": story(
+        policy("coder", on_failure=OnFailure.CONTINUE),
+        TESTER,
+        moves="new, reports 50, reports 95, crashes",
+        max_versions=1,
+        max_grants=0,
+        convergence=Criteria(test_pass_rate=90),
     ),
     "a check": story(CODER, TESTER, moves="new, red, error", mode=Mode.WAVES, check="make test"),
 }
