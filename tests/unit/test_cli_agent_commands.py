@@ -243,6 +243,7 @@ def test_a_conflict_of_sync_names_the_paths_and_the_way_on(
         ("signal", "error", "--error", "x"),
         ("sync",),
         ("context",),
+        ("result", "submit", "{}"),
     ],
 )
 def test_an_agent_command_imports_nothing_heavy(
@@ -268,5 +269,7 @@ ANSWER_TO_ALL = {
     "consensus": {"is_complete": True, "blocking_agents": [], "has_objections": False},
     "head": "abc",
     "seen": {},
+    "role": "coder",
+    "fields": {"status": "success"},
     "context": {},
 }

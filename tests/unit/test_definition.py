@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.consensus.policy import CheckPolicy, Mode, Need, OnFailure
+from models.consensus.policy import DEFAULT_CRITERIA, CheckPolicy, Criteria, Mode, Need, OnFailure
 from models.schemas.definition import Definition, Faulty, json_schema, validate
 
 AGENT = {"backend": "command", "command": ["./agent.sh"]}
@@ -104,14 +104,12 @@ def test_faults_of_form_and_of_meaning_are_told_together() -> None:
         (definition(budget={}), "budget"),
         (definition(isolation={"kind": "docker"}), "isolation"),
         (definition({"gate": {}}), "phases[0].gate"),
-        (definition({"convergence": {}}), "phases[0].convergence"),
         *(
             (definition(config={key: 1}), f"config.{key}")
             for key in (
                 "consensus_timeout_minutes",
                 "finalize_minutes",
                 "agent_idle_timeout_minutes",
-                "max_iterations",
             )
         ),
     ],
@@ -383,3 +381,49 @@ def test_junk_in_a_good_phase_is_never_more_than_faulty(junk: object) -> None:
             validate(definition(phase))
         except Faulty as error:
             json.dumps(error.details, ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize(
+    ("given", "criteria"),
+    [
+        ({}, DEFAULT_CRITERIA),
+        ({"coverage": None}, DEFAULT_CRITERIA),
+        ({"test_pass_rate": 99.5}, Criteria(test_pass_rate=99.5)),
+        ({"coverage": 0, "open_issues": 0}, Criteria(coverage=0, open_issues=0)),
+        (None, None),
+    ],
+)
+def test_only_the_criteria_that_are_given_are_asked_for(
+    given: Document | None, criteria: Criteria | None
+) -> None:
+    pinned = validate(definition({"convergence": given})).model_dump(mode="json")
+
+    assert Definition.model_validate(pinned).phase_policy(0).convergence == criteria
+
+
+def test_a_phase_is_not_repeated_unless_it_says_so() -> None:
+    assert validate(definition()).phase_policy(0).convergence is None
+
+
+@pytest.mark.parametrize(("config", "most"), [({}, 5), ({"max_iterations": 2}, 2)])
+def test_a_phase_is_repeated_so_often_at_most(config: Document, most: int) -> None:
+    assert validate(definition(config=config)).phase_policy(0).max_iterations == most
+
+
+def test_faults_of_convergence_are_named() -> None:
+    convergence = {
+        "test_pass_rate": 101,
+        "coverage": "80%",
+        "critical_issues": -1,
+        "open_issues": 1.5,
+        "bugs": 0,
+    }
+
+    assert faults(definition({"convergence": convergence}, config={"max_iterations": 0})) == {
+        "config.max_iterations": "must be greater than or equal to 1",
+        "phases[0].convergence.test_pass_rate": "must be less than or equal to 100",
+        "phases[0].convergence.coverage": "must be a number, not '80%'",
+        "phases[0].convergence.critical_issues": "must be greater than or equal to 0",
+        "phases[0].convergence.open_issues": "must be a whole number, not 1.5",
+        "phases[0].convergence.bugs": "unknown key `bugs`",
+    }
