@@ -29,6 +29,11 @@ def directive(role: str, *, iteration: int, most: int) -> str:
     return f"Iteration {iteration} of at most {most}. {by_role.get(role, by_role[ANYBODY])}"
 
 
+def iterations(number: int) -> str:
+    """So many iterations, in words."""
+    return "1 iteration" if number == 1 else f"{number} iterations"
+
+
 def demands(criteria: Criteria) -> str:
     """What the phase's results must reach, in words."""
     asked = (

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import journal, receipts, verdicts
+from egg_tasks.services import focus, journal, receipts, verdicts
 from egg_tasks.services.effects import Effects
 from egg_tasks.services.verdicts import Epoch
 from models.consensus import convergence
@@ -248,7 +248,7 @@ def _end_advancing(session: Session, epoch: Epoch, verdict: Advance) -> bool:
     if verdict.unmet:
         phase_run.stop_reason = StopReason.MAX_ITERATIONS
         phase_run.why = convergence.sentence(verdict.unmet)
-        text += f" after {phase_run.iterations_used} iterations without converging: {phase_run.why}"
+        text += f" without converging in {focus.iterations(phase_run.iterations_used)}: {phase_run.why}"
     else:
         text += f": {phase_run.stop_reason}"
     _tell_end(session, epoch, "phase.completed", text)
@@ -297,7 +297,7 @@ def _lacks(session: Session, pipeline: Pipeline) -> str | None:
     rows = phase_runs.list_phase_runs(session, pipeline_id=pipeline.id)
     return (
         "; ".join(
-            f"{row.phase} did not converge in {row.iterations_used} iterations: {row.why}"
+            f"{row.phase} did not converge in {focus.iterations(row.iterations_used)}: {row.why}"
             for row in rows
             if row.stop_reason is StopReason.MAX_ITERATIONS
         )

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import journal, phases
+from egg_tasks.services import focus, journal, phases
 from egg_tasks.services.effects import Effects
 from models.errors import Conflict
 from models.queries import phase_runs, pipelines
@@ -134,11 +134,9 @@ def extend(session: Session, *, pipeline_id: str, iterations: int, minutes: floa
     epoch = phases.lock_epoch(session, phase_run_id=phase_run.id, now=now) if phase_run else None
     if minutes:
         _move_deadlines(pipeline, epoch.phase_run if epoch else None, timedelta(minutes=minutes))
-    granted = (
-        f"{iterations} more iterations" if iterations else "",
-        f"{minutes:g} minutes" if minutes else "",
-    )
-    text = f"pipeline {pipeline_id} is extended by {' and '.join(filter(None, granted))}"
+    granted = [focus.iterations(iterations)] if iterations else []
+    granted += [f"{minutes:g} minutes"] if minutes else []
+    text = f"pipeline {pipeline_id} is extended by {' and '.join(granted)}"
     journal.record(
         session,
         "pipeline.extended",

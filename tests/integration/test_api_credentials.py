@@ -12,6 +12,7 @@ from tests.integration.api_scene import NAME, Answer, Scene
 RIVAL = "rival"
 P = f"/pipelines/{NAME}"
 SEND = {"message_type": "PROGRESS", "subject": "half way"}
+RESULT = {"status": "success", "summary": "done"}
 PULSE = {"signal_type": "heartbeat"}
 
 
@@ -55,6 +56,9 @@ ROUTES = {
     "POST /pipelines/{pipeline_id}/decisions/{decision_id}/resolve": Route(
         f"{P}/decisions/@decision/resolve", 200, 403, body={"resolution": "Accept current state"}
     ),
+    "POST /pipelines/{pipeline_id}/results": Route(f"{P}/results", 403, 201, body=RESULT),
+    "GET /pipelines/{pipeline_id}/results": Route(f"{P}/results", 200, 403),
+    "POST /pipelines/{pipeline_id}/extend": Route(f"{P}/extend", 200, 403, body={"iterations": 1}),
     "POST /pipelines/{pipeline_id}/start": Route(f"{P}/start", 200, 403),
     "POST /pipelines/{pipeline_id}/pause": Route(f"{P}/pause", 200, 403),
     "POST /pipelines/{pipeline_id}/resume": Route(f"{P}/resume", 200, 403),
@@ -179,6 +183,7 @@ def test_a_refused_agent_is_not_told_whose_question_it_is(town: Scene) -> None:
         ("coder", "GET", "/messages?role=tester", None),
         ("coder", "GET", "/messages?role=tester&since_id=0&scope=pipeline", None),
         ("coder", "POST", "/signal", PULSE | {"role": "tester"}),
+        ("coder", "POST", "/results", RESULT | {"role": "tester"}),
         ("coder", "POST", "/signal", PULSE | {"pipeline_id": RIVAL}),
         ("coder", "POST", "/signal", {"signal_type": "readiness", "state": "WORKING", "role": "tester"}),
     ],

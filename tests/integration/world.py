@@ -9,7 +9,17 @@ from uuid import UUID
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import agent_runs, briefs, bus, decisions, merges, phases, pipelines, signals
+from egg_tasks.services import (
+    agent_runs,
+    briefs,
+    bus,
+    decisions,
+    merges,
+    phases,
+    pipelines,
+    results,
+    signals,
+)
 from egg_tasks.services.agent_runs import Answer, Salvaged
 from egg_tasks.services.bus import Draft
 from egg_tasks.services.effects import Effects, VersionKey
@@ -25,7 +35,7 @@ from models.schemas.git import Conflicted, Merged
 from models.schemas.message import MessageType
 from models.schemas.run import Exit
 from models.states import Readiness
-from models.tables import AgentRun, Check, Decision, Objection, PhaseRun, Pipeline, Role, Version
+from models.tables import AgentRun, Check, Decision, Objection, PhaseRun, Pipeline, Result, Role, Version
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -116,8 +126,22 @@ class World:
         """Have the role say READY."""
         self.say(role, Signal(Readiness.READY), is_new=is_new, **seen)
 
+    def report(self, role: str, **fields: object) -> Result:
+        """Have the role's run submit its typed result."""
+        run = self.live(role)
+        with self.work() as session:
+            said = {"status": "success", "summary": "done", **fields}
+            row = results.submit(session, run_id=run.id, fields=said, now=self.now)
+            self.finish(session)
+        return row
+
     def end(
-        self, role: str | None, outcome: Exit | None = None, *, salvaged: Salvaged | None = None
+        self,
+        role: str | None,
+        outcome: Exit | None = None,
+        *,
+        salvaged: Salvaged | None = None,
+        log: str = "the log",
     ) -> Effects:
         """End the role's run, by default with exit code 0."""
         run = self.live(role)
@@ -127,7 +151,7 @@ class World:
                 run_id=run.id,
                 outcome=outcome or Exit(exit_code=0),
                 salvaged=salvaged,
-                log="the log",
+                log=log,
                 now=self.now,
             )
             self.finish(session)
@@ -184,6 +208,11 @@ class World:
             phase_run = phase_runs.find_last_phase_run(session, pipeline_id="p")
         assert phase_run is not None
         return phase_run
+
+    def phase_runs(self) -> list[PhaseRun]:
+        """All phase runs, the oldest first."""
+        with self.work() as session:
+            return list(phase_runs.list_phase_runs(session, pipeline_id="p"))
 
     def pipeline(self) -> Pipeline:
         """The pipeline's row."""
