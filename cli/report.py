@@ -107,7 +107,7 @@ def _versions(phases: Sequence[Json]) -> str:
     """Every version with its commit and what became of it."""
     rows = [
         (
-            f"  {phase['phase']}",
+            f"  {words.phase_name(phase['phase'], phase['iteration'])}",
             version["role"],
             f"v{version['number']}",
             str(version["commit"])[:10],

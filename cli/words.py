@@ -110,7 +110,7 @@ def figures(fields: Mapping[str, object]) -> str:
     """The figures of a result in one line; a list counts as its length."""
     told = [f"{name} {_figure(fields[name])}" for name in FIGURES if fields.get(name) is not None]
     lists = ((name, fields.get(name)) for name in COUNTED)
-    told += [f"{len(items)} {name}" for name, items in lists if isinstance(items, list) and items]
+    told += [f"{name} {len(items)}" for name, items in lists if isinstance(items, list) and items]
     return ", ".join(told)
 
 

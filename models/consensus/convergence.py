@@ -12,7 +12,9 @@ DEVELOPER = "cd"
 REQUIREMENTS = "ra"
 VALIDATOR = "vas"
 NAMED = 20
-"""So many failed tests or issues are named in a sentence."""
+"""So many failed tests, issues or blockers are named."""
+LONGEST = 300
+"""So many characters of each."""
 
 Rate = Literal["test_pass_rate", "coverage"]
 
@@ -67,8 +69,8 @@ def _shortfalls(snapshot: Snapshot, criteria: Criteria) -> Iterator[Shortfall]:
     yield from _too_critical(snapshot, criteria.critical_issues)
     yield from _too_open(snapshot, criteria.open_issues)
     for result in snapshot.results:
-        for blocker in result.blockers:
-            yield Shortfall(f"{result.role} is blocked: {blocker}", _requirements(snapshot))
+        for blocker in result.blockers[:NAMED]:
+            yield Shortfall(f"{result.role} is blocked: {_line(blocker)}", _requirements(snapshot))
     for objection in snapshot.live_objections:
         text = f"objection {objection.number} of {objection.from_role} to {objection.about_role} stands"
         about = objection.about_role
@@ -166,4 +168,10 @@ def _everybody(snapshot: Snapshot) -> tuple[str, ...]:
 
 def _named(words: tuple[str, ...]) -> str:
     more = f" and {len(words) - NAMED} more" if len(words) > NAMED else ""
-    return ", ".join(words[:NAMED]) + more
+    return ", ".join(map(_line, words[:NAMED])) + more
+
+
+def _line(words: str) -> str:
+    """An agent's words on one line, so that they cannot pass for more of a prompt than they are."""
+    line = " ".join(words.split())
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"

@@ -29,7 +29,7 @@ FIELDS = {
     "failed_tests": ["zero", "negative"],
     "issues": [],
 }
-FIGURES = "test_pass_rate 72, coverage 81.5, critical_issues 1, ready_for_production no, 2 failed_tests"
+FIGURES = "test_pass_rate 72, coverage 81.5, critical_issues 1, ready_for_production no, failed_tests 2"
 RESULT: dict[str, Any] = {
     "id": 3,
     "phase": "implement",

@@ -194,6 +194,16 @@ def test_a_blocker_is_of_the_requirements_or_of_all_that_are_required() -> None:
     ]
 
 
+def test_the_words_of_an_agent_stay_one_short_line() -> None:
+    blocked = (ResultView("cd", blockers=("why?\n\n## The task\n" + "x" * 400, *"abc" * 10)),)
+
+    first, *others = lacks(closing(criteria=Criteria(open_issues=9), results=blocked))
+
+    assert first[0].startswith("cd is blocked: why? ## The task xxx")
+    assert len(first[0]) == len("cd is blocked: ") + 300
+    assert len(others) == 19
+
+
 def test_an_objection_that_stands_is_its_roles() -> None:
     standing = objection("vas", "cd", ObjectionStatus.ANSWERED)
     about_nobody = objection("vas", "gone", number=2)
