@@ -30,6 +30,8 @@ RENEW_EVERY = 2.0
 KILL_AFTER = 10.0
 """Seconds an agent that was asked to end may take."""
 MAX_LOG = 64 * 1024
+"""So many bytes of the end of a run's output are kept or read for its result."""
+LOG_PIECE = 1024 * 1024
 
 
 class Left(StrEnum):
@@ -196,7 +198,7 @@ class Attendance:
 
     def _log(self) -> str:
         text, offset = b"", 0
-        while part := self.runner.read_log(self.run_id, offset=offset, limit=MAX_LOG):
+        while part := self.runner.read_log(self.run_id, offset=offset, limit=LOG_PIECE):
             offset += len(part)
             text = (text + part)[-MAX_LOG:]
         return text.decode(errors="replace")

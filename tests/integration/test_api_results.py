@@ -73,6 +73,13 @@ def test_an_extension_by_nothing_is_refused(shop: Scene, body: dict[str, object]
     assert (shop.ask("POST", EXTEND, body).status, digests()) == (422, before)
 
 
+def test_a_pipeline_that_has_not_started_is_granted_iterations_but_no_time(scene: Scene) -> None:
+    scene.create()
+
+    assert scene.ask("POST", EXTEND, {"iterations": 1}).status == 200
+    assert scene.ask("POST", EXTEND, {"minutes": 1}).status == 409
+
+
 def test_a_pipeline_that_is_over_is_not_extended(shop: Scene) -> None:
     shop.ask("POST", f"/pipelines/{NAME}/cancel")
 
