@@ -10,7 +10,7 @@ from egg_tasks.services.effects import Effects, VersionKey
 from egg_tasks.services.verdicts import Epoch
 from models.queries import phase_runs, pipelines, versions
 from models.schemas.git import Conflicted, Merged
-from models.states import LIVE_PHASES, MergeStatus, PhaseStatus
+from models.states import LIVE_PHASES, MergeStatus, PhaseStatus, PipelineStatus
 from models.tables import Version
 
 
@@ -46,9 +46,8 @@ def settle(
 ) -> Effects:
     """Write a merge's result if the epoch lives and the work branch is where it was read; then go on."""
     epoch = phases.lock_epoch(session, phase_run_id=version.phase_run_id, now=now)
-    row = _find(session, version)
-    is_stale = epoch.phase_run.status not in LIVE_PHASES - {PhaseStatus.CLOSING}
-    if row is None or row.merge_status is not MergeStatus.MERGING or is_stale:
+    row = _find_under_way(session, epoch, version)
+    if row is None:
         return Effects()
     if epoch.pipeline.work_commit != made.work_commit:
         row.send_after = now
@@ -65,6 +64,22 @@ def settle(
         session, kind, text, now=now, pipeline=epoch.pipeline, phase_run=epoch.phase_run, role=version.role
     )
     return phases.settle(session, epoch)
+
+
+def refused(session: Session, *, version: VersionKey, why: str, now: datetime) -> Effects:
+    """Fail the pipeline of a merge that can never be made: its repository is gone, or lacks the commits."""
+    epoch = phases.lock_epoch(session, phase_run_id=version.phase_run_id, now=now)
+    if _find_under_way(session, epoch, version) is None:
+        return Effects()
+    sentence = f"{version.role}'s version {version.number} cannot be merged: {why}"
+    phases.cancel(session, epoch, PipelineStatus.FAILED, why=sentence)
+    return Effects(hints={epoch.pipeline.id})
+
+
+def _find_under_way(session: Session, epoch: Epoch, key: VersionKey) -> Version | None:
+    row = _find(session, key)
+    is_stale = epoch.phase_run.status not in LIVE_PHASES - {PhaseStatus.CLOSING}
+    return None if row is None or row.merge_status is not MergeStatus.MERGING or is_stale else row
 
 
 def _find(session: Session, key: VersionKey) -> Version | None:

@@ -7,9 +7,11 @@ from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
 from egg_tasks.services import merges
 from egg_tasks.services.effects import VersionKey
+from egg_tasks.services.merges import MergeOrder
 from egg_tasks.tasks.adapters import workspace
 from egg_tasks.tasks.dispatch import dispatch
 from egg_tasks.tasks.pipelines import publish_work_branch
+from models.errors import Rejected
 
 
 @app.task(name="versions.integrate")  # type: ignore[untyped-decorator]
@@ -20,10 +22,21 @@ def integrate(phase_run_id: str, role: str, number: int) -> None:
         made = merges.order(session, version=version)
     if made is None:
         return
-    result = workspace().merge(
-        made.pipeline_id, work=made.work_commit, version=made.commit, message=made.message
-    )
+    if _merge(version, made):
+        publish_work_branch(made.pipeline_id)
+
+
+def _merge(version: VersionKey, made: MergeOrder) -> bool:
+    """Make and settle a merge; whether it could be made at all."""
+    try:
+        result = workspace().merge(
+            made.pipeline_id, work=made.work_commit, version=made.commit, message=made.message
+        )
+    except Rejected as error:
+        with unit_of_work() as session:
+            dispatch(session, merges.refused(session, version=version, why=error.message, now=utcnow()))
+        return False
     with unit_of_work() as session:
         effects = merges.settle(session, version=version, made=made, result=result, now=utcnow())
         dispatch(session, effects)
-    publish_work_branch(made.pipeline_id)
+    return True

@@ -4,8 +4,9 @@ from functools import partial
 
 import pytest
 
-from egg_tasks.services import pipelines
+from egg_tasks.services import merges, pipelines
 from egg_tasks.services.agent_runs import Salvaged
+from egg_tasks.services.effects import VersionKey
 from egg_tasks.services.signals import Signal
 from models.consensus.verdict import DecisionKind
 from models.errors import Conflict
@@ -175,6 +176,22 @@ def test_a_version_that_comes_while_the_one_before_is_merged_waits_for_it(world:
     assert [row.merge_status for row in world.versions()] == [MergeStatus.MERGING, MergeStatus.PENDING]
     world.merge("coder", 1)
     assert [row.merge_status for row in world.versions()] == [MergeStatus.MERGED, MergeStatus.MERGING]
+
+
+def test_a_merge_that_can_never_be_made_fails_the_pipeline_and_says_why(world: World) -> None:
+    world.begin(definition(CODER))
+    world.start("coder")
+    world.ready("coder")
+
+    for _ in range(2):
+        with world.work() as session:
+            key = VersionKey(world.phase_run().id, "coder", 1)
+            merges.refused(session, version=key, why="there is no repository", now=world.now)
+            world.finish(session)
+
+    assert world.pipeline().status is PipelineStatus.FAILED
+    assert world.pipeline().why == "coder's version 1 cannot be merged: there is no repository"
+    assert world.runs()[0].status is RunStatus.CANCELLED
 
 
 def test_a_red_check_is_its_owners_to_mend(world: World) -> None:
