@@ -13,6 +13,8 @@ exit_codes: Mapping[str, int] = {
     PipelineStatus.AWAITING_HUMAN: 3,
     PipelineStatus.CANCELLED: 5,
 }
+PARTIAL = 6
+"""A pipeline that is complete and still lacks something that was asked of it."""
 ENDED = frozenset({PipelineStatus.COMPLETE, PipelineStatus.FAILED, PipelineStatus.CANCELLED})
 
 WAIT_SECONDS = 20
@@ -59,6 +61,13 @@ def coming(client: Client, pipeline: str, *, after: int, stop_for_person: bool =
             return
         if not page["events"]:
             time.sleep(max(0.0, SHORTEST_ROUND_SECONDS - (time.monotonic() - asked_at)))
+
+
+def exit_code(client: Client, pipeline: str, status: str) -> int:
+    """What the pipeline's end, or its wait for a person, stands for."""
+    if status == PipelineStatus.COMPLETE and client.get(f"/pipelines/{pipeline}")["pipeline"].get("why"):
+        return PARTIAL
+    return exit_codes[status]
 
 
 def is_over(status: str, *, stop_for_person: bool) -> bool:

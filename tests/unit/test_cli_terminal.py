@@ -103,6 +103,16 @@ def test_the_live_screen_ends_with_the_report_and_the_exit_code_of_the_end(serve
     assert "git fetch /var/lib/egg/repos/demo-1.git egg/demo-1/work" in after
 
 
+def test_who_is_complete_and_lacks_something_ends_partial(server: Scripted) -> None:
+    lacking = {**PIPELINE, "status": "complete", "why": "validate did not converge in 5 iterations"}
+    server.say(200, "", data={**EVERYTHING, "status": "complete", "pipeline": lacking})
+
+    code, shown = typed("watch")
+
+    assert code == 6
+    assert "validate did not converge in 5 iterations" in shown.rpartition("\x1b[?1049l")[2]
+
+
 def test_a_failed_live_screen_gives_the_terminal_back(server: Scripted) -> None:
     server.say(200, "", data=EVERYTHING)
     server.say(200, "", data=EVERYTHING)
