@@ -4,13 +4,19 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo prove-bus bench-bus test chaos check format lint types imports lock clean
+.PHONY: demo prove-bus bench-bus test chaos check test-unit test-real format lint types imports lock clean
 
 demo: $(STAMP)  ## run the main job: a local stack, a repository, agents that come to agree
 	$(BIN)/egg demo
 
 test: $(STAMP)  ## run all tests, with real PostgreSQL, Valkey, workers and git
-	$(BIN)/python -m pytest
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-unit test-real
+
+test-unit: $(STAMP)  ## those that need nothing but a processor
+	$(BIN)/python -m pytest tests/unit
+
+test-real: $(STAMP)  ## those that mostly wait for real servers and agents
+	$(BIN)/python -m pytest tests/integration tests/acceptance
 
 prove-bus: $(STAMP)  ## 200,000 messages while servers are killed; fails at the first one lost, doubled or out of order
 	$(BIN)/python -m benchmarks.prove_bus
