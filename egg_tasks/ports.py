@@ -32,6 +32,12 @@ class Runner(Protocol):
     def kill(self, run_id: UUID) -> None:
         """End the run at once (SIGKILL to its whole group and whatever it left behind)."""
 
+    def tell(self, run_id: UUID, text: str) -> None:
+        """Leave *text* in the run's `EGG_SIGNAL_FILE` and wake those of its processes that catch SIGUSR1.
+
+        Telling what was told last does nothing.
+        """
+
     def last_active_at(self, run_id: UUID) -> datetime | None:
         """When the run last wrote output, or None if it never did."""
 
@@ -69,6 +75,9 @@ class Workspace(Protocol):
 
         Raises `Conflict` naming the paths when the clone holds uncommitted changes.
         """
+
+    def last_moved_at(self, clone: Path) -> datetime | None:
+        """When the clone's head last moved, by a commit or otherwise; None if that cannot be seen."""
 
     def head(self, pipeline_id: str, *, clone: Path) -> str:
         """Fetch the clone's head commit into the pipeline's repository without keeping it; its id."""

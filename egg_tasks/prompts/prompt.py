@@ -56,6 +56,7 @@ def _parts(brief: Brief) -> Iterator[str]:
         for entry in brief.roster
     )
     yield ""
+    yield from _section("## Time\n", list(_time(brief)))
     yield HOW_TO.format(branch=brief.branch)
 
 
@@ -69,6 +70,16 @@ def _cycle(brief: Brief) -> Iterator[str]:
     yield "- Before your verdict, report what you know: `egg result submit '{…}'`, a JSON object with"
     yield f"  {names}."
     yield "- A figure that nobody reports counts as not reached."
+
+
+def _time(brief: Brief) -> Iterator[str]:
+    if brief.hard_deadline_at is not None:
+        yield (
+            "- The phase converges: write down how far you are, commit, and give your verdict before"
+            f" {brief.hard_deadline_at:%Y-%m-%d %H:%M:%S} UTC. Then agents are stopped; start nothing new."
+        )
+    elif brief.soft_deadline_at is not None:
+        yield f"- At {brief.soft_deadline_at:%Y-%m-%d %H:%M:%S} UTC you are asked to come to an end."
 
 
 def _section(title: str, lines: list[str]) -> Iterator[str]:

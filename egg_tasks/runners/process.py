@@ -93,6 +93,21 @@ class ProcessRunner:
         run_directory.find_exit(directory)
         self._bury()
 
+    def tell(self, run_id: UUID, text: str) -> None:
+        """Leave *text* in the run's signal file and wake those of its processes that catch SIGUSR1."""
+        directory = self.directory(run_id)
+        if not self.has_started(run_id) or run_directory.was_told(directory, text):
+            return
+        try:
+            run_directory.leave_signal(directory, text)
+            liveness.signal_shim(directory, signal.SIGUSR1)
+            run_directory.note_told(directory, text)
+        except OSError as error:
+            raise Unavailable(
+                f"cannot tell agent run {run_id} anything in {directory}: {error.strerror or error}; "
+                "it is tried again"
+            ) from error
+
     def last_active_at(self, run_id: UUID) -> datetime | None:
         """When the run last wrote output, or None if it never did."""
         try:

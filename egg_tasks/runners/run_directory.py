@@ -35,6 +35,24 @@ def request_stop(directory: Path) -> None:
     (directory / "stop").touch(mode=0o600)
 
 
+def leave_signal(directory: Path, text: str) -> None:
+    """Put what the agent is told where it looks for it."""
+    _replace(directory / "signal", text)
+
+
+def note_told(directory: Path, text: str) -> None:
+    """Remember that the agent was woken for this text; one that was not yet is woken again."""
+    _replace(directory / "signal.told", text)
+
+
+def was_told(directory: Path, text: str) -> bool:
+    """Whether this is what the agent was woken for last."""
+    try:
+        return (directory / "signal.told").read_bytes() == text.encode()
+    except OSError:
+        return False
+
+
 def find_exit(directory: Path) -> Exit | None:
     """How the run ended, or None while its shim lives.
 

@@ -6,9 +6,10 @@
 
 Reads `spec.json`, `token` and `prompt.md` there; leaves `shim.lock` (held as long as it lives), `started`
 (the once-only mark), `agent.pid`, `output.log` and, last, `outcome.json` in the shape of
-`models.schemas.run.Exit`. SIGTERM and SIGINT go on to the agent's process group, SIGUSR2 kills it, and a
-file `stop` that is there before the agent keeps it from starting. Its standard output is closed as soon as
-the mark is taken. Exits 0 without a word when another shim has the run.
+`models.schemas.run.Exit`. SIGTERM and SIGINT go on to the agent's process group, SIGUSR2 kills it, SIGUSR1
+goes on to those of its processes that catch it, since it would end the others, and a file `stop` that is
+there before the agent keeps it from starting. Its standard output is closed as soon as the mark is taken.
+Exits 0 without a word when another shim has the run.
 
 Runs as a file on Python 3.9 or later, with nothing but the standard library.
 """
@@ -35,7 +36,8 @@ PR_SET_CHILD_SUBREAPER = 36
 SFD_FLAGS = os.O_CLOEXEC | os.O_NONBLOCK
 STOPPING = {signal.SIGTERM, signal.SIGINT}
 KILLING = signal.SIGUSR2
-WATCHED = {*STOPPING, KILLING, signal.SIGCHLD}
+TELLING = signal.SIGUSR1
+WATCHED = {*STOPPING, KILLING, TELLING, signal.SIGCHLD}
 
 LOG_LIMIT = 64 << 20
 CHUNK = 64 << 10
@@ -240,6 +242,23 @@ def signal_group(pid: int, number: int) -> None:
         return
 
 
+def catches(pid: int, number: int) -> bool:
+    """Return whether a process has a handler for a signal."""
+    with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as status:
+        caught = next((line.split()[1] for line in status if line.startswith("SigCgt:")), "0")
+    return bool(int(caught, 16) >> (number - 1) & 1)
+
+
+def tell(agent: int) -> None:
+    """Send SIGUSR1 to those processes of the agent's session that catch it."""
+    for name in os.listdir("/proc"):
+        try:
+            if name.isdecimal() and stat_fields(int(name))[3] == str(agent) and catches(int(name), TELLING):
+                os.kill(int(name), TELLING)
+        except (OSError, IndexError):
+            continue
+
+
 def reap(agent: int) -> int | None:
     """Bury every child that has ended; the agent's wait status if it was among them."""
     status = None
@@ -271,6 +290,8 @@ def supervise(agent: int, output: Output, signals: int) -> tuple[int, bool]:
             if number in STOPPING or number == KILLING:
                 stopped = True
                 signal_group(agent, signal.SIGKILL if number == KILLING else number)
+            elif number == TELLING:
+                tell(agent)
         status = reap(agent)
         if status is not None:
             return status, stopped

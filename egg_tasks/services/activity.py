@@ -19,7 +19,7 @@ def heartbeat(session: Session, *, run_id: UUID, now: datetime) -> AgentRun:
     # Locked for the update at once: two that shared the row first could not both have it.
     agent_runs.lock_agent_run(session, run_id=run_id)
     run = credentials.hold(session, run_id=run_id, now=now)
-    run.last_active_at = now
+    run.last_active_at = max(run.last_active_at or now, now)
     return run
 
 

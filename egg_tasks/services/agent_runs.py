@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import checks, journal, phases, results
+from egg_tasks.services import checks, deadlines, journal, phases, results
 from egg_tasks.services.effects import Effects
 from egg_tasks.services.verdicts import Epoch
 from models.queries import agent_runs, phase_runs
@@ -20,6 +20,12 @@ from models.tables import AgentRun, move_to
 LEASE = timedelta(seconds=12)
 KILLED_FROM_OUTSIDE = frozenset({9, 15})
 """SIGKILL and SIGTERM that the system did not send: the agent did not fail, it was taken away."""
+
+ENDS = {
+    None: RunStatus.SUCCEEDED,
+    Failure.LOST: RunStatus.LOST,
+    Failure.TIMEOUT: RunStatus.TIMED_OUT,
+}
 
 
 class Answer(StrEnum):
@@ -85,6 +91,7 @@ def started(session: Session, *, run_id: UUID, now: datetime) -> Effects:
         return Effects()
     move_to(run, RunStatus.RUNNING)
     run.started_at = now
+    deadlines.expect(epoch)
     _record(session, epoch, run, "agent.started", f"{journal.label(run)} starts on {run.node}")
     return Effects(hints={epoch.pipeline.id})
 
@@ -137,16 +144,18 @@ def _lock(session: Session, run_id: UUID, now: datetime) -> tuple[Epoch, AgentRu
 def _end(run: AgentRun, outcome: Exit, now: datetime) -> None:
     run.exit_code, run.exit_signal, run.error = outcome.exit_code, outcome.signal, outcome.error or ""
     run.ended_at = outcome.ended_at or now
-    run.failure = _failure(outcome)
-    if run.failure is None:
-        status = RunStatus.SUCCEEDED
-    else:
-        status = RunStatus.LOST if run.failure is Failure.LOST else RunStatus.FAILED
-    move_to(run, status)
+    if not outcome.stopped:
+        # It came to its end by itself first.
+        run.stopped_for = None
+    run.failure = _failure(run, outcome)
+    move_to(run, ENDS.get(run.failure, RunStatus.FAILED))
 
 
-def _failure(outcome: Exit) -> Failure | None:
-    if outcome.stopped or outcome.exit_code == 0:
+def _failure(run: AgentRun, outcome: Exit) -> Failure | None:
+    if outcome.stopped:
+        # That the phase's time was up is no failure of the agent.
+        return None if run.stopped_for is Failure.STOPPED else run.stopped_for
+    if outcome.exit_code == 0:
         return None
     if outcome.vanished or outcome.signal in KILLED_FROM_OUTSIDE:
         return Failure.LOST
@@ -173,6 +182,8 @@ def _record_end(session: Session, epoch: Epoch, run: AgentRun) -> None:
         _record(session, epoch, run, "agent.completed", f"{journal.label(run)} ended{said}")
     elif run.status is RunStatus.LOST:
         _record(session, epoch, run, "agent.lost", f"{journal.label(run)} was lost: {_how(run)}")
+    elif run.status is RunStatus.TIMED_OUT:
+        _record(session, epoch, run, "agent.timeout", f"{journal.label(run)} failed: {_how(run)}")
     elif run.status is RunStatus.CANCELLED:
         _record(session, epoch, run, "agent.completed", f"{journal.label(run)} is stopped: cancelled")
     else:
@@ -182,6 +193,8 @@ def _record_end(session: Session, epoch: Epoch, run: AgentRun) -> None:
 def _how(run: AgentRun) -> str:
     if run.error:
         return run.error
+    if run.failure is Failure.TIMEOUT:
+        return "it was not active for too long and was stopped"
     if run.exit_signal is not None:
         return f"killed by signal {run.exit_signal}"
     return f"exit code {run.exit_code}" if run.exit_code is not None else "its process vanished"

@@ -54,6 +54,9 @@ def write(session: Session, *, run: AgentRun) -> Brief:
         criteria=focus.demands(policy.convergence) if policy.convergence else None,
         result_fields=field_names(run.role) if policy.convergence else (),
         started_at=run.started_at,
+        soft_deadline_at=phase_run.soft_deadline_at,
+        converge_at=phase_run.converge_at,
+        hard_deadline_at=phase_run.hard_deadline_at,
     )
 
 

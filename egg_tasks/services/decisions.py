@@ -4,10 +4,10 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import journal, phases, receipts
+from egg_tasks.services import deadlines, journal, phases, receipts
 from egg_tasks.services.effects import Effects
 from egg_tasks.services.verdicts import Epoch
-from models.consensus.verdict import CONTINUE, OVERRIDE, RETRY, WAIT
+from models.consensus.verdict import CONTINUE, CONTINUE_WAITING, OVERRIDE, RETRY, WAIT
 from models.errors import Conflict, Unprocessable
 from models.queries import decisions, phase_runs, versions
 from models.states import LIVE_OBJECTIONS, DecisionStatus, ObjectionStatus
@@ -57,6 +57,8 @@ def _take_effect(session: Session, epoch: Epoch, decision: Decision) -> None:
     ]
     if decision.resolution == OVERRIDE:
         _override(session, epoch)
+    if decision.resolution == CONTINUE_WAITING:
+        deadlines.renew(session, epoch)
     for role in roles:
         _answer_role(role, decision)
         if role.is_dropped:

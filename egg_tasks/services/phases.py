@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import focus, journal, receipts, verdicts
+from egg_tasks.services import deadlines, focus, journal, receipts, verdicts
 from egg_tasks.services.effects import Effects
 from egg_tasks.services.verdicts import Epoch
 from models.consensus import convergence
@@ -18,12 +18,16 @@ from models.consensus.verdict import (
     Cancel,
     Check,
     Close,
+    Converge,
+    DecisionKind,
     Dispatch,
     Drop,
     Fail,
     Integrate,
     Iterate,
+    Nudge,
     Restart,
+    StopRun,
     Verdict,
     Wait,
 )
@@ -62,6 +66,7 @@ def begin(
         feedback=dict(feedback or {}),
         started_at=now,
     )
+    deadlines.begin(phase_run, pipeline, now=now)
     # What a person said before there was a phase is for the first one.
     seen = tip if position or iteration > 1 else 0
     names = [role.role for role in phase.roles]
@@ -104,6 +109,7 @@ def settle(session: Session, epoch: Epoch) -> Effects:
         if epoch.phase_run.status not in LIVE_PHASES or epoch.pipeline.status is PipelineStatus.PAUSED:
             break
         verdict = decide(snapshot_of(session, epoch))
+        deadlines.follow(epoch, verdict)
         _apply(session, epoch, verdict)
         session.flush()
         if isinstance(verdict, Wait):
@@ -194,6 +200,8 @@ def _apply(session: Session, epoch: Epoch, verdict: Verdict) -> None:
             verdicts.check(session, epoch, verdict)
         case Drop():
             verdicts.drop(session, epoch, verdict)
+        case Converge() | Nudge() | StopRun() | Ask(kind=DecisionKind.DEADLINE):
+            deadlines.apply(session, epoch, verdict)
         case Ask():
             verdicts.ask(session, epoch, verdict)
         case Close() | Fail():

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import focus, journal, phases
+from egg_tasks.services import deadlines, focus, journal, phases
 from egg_tasks.services.effects import Effects
 from models.errors import Conflict
 from models.queries import phase_runs, pipelines
@@ -57,11 +57,17 @@ def start(session: Session, *, pipeline_id: str, now: datetime) -> Effects:
 def prepared(session: Session, *, pipeline_id: str, base_commit: str, now: datetime) -> Effects:
     """Record that the pipeline's repository is there, and go on."""
     pipeline = pipelines.lock_pipeline(session, pipeline_id=pipeline_id)
-    if pipeline.work_commit is None:
+    is_new = pipeline.work_commit is None
+    if is_new:
         pipeline.base_commit = pipeline.work_commit = base_commit
     phase_run = phase_runs.find_live_phase_run(session, pipeline_id=pipeline_id)
     if phase_run is None:
         return Effects()
+    if is_new:
+        # A repository that was long in coming takes nothing from the agents' time.
+        epoch = phases.lock_epoch(session, phase_run_id=phase_run.id, now=now)
+        deadlines.begin(epoch.phase_run, pipeline, now=now)
+        session.flush()
     return phases.evaluate(session, phase_run_id=phase_run.id, now=now)
 
 
@@ -97,6 +103,10 @@ def pause(session: Session, *, pipeline_id: str, now: datetime) -> Effects:
     pipeline = pipelines.lock_pipeline(session, pipeline_id=pipeline_id)
     if pipeline.status is not PipelineStatus.PAUSED:
         move_to(pipeline, PipelineStatus.PAUSED)
+        phase_run = phase_runs.find_live_phase_run(session, pipeline_id=pipeline_id)
+        if phase_run is not None:
+            epoch = phases.lock_epoch(session, phase_run_id=phase_run.id, now=now)
+            deadlines.stop_clock(epoch.phase_run, now=now)
         journal.record(
             session, "pipeline.paused", f"pipeline {pipeline.id} is paused", now=now, pipeline=pipeline
         )

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import journal, objections, phases
+from egg_tasks.services import deadlines, journal, objections, phases
 from egg_tasks.services.effects import Effects
 from egg_tasks.services.looks import Look
 from egg_tasks.services.verdicts import Epoch
@@ -51,7 +51,9 @@ def readiness(session: Session, *, run_id: UUID, signal: Signal, look: Look | No
     epoch, run, role = speaker.epoch, speaker.run, speaker.role
     match signal.state:
         case Readiness.WORKING:
-            run.owes_verdict, run.verdict, run.stop_at = True, None, None
+            run.owes_verdict, run.verdict = True, None
+            # Whom the system stops, no word of its own keeps running.
+            run.stop_at = run.stop_at if run.stopped_for else None
         case Readiness.READY:
             assert look is not None, "a READY is looked at"  # noqa: S101
             _ready(session, speaker, signal, look)
@@ -167,9 +169,12 @@ def _blocked(session: Session, epoch: Epoch, role: Role, signal: Signal) -> None
 
 def _say(session: Session, speaker: _Speaker, signal: Signal) -> None:
     epoch, run, role = speaker.epoch, speaker.run, speaker.role
+    run.last_active_at = max(run.last_active_at or epoch.now, epoch.now)
     if signal.state is not Readiness.WORKING:
         run.verdict = signal.state
-        run.stop_at = epoch.now + epoch.definition.phase_policy(epoch.phase_run.position).verdict_grace
+        ends_at = epoch.now + epoch.definition.phase_policy(epoch.phase_run.position).verdict_grace
+        run.stop_at = min(run.stop_at or ends_at, ends_at) if run.stopped_for else ends_at
+        deadlines.extend(epoch)
         session.flush()
         for row in phase_runs.list_seen(session, phase_run_id=run.phase_run_id, role=role.role):
             row.at_verdict = row.number

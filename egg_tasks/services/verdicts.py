@@ -84,6 +84,9 @@ def check(session: Session, epoch: Epoch, verdict: Check) -> None:
     phase_run = epoch.phase_run
     number = agent_runs.count_check_runs(session, phase_run_id=phase_run.id) + 1
     run = _new_run(epoch, role=None, number=number)
+    if phase_run.hard_deadline_at is not None and phase_run.hard_deadline_at <= epoch.now:
+        policy = epoch.definition.phase_policy(phase_run.position)
+        run.stop_at = epoch.now + policy.finalize
     agent_runs.add_agent_run(session, run=run)
     row = versions.find_check(session, phase_run_id=phase_run.id, commit=verdict.commit)
     if row is None:

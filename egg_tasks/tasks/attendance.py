@@ -12,7 +12,7 @@ from egg_tasks.clock import utcnow
 from egg_tasks.config import Settings
 from egg_tasks.database import unit_of_work
 from egg_tasks.ports import Runner, Workspace
-from egg_tasks.services import agent_runs, briefs, looks
+from egg_tasks.services import agent_runs, briefs, deadlines, looks
 from egg_tasks.services.agent_runs import LEASE, Answer, Salvaged
 from egg_tasks.tasks import launching
 from egg_tasks.tasks.dispatch import dispatch
@@ -155,13 +155,32 @@ class Attendance:
             with unit_of_work() as session:
                 run = rows.renew_lease(session, run_id=self.run_id, owner=self.owner, until=now + LEASE)
                 if run is not None:
-                    run.last_active_at = self.runner.last_active_at(self.run_id)
+                    run.last_active_at = self._last_active_at(run, now)
+                    words = deadlines.words(session, run)
         except Unavailable as error:
             log.warning("attendance.no_database", run=str(self.run_id), error=error.message)
             return False
         if run is None:
             raise LeaseLostError
+        if words is not None:
+            self._tell(words)
         return run.status not in LIVE_RUNS or _is_over(run, now)
+
+    def _last_active_at(self, run: AgentRun, now: datetime) -> datetime | None:
+        """Look at the run's output and commits; what was seen before, or said by the agent, stays seen."""
+        found = (
+            run.last_active_at,
+            self.runner.last_active_at(self.run_id),
+            self.workspace.last_moved_at(self.clone),
+        )
+        return min(max((at for at in found if at), default=now), now) if any(found) else None
+
+    def _tell(self, words: str) -> None:
+        """Tell the agent, again as long as it does not go."""
+        try:
+            self.runner.tell(self.run_id, words)
+        except Unavailable as error:
+            log.warning("attendance.not_told", run=str(self.run_id), error=error.message)
 
     def _finish(self, run: AgentRun, outcome: Exit) -> None:
         """Make the work safe, then write the end, in that order."""

@@ -110,6 +110,8 @@ def _environment(
         "EGG_ITERATION": str(brief.iteration),
         "EGG_BRANCH": brief.branch,
         "EGG_PROMPT_FILE": str(run_directory / "prompt.md"),
+        "EGG_SIGNAL_FILE": str(run_directory / "signal"),
+        "EGG_SOFT_DEADLINE": brief.soft_deadline_at.isoformat() if brief.soft_deadline_at else "",
         "EGG_CONCURRENT_MODE": "true" if definition.config.concurrent_execution else "false",
         "EGG_MESSAGE_POLL_INTERVAL": str(definition.config.message_poll_hint_seconds),
     }

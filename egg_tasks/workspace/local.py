@@ -1,6 +1,7 @@
 """Pipelines' repositories and agents' clones on this machine's disk."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -51,6 +52,14 @@ class GitWorkspace:
         refuse_uncommitted(git, evidence, clone.with_name("clone.index"))
         history.move_ref(git, taken_ref(run_id, taken.commit), taken.commit, expected=None)
         return taken
+
+    def last_moved_at(self, clone: Path) -> datetime | None:
+        """When the log of the clone's head was last written to; None where there is none."""
+        try:
+            log = (clone / ".git/logs/HEAD").lstat()
+        except OSError:
+            return None
+        return datetime.fromtimestamp(log.st_mtime, UTC)
 
     def head(self, pipeline_id: str, *, clone: Path) -> str:
         """Fetch the clone's head without keeping it (nothing is pruned, so it stays); its id."""

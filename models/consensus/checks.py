@@ -1,5 +1,6 @@
 """The phase's check: when it is run, when again, and when running it again leads nowhere."""
 
+from models.consensus.deadlines import is_over
 from models.consensus.settled import agrees_but_for_check, check_owner
 from models.consensus.snapshot import CheckView, Snapshot
 from models.consensus.verdict import RETRY, WAIT, Cause, CauseKind
@@ -9,12 +10,19 @@ MAX_CHECK_ERRORS = 3
 
 
 def wants_check(snapshot: Snapshot) -> bool:
-    """Whether all else holds and the check of the tip is to be run, for the first time or again."""
-    if snapshot.policy.check is None or snapshot.is_check_live or not agrees_but_for_check(snapshot):
+    """Whether all else holds and the check of the tip is to be run, for the first time or again.
+
+    Once the phase's time is up it is not run again before a person has said so.
+    """
+    if snapshot.policy.check is None or snapshot.is_check_live:
+        return False
+    if not agrees_but_for_check(snapshot, but_stale=snapshot.is_converging):
         return False
     check = snapshot.check
     if check is None:
         return True
+    if is_over(snapshot):
+        return False
     if check.status is CheckStatus.ERROR:
         return check.errors < _errors_allowed(snapshot, check)
     return check.status is CheckStatus.RED and check.attempts == 1 and _was_shown(snapshot, check)
@@ -28,7 +36,8 @@ def dead_end(snapshot: Snapshot) -> str | None:
     if check.status is CheckStatus.RED and check.attempts > 1 and owner.live is None:
         return "is red again without a change"
     is_broken = check.status is CheckStatus.ERROR and check.errors >= _errors_allowed(snapshot, check)
-    return "cannot be run" if is_broken and agrees_but_for_check(snapshot) else None
+    agrees = agrees_but_for_check(snapshot, but_stale=snapshot.is_converging)
+    return "cannot be run" if is_broken and agrees else None
 
 
 def _was_shown(snapshot: Snapshot, check: CheckView) -> bool:

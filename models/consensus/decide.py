@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from models.consensus import convergence, failures, questions
+from models.consensus import convergence, deadlines, failures, questions
 from models.consensus.checks import wants_check
 from models.consensus.due import failure, grace_ends_at, is_at_bound, new_causes, ready_at
 from models.consensus.policy import OnFailure
@@ -39,6 +39,9 @@ def decide(snapshot: Snapshot) -> Verdict:
         _policy,
         _integrate,
         _consensus,
+        deadlines.hold,
+        deadlines.pass_by,
+        deadlines.idle,
         questions.ask,
         _dispatch,
         questions.stall,
@@ -94,6 +97,8 @@ def _integrate(snapshot: Snapshot) -> Verdict | None:
 def _consensus(snapshot: Snapshot) -> Verdict | None:
     if has_consensus(snapshot):
         return Close(StopReason.CONSENSUS)
+    if snapshot.is_converging and has_consensus(snapshot, but_stale=True):
+        return Close(StopReason.CONVERGED)
     return Check(snapshot.tip) if snapshot.tip and wants_check(snapshot) else None
 
 
@@ -113,9 +118,11 @@ def _wait(snapshot: Snapshot) -> Wait:
     moments: list[datetime] = []
     for role in snapshot.present:
         moments += [at for at in (grace_ends_at(snapshot, role), ready_at(snapshot, role)) if at]
-    until = min((at for at in moments if at > snapshot.now), default=None)
     is_on_person = bool(snapshot.pending) and not questions.is_under_way(snapshot)
-    return Wait(_why(snapshot), until, on_person=is_on_person)
+    if not is_on_person:
+        moments += deadlines.moments(snapshot)
+    until = min((at for at in moments if at > snapshot.now), default=None)
+    return Wait(_why(snapshot) + deadlines.until_when(snapshot), until, on_person=is_on_person)
 
 
 def _why(snapshot: Snapshot) -> str:

@@ -104,7 +104,7 @@ def _from_others(snapshot: Snapshot, role: RoleView) -> Iterator[Cause]:
             yield Cause(CauseKind.UNBLOCKED, role.blocked_on)
         elif other.version > role.seen.get(other.name, 0) and _is_merged(other):
             yield Cause(CauseKind.UNBLOCKED, other.name, other.version)
-    if is_ready(snapshot, role):
+    if is_ready(snapshot, role) and not snapshot.is_converging:
         for other in unseen_versions(snapshot, role):
             if _is_merged(other):
                 yield Cause(CauseKind.STALE, other.name, other.version)
@@ -166,4 +166,4 @@ def _count(role: RoleView, failure: Failure | None) -> int:
     """How many of its runs ended so since it last gave what it owed or a person let it try once more."""
     cause = _granted(role)
     first = next((at for at, run in enumerate(role.trailing) if cause in run.causes), 0)
-    return sum(1 for run in role.trailing[first:] if run.failure is failure)
+    return sum(1 for run in role.trailing[first:] if run.failure is failure and not run.is_cut_short)

@@ -16,8 +16,7 @@ def stop(snapshot: Snapshot) -> Ask | Wait | None:
     open_questions = [question for question in snapshot.pending if question.kind is DecisionKind.FAILURES]
     if open_questions:
         why = f"a person's answer to decision {open_questions[0].number}: agents failed together"
-        is_quiet = snapshot.unclosed_runs == 0 and not snapshot.is_merging
-        return Wait(why, on_person=is_quiet)
+        return Wait(why, on_person=snapshot.is_quiet)
     failed = failed_together(snapshot)
     if not failed:
         return None

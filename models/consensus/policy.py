@@ -83,6 +83,9 @@ class PhasePolicy:
     convergence: Criteria | None = None
     """What a phase that is repeated until it converges must reach."""
     max_iterations: int = 5
+    consensus_timeout: timedelta = timedelta(minutes=30)
+    finalize: timedelta = timedelta(minutes=3)
+    idle_timeout: timedelta = timedelta(minutes=60)
 
     def role(self, name: str) -> RolePolicy:
         """The policy of the role called *name*; a name that is not in the roster is a bug."""

@@ -132,4 +132,5 @@ def _said(why: Failure) -> str:
         Failure.STARTUP: "could not be started",
         Failure.PROCESS_FAILURE: "failed",
         Failure.NO_VERDICT: "ended again and again without a verdict",
+        Failure.TIMEOUT: "was not active for too long and was stopped",
     }[why]

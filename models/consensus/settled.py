@@ -5,8 +5,11 @@ from models.states import CheckStatus, MergeStatus, ObjectionStatus, Readiness
 
 
 def unsettled_reason(snapshot: Snapshot, role: RoleView) -> str | None:
-    """Why the role is not settled, as a predicate of its name; None when it is."""
-    return _dissent(snapshot, role) or _red_reason(snapshot, role)
+    """Why the role is not settled, as a predicate of its name; None when it is.
+
+    While the phase converges a stale READY is as good as a fresh one.
+    """
+    return _dissent(snapshot, role, but_stale=snapshot.is_converging) or _red_reason(snapshot, role)
 
 
 def is_ready(snapshot: Snapshot, role: RoleView) -> bool:
@@ -37,27 +40,31 @@ def check_owner(snapshot: Snapshot) -> RoleView | None:
     return next(present, next(iter(snapshot.required), None))
 
 
-def agrees_but_for_check(snapshot: Snapshot) -> bool:
-    """Whether all that consensus asks holds, the phase's check left aside."""
+def agrees_but_for_check(snapshot: Snapshot, *, but_stale: bool) -> bool:
+    """Whether all that consensus asks holds, the phase's check left aside, and staleness if *but_stale*."""
     return (
         bool(snapshot.required)
         and not snapshot.live_objections
-        and all(_dissent(snapshot, role) is None for role in snapshot.required)
+        and all(_dissent(snapshot, role, but_stale=but_stale) is None for role in snapshot.required)
         and all(role.merge in {None, MergeStatus.MERGED} for role in snapshot.present)
     )
 
 
-def has_consensus(snapshot: Snapshot) -> bool:
-    """Whether the phase may end: everybody required agrees and the check is green on the tip."""
+def has_consensus(snapshot: Snapshot, *, but_stale: bool = False) -> bool:
+    """Whether the phase may end: everybody required agrees and the check is green on the tip.
+
+    With *but_stale* staleness alone is forgiven.
+    """
     is_green = snapshot.check is not None and snapshot.check.status is CheckStatus.GREEN
-    return agrees_but_for_check(snapshot) and (snapshot.policy.check is None or is_green)
+    agrees = agrees_but_for_check(snapshot, but_stale=but_stale)
+    return agrees and (snapshot.policy.check is None or is_green)
 
 
-def _dissent(snapshot: Snapshot, role: RoleView) -> str | None:
+def _dissent(snapshot: Snapshot, role: RoleView, *, but_stale: bool) -> str | None:
     return (
         _unready_reason(snapshot, role)
         or _owing_reason(role)
-        or _stale_reason(snapshot, role)
+        or (None if but_stale else _stale_reason(snapshot, role))
         or _accused_reason(snapshot, role)
         or _conflict_reason(role)
     )

@@ -33,6 +33,14 @@ class RunView:
     failure: Failure | None = None
     """None for a run that ended well or still lives."""
     ended_at: datetime | None = None
+    active_at: datetime | None = None
+    """When a running one last did something; None while it is not running."""
+    converge_at: datetime | None = None
+    """When it was last asked to converge."""
+    is_stopping: bool = False
+    """Whether it is to end, or has a time by which it is."""
+    is_cut_short: bool = False
+    """Whether the phase's time, and no fault of its own, ends it."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +139,18 @@ class ResultView:
 
 
 @dataclass(frozen=True)
+class Deadlines:
+    """The moments of a phase run by its own clock, which stands still while only a person is waited for."""
+
+    soft: datetime | None = None
+    """When its agents are asked to converge; None where there is no such time."""
+    converge_at: datetime | None = None
+    """When they were asked."""
+    hard: datetime | None = None
+    """When they are stopped; known once they were asked."""
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """Everything a phase run's next step follows from."""
 
@@ -159,6 +179,7 @@ class Snapshot:
     """Iterations of its phase so far, itself included."""
     extra_iterations: int = 0
     """So many more than its policy allows, as a person granted."""
+    deadlines: Deadlines = Deadlines()
 
     @cached_property
     def present(self) -> tuple[RoleView, ...]:
@@ -186,9 +207,20 @@ class Snapshot:
         return tuple(decision for decision in self.decisions if decision.is_pending)
 
     @property
+    def is_converging(self) -> bool:
+        """Whether agents were asked to converge, so that no more reviews of newer versions are wanted."""
+        return self.deadlines.converge_at is not None
+
+    @property
     def is_merging(self) -> bool:
         """Whether a merge is under way; there is at most one at a time."""
         return self.is_superseded_merging or any(role.merge is MergeStatus.MERGING for role in self.roles)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no run and no merge is under way, so that nothing happens before a person says so."""
+        are_safe = all(role.last is None or role.last.is_closed for role in self.present)
+        return self.unclosed_runs == 0 and are_safe and not self.is_merging
 
     @property
     def is_sequential(self) -> bool:

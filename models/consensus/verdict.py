@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from models.states import StopReason
+from models.states import Failure, StopReason
 
 
 class CauseKind(StrEnum):
@@ -68,6 +68,7 @@ WAIT = "Wait for resolution"
 ACCEPT = "Accept current state"
 RETRY_PHASE = "Retry phase"
 CANCEL_PIPELINE = "Cancel pipeline"
+CONTINUE_WAITING = "Continue waiting"
 
 
 @dataclass(frozen=True)
@@ -180,6 +181,40 @@ class Ask:
     roles: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Converge:
+    """Ask every agent to write down what it has and to give its verdict."""
+
+
+@dataclass(frozen=True)
+class Nudge:
+    """Ask the same of one role, whose agent is not active."""
+
+    role: str
+
+
+@dataclass(frozen=True)
+class StopRun:
+    """Stop a role's agent; its run has failed by *why*."""
+
+    role: str
+    why: Failure
+
+
 Verdict = (
-    Dispatch | Integrate | Check | Drop | Close | Fail | Restart | Cancel | Advance | Iterate | Wait | Ask
+    Dispatch
+    | Integrate
+    | Check
+    | Drop
+    | Close
+    | Fail
+    | Restart
+    | Cancel
+    | Advance
+    | Iterate
+    | Wait
+    | Ask
+    | Converge
+    | Nudge
+    | StopRun
 )

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from uuid import UUID
 
@@ -142,6 +143,19 @@ def newest_waking_messages(session: Session, *, phase_run_id: UUID) -> Mapping[s
     query = select(Role.role, newest).join(PhaseRun, PhaseRun.id == Role.phase_run_id)
     rows = session.execute(query.where(Role.phase_run_id == phase_run_id)).all()
     return {role: message_id for role, message_id in rows if message_id is not None}
+
+
+def find_last_sent_at(session: Session, *, phase_run_id: UUID, role: str) -> datetime | None:
+    """When a role last sent a message in a phase run; None when it never did.
+
+    Reads the phase run's part of the pipeline's messages backwards, so it is for few and rare questions.
+    """
+    query = (
+        select(Message.created_at)
+        .join(PhaseRun, PhaseRun.pipeline_id == Message.pipeline_id)
+        .where(PhaseRun.id == phase_run_id, Message.phase_run_id == phase_run_id, Message.from_role == role)
+    )
+    return session.scalars(query.order_by(Message.id.desc()).limit(1)).one_or_none()
 
 
 def list_addressed(

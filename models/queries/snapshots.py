@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from models.consensus.policy import PhasePolicy, RolePolicy
 from models.consensus.snapshot import (
     CheckView,
+    Deadlines,
     DecisionView,
     ObjectionView,
     ResultView,
@@ -24,7 +25,15 @@ from models.consensus.snapshot import (
 from models.consensus.verdict import Cause
 from models.queries import agent_runs, decisions, messages, phase_runs, results, versions
 from models.schemas.result import view
-from models.states import LIVE_RUNS, CheckStatus, DecisionStatus, MergeStatus, PhaseStatus, RunStatus
+from models.states import (
+    LIVE_RUNS,
+    CheckStatus,
+    DecisionStatus,
+    Failure,
+    MergeStatus,
+    PhaseStatus,
+    RunStatus,
+)
 from models.tables import AgentRun, Check, Decision, Objection, PhaseRun, Pipeline, Role, Version
 
 
@@ -33,6 +42,7 @@ class _Rows:
     runs: Mapping[str, Sequence[AgentRun]]
     versions: Mapping[tuple[str, int], Version]
     seen: Mapping[str, Mapping[str, int]]
+    said_at: Mapping[str, datetime]
     waking: Mapping[str, int]
     unclosed_elsewhere: frozenset[str]
 
@@ -42,7 +52,8 @@ def load_snapshot(
 ) -> Snapshot:
     """Build the snapshot of a locked phase run."""
     runs = agent_runs.list_agent_runs(session, pipeline_id=pipeline.id, phase_run_id=phase_run.id)
-    rows = _load_rows(session, pipeline.id, phase_run.id, runs)
+    said_at = _said_at(session, phase_run, runs, policy, now)
+    rows = _load_rows(session, pipeline.id, phase_run.id, runs, said_at)
     tip = pipeline.work_commit
     check = versions.find_check(session, phase_run_id=phase_run.id, commit=tip) if tip else None
     checks = versions.list_checks(session, phase_run_id=phase_run.id)
@@ -68,6 +79,7 @@ def load_snapshot(
         results=_results(session, phase_run, policy),
         iterations_used=phase_run.iterations_used,
         extra_iterations=pipeline.extra_iterations,
+        deadlines=_deadlines(phase_run, now),
     )
 
 
@@ -81,8 +93,8 @@ def _results(session: Session, phase_run: PhaseRun, policy: PhasePolicy) -> tupl
     return tuple(view(role, standing[role].fields) for role in present if role in standing)
 
 
-def run_view(run: AgentRun) -> RunView:
-    """An agent run as decisions see it."""
+def run_view(run: AgentRun, *, said_at: datetime | None = None) -> RunView:
+    """An agent run as decisions see it; *said_at* is when its role last sent a message, if that matters."""
     return RunView(
         number=run.number,
         is_live=run.status in LIVE_RUNS,
@@ -92,15 +104,52 @@ def run_view(run: AgentRun) -> RunView:
         owes_verdict=run.owes_verdict,
         failure=run.failure,
         ended_at=run.ended_at,
+        active_at=_active_at(run, said_at),
+        converge_at=run.converge_at,
+        is_stopping=run.stop_at is not None,
+        is_cut_short=run.stopped_for is Failure.STOPPED,
     )
 
 
 def gave_what_it_owed(run: AgentRun) -> bool:
-    """Whether a run that ended did so after a verdict, or well and owing none."""
-    return run.verdict is not None or (run.status is RunStatus.SUCCEEDED and not run.owes_verdict)
+    """Whether a run that ended did so after a verdict, or well, at its own time and owing none."""
+    ended_well = run.status is RunStatus.SUCCEEDED and run.stopped_for is None
+    return run.verdict is not None or (ended_well and not run.owes_verdict)
 
 
-def _load_rows(session: Session, pipeline_id: str, phase_run_id: UUID, runs: Sequence[AgentRun]) -> _Rows:
+def _active_at(run: AgentRun, said_at: datetime | None) -> datetime | None:
+    if run.status is not RunStatus.RUNNING:
+        return None
+    return max(at for at in (run.last_active_at, run.started_at, said_at) if at is not None)
+
+
+def _deadlines(phase_run: PhaseRun, now: datetime) -> Deadlines:
+    """The deadlines as they are when the phase run's clock goes on now."""
+    stood = now - (phase_run.clock_stopped_at or now)
+    soft, hard = phase_run.soft_deadline_at, phase_run.hard_deadline_at
+    return Deadlines(soft and soft + stood, phase_run.converge_at, hard and hard + stood)
+
+
+def _said_at(
+    session: Session, phase_run: PhaseRun, runs: Iterable[AgentRun], policy: PhasePolicy, now: datetime
+) -> Mapping[str, datetime]:
+    """When the roles last sent a message whose runs seem idle by their rows."""
+    idle_since = now - policy.idle_timeout
+    return {
+        run.role: said_at
+        for run in runs
+        if run.role is not None and (active_at := _active_at(run, None)) and active_at <= idle_since
+        if (said_at := messages.find_last_sent_at(session, phase_run_id=phase_run.id, role=run.role))
+    }
+
+
+def _load_rows(
+    session: Session,
+    pipeline_id: str,
+    phase_run_id: UUID,
+    runs: Sequence[AgentRun],
+    said_at: Mapping[str, datetime],
+) -> _Rows:
     by_role: dict[str, list[AgentRun]] = {}
     for run in runs:
         if run.role is not None:
@@ -114,6 +163,7 @@ def _load_rows(session: Session, pipeline_id: str, phase_run_id: UUID, runs: Seq
             (row.role, row.number): row for row in versions.list_versions(session, phase_run_id=phase_run_id)
         },
         seen=seen,
+        said_at=said_at,
         waking=messages.newest_waking_messages(session, phase_run_id=phase_run_id),
         unclosed_elsewhere=agent_runs.list_unclosed_roles(
             session, pipeline_id=pipeline_id, other_than=phase_run_id
@@ -144,7 +194,7 @@ def _role_view(role: Role, policy: RolePolicy, rows: _Rows) -> RoleView:
         runs=role.runs,
         extra_rounds=role.extra_rounds,
         owed_by_decision=role.owed_by_decision,
-        live=run_view(live) if live else None,
+        live=run_view(live, said_at=rows.said_at.get(role.role)) if live else None,
         last=last,
         trailing=_trailing(ended),
         handled=_handled(ended),

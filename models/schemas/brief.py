@@ -76,3 +76,9 @@ class Brief(BaseModel):
     result_fields: tuple[str, ...] = ()
     """What the role is to report with `egg result submit`, where it is."""
     started_at: datetime | None
+    soft_deadline_at: datetime | None
+    """When the phase is asked to converge."""
+    converge_at: datetime | None
+    """When it was asked; None while it was not."""
+    hard_deadline_at: datetime | None
+    """When its agents are stopped; known once it was asked."""

@@ -20,6 +20,7 @@ __all__ = ["Agent", "Config", "Definition", "Fault", "Faulty", "Isolation", "jso
 MAX_FAULTS = 200
 
 Count = Annotated[int, Strict(), Field(ge=1, le=1000)]
+Minutes = Annotated[float, Strict(), Field(gt=0, le=100_000, allow_inf_nan=False)]
 Seconds = Annotated[float, Strict(), Field(ge=0, le=86_400, allow_inf_nan=False)]
 
 
@@ -32,10 +33,6 @@ def _whole(value: object) -> object:
 
 class Config(Shape):
     """The numbers a pipeline runs by."""
-
-    not_built: ClassVar[frozenset[str]] = frozenset(
-        {"consensus_timeout_minutes", "finalize_minutes", "agent_idle_timeout_minutes"}
-    )
 
     concurrent_execution: Flag = False
     """Whether phases without a `mode` of their own run `concurrent`; otherwise they run in `waves`."""
@@ -51,6 +48,12 @@ class Config(Shape):
     """How long other reviewers may still speak before an objection is handed over."""
     verdict_grace_seconds: Seconds = 30
     """How long an agent may go on after its verdict before it is stopped."""
+    consensus_timeout_minutes: Minutes = 30
+    """How long a phase may take before its agents are asked to converge."""
+    finalize_minutes: Minutes = 3
+    """How long they have from then, and again at most as long while versions and verdicts arrive."""
+    agent_idle_timeout_minutes: Minutes = 60
+    """How long an agent may do nothing before it is asked to converge, and then stopped."""
 
 
 class Isolation(Shape):
@@ -113,6 +116,9 @@ class Definition(Shape):
             verdict_grace=timedelta(seconds=config.verdict_grace_seconds),
             convergence=phase.convergence.policy() if phase.convergence else None,
             max_iterations=config.max_iterations,
+            consensus_timeout=timedelta(minutes=config.consensus_timeout_minutes),
+            finalize=timedelta(minutes=config.finalize_minutes),
+            idle_timeout=timedelta(minutes=config.agent_idle_timeout_minutes),
         )
 
     def agent(self, position: int, role: str) -> Agent:

@@ -2,21 +2,36 @@
 
 from models.consensus.decide import decide
 from models.consensus.verdict import (
+    CONTINUE_WAITING,
     RETRY,
     WAIT,
     Advance,
     Ask,
     Check,
     Close,
+    Converge,
+    DecisionKind,
     Dispatch,
     Drop,
     Integrate,
     Iterate,
+    Nudge,
+    StopRun,
     Verdict,
     Wait,
 )
 from models.states import CheckStatus, MergeStatus, ObjectionStatus, PhaseStatus, Readiness, StopReason
-from tests.unit.consensus_world import RoleRow, Story, World, apply, forgetful, is_check_live, view
+from tests.unit.consensus_world import (
+    CheckRow,
+    Clock,
+    RoleRow,
+    Story,
+    World,
+    apply,
+    forgetful,
+    is_check_live,
+    view,
+)
 
 PASSING = 90
 MAX_VERDICTS = 12
@@ -46,6 +61,7 @@ def obey(story: Story, world: World, verdict: Verdict) -> None:
     match verdict:
         case Wait():
             _wait(world, verdict)
+            _of_time(world)
         case Dispatch():
             _dispatch(story, world, verdict)
         case Integrate(role, version):
@@ -53,21 +69,17 @@ def obey(story: Story, world: World, verdict: Verdict) -> None:
             assert world.merging is None, "one merge at a time"
             assert (row.version, row.merge) == (version, MergeStatus.PENDING), "the latest version is merged"
         case Check(commit):
+            assert world.clock is not Clock.HARD or _check_of_tip(world) is None, (
+                "no second try after the end"
+            )
             assert not is_check_live(world), "one check at a time"
             assert commit == f"c{world.tip}", "the tip is checked"
-            assert agrees(story, world), "a check is run when all else holds"
-        case Close(StopReason.CONSENSUS):
-            assert agrees(story, world), "consensus means that everybody agrees"
-            check = world.check
-            is_green = check is not None and check.tip == world.tip and check.status is CheckStatus.GREEN
-            assert story.policy.check is None or is_green, "consensus means a green check of the tip"
-        case Iterate():
-            assert world.stop_reason is StopReason.CONSENSUS, "what failed or was accepted is not repeated"
-            assert world.iterations_used < story.policy.max_iterations, "iterations are bounded"
-            assert not converges(world), "who has converged is done"
-        case Advance() if story.policy.convergence and world.stop_reason is StopReason.CONSENSUS:
-            is_last = world.iterations_used >= story.policy.max_iterations
-            assert converges(world) or (is_last and verdict.unmet), "who has not converged goes on"
+            but_stale = world.clock in {Clock.CONVERGING, Clock.HARD}
+            assert agrees(story, world, but_stale=but_stale), "a check is run when all else holds"
+        case Close() | Iterate() | Advance():
+            _closes(story, world, verdict)
+        case Converge() | Nudge() | StopRun() | Ask(kind=DecisionKind.DEADLINE):
+            _in_time(story, world, verdict)
         case Drop(role):
             assert not world.roles[story.names.index(role)].is_dropped, "nobody is dropped twice"
         case Ask():
@@ -76,15 +88,41 @@ def obey(story: Story, world: World, verdict: Verdict) -> None:
             assert set(verdict.roles) <= set(story.names)
 
 
-def agrees(story: Story, world: World) -> bool:
-    """Whether everybody required agrees and all is merged, the check left aside."""
+def _closes(story: Story, world: World, verdict: Close | Iterate | Advance) -> None:
+    ended_well = world.stop_reason in {StopReason.CONSENSUS, StopReason.CONVERGED}
+    is_last = world.iterations_used >= story.policy.max_iterations
+    match verdict:
+        case Close(reason) if reason is not StopReason.ACCEPTED:
+            is_late = reason is StopReason.CONVERGED
+            assert not is_late or world.clock in {Clock.CONVERGING, Clock.HARD}, (
+                "staleness is forgiven after the soft deadline"
+            )
+            assert agrees(story, world, but_stale=is_late), "consensus means that everybody agrees"
+            check = _check_of_tip(world)
+            is_green = check is not None and check.status is CheckStatus.GREEN
+            assert story.policy.check is None or is_green, "consensus means a green check of the tip"
+        case Iterate():
+            assert ended_well, "what failed or was accepted is not repeated"
+            assert not is_last, "iterations are bounded"
+            assert not converges(world), "who has converged is done"
+        case Advance() if story.policy.convergence and ended_well:
+            assert converges(world) or (is_last and verdict.unmet), "who has not converged goes on"
+
+
+def _check_of_tip(world: World) -> CheckRow | None:
+    return world.check if world.check is not None and world.check.tip == world.tip else None
+
+
+def agrees(story: Story, world: World, *, but_stale: bool = False) -> bool:
+    """Whether everybody required agrees and all is merged, the check left aside, staleness if *but_stale*."""
     present = [(at, row) for at, row in enumerate(world.roles) if not row.is_dropped]
     required = [(at, row) for at, row in present if story.policy.roles[at].required]
     return (
         bool(required)
         and not any(objection.is_live for objection in world.objections)
         and all(row.merge in {None, MergeStatus.MERGED} for _, row in present)
-        and all(_says_yes(world, at, row) and not _is_stale(story, world, at) for at, row in required)
+        and all(_says_yes(world, at, row) for at, row in required)
+        and (but_stale or not any(_is_stale(story, world, at) for at, _ in required))
     )
 
 
@@ -120,6 +158,37 @@ def _wait(world: World, verdict: Wait) -> None:
     assert not verdict.on_person or (is_asked and not is_moving), "a person is the last to be waited for"
     has_only_person = is_asked and not is_moving and verdict.until is None
     assert verdict.on_person or not has_only_person, "who waits for a person says so"
+
+
+def _of_time(world: World) -> None:
+    """While agents that failed together are stopped, no time counts."""
+    pending = {decision.kind for decision in world.decisions if decision.is_pending}
+    is_timed = world.status is PhaseStatus.RUNNING and world.tip is not None
+    if is_timed and DecisionKind.FAILURES not in pending:
+        assert world.clock is not Clock.SOFT, "after the soft deadline agents are asked to converge"
+        is_asked = DecisionKind.DEADLINE in pending
+        assert world.clock is not Clock.HARD or is_asked, "after the hard deadline a person is asked"
+        lives = [row.live for row in world.roles if row.live is not None]
+        assert not is_asked or all(run.is_stopping for run in lives), (
+            "after the hard deadline all are stopped"
+        )
+
+
+def _in_time(story: Story, world: World, verdict: Converge | Nudge | StopRun | Ask) -> None:
+    match verdict:
+        case Converge():
+            assert world.clock is Clock.SOFT, "agents are asked to converge once, when it is time"
+        case Nudge(role) | StopRun(role):
+            live = world.roles[story.names.index(role)].live
+            assert live is not None, "who is asked is there"
+            assert live.active_at is not None, "who is asked is idle"
+            assert not live.is_stopping, "nobody is stopped twice"
+            assert isinstance(verdict, Nudge) or live.converge_at is not None, (
+                "who is stopped was asked first"
+            )
+        case Ask():
+            assert world.clock is Clock.HARD, "the time is up"
+            assert verdict.default in set(verdict.options) - {CONTINUE_WAITING}
 
 
 def _dispatch(story: Story, world: World, verdict: Dispatch) -> None:

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 
 from models.consensus.snapshot import DecisionView
-from models.consensus.verdict import CONTINUE, OVERRIDE, RETRY, WAIT, Wait
+from models.consensus.verdict import CONTINUE, CONTINUE_WAITING, OVERRIDE, RETRY, WAIT, Wait
 from models.states import CheckStatus, Failure, MergeStatus, ObjectionStatus, PhaseStatus, Readiness
 from tests.factories import LONG_AGO, NOW
-from tests.unit.consensus_world import ObjectionRow, Story, World, brought_up, is_check_live
+from tests.unit.consensus_world import Clock, ObjectionRow, Story, World, brought_up, is_check_live
 
 Move = tuple[str, World]
+IDLE_SINCE = LONG_AGO - timedelta(hours=1)
 CLEAN, DIRTY = "ends", "ends dirty"
 FAILURES = {
     "crashes": Failure.PROCESS_FAILURE,
@@ -45,16 +47,39 @@ def _speech(story: Story, world: World) -> Iterator[Move]:
 
 def _system(story: Story, world: World, waits: Wait) -> Iterator[Move]:
     if world.tip is None:
-        yield "prepared", world._replace(tip=0)
+        clock = Clock.NONE if world.clock is Clock.NONE else Clock.BEGUN
+        yield "prepared", world._replace(tip=0, clock=clock)
     yield from _merge_ends(story, world)
     if waits.until is not None:
         yield "time passes", _later(world)
+    if not waits.on_person:
+        yield from _deadlines(world)
+
+
+def _deadlines(world: World) -> Iterator[Move]:
+    """While only a person is waited for the clock stands still."""
+    if world.clock is Clock.BEGUN:
+        yield "soft deadline", world._replace(clock=Clock.SOFT)
+    if world.clock is Clock.CONVERGING:
+        yield "hard deadline", world._replace(clock=Clock.HARD)
+
+
+def _idles(world: World, at: int) -> Move:
+    """An agent that did something does nothing from now on, or does something again."""
+    row = world.roles[at]
+    assert row.live is not None
+    is_idle = row.live.active_at is not None
+    live = replace(row.live, active_at=None if is_idle else IDLE_SINCE, converge_at=None)
+    return f"{at} is active again" if is_idle else f"{at} falls idle", world.with_role(at, live=live)
 
 
 def _ends(story: Story, world: World, at: int) -> Iterator[Move]:
     row = world.roles[at]
     assert row.live is not None
     yield f"{at} {CLEAN}", _ended(world, at, None, is_dirty=False)
+    if row.live.is_cut_short:
+        own = world.with_role(at, live=replace(row.live, is_stopping=False, is_cut_short=False))
+        yield f"{at} {CLEAN} by itself", _ended(own, at, None, is_dirty=False)
     if DIRTY in story.moves:
         yield f"{at} {DIRTY}", _ended(world, at, None, is_dirty=True)
     for name, failure in FAILURES.items():
@@ -75,10 +100,21 @@ def _ended(world: World, at: int, failure: Failure | None, *, is_dirty: bool) ->
     row = world.roles[at]
     assert row.live is not None
     ended_at = NOW if failure is Failure.STARTUP else LONG_AGO
-    run = replace(row.live, is_live=False, is_closed=True, failure=failure, ended_at=ended_at)
+    if row.live.is_stopping and not row.live.is_cut_short and failure is None:
+        failure = Failure.TIMEOUT
+    run = replace(
+        row.live,
+        is_live=False,
+        is_closed=True,
+        failure=failure,
+        ended_at=ended_at,
+        active_at=None,
+        converge_at=None,
+        is_stopping=False,
+    )
     if is_dirty and run.verdict in {None, Readiness.READY}:
         run = replace(run, verdict=None, owes_verdict=True)
-    if run.verdict is not None or (failure is None and not run.owes_verdict):
+    if run.verdict is not None or (failure is None and not run.owes_verdict and not run.is_cut_short):
         return world.with_role(
             at,
             live=None,
@@ -94,6 +130,8 @@ def _signals(story: Story, world: World, at: int) -> Iterator[Move]:
     assert row.live is not None
     if "sync" in story.moves and (seen := brought_up(world, at)) != row.seen:
         yield f"{at} syncs", world.with_role(at, seen=seen)
+    if "idle" in story.moves and row.live.verdict is None and not row.live.is_stopping:
+        yield _idles(world, at)
     if row.live.verdict is not None and "again" not in story.moves:
         return
     if "new" in story.moves and row.version < story.max_versions:
@@ -101,7 +139,7 @@ def _signals(story: Story, world: World, at: int) -> Iterator[Move]:
     if row.version:
         yield f"{at} READY, unchanged", _ready(world, at, is_new=False)
     if "working" in story.moves and (row.live.verdict or not row.live.owes_verdict):
-        live = replace(row.live, verdict=None, owes_verdict=True)
+        live = replace(row.live, verdict=None, owes_verdict=True, active_at=None, converge_at=None)
         yield f"{at} WORKING", world.with_role(at, live=live, state=Readiness.WORKING, blocked_on=None)
     if "blocked" in story.moves:
         yield f"{at} BLOCKED", _said(world, at, Readiness.BLOCKED)
@@ -122,7 +160,7 @@ def _of_others(story: Story, world: World, at: int) -> Iterator[Move]:
 def _said(world: World, at: int, state: Readiness, *, on: int | None = None) -> World:
     row = world.roles[at]
     assert row.live is not None
-    live = replace(row.live, verdict=state)
+    live = replace(row.live, verdict=state, active_at=None, converge_at=None)
     return world.with_role(at, live=live, state=state, blocked_on=on, at_verdict=row.seen)
 
 
@@ -188,14 +226,18 @@ def _later(world: World) -> World:
     objections = tuple(objection._replace(is_fresh=False) for objection in world.objections)
     world = world._replace(objections=objections)
     for at, row in enumerate(world.roles):
-        world = world.with_role(at, trailing=tuple(replace(run, ended_at=LONG_AGO) for run in row.trailing))
+        live = row.live
+        if live is not None and live.converge_at is not None:
+            live = replace(live, converge_at=LONG_AGO)
+        trailing = tuple(replace(run, ended_at=LONG_AGO) for run in row.trailing)
+        world = world.with_role(at, live=live, trailing=trailing)
     return world
 
 
 def _answers(story: Story, world: World, decision: DecisionView, options: tuple[str, ...]) -> Iterator[Move]:
     """As `services.decisions.resolve` writes it."""
     for answer in options:
-        is_grant = answer in {WAIT, RETRY}
+        is_grant = answer in {WAIT, RETRY, CONTINUE_WAITING}
         if is_grant and world.grants >= story.max_grants:
             continue
         resolved = replace(decision, is_pending=False, resolution=answer)
@@ -205,9 +247,19 @@ def _answers(story: Story, world: World, decision: DecisionView, options: tuple[
         )
         if answer == OVERRIDE:
             after = _overridden(after)
+        if answer == CONTINUE_WAITING:
+            after = _renewed(after)
         for role in decision.roles:
             after = _answered(after, story.names.index(role), answer, decision.number)
         yield f"{decision.key}: {answer}", after
+
+
+def _renewed(world: World) -> World:
+    for at, row in enumerate(world.roles):
+        if row.live is not None and row.live.is_cut_short and row.live.verdict is None:
+            live = replace(row.live, is_stopping=False, is_cut_short=False, converge_at=None)
+            world = world.with_role(at, live=live)
+    return world._replace(clock=Clock.BEGUN)
 
 
 def _overridden(world: World) -> World:

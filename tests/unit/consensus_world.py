@@ -1,11 +1,13 @@
 """A small model of the rows of one phase run, hashable, and what the services write for each verdict."""
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import NamedTuple
 
 from models.consensus.policy import PhasePolicy
 from models.consensus.snapshot import (
     CheckView,
+    Deadlines,
     DecisionView,
     ObjectionView,
     ResultView,
@@ -22,13 +24,16 @@ from models.consensus.verdict import (
     CauseKind,
     Check,
     Close,
+    Converge,
     DecisionKind,
     Dispatch,
     Drop,
     Fail,
     Integrate,
     Iterate,
+    Nudge,
     Restart,
+    StopRun,
     Verdict,
 )
 from models.states import CheckStatus, MergeStatus, ObjectionStatus, PhaseStatus, Readiness, StopReason
@@ -36,6 +41,30 @@ from tests.factories import LONG_AGO, NOW
 
 SAFE = RunView(1, is_live=False, is_closed=True)
 UNSAFE = RunView(0, is_live=False, is_closed=False)
+
+
+AHEAD = NOW + (NOW - LONG_AGO)
+
+
+class Clock(StrEnum):
+    """How much of a phase run's time is over."""
+
+    NONE = "no deadlines"
+    BEGUN = "before the soft deadline"
+    SOFT = "after the soft deadline"
+    CONVERGING = "asked to converge"
+    HARD = "after the hard deadline"
+
+    @property
+    def deadlines(self) -> Deadlines:
+        """The moments as `decide` sees them."""
+        return {
+            Clock.NONE: Deadlines(),
+            Clock.BEGUN: Deadlines(AHEAD),
+            Clock.SOFT: Deadlines(LONG_AGO),
+            Clock.CONVERGING: Deadlines(LONG_AGO, LONG_AGO, AHEAD),
+            Clock.HARD: Deadlines(LONG_AGO, LONG_AGO, LONG_AGO),
+        }[self]
 
 
 @dataclass(frozen=True)
@@ -128,6 +157,7 @@ class World(NamedTuple):
     """Objections so far."""
     stop_reason: StopReason | None = None
     iterations_used: int = 1
+    clock: Clock = Clock.NONE
 
     def with_role(self, at: int, **changes: object) -> "World":
         """The same world with one role changed."""
@@ -139,7 +169,8 @@ def beginning(story: Story) -> World:
     """The rows as `phases.begin` writes them."""
     none = (0,) * len(story.names)
     roles = tuple(RoleRow(none, none, is_safe="unsafe" not in story.moves) for _ in story.names)
-    return World(roles, tip=None if "unprepared" in story.moves else 0)
+    clock = Clock.BEGUN if "deadlines" in story.moves else Clock.NONE
+    return World(roles, tip=None if "unprepared" in story.moves else 0, clock=clock)
 
 
 def view(story: Story, world: World) -> Snapshot:
@@ -167,6 +198,7 @@ def view(story: Story, world: World) -> Snapshot:
             if row.rate is not None and not row.is_dropped
         ),
         iterations_used=world.iterations_used,
+        deadlines=world.clock.deadlines,
     )
 
 
@@ -189,25 +221,23 @@ def apply(story: Story, world: World, verdict: Verdict) -> World:
         case Drop(role):
             world = world.with_role(story.names.index(role), is_dropped=True)
         case Ask():
-            world = _ask(world, verdict)
-        case Close() | Fail():
-            cancelled = tuple(replace(decision, is_pending=False) for decision in world.decisions)
-            reason = verdict.reason if isinstance(verdict, Close) else None
-            world = world._replace(status=PhaseStatus.CLOSING, decisions=cancelled, stop_reason=reason)
-        case Iterate():
-            world = beginning(story)._replace(tip=0, iterations_used=world.iterations_used + 1)
-        case Advance() | Restart() | Cancel():
-            world = world._replace(status=PhaseStatus.COMPLETE)
+            world = _asked(world, verdict)
+        case Converge() | Nudge() | StopRun():
+            world = _in_time(story, world, verdict)
+        case Close() | Fail() | Iterate() | Advance() | Restart() | Cancel():
+            world = _left(story, world, verdict)
     return world
 
 
-def _ask(world: World, verdict: Ask) -> World:
-    if verdict.kind is DecisionKind.FAILURES:
-        cancelled = tuple(replace(decision, is_pending=False) for decision in world.decisions)
-        world = world._replace(decisions=cancelled)
-    number = len(world.decisions) + 1
-    asked = DecisionView(number, verdict.key, verdict.kind, verdict.roles, is_pending=True)
-    return world._replace(decisions=(*world.decisions, asked))
+def _left(story: Story, world: World, verdict: Close | Fail | Iterate | Advance | Restart | Cancel) -> World:
+    match verdict:
+        case Close() | Fail():
+            cancelled = tuple(replace(decision, is_pending=False) for decision in world.decisions)
+            reason = verdict.reason if isinstance(verdict, Close) else None
+            return world._replace(status=PhaseStatus.CLOSING, decisions=cancelled, stop_reason=reason)
+        case Iterate():
+            return beginning(story)._replace(tip=0, iterations_used=world.iterations_used + 1)
+    return world._replace(status=PhaseStatus.COMPLETE)
 
 
 def forgetful(story: Story, world: World) -> World:
@@ -241,6 +271,36 @@ def forgetful(story: Story, world: World) -> World:
         for row in world.roles
     )
     return world._replace(roles=roles, objections=objections)
+
+
+def _asked(world: World, verdict: Ask) -> World:
+    if verdict.kind is DecisionKind.FAILURES:
+        cancelled = tuple(replace(decision, is_pending=False) for decision in world.decisions)
+        world = world._replace(decisions=cancelled)
+    if verdict.kind is DecisionKind.DEADLINE:
+        for at in range(len(world.roles)):
+            world = _live(world, at, is_stopping=True, is_cut_short=True)
+    number = len(world.decisions) + 1
+    asked = DecisionView(number, verdict.key, verdict.kind, verdict.roles, is_pending=True)
+    return world._replace(decisions=(*world.decisions, asked))
+
+
+def _in_time(story: Story, world: World, verdict: Converge | Nudge | StopRun) -> World:
+    match verdict:
+        case Converge():
+            for at in range(len(world.roles)):
+                world = _live(world, at, converge_at=NOW)
+            return world._replace(clock=Clock.CONVERGING)
+        case Nudge(role):
+            return _live(world, story.names.index(role), converge_at=NOW)
+        case StopRun(role):
+            return _live(world, story.names.index(role), is_stopping=True)
+
+
+def _live(world: World, at: int, **changes: object) -> World:
+    """The same world with the live run of one role changed, if it has one."""
+    live = world.roles[at].live
+    return world.with_role(at, live=live and replace(live, **changes))  # type: ignore[arg-type]
 
 
 def _grants(causes: tuple[Cause, ...]) -> tuple[Cause, ...]:

@@ -14,7 +14,7 @@ ROSTER = ("coder", "tester", "documenter", "reviewer")
 MOVES = frozenset(
     {
         *("new", "blocked", "blocked on", "objecting", "working", "again", "sync", "message"),
-        *("conflict", "red", "error", "unprepared", "unsafe", CLEAN, DIRTY, *FAILURES),
+        *("conflict", "red", "error", "unprepared", "unsafe", "deadlines", "idle", CLEAN, DIRTY, *FAILURES),
     }
 )
 STEPS = 60

@@ -86,6 +86,9 @@ STORIES = {
         max_grants=0,
         convergence=Criteria(test_pass_rate=90),
     ),
+    "deadlines": story(CODER, TESTER, moves="new, deadlines", mode=Mode.SEQUENTIAL, max_versions=1),
+    "deadlines with a check": story(CODER, moves="new, red, deadlines", check="make test", max_versions=1),
+    "an agent that does nothing": story(CODER, moves="new, blocked, idle, deadlines, ends dirty"),
     "a check": story(CODER, TESTER, moves="new, red, error", mode=Mode.WAVES, check="make test"),
 }
 

@@ -104,14 +104,6 @@ def test_faults_of_form_and_of_meaning_are_told_together() -> None:
         (definition(budget={}), "budget"),
         (definition(isolation={"kind": "docker"}), "isolation"),
         (definition({"gate": {}}), "phases[0].gate"),
-        *(
-            (definition(config={key: 1}), f"config.{key}")
-            for key in (
-                "consensus_timeout_minutes",
-                "finalize_minutes",
-                "agent_idle_timeout_minutes",
-            )
-        ),
     ],
 )
 def test_a_key_that_is_not_built_yet_is_refused_by_name(document: Document, path: str) -> None:

@@ -25,6 +25,9 @@ BRIEF = Brief(
     check_log=None,
     notes=(),
     started_at=None,
+    soft_deadline_at=None,
+    converge_at=None,
+    hard_deadline_at=None,
 )
 
 
