@@ -426,3 +426,53 @@ def test_fifty_runs_at_once_leave_no_descriptor_and_no_zombie(runner: ProcessRun
     assert codes == list(range(50))
     assert len(os.listdir("/proc/self/fd")) == descriptors  # noqa: PTH208 # a count
     until(lambda: end(runner, runs[0].run_id).exit_code == 0 and children() <= before)
+
+
+TRAPS = "trap 'cat $HOME/../signal' USR1; echo up; while :; do sleep 0.05; done"
+
+
+def test_one_that_catches_the_signal_is_told_once(runner: ProcessRunner) -> None:
+    run_id = started(runner, TRAPS)
+
+    runner.tell(run_id, "CONVERGE\nsoon\n")
+    until(lambda: "soon" in output(runner, run_id))
+    ProcessRunner(runner.directory(run_id).parent).tell(run_id, "CONVERGE\nsoon\n")
+    runner.tell(run_id, "FINALIZE\nnow\n")
+    until(lambda: "now" in output(runner, run_id))
+
+    assert output(runner, run_id) == "up\nCONVERGE\nsoon\nFINALIZE\nnow\n"
+
+
+def test_one_that_does_not_catch_it_lives_on_and_finds_the_file(runner: ProcessRunner) -> None:
+    run_id = started(
+        runner, "echo up; until test -e $HOME/../signal.told; do sleep 0.05; done; cat $HOME/../signal"
+    )
+
+    runner.tell(run_id, "CONVERGE\n")
+
+    assert end(runner, run_id).exit_code == 0
+    assert output(runner, run_id) == "up\nCONVERGE\n"
+
+
+def test_of_an_agents_processes_only_those_that_catch_it_are_signalled(runner: ProcessRunner) -> None:
+    run_id = started(runner, f"sleep 100 & child=$!; {TRAPS.replace('cat', 'kill -0 $child && cat')}")
+
+    runner.tell(run_id, "CONVERGE\n")
+
+    until(lambda: output(runner, run_id) == "up\nCONVERGE\n")
+
+
+def test_one_that_has_not_started_is_told_nothing(runner: ProcessRunner) -> None:
+    run_id = uuid4()
+
+    runner.tell(run_id, "CONVERGE\n")
+
+    assert not runner.directory(run_id).exists()
+
+
+def test_one_whose_directory_is_gone_cannot_be_told(runner: ProcessRunner) -> None:
+    run_id = started(runner, "echo up; sleep 100")
+    (runner.directory(run_id) / "signal").mkdir()
+
+    with pytest.raises(Unavailable, match="cannot tell agent run"):
+        runner.tell(run_id, "CONVERGE\n")
