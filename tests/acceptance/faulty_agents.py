@@ -138,3 +138,13 @@ SET_TRAPS = (
     f"{TRAP} echo left > left.txt"
 )
 """First it leaves work to be saved, in a clone full of traps; the next run is taken from such a clone."""
+
+ENDLESS = """
+trap 'cp $EGG_SIGNAL_FILE $STAGE/told-$(head -n 1 $EGG_SIGNAL_FILE)' USR1
+echo $EGG_SOFT_DEADLINE > $STAGE/deadline; echo half > half.txt
+while :; do sleep 0.1; done
+"""
+"""It never comes to an end, and keeps what it is told."""
+
+LATE = f"trap 'is_told=1' USR1; until test $is_told; do sleep 0.1; done; {WORK}; {READY}"
+"""It comes to an end when it is told to, and not before; its reviewer has then seen nothing of it."""

@@ -61,6 +61,11 @@ def begin(stage: Stage) -> None:
     stage.play("forge", {"coder": faulty_agents.FORGE, "tester": READY}, roles=REVIEWED, mode="waves")
     stage.play("unchanged", {"coder": READY})
     stage.play("push", {"coder": faulty_agents.PUSH})
+    soon = {"consensus_timeout_minutes": 0.05, "finalize_minutes": 0.05, "verdict_grace_seconds": 2}
+    stage.play("endless", {"coder": faulty_agents.ENDLESS}, config=soon)
+    late = {**soon, "finalize_minutes": 1}
+    reviewed = ({"role": "coder"}, {"role": "tester", "reviews": ["coder"]})
+    stage.play("late", {"coder": faulty_agents.LATE, "tester": READY}, roles=reviewed, config=late)
     stage.play("traps", {"coder": faulty_agents.SET_TRAPS}, check={"run": "true"})
 
 
@@ -217,3 +222,27 @@ def test_what_an_agent_leaves_in_its_clone_never_runs(stage: Stage) -> None:
     assert stage.git("traps", "show", "egg/traps/work:left.txt") == "left\n"
     trapped = Path(stage.directory / "trapped")
     assert not trapped.exists(), trapped.read_text()
+
+
+def test_one_that_never_ends_is_asked_to_then_stopped_and_its_work_is_kept(stage: Stage) -> None:
+    question = stage.question("endless")
+
+    assert question["options"] == ["Continue waiting", "Accept current state", "Abort phase"]
+    stage.egg.wait_for_event("endless", "agent.salvaged")
+    (run,) = stage.runs("endless", "coder")
+    assert run["status"] == "succeeded"
+    assert stage.git("endless", "show", "egg/endless/coder:half.txt") == "half\n"
+    kind, by, why = (stage.directory / "told-CONVERGE").read_text().splitlines()
+    assert (kind, why.split(".")[0]) == ("CONVERGE", "The phase takes too long")
+    assert by > (stage.directory / "deadline").read_text().strip()
+    assert (stage.directory / "told-FINALIZE").exists()
+    said = [message["message_type"] for message in stage.messages("endless", "coder")]
+    assert said == ["CONVERGE", "FINALIZE"]
+    stage.answer(question, "Accept current state")
+    assert stage.end("endless") == ("complete", "accepted")
+
+
+def test_one_that_ends_late_is_taken_as_it_is(stage: Stage) -> None:
+    assert stage.end("late") == ("complete", "converged")
+    assert len(stage.events("late", "convergence.requested")) == 1
+    assert len(stage.runs("late", "tester")) == 1

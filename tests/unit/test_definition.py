@@ -123,6 +123,28 @@ def test_a_backend_that_is_not_built_yet_is_refused_by_name(backend: str) -> Non
     }
 
 
+TIMES = ("consensus_timeout_minutes", "finalize_minutes", "agent_idle_timeout_minutes")
+
+
+def test_the_times_of_a_phase_may_be_fractions_of_minutes() -> None:
+    policy = validate(definition(config=dict.fromkeys(TIMES, 0.5))).phase_policy(0)
+
+    assert {policy.consensus_timeout, policy.finalize, policy.idle_timeout} == {timedelta(seconds=30)}
+
+
+def test_the_times_of_a_phase_have_defaults() -> None:
+    policy = validate(definition()).phase_policy(0)
+
+    times = (policy.consensus_timeout, policy.finalize, policy.idle_timeout)
+    assert times == (timedelta(minutes=30), timedelta(minutes=3), timedelta(minutes=60))
+
+
+@pytest.mark.parametrize("key", TIMES)
+@pytest.mark.parametrize("value", [0, -1, "30", True, float("inf"), float("nan")])
+def test_a_time_that_is_none_is_refused(key: str, value: object) -> None:
+    assert list(faults(definition(config={key: value}))) == [f"config.{key}"]
+
+
 def test_docker_and_its_limits_are_refused_by_name() -> None:
     isolation = {"kind": "docker", "image": "x", "memory": "4g", "cpus": 2, "pids": 9}
     document = definition()
