@@ -67,7 +67,7 @@ def exit_code(client: Client, pipeline: str, status: str) -> int:
     """What the pipeline's end, or its wait for a person, stands for."""
     if status == PipelineStatus.COMPLETE and client.get(f"/pipelines/{pipeline}")["pipeline"].get("why"):
         return PARTIAL
-    return exit_codes[status]
+    return exit_codes.get(status, exit_codes[PipelineStatus.AWAITING_HUMAN])
 
 
 def is_over(status: str, *, stop_for_person: bool) -> bool:

@@ -29,6 +29,7 @@ def follow(client: Client, name: str, *, stop_for_person: bool = False) -> int:
         click.echo(report.of(client, name))
     for asked in status.get("pending_decisions") or []:
         click.echo(report.question(asked), err=True)
+    # What a person was asked may have been answered in between.
     return following.exit_code(client, name, status["status"])
 
 

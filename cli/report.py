@@ -25,11 +25,8 @@ def write(pipeline: Json, phases: Sequence[Json], messages: Json, *, now: dateti
 
 def question(asked: Json) -> str:
     """What a person is asked, and the commands that answer."""
-    lines = [f"decision {asked['id']}: {asked['question']}"]
-    for option in asked.get("options") or []:
-        mark = "   (default)" if option == asked.get("default") else ""
-        lines.append(f'  egg decision resolve {asked["id"]} --resolution "{option}"{mark}')
-    return words.clean("\n".join(lines))
+    lines = [f"decision {asked['id']}{words.asker(asked)}: {asked['question']}"]
+    return words.clean("\n".join([*lines, *(f"  {line}" for line in words.answers(asked))]))
 
 
 def _headline(pipeline: Json, *, now: datetime) -> str:

@@ -101,11 +101,7 @@ def decisions(status: Json, *, width: int) -> list[Text | Rule]:
     for asked in status.get("pending_decisions") or []:
         question = textwrap.wrap(words.clean(asked["question"]), width)[:QUESTION_LINES]
         lines.extend(Text(part, style="bold yellow") for part in question)
-        for option in asked.get("options") or []:
-            mark = "  (default)" if option == asked.get("default") else ""
-            lines.append(
-                Text(f'  egg decision resolve {asked["id"]} --resolution "{words.clean(option)}"{mark}')
-            )
+        lines.extend(Text(f"  {words.clean(answer)}") for answer in words.answers(asked))
     return lines
 
 

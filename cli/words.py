@@ -1,6 +1,9 @@
 """How single values read: states with their colours, times, texts of agents made harmless."""
 
 from collections.abc import Mapping
+from typing import Any
+
+from models.answers import command
 
 UNPRINTABLE = {
     code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160)) if code not in {9, 10}
@@ -52,6 +55,35 @@ def text_of(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(text_of(part) for part in value)
     return str(value)
+
+
+def asker(asked: Mapping[str, Any]) -> str:
+    """Who asks a person, if it is not the system itself."""
+    by = asked.get("asked_by")
+    return f", asked by {by}" if by and by != "orchestrator" else ""
+
+
+def answer(asked: Mapping[str, Any]) -> str:
+    """The answer a question got, or those it may get."""
+    if asked["status"] != "pending":
+        return text_of(asked.get("resolution"))
+    default = f"default {asked['default']}" if asked.get("default") else ""
+    if default and asked.get("deadline"):
+        default += f", taken at {moment(asked['deadline'])}"
+    free = ["your own words"] if asked.get("is_free") else []
+    return "; ".join(filter(None, (" / ".join([*(asked.get("options") or []), *free]), default)))
+
+
+def answers(asked: Mapping[str, Any]) -> list[str]:
+    """The commands that answer a question, one a line."""
+    lines = []
+    for option in asked.get("options") or []:
+        deadline = f", taken at {moment(asked['deadline'])}" if asked.get("deadline") else ""
+        mark = f"   (default{deadline})" if option == asked.get("default") else ""
+        lines.append(f"{command(asked['id'], option)}{mark}")
+    if asked.get("is_free"):
+        lines.append(f"{command(asked['id'], '…')}   (your own words)")
+    return lines
 
 
 def style_of(word: object) -> str:

@@ -32,6 +32,7 @@ def configuration() -> dict[str, object]:
         "result_backend": settings().result_backend,
         "imports": (
             "egg_tasks.tasks.agent_runs",
+            "egg_tasks.tasks.decisions",
             "egg_tasks.tasks.phases",
             "egg_tasks.tasks.pipelines",
             "egg_tasks.tasks.versions",

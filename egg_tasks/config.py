@@ -1,14 +1,18 @@
 """Settings, read from the environment once, when a process asks for them."""
 
+import base64
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from models.errors import Unprocessable
+
+WHSEC = "whsec_"
+LEAST_SECRET = 16
 
 
 def default_home(environ: Mapping[str, str]) -> Path:
@@ -39,6 +43,44 @@ def celery_url(url: str) -> str:
 
 
 @dataclass(frozen=True)
+class Webhook:
+    """Where people hear of decisions, and the secret that the telling is signed with."""
+
+    url: str = field(repr=False)
+    secret: str = field(repr=False)
+
+    @property
+    def key(self) -> bytes:
+        """The key the secret stands for: base64 after `whsec_`, else itself; `ValueError` for bad base64."""
+        if not self.secret.startswith(WHSEC):
+            return self.secret.encode()
+        return base64.b64decode(self.secret.removeprefix(WHSEC), validate=True)
+
+
+def webhook_of(environ: Mapping[str, str]) -> Webhook | None:
+    """The webhook that is set, if any; `Unprocessable` for one that could not be trusted or reached."""
+    url, secret = environ.get("EGG_WEBHOOK_URL", ""), environ.get("EGG_WEBHOOK_SECRET", "")
+    if not url:
+        return None
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise Unprocessable("EGG_WEBHOOK_URL must look like https://host/path")
+    if not secret:
+        raise Unprocessable(
+            "EGG_WEBHOOK_URL is set without EGG_WEBHOOK_SECRET, and who gets a notice could not tell that it"
+            " is ours: set a secret of 16 or more characters, or unset the URL"
+        )
+    webhook = Webhook(url, secret)
+    try:
+        key = webhook.key
+    except ValueError as error:
+        raise Unprocessable("EGG_WEBHOOK_SECRET must go on in base64 after whsec_") from error
+    if len(key) < LEAST_SECRET:
+        raise Unprocessable(f"EGG_WEBHOOK_SECRET is too short: give {LEAST_SECRET} or more characters")
+    return webhook
+
+
+@dataclass(frozen=True)
 class Settings:
     """What every process of the orchestrator must know."""
 
@@ -53,6 +95,8 @@ class Settings:
     node_capacity: int
     rate_limit: int
     """How many requests a second an agent may make for long; 0 is any number."""
+    webhook: Webhook | None = None
+    """Where people hear of decisions; nowhere when it is None."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
@@ -79,6 +123,7 @@ class Settings:
             node=environ.get("EGG_NODE") or platform.node() or "local",
             node_capacity=capacity,
             rate_limit=rate_limit,
+            webhook=webhook_of(environ),
         )
 
 

@@ -13,12 +13,14 @@ from prometheus_client import Counter
 from egg_tasks import logging
 from egg_tasks.app import answer_quickly
 from egg_tasks.clock import utcnow
+from egg_tasks.config import settings
 from egg_tasks.database import after_commit, hold_advisory_lock, unit_of_work
-from egg_tasks.services import phases
+from egg_tasks.services import decisions, notices, phases
 from egg_tasks.services.effects import RunToSend, VersionKey
 from egg_tasks.tasks import dispatch
 from models.errors import Unavailable
 from models.queries import agent_runs, phase_runs, pipelines, versions
+from models.queries import decisions as decision_rows
 
 log = structlog.get_logger()
 
@@ -58,6 +60,8 @@ def reconcile() -> None:
         send_unattended_merges,
         prepare_pipelines,
         publish_branches,
+        default_decisions,
+        send_notices,
     )
     for kind in kinds:
         try:
@@ -139,6 +143,38 @@ def publish_branches() -> int:
         for pipeline_id in ids:
             after_commit(session, partial(dispatch.send_publication, pipeline_id))
     return len(ids)
+
+
+def default_decisions() -> int:
+    """Give the questions nobody has answered in time their default; those of paused pipelines wait."""
+    with unit_of_work() as session:
+        rows = decision_rows.list_overdue_decisions(session, now=utcnow(), limit=BATCH)
+        ids = [row.id for row in rows]
+    return sum(_default(decision_id) for decision_id in ids)
+
+
+def _default(decision_id: int) -> bool:
+    try:
+        with unit_of_work() as session:
+            dispatch.dispatch(session, decisions.default(session, decision_id=decision_id, now=utcnow()))
+    except Unavailable as error:
+        log.warning("reconcile.unavailable", decision=decision_id, error=error.message)
+        return False
+    except Exception:
+        log.exception("reconcile.failed", decision=decision_id)
+        return False
+    return True
+
+
+def send_notices() -> int:
+    """Have people told of the questions they have not heard of, where there is a webhook."""
+    if settings().webhook is None:
+        return 0
+    with unit_of_work() as session:
+        due = notices.claim_due(session, now=utcnow(), limit=BATCH)
+        for attempt in due:
+            after_commit(session, partial(dispatch.send_notice, attempt))
+    return len(due)
 
 
 if __name__ == "__main__":

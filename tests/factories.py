@@ -4,7 +4,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from models.consensus.policy import CheckPolicy, Criteria, Mode, Need, OnFailure, PhasePolicy, RolePolicy
+from models.consensus.policy import (
+    CheckPolicy,
+    Criteria,
+    GatePolicy,
+    Mode,
+    Need,
+    OnFailure,
+    PhasePolicy,
+    RolePolicy,
+)
 from models.consensus.snapshot import (
     CheckView,
     DecisionView,
@@ -138,6 +147,7 @@ def snapshot(
     *roles: RoleView,
     mode: Mode = Mode.CONCURRENT,
     check_policy: CheckPolicy | None = None,
+    gate: GatePolicy | None = None,
     max_concurrent_agents: int = 4,
     max_rounds: int = 6,
     convergence: Criteria | None = None,
@@ -150,6 +160,7 @@ def snapshot(
         tuple(view.policy for view in roles),
         mode=mode,
         check=check_policy,
+        gate=gate,
         max_concurrent_agents=max_concurrent_agents,
         max_rounds=max_rounds,
         convergence=convergence,

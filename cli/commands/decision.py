@@ -1,26 +1,55 @@
 """egg decision: questions to a person."""
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 import click
 
-from cli import options, render, server
-from egg_tasks.client import Json
+from cli import options, render, server, words
+from egg_tasks.client import Client, Json
+from egg_tasks.wire import new_key
+
+PENDING = "pending"
+WAITS = 3
+"""The exit code of what waits for a person."""
 
 COLUMNS: render.Columns = {
     "ID": "id",
     "STATUS": "status",
     "PHASE": "phase",
-    "ROLES": "roles",
+    "ASKED BY": "asked_by",
     "QUESTION": "question",
-    "OPTIONS": lambda decision: " / ".join(decision.get("options") or []),
-    "DEFAULT": "default",
-    "DEADLINE": "deadline",
-    "RESOLUTION": "resolution",
+    "ANSWER": words.answer,
 }
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def question(command: F) -> F:
+    """Add the options that make a question."""
+    given = (
+        click.option("--question", required=True, help="What a person is asked; - reads standard input."),
+        click.option("--option", "choices", multiple=True, help="An answer to choose from; up to 10."),
+        click.option("--default", help="The option taken when nobody answers in time (else the first)."),
+        click.option("--free", is_flag=True, help="Allow an answer in other words, too."),
+        click.option(
+            "--after-minutes",
+            "--deadline",
+            "after_minutes",
+            type=float,
+            help="Take the default after so many minutes; fractions are good.",
+        ),
+        click.option("--key", help="Asking again with the same key asks nothing new."),
+    )
+    for option in reversed(given):
+        command = option(command)
+    return command
 
 
 @click.group()
 def decision() -> None:
-    """See what a person is asked, and answer.
+    """Ask a person, see what a person is asked, and answer.
 
     Example:  egg decision resolve 7 --resolution "Accept current state"
     """
@@ -42,12 +71,41 @@ def list_(*, pipeline: str, status: str | None, output: str) -> None:
 @decision.command()
 @click.argument("number", metavar="ID", type=int)
 @options.output
-def get(*, number: int, output: str) -> None:
-    """Show one question.
+@click.pass_context
+def get(ctx: click.Context, *, number: int, output: str) -> None:
+    """Show one question; exit code 3 while nobody has answered it.
 
     Example:  egg decision get 7
     """
-    render.write_record(_find(number), output=output)
+    found = _find(number)
+    render.write_record(found, output=output)
+    ctx.exit(WAITS if found["status"] == PENDING else 0)
+
+
+@decision.command()
+@options.own_pipeline
+@question
+@options.output
+def ask(*, pipeline: str, output: str, **given: Any) -> None:
+    """Ask a person, as an agent, without waiting; prints the decision's id.
+
+    The answer comes to you as a DIRECTIVE message, which also wakes you; without options it is in free words.
+
+    Example:  egg decision ask --question "May f(0) be 0?" --option yes --option no
+    """
+    _ask(server.agent(), pipeline, output, **given)
+
+
+@decision.command()
+@options.pipeline_argument
+@question
+@options.output
+def create(*, pipeline: str, output: str, **given: Any) -> None:
+    """Ask whoever answers, as an operator; all agents are told the answer. Prints the decision's id.
+
+    Example:  egg decision create rate-limit --question "Which name?" --option egg --option hen --deadline 30
+    """
+    _ask(server.operator(), pipeline, output, **given)
 
 
 @decision.command()
@@ -62,13 +120,46 @@ def resolve(*, number: int, resolution: str | None, output: str) -> None:
     asked = _find(number)
     if resolution is None:
         choices = ", ".join(f'"{option}"' for option in asked.get("options") or [])
-        raise click.UsageError(f"{asked['question']} Give --resolution with one of: {choices}")
+        own = "your own words" if asked.get("is_free") else ""
+        ways = " or ".join(filter(None, (choices and f"one of: {choices}", own)))
+        raise click.UsageError(f"{asked['question']} Give --resolution with {ways}")
     path = f"/pipelines/{asked['pipeline_id']}/decisions/{number}/resolve"
     answer = server.operator().post(path, {"resolution": resolution})
     if output:
         render.write_json(answer)
     else:
-        click.echo(f"decision {number} of {asked['pipeline_id']}: {resolution}")
+        taken = (answer.get("decision") or {}).get("resolution") or resolution
+        click.echo(words.clean(f"decision {number} of {asked['pipeline_id']}: {taken}"))
+
+
+def _ask(
+    client: Client,
+    pipeline: str,
+    output: str,
+    *,
+    question: str,
+    choices: tuple[str, ...],
+    default: str | None,
+    free: bool,
+    after_minutes: float | None,
+    key: str | None,
+) -> None:
+    body = {
+        "question": options.read_text(question),
+        "options": list(choices),
+        "default": default,
+        "free": free,
+        "after_minutes": after_minutes,
+        "client_key": key or new_key(),
+    }
+    given = {name: value for name, value in body.items() if value is not None}
+    asked = client.post(f"/pipelines/{pipeline}/decisions", given)["decision"]
+    if output:
+        render.write_json(asked)
+        return
+    click.echo(asked["id"])
+    if asked.get("how_to_answer"):
+        click.echo(f"a person answers it with: {asked['how_to_answer']}", err=True)
 
 
 def _find(number: int) -> Json:

@@ -54,6 +54,20 @@ def get(*, pipeline: str, name: str | None, output: str) -> None:
 @phase.command()
 @options.pipeline_argument
 @click.argument("name", metavar="PHASE")
+def advance(*, pipeline: str, name: str) -> None:
+    """Accept the current state of the current phase, and go on to the next one.
+
+    Agents that run are stopped, and their work is kept on their branches.
+
+    Example:  egg phase advance rate-limit implement
+    """
+    moved = server.operator().post(f"/pipelines/{pipeline}/phases/{name}/advance")["pipeline"]
+    click.echo(f"{moved['id']} is {moved['status']} in {moved['current_phase']} {moved['iteration']}")
+
+
+@phase.command()
+@options.pipeline_argument
+@click.argument("name", metavar="PHASE")
 def restart(*, pipeline: str, name: str) -> None:
     """Start the current phase anew; its agents are stopped, and their work is kept on their branches.
 

@@ -17,6 +17,8 @@ HOW_TO = """\
   or answer in words: `--answer N="…"`.
 - Talk with `egg message send --to ROLE|all --type PROGRESS|QUESTION|RESPONSE|STATUS|HANDOFF --body "…"`
   and read with `egg message poll`. `egg sync` brings the others' merged work into this clone.
+- What only a person can decide: `egg decision ask --question "…" --option "…" --option "…"`. Go on
+  meanwhile, or say BLOCKED; the answer comes to you as a `DIRECTIVE`.
 - Do not wait and do not poll in a loop: say BLOCKED and end. You are started again when it is your turn.
 """
 
@@ -30,6 +32,7 @@ def _parts(brief: Brief) -> Iterator[str]:
     yield f"# You are {brief.role} in phase {brief.phase} of {brief.pipeline_id} (run {brief.round})\n"
     yield "## The task\n"
     yield brief.task.strip() + "\n"
+    yield from _section("## Directives: what a person decided, and still holds\n", _directives(brief))
     yield "## Why you run now\n"
     yield from (f"- {cause.text}" for cause in brief.causes)
     yield ""
@@ -87,6 +90,14 @@ def _section(title: str, lines: list[str]) -> Iterator[str]:
         yield title
         yield from lines
         yield ""
+
+
+def _directives(brief: Brief) -> list[str]:
+    return [
+        f"- directive {each.number}. To the question\n{_quote(each.question)}\n"
+        f"  the answer is\n{_quote(each.answer)}"
+        for each in brief.directives
+    ]
 
 
 def _message(message: Message) -> str:

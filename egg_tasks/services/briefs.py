@@ -6,9 +6,9 @@ from sqlalchemy.orm import Session
 
 from egg_tasks.services import bus, focus
 from models.consensus.policy import PhasePolicy
-from models.consensus.verdict import Cause, CauseKind
-from models.queries import agent_runs, messages, phase_runs, pipelines, versions
-from models.schemas.brief import Brief, CauseText, ObjectionText, RosterEntry
+from models.consensus.verdict import ASKED_FOR_WORDS, Cause, CauseKind
+from models.queries import agent_runs, decisions, messages, phase_runs, pipelines, versions
+from models.schemas.brief import Brief, CauseText, DirectiveText, ObjectionText, RosterEntry
 from models.schemas.definition import Definition
 from models.schemas.result import field_names
 from models.states import LIVE_OBJECTIONS, MergeStatus, ObjectionStatus
@@ -45,6 +45,7 @@ def write(session: Session, *, run: AgentRun) -> Brief:
         roster=tuple(_entry(role, policy) for role in roles if not role.is_dropped),
         causes=tuple(CauseText(kind=cause.kind, text=describe(cause)) for cause in causes),
         objections=_objections(session, run),
+        directives=_directives(session, pipeline),
         messages=tuple(bus.read(message) for message in _unhandled(session, pipeline, run)),
         conflicts=_conflicts(session, run),
         check_log=check.log if check and any(c.kind is CauseKind.CHECK for c in causes) else None,
@@ -143,6 +144,13 @@ def _objection(row: Objection) -> ObjectionText:
         round=row.round,
         reason=row.reason,
         answer=row.answer,
+    )
+
+
+def _directives(session: Session, pipeline: Pipeline) -> tuple[DirectiveText, ...]:
+    rows = decisions.list_answered(session, pipeline_id=pipeline.id, kinds=ASKED_FOR_WORDS)
+    return tuple(
+        DirectiveText(number=row.id, question=row.question, answer=row.resolution or "") for row in rows
     )
 
 

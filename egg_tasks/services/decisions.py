@@ -4,43 +4,133 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import deadlines, journal, phases, receipts
+from egg_tasks.services import bus, deadlines, journal, phases, receipts
+from egg_tasks.services.bus import PERSON, Draft
 from egg_tasks.services.effects import Effects
 from egg_tasks.services.verdicts import Epoch
-from models.consensus.verdict import CONTINUE, CONTINUE_WAITING, OVERRIDE, RETRY, WAIT
+from models.consensus.verdict import (
+    ASKED_FOR_WORDS,
+    CONTINUE,
+    CONTINUE_WAITING,
+    OVERRIDE,
+    RETRY,
+    WAIT,
+    DecisionKind,
+)
 from models.errors import Conflict, Unprocessable
 from models.queries import decisions, phase_runs, versions
-from models.states import LIVE_OBJECTIONS, DecisionStatus, ObjectionStatus
+from models.schemas.message import TO_ALL, MessageType
+from models.states import LIVE_OBJECTIONS, DecisionStatus, ObjectionStatus, PipelineStatus
 from models.tables import Decision, Role, move_to
+
+MAX_WORDS = 4000
 
 
 def resolve(session: Session, *, decision_id: int, resolution: str, now: datetime) -> Effects:
     """Answer a pending question and go on; `Conflict` when it is answered or cancelled already."""
-    unlocked = decisions.get_decision(session, decision_id=decision_id)
-    epoch = phases.lock_epoch(session, phase_run_id=unlocked.phase_run_id, now=now)
-    decision = decisions.get_decision(session, decision_id=decision_id)
+    epoch, decision = _lock(session, decision_id, now)
     if decision.status is not DecisionStatus.PENDING:
         answer = f": {decision.resolution}" if decision.resolution else ""
         raise Conflict(
             f"decision {decision_id} is {decision.status} already{answer}", {"status": str(decision.status)}
         )
     decision.resolution = _option(decision, resolution)
-    move_to(decision, DecisionStatus.RESOLVED)
-    decision.resolved_at = now
-    _take_effect(session, epoch, decision)
-    epoch.phase_run.facts += 1
-    text = f"decision {decision_id} is answered: {decision.resolution}"
-    journal.record(
-        session, "decision.resolved", text, now=now, pipeline=epoch.pipeline, phase_run=epoch.phase_run
+    return _answered(session, epoch, decision, DecisionStatus.RESOLVED)
+
+
+def default(session: Session, *, decision_id: int, now: datetime) -> Effects:
+    """Give a question its default if it is past its deadline; what follows is as after an answer.
+
+    Safe at any time: one that was answered, or whose pipeline is paused, stays as it is.
+    """
+    epoch, decision = _lock(session, decision_id, now)
+    is_overdue = decision.deadline is not None and decision.deadline <= now
+    is_waiting = (
+        decision.status is not DecisionStatus.PENDING or epoch.pipeline.status is PipelineStatus.PAUSED
     )
+    if not is_overdue or is_waiting or decision.default is None:
+        return Effects()
+    decision.resolution = decision.default
+    return _answered(session, epoch, decision, DecisionStatus.DEFAULTED)
+
+
+def order(session: Session, epoch: Epoch, resolution: str) -> Effects:
+    """Write down what a person decided unasked, and go on."""
+    number = len(decisions.list_decisions(session, phase_run_id=epoch.phase_run.id)) + 1
+    decision = Decision(
+        pipeline_id=epoch.pipeline.id,
+        phase_run_id=epoch.phase_run.id,
+        key=f"order:{number}",
+        kind=DecisionKind.ORDER,
+        question=f"Nobody asked: a person decides about {epoch.phase_run.phase}.",
+        options=[resolution],
+        default=resolution,
+        asked_by=PERSON,
+        roles=[],
+        created_at=epoch.now,
+    )
+    decisions.add_decision(session, decision=decision)
+    decision.resolution = resolution
+    return _answered(session, epoch, decision, DecisionStatus.RESOLVED)
+
+
+def _lock(session: Session, decision_id: int, now: datetime) -> tuple[Epoch, Decision]:
+    unlocked = decisions.get_decision(session, decision_id=decision_id)
+    epoch = phases.lock_epoch(session, phase_run_id=unlocked.phase_run_id, now=now)
+    return epoch, decisions.lock_decision(session, decision_id=decision_id)
+
+
+def _answered(session: Session, epoch: Epoch, decision: Decision, status: DecisionStatus) -> Effects:
+    """Write the answer and its effect."""
+    move_to(decision, status)
+    decision.resolved_at, decision.notify_after = epoch.now, None
+    if decision.kind in ASKED_FOR_WORDS:
+        _tell(session, epoch, decision)
+    else:
+        _take_effect(session, epoch, decision)
+    epoch.phase_run.facts += 1
+    how = (
+        "is answered"
+        if status is DecisionStatus.RESOLVED
+        else "was not answered in time and takes its default"
+    )
+    journal.record(
+        session,
+        f"decision.{status}",
+        f"decision {decision.id} {how}: {decision.resolution}",
+        now=epoch.now,
+        pipeline=epoch.pipeline,
+        phase_run=epoch.phase_run,
+    )
+    if decision.kind is DecisionKind.QUESTION:
+        # The message that wakes the asking role has no number yet: before it has, nobody would seem due.
+        epoch.effects.evaluations.append(epoch.phase_run.id)
+        epoch.effects.hints.add(epoch.pipeline.id)
+        return epoch.effects
     return phases.settle(session, epoch)
 
 
+def _tell(session: Session, epoch: Epoch, decision: Decision) -> None:
+    """Tell agents the answer as a directive: the role that asked, which it wakes, or all."""
+    roles = phase_runs.list_roles(session, phase_run_id=epoch.phase_run.id)
+    present = {role.role for role in roles if not role.is_dropped}
+    draft = Draft(
+        MessageType.DIRECTIVE,
+        to_role=decision.asked_by if decision.asked_by in present else TO_ALL,
+        subject=f"decision {decision.id}: {decision.question}"[: journal.MAX_SUBJECT],
+        body=decision.resolution or "",
+        metadata={"decision": decision.id},
+    )
+    bus.send(session, pipeline=epoch.pipeline, sender=PERSON, draft=draft, now=epoch.now)
+
+
 def _option(decision: Decision, words: str) -> str:
-    """The option meant: its exact words, or the start of exactly one, in any case."""
+    """The option meant: its exact words, or the start of just one, in any case; if free, else the words."""
     if words in decision.options:
         return words
     meant = [option for option in decision.options if option.lower().startswith(words.strip().lower())]
+    if decision.is_free and words.strip() and len(meant) != 1:
+        return _free(words)
     if len(meant) != 1 or not words.strip():
         options = " / ".join(decision.options)
         raise Unprocessable(
@@ -48,6 +138,15 @@ def _option(decision: Decision, words: str) -> str:
             {"options": decision.options},
         )
     return meant[0]
+
+
+def _free(words: str) -> str:
+    if len(words) > MAX_WORDS:
+        raise Unprocessable(
+            f"an answer in your own words has at most {MAX_WORDS} characters, not {len(words)};"
+            " put the rest into a message: egg message send"
+        )
+    return words
 
 
 def _take_effect(session: Session, epoch: Epoch, decision: Decision) -> None:

@@ -30,5 +30,9 @@ class Effects:
     dispatches: list[tuple[UUID, tuple[RunToSend, ...]]] = field(default_factory=list)
     merges: list[VersionKey] = field(default_factory=list)
     preparations: list[str] = field(default_factory=list)
+    evaluations: list[UUID] = field(default_factory=list)
+    """Phase runs to be evaluated once the messages of the unit of work have their numbers."""
+    notices: list[int] = field(default_factory=list)
+    """Decisions that people have not heard of."""
     hints: set[str] = field(default_factory=set)
     """Pipelines whose readers should look again."""

@@ -166,6 +166,7 @@ def restart(session: Session, epoch: Epoch) -> None:
         iterations_used=old.iterations_used,
         feedback=old.feedback,
     )
+    epoch.phase_run.iterations_used = old.iterations_used
     if epoch.pipeline.status is PipelineStatus.AWAITING_HUMAN:
         move_to(epoch.pipeline, PipelineStatus.RUNNING)
 

@@ -5,12 +5,14 @@ from uuid import uuid4
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import deadlines, focus, journal, phases
+from egg_tasks.services import deadlines, decisions, focus, journal, phases
 from egg_tasks.services.effects import Effects
+from egg_tasks.services.verdicts import Epoch
+from models.consensus.verdict import ACCEPT
 from models.errors import Conflict
 from models.queries import phase_runs, pipelines
 from models.schemas.definition import Definition
-from models.states import PipelineStatus, is_final
+from models.states import PhaseStatus, PipelineStatus, is_final
 from models.tables import PhaseRun, Pipeline, move_to
 
 MAX_PREPARATIONS = 5
@@ -163,6 +165,25 @@ def extend(session: Session, *, pipeline_id: str, iterations: int, minutes: floa
 
 def restart_phase(session: Session, *, pipeline_id: str, phase: str, now: datetime) -> Effects:
     """Supersede the current phase run and start its phase anew; only the current phase can be restarted."""
+    epoch = _lock_current(session, pipeline_id, phase, now)
+    phases.restart(session, epoch)
+    return phases.settle(session, epoch)
+
+
+def advance_phase(session: Session, *, pipeline_id: str, phase: str, now: datetime) -> Effects:
+    """Accept the current state of the current phase, as a person who was not asked."""
+    epoch = _lock_current(session, pipeline_id, phase, now)
+    if epoch.phase_run.status is PhaseStatus.CLOSING:
+        reason = epoch.phase_run.stop_reason or epoch.phase_run.why
+        raise Conflict(
+            f"{phase} is closing already ({reason}); what it waits for: egg why {pipeline_id}",
+            {"phase_status": str(epoch.phase_run.status)},
+        )
+    return decisions.order(session, epoch, ACCEPT)
+
+
+def _lock_current(session: Session, pipeline_id: str, phase: str, now: datetime) -> Epoch:
+    """The current phase run, locked; `Conflict` when it is of another phase."""
     pipeline = pipelines.lock_pipeline(session, pipeline_id=pipeline_id)
     phase_run = phase_runs.find_live_phase_run(session, pipeline_id=pipeline_id)
     if phase_run is None or phase_run.phase != phase:
@@ -171,9 +192,7 @@ def restart_phase(session: Session, *, pipeline_id: str, phase: str, now: dateti
             f"pipeline {pipeline_id} is not in phase {phase}: {current}",
             {"phase": phase_run.phase if phase_run else None, "status": str(pipeline.status)},
         )
-    epoch = phases.lock_epoch(session, phase_run_id=phase_run.id, now=now)
-    phases.restart(session, epoch)
-    return phases.settle(session, epoch)
+    return phases.lock_epoch(session, phase_run_id=phase_run.id, now=now)
 
 
 def _move_deadlines(pipeline: Pipeline, phase_run: PhaseRun | None, by: timedelta) -> None:

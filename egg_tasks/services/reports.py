@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from egg_tasks.ports import Workspace
 from egg_tasks.services import briefs, histories, results, standings
 from egg_tasks.services.standings import Standing
+from models.answers import usual
 from models.consensus.policy import Mode
 from models.queries import agent_runs, decisions, messages, phase_runs, pipelines, reports
 from models.schemas.report import (
@@ -102,6 +103,7 @@ def decision(session: Session, *, decision_id: int) -> DecisionRead:
 
 def decision_read(row: Decision, phase: str) -> DecisionRead:
     """A question as it is read."""
+    is_pending = row.status is DecisionStatus.PENDING
     return DecisionRead(
         id=row.id,
         pipeline_id=row.pipeline_id,
@@ -111,10 +113,14 @@ def decision_read(row: Decision, phase: str) -> DecisionRead:
         options=tuple(row.options),
         default=row.default,
         deadline=row.deadline,
+        is_free=row.is_free,
+        asked_by=row.asked_by,
         status=row.status,
         resolution=row.resolution,
         roles=tuple(row.roles),
         created_at=row.created_at,
+        resolved_at=row.resolved_at,
+        how_to_answer=usual(row.id, default=row.default, options=row.options) if is_pending else None,
     )
 
 
@@ -138,9 +144,14 @@ def _pipeline(row: Pipeline, last: PhaseRun | None, workspace: Workspace) -> Pip
 
 def _why(session: Session, standing: Standing) -> str:
     asked = decisions.list_decisions(session, pipeline_id=standing.pipeline.id, is_pending=True)
-    if asked:
-        return "; ".join(f"a person's answer to decision {row.id}: {row.question}" for row in asked)
-    return standings.sentence(standing)
+    if standing.pipeline.status is PipelineStatus.PAUSED:
+        waits = f"; decision {', '.join(str(row.id) for row in asked)} waits with it" if asked else ""
+        return f"it is paused: egg pipeline resume {standing.pipeline.id}{waits}"
+    holding = [row for row in asked if standings.is_waited_for(standing, row)]
+    if holding:
+        return "; ".join(f"a person's answer to decision {row.id}: {row.question}" for row in holding)
+    aside = "".join(f"; {row.asked_by} asks decision {row.id}: {row.question}" for row in asked)
+    return standings.sentence(standing) + aside
 
 
 def _concurrent(session: Session, standing: Standing, counts: MessageCounts) -> Concurrent:

@@ -14,13 +14,13 @@ from models.consensus.settled import (
     unsettled_reason,
 )
 from models.consensus.snapshot import RoleView, Snapshot
-from models.consensus.verdict import Wait
+from models.consensus.verdict import DecisionKind, Wait
 from models.queries import phase_runs, pipelines
 from models.queries.snapshots import load_snapshot
 from models.schemas.definition import Definition
 from models.schemas.report import Consensus, RoleStanding, Waiting
 from models.states import LIVE_PHASES, MergeStatus, PipelineStatus, Readiness
-from models.tables import PhaseRun, Pipeline
+from models.tables import Decision, PhaseRun, Pipeline
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,12 @@ def waiting(standing: Standing) -> tuple[Waiting, ...]:
         return ()
     reasons = ((view, unsettled_reason(snapshot, view)) for view in snapshot.present)
     return tuple(Waiting(role=view.name, state=view.state, why=reason) for view, reason in reasons if reason)
+
+
+def is_waited_for(standing: Standing, decision: Decision) -> bool:
+    """Whether nothing but the answer moves the phase on; an agent's question holds nobody back."""
+    is_held = decision.kind is not DecisionKind.QUESTION
+    return is_held or standing.pipeline.status is PipelineStatus.AWAITING_HUMAN
 
 
 def sentence(standing: Standing) -> str:

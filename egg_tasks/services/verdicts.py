@@ -55,9 +55,8 @@ def wait(epoch: Epoch, verdict: Wait) -> None:
     phase_run, pipeline = epoch.phase_run, epoch.pipeline
     phase_run.why = verdict.why
     phase_run.next_evaluation_at = verdict.until
-    if phase_run.status is PhaseStatus.CLOSING:
-        return
-    move_to(phase_run, PhaseStatus.AWAITING_HUMAN if verdict.on_person else PhaseStatus.RUNNING)
+    if phase_run.status is not PhaseStatus.CLOSING:
+        move_to(phase_run, PhaseStatus.AWAITING_HUMAN if verdict.on_person else PhaseStatus.RUNNING)
     move_to(pipeline, PipelineStatus.AWAITING_HUMAN if verdict.on_person else PipelineStatus.RUNNING)
 
 
@@ -118,10 +117,14 @@ def ask(session: Session, epoch: Epoch, verdict: Ask) -> None:
         question=verdict.question,
         options=list(verdict.options),
         default=verdict.default,
+        is_free=verdict.is_free,
+        deadline=verdict.deadline,
         roles=list(verdict.roles),
         created_at=epoch.now,
+        notify_after=epoch.now,
     )
     decisions.add_decision(session, decision=decision)
+    epoch.effects.notices.append(decision.id)
     if verdict.kind is DecisionKind.FAILURES:
         _stop_all(session, epoch, decision)
     _record(session, epoch, "decision.created", f"decision {decision.id}: {verdict.question}")
@@ -151,6 +154,7 @@ def cancel_decisions(session: Session, phase_run: PhaseRun, *, but: Decision | N
     for decision in decisions.list_decisions(session, phase_run_id=phase_run.id, is_pending=True):
         if decision is not but:
             move_to(decision, DecisionStatus.CANCELLED)
+            decision.notify_after = None
 
 
 def cancel_runs(session: Session, epoch: Epoch) -> None:

@@ -8,7 +8,9 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from egg_tasks.config import webhook_of
 from egg_tasks.stack import binaries, local, manifest, outside, ports, probes, programs
 from egg_tasks.stack import home as homes
 from egg_tasks.stack.account import closed_parent
@@ -41,6 +43,7 @@ def examine(home: Path, environ: Mapping[str, str] | None = None) -> Sequence[Fi
         _valkey(given),
         _ports(home, given),
         _stack(home),
+        _webhook(given),
         _docker(),
         _agent_program("claude"),
         _agent_program("codex"),
@@ -145,6 +148,18 @@ def _stack(home: Path) -> Finding:
         wrong.append(f"the API at {found.api_url} is not ready")
     mend = f"look into {home / 'logs'}; `egg down` and `egg up` start it anew"
     return Finding("stack", not wrong, "; ".join(wrong) or f"runs at {found.api_url}", mend)
+
+
+def _webhook(environ: Mapping[str, str]) -> Finding:
+    """Where people hear of decisions; the secret is never shown."""
+    try:
+        webhook = webhook_of(environ)
+    except EggError as error:
+        text, _, mend = str(error).partition(": ")
+        return Finding("webhook", ok=False, text=text, mend=mend or "docs/howto/answer-decisions.md says how")
+    if webhook is None:
+        return Finding("webhook", ok=None, text="not set", mend="EGG_WEBHOOK_URL, to be told of decisions")
+    return Finding("webhook", ok=True, text=f"tells {urlsplit(webhook.url).hostname}")
 
 
 def _docker() -> Finding:

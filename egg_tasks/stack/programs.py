@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from egg_tasks.config import webhook_of
 from egg_tasks.stack import probes
 from egg_tasks.stack.manifest import Manifest
 from egg_tasks.stack.processes import Program
@@ -57,6 +58,7 @@ def ours(manifest: Manifest, env: Mapping[str, str]) -> tuple[Program, ...]:
         raise Unprocessable(
             f"EGG_NODE_CAPACITY must be a whole number of agents, 1 or more, not {capacity!r}"
         )
+    webhook_of(env)
     return (
         _api(manifest, env),
         Program(name="reconciler", argv=_python("egg_tasks.reconciler"), environment=env, tier=FRONT),

@@ -9,8 +9,10 @@ from sqlalchemy.orm import Session
 
 from egg_tasks import hints
 from egg_tasks.app import AGENTS, CONTROL, app
+from egg_tasks.config import settings
 from egg_tasks.database import after_commit
 from egg_tasks.services.effects import Effects, RunToSend, VersionKey
+from egg_tasks.services.notices import Try
 from models.queries import streams
 
 
@@ -22,6 +24,11 @@ def dispatch(session: Session, effects: Effects) -> None:
         after_commit(session, partial(send_merge, merge))
     for pipeline_id in effects.preparations:
         after_commit(session, partial(send_preparation, pipeline_id))
+    for phase_run_id in effects.evaluations:
+        after_commit(session, partial(send_evaluation, phase_run_id))
+    if settings().webhook is not None:
+        for decision_id in effects.notices:
+            after_commit(session, partial(send_notice, Try(decision_id, 1)))
     told = {hints.messages_to(*recipient) for recipient in streams.recipients_pending(session)}
     topics = told | {hints.events_of(pipeline_id) for pipeline_id in effects.hints}
     if topics:
@@ -60,6 +67,12 @@ def send_preparation(pipeline_id: str) -> None:
     _signature("pipelines.prepare", pipeline_id, queue=CONTROL, shadow="prepare").apply_async(
         ignore_result=True
     )
+
+
+def send_notice(attempt: Try) -> None:
+    """Send one try to tell of a decision."""
+    arguments = (attempt.decision_id, attempt.number)
+    _signature("decisions.notify", *arguments, queue=CONTROL, shadow="notify").apply_async(ignore_result=True)
 
 
 def send_publication(pipeline_id: str) -> None:

@@ -71,6 +71,13 @@ def _decisions() -> None:
     _required("decisions", "asked_by", sa.Text(), "'orchestrator'")
     op.add_column("decisions", sa.Column("notify_after", MOMENT, nullable=True))
     _required("decisions", "notices", sa.Integer(), "0")
+    # NULL is in no array, and in an empty one that is no longer unknown but false.
+    op.drop_constraint("ck_decisions_default_is_an_option", "decisions")
+    op.create_check_constraint(
+        op.f("ck_decisions_default_is_an_option"),
+        "decisions",
+        '"default" IS NULL OR "default" = ANY (options)',
+    )
     op.drop_constraint("ck_decisions_kind_known", "decisions")
     op.create_check_constraint(op.f("ck_decisions_kind_known"), "decisions", f"kind IN ({KINDS})")
     op.create_check_constraint(

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from models.consensus import convergence, deadlines, failures, questions
+from models.consensus import convergence, deadlines, failures, gates, questions
 from models.consensus.checks import wants_check
 from models.consensus.due import failure, grace_ends_at, is_at_bound, new_causes, ready_at
 from models.consensus.policy import OnFailure
@@ -12,6 +12,7 @@ from models.consensus.snapshot import Snapshot
 from models.consensus.verdict import (
     ABORT,
     ACCEPT,
+    ASKED_FOR_WORDS,
     CANCEL_PIPELINE,
     RETRY_PHASE,
     Assignment,
@@ -55,9 +56,9 @@ def decide(snapshot: Snapshot) -> Verdict:
 def _closing(snapshot: Snapshot) -> Verdict | None:
     if snapshot.status is not PhaseStatus.CLOSING:
         return None
-    if snapshot.unclosed_runs == 0:
-        return convergence.outcome(snapshot)
-    return Wait(f"{snapshot.unclosed_runs} agents are stopping and their work is being saved")
+    if snapshot.unclosed_runs:
+        return Wait(f"{snapshot.unclosed_runs} agents are stopping and their work is being saved")
+    return gates.ask(snapshot) or convergence.outcome(snapshot)
 
 
 def _unprepared(snapshot: Snapshot) -> Verdict | None:
@@ -65,7 +66,8 @@ def _unprepared(snapshot: Snapshot) -> Verdict | None:
 
 
 def _answered(snapshot: Snapshot) -> Verdict | None:
-    answers = {decision.resolution for decision in snapshot.decisions if not decision.is_pending}
+    orders = (decision for decision in snapshot.decisions if decision.kind not in ASKED_FOR_WORDS)
+    answers = {decision.resolution for decision in orders if not decision.is_pending}
     if CANCEL_PIPELINE in answers:
         return Cancel("a person cancelled it after agents had failed")
     if RETRY_PHASE in answers:
@@ -126,8 +128,9 @@ def _wait(snapshot: Snapshot) -> Wait:
 
 
 def _why(snapshot: Snapshot) -> str:
-    if snapshot.pending:
-        numbers = ", ".join(str(decision.number) for decision in snapshot.pending)
+    asked = snapshot.holding if questions.is_under_way(snapshot) else snapshot.pending
+    if asked:
+        numbers = ", ".join(str(decision.number) for decision in asked)
         return f"a person's answer to decision {numbers}"
     if snapshot.is_check_live:
         return f"the check of {(snapshot.tip or '')[:10]}"

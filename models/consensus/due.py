@@ -29,8 +29,7 @@ def new_causes(snapshot: Snapshot, role: RoleView) -> tuple[Cause, ...]:
 def may_run(snapshot: Snapshot, role: RoleView) -> bool:
     """Whether nothing holds the role back: no live run, its last one safe, no question about it open."""
     is_free = role.live is None and (role.last is None or role.last.is_closed)
-    questions = snapshot.pending
-    is_asked = any(role.name in question.roles or not question.roles for question in questions)
+    is_asked = any(role.name in question.roles or not question.roles for question in snapshot.holding)
     return is_free and not is_asked and not role.is_dropped
 
 

@@ -67,6 +67,17 @@ DEFAULT_CRITERIA = Criteria(test_pass_rate=90, coverage=80, critical_issues=0, o
 
 
 @dataclass(frozen=True)
+class GatePolicy:
+    """What a person is asked before the phase is left; the first option lets it go."""
+
+    question: str
+    options: tuple[str, ...]
+    default: str
+    after: timedelta | None = None
+    """When the default is taken; None when the gate waits for ever."""
+
+
+@dataclass(frozen=True)
 class PhasePolicy:
     """What the definition says of one phase. The numbers are domain.md's defaults."""
 
@@ -74,6 +85,7 @@ class PhasePolicy:
     roles: tuple[RolePolicy, ...]
     mode: Mode = Mode.WAVES
     check: CheckPolicy | None = None
+    gate: GatePolicy | None = None
     max_concurrent_agents: int = 4
     max_rounds: int = 6
     objection_grace: timedelta = timedelta(seconds=20)

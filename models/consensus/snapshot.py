@@ -206,6 +206,11 @@ class Snapshot:
         """Questions no person has answered yet."""
         return tuple(decision for decision in self.decisions if decision.is_pending)
 
+    @cached_property
+    def holding(self) -> Sequence[DecisionView]:
+        """Questions that hold somebody back until they are answered; what an agent asks holds nobody."""
+        return tuple(question for question in self.pending if question.kind is not DecisionKind.QUESTION)
+
     @property
     def is_converging(self) -> bool:
         """Whether agents were asked to converge, so that no more reviews of newer versions are wanted."""

@@ -60,6 +60,9 @@ class DecisionKind(StrEnum):
     """What a person decided unasked: it is written down as answered."""
 
 
+ASKED_FOR_WORDS = frozenset({DecisionKind.QUESTION, DecisionKind.GATE})
+"""Their options are anybody's words: an answer is told to agents and is never read as an order of ours."""
+
 RETRY = "Retry (respawn agent)"
 ABORT = "Abort phase"
 CONTINUE = "Continue without"
@@ -179,6 +182,10 @@ class Ask:
     options: tuple[str, ...]
     default: str
     roles: tuple[str, ...] = ()
+    is_free: bool = False
+    """Whether it may be answered in other words, too."""
+    deadline: datetime | None = None
+    """When the default is taken."""
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,16 @@ class ObjectionText(BaseModel):
     answer: str
 
 
+class DirectiveText(BaseModel):
+    """What a person answered in this pipeline, under the number of the decision."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int
+    question: str
+    answer: str
+
+
 class Brief(BaseModel):
     """Everything a run should know when it starts."""
 
@@ -63,6 +73,8 @@ class Brief(BaseModel):
     causes: tuple[CauseText, ...]
     objections: tuple[ObjectionText, ...]
     """Those about this role that are handed over to this run, and its own live ones."""
+    directives: tuple[DirectiveText, ...] = ()
+    """Everything a person has answered so far, in whatever phase."""
     messages: tuple[Message, ...]
     conflicts: tuple[str, ...]
     check_log: str | None

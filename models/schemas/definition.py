@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from models.consensus.policy import Mode, PhasePolicy
 from models.schemas import sentences
 from models.schemas.fault import Fault, Faulty, Path
-from models.schemas.roster import Check, Convergence, Flag, Need, Phase, Role, Shape
+from models.schemas.roster import Check, Convergence, Flag, Gate, Need, Phase, Role, Shape
 from models.schemas.roster_faults import roster_faults
 from models.schemas.text import Listed, OperandText, PipelineId, RoleName, SaidText, Text, Variable
 
@@ -110,6 +110,7 @@ class Definition(Shape):
             roles=tuple(role.policy() for role in phase.roles),
             mode=phase.mode or (Mode.CONCURRENT if config.concurrent_execution else Mode.WAVES),
             check=phase.check.policy() if phase.check else None,
+            gate=phase.gate.policy() if phase.gate else None,
             max_concurrent_agents=config.max_concurrent_agents,
             max_rounds=config.max_rounds,
             objection_grace=timedelta(seconds=config.objection_grace_seconds),
@@ -135,6 +136,7 @@ _SHAPES: Mapping[Path, type[Shape]] = {
     ("phases", "*"): Phase,
     ("phases", "*", "check"): Check,
     ("phases", "*", "convergence"): Convergence,
+    ("phases", "*", "gate"): Gate,
     ("phases", "*", "roles", "*"): Role,
     ("phases", "*", "roles", "*", "needs", "*"): Need,
 }

@@ -22,7 +22,7 @@ from models.schemas import sentences
 from models.schemas.fault import Fault, Faulty
 from models.schemas.message import TO_ALL, MessageType
 from models.schemas.storable import check_storable_json
-from models.schemas.text import SaidText, Text, check_said, refused
+from models.schemas.text import Option, Options, Question, SaidText, Text, check_said, refused
 from models.states import Readiness
 
 MAX_SUBJECT = 200
@@ -152,6 +152,27 @@ class DecisionAnswer(RequestBody):
     """A person's answer: one of the options, or free text where that is allowed."""
 
     resolution: SaidBody
+
+
+class QuestionIn(RequestBody):
+    """A question to a person; its answer comes to the role that asks, or to all, as a DIRECTIVE."""
+
+    question: Question
+    options: Options = ()
+    default: Option | None = None
+    free: bool = False
+    """Whether it may be answered in other words than the options; without options it always may."""
+    after_minutes: Annotated[float, Field(gt=0, le=525_600, allow_inf_nan=False)] | None = None
+    client_key: Line | None = None
+
+    @model_validator(mode="after")
+    def check_default(self) -> Self:
+        """Refuse a default that is no option, and a deadline without a default."""
+        if self.default is not None and self.default not in self.options:
+            raise refused("`default` must be one of the options, in the same words")
+        if self.after_minutes is not None and not self.options:
+            raise refused("`after_minutes` needs a default, and a question without options has none")
+        return self
 
 
 def refusal(errors: Sequence[ErrorDetails]) -> Rejected:

@@ -65,12 +65,20 @@ class DecisionRead(Read):
     kind: str
     question: str
     options: tuple[str, ...]
-    default: str
+    default: str | None
     deadline: datetime | None
+    """When the default is taken."""
+    is_free: bool
+    """Whether it may be answered in other words than the options."""
+    asked_by: str
+    """A role, `human`, or `orchestrator`."""
     status: DecisionStatus
     resolution: str | None
     roles: tuple[str, ...]
     created_at: datetime
+    resolved_at: datetime | None
+    how_to_answer: str | None
+    """A line to type; None when nobody is asked any more."""
 
 
 class RoleStanding(Read):

@@ -1,12 +1,32 @@
 """One phase of a definition: who works in it, who needs and reviews whom, and what must be green."""
 
-from typing import Annotated, ClassVar
+from datetime import timedelta
+from typing import Annotated, ClassVar, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
 
-from models.consensus.policy import DEFAULT_CRITERIA, CheckPolicy, Criteria, Mode, OnFailure, RolePolicy
+from models.consensus.policy import (
+    DEFAULT_CRITERIA,
+    CheckPolicy,
+    Criteria,
+    GatePolicy,
+    Mode,
+    OnFailure,
+    RolePolicy,
+)
 from models.consensus.policy import Need as NeedPolicy
-from models.schemas.text import Listed, OperandText, PhaseName, RoleName, SaidText, Text
+from models.schemas.text import (
+    Listed,
+    OperandText,
+    Option,
+    Options,
+    PhaseName,
+    Question,
+    RoleName,
+    SaidText,
+    Text,
+    refused,
+)
 
 MAX_ROLES = 256
 
@@ -99,10 +119,38 @@ class Convergence(Shape):
         return Criteria(**given) if given else DEFAULT_CRITERIA
 
 
+class Gate(Shape):
+    """A question to a person once the phase has agreed; the phase is left only if the answer lets it go."""
+
+    question: Question
+    """What the person is asked."""
+    options: Annotated[Options, Field(min_length=1), Listed]
+    """The answers to choose from: the first lets the phase go, every other one asks for changes."""
+    default: Option | None = None
+    """The answer taken when nobody gives one in time; the first option when not given."""
+    after_minutes: Annotated[float, Strict(), Field(gt=0, le=525_600, allow_inf_nan=False)] | None = None
+    """After how long the default is taken; fractions are good. Without it the gate waits for a person."""
+
+    @model_validator(mode="after")
+    def check_default(self) -> Self:
+        """Refuse a default that is no option, and one that would begin the phase again for ever."""
+        if self.default is not None and self.default not in self.options:
+            raise refused(f"`default` must be one of the options: {', '.join(self.options)}")
+        if self.after_minutes is not None and self.default not in {None, self.options[0]}:
+            raise refused(
+                "with `after_minutes` the default must be the first option: any other begins the phase"
+                " again, for ever if nobody looks"
+            )
+        return self
+
+    def policy(self) -> GatePolicy:
+        """Build the rule the decision function knows this gate by."""
+        after = None if self.after_minutes is None else timedelta(minutes=self.after_minutes)
+        return GatePolicy(self.question, self.options, self.default or self.options[0], after)
+
+
 class Phase(Shape):
     """A stretch in which a roster of roles works until it agrees."""
-
-    not_built: ClassVar[frozenset[str]] = frozenset({"gate"})
 
     name: PhaseName
     """The phase's name, unique in the definition."""
@@ -114,3 +162,5 @@ class Phase(Shape):
     """What must be green on the merged work."""
     convergence: Convergence | None = None
     """What the roles' results must reach, else the phase is repeated; `{}` for the defaults."""
+    gate: Gate | None = None
+    """What a person is asked before the phase is left."""

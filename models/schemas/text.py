@@ -11,6 +11,10 @@ ROLE = r"[a-z][a-z0-9_]{0,31}"
 PHASE = r"[a-z][a-z0-9_-]{0,31}"
 VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 
+MAX_QUESTION = 2000
+MAX_OPTION = 200
+MAX_OPTIONS = 10
+
 ADDRESSES = frozenset({"all", "orchestrator", "human"})
 BRANCHES = frozenset({"work", "salvage"})
 
@@ -76,6 +80,15 @@ def _check_variable(name: str) -> str:
     return name
 
 
+def _check_distinct(options: tuple[str, ...]) -> tuple[str, ...]:
+    known: set[str] = set()
+    for option in options:
+        if option.strip().lower() in known:
+            raise refused(f"must not hold {option!a} twice: nobody could tell which is meant")
+        known.add(option.strip().lower())
+    return options
+
+
 def _check_list(value: object) -> object:
     """Refuse the sets and mappings that would otherwise pass for a list."""
     if not isinstance(value, list | tuple):
@@ -101,3 +114,10 @@ RoleName = Annotated[Text, AfterValidator(_check_role), Field(json_schema_extra=
 PhaseName = Annotated[Text, AfterValidator(_check_phase), Field(json_schema_extra=_pattern(PHASE))]
 Variable = Annotated[Text, AfterValidator(_check_variable)]
 Listed = BeforeValidator(_check_list)
+
+Question = Annotated[SaidText, Field(max_length=MAX_QUESTION)]
+"""What a person is asked."""
+Option = Annotated[SaidText, Field(max_length=MAX_OPTION)]
+"""One answer to choose."""
+Options = Annotated[tuple[Option, ...], Field(max_length=MAX_OPTIONS), AfterValidator(_check_distinct)]
+"""The answers to choose from."""

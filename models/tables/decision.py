@@ -21,7 +21,7 @@ class Decision(Base):
         one_of("status", DecisionStatus),
         one_of("kind", DecisionKind),
         UniqueConstraint("phase_run_id", "key"),
-        CheckConstraint('"default" = ANY (options)', name="default_is_an_option"),
+        CheckConstraint('"default" IS NULL OR "default" = ANY (options)', name="default_is_an_option"),
         CheckConstraint(
             "(status IN ('defaulted', 'resolved')) = (resolution IS NOT NULL)", name="answered_has_resolution"
         ),

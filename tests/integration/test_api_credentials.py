@@ -13,6 +13,7 @@ RIVAL = "rival"
 P = f"/pipelines/{NAME}"
 SEND = {"message_type": "PROGRESS", "subject": "half way"}
 RESULT = {"status": "success", "summary": "done"}
+ASK = {"question": "Which?"}
 PULSE = {"signal_type": "heartbeat"}
 
 
@@ -53,6 +54,7 @@ ROUTES = {
     "POST /pipelines/{pipeline_id}/messages": Route(f"{P}/messages", 201, 201, body=SEND),
     "POST /pipelines/{pipeline_id}/signal": Route(f"{P}/signal", 403, 200, body=PULSE),
     "POST /pipelines/{pipeline_id}/sync": Route(f"{P}/sync", 403, 200),
+    "POST /pipelines/{pipeline_id}/decisions": Route(f"{P}/decisions", 201, 201, body=ASK),
     "POST /pipelines/{pipeline_id}/decisions/{decision_id}/resolve": Route(
         f"{P}/decisions/@decision/resolve", 200, 403, body={"resolution": "Accept current state"}
     ),
@@ -62,6 +64,8 @@ ROUTES = {
     "POST /pipelines/{pipeline_id}/start": Route(f"{P}/start", 200, 403),
     "POST /pipelines/{pipeline_id}/pause": Route(f"{P}/pause", 200, 403),
     "POST /pipelines/{pipeline_id}/resume": Route(f"{P}/resume", 200, 403),
+    # It is closing: the state was accepted above.
+    "POST /pipelines/{pipeline_id}/phases/{phase}/advance": Route(f"{P}/phases/implement/advance", 409, 403),
     "POST /pipelines/{pipeline_id}/phases/{phase}/restart": Route(f"{P}/phases/implement/restart", 200, 403),
     "POST /pipelines/{pipeline_id}/cancel": Route(f"{P}/cancel", 200, 403),
 }

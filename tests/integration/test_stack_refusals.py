@@ -122,7 +122,11 @@ def test_a_named_program_that_is_not_there_is_refused(home: Path, variable: str)
 
 
 def test_the_doctor_sees_what_is_there_and_what_is_missing(home: Path) -> None:
-    given = environ(EGG_REDIS_BIN="/nowhere", DATABASE_URL="postgresql://127.0.0.1:1/egg")
+    given = environ(
+        EGG_REDIS_BIN="/nowhere",
+        DATABASE_URL="postgresql://127.0.0.1:1/egg",
+        EGG_WEBHOOK_URL="https://hook.example",
+    )
 
     found = {finding.name: finding for finding in doctor.examine(home, given)}
 
@@ -131,6 +135,8 @@ def test_the_doctor_sees_what_is_there_and_what_is_missing(home: Path) -> None:
     assert found["stack"].ok is None
     assert found["PostgreSQL"].ok is False
     assert found["Valkey"].ok is False
+    assert found["webhook"].ok is False
+    assert "hook.example" not in found["webhook"].text
     assert all(finding.mend for finding in found.values() if not finding.ok)
     assert not home.exists()
 

@@ -16,6 +16,7 @@ from models.consensus.verdict import (
     Integrate,
     Iterate,
     Nudge,
+    Restart,
     StopRun,
     Verdict,
     Wait,
@@ -57,7 +58,9 @@ def settle(story: Story, world: World, asked: dict[str, tuple[str, ...]]) -> tup
 def obey(story: Story, world: World, verdict: Verdict) -> None:
     """Fail if a verdict breaks a law."""
     is_closing = world.status is PhaseStatus.CLOSING
-    assert not is_closing or isinstance(verdict, Advance | Iterate | Wait), "a closing phase only ends"
+    may_close = isinstance(verdict, Advance | Iterate | Wait | Restart) or _is_gate(verdict)
+    assert not is_closing or may_close, "a closing phase only asks its gate and ends"
+    assert is_closing or not _is_gate(verdict), "a gate is asked of a closing phase"
     match verdict:
         case Wait():
             _wait(world, verdict)
@@ -76,7 +79,7 @@ def obey(story: Story, world: World, verdict: Verdict) -> None:
             assert commit == f"c{world.tip}", "the tip is checked"
             but_stale = world.clock in {Clock.CONVERGING, Clock.HARD}
             assert agrees(story, world, but_stale=but_stale), "a check is run when all else holds"
-        case Close() | Iterate() | Advance():
+        case Close() | Iterate() | Advance() | Restart():
             _closes(story, world, verdict)
         case Converge() | Nudge() | StopRun() | Ask(kind=DecisionKind.DEADLINE):
             _in_time(story, world, verdict)
@@ -88,7 +91,7 @@ def obey(story: Story, world: World, verdict: Verdict) -> None:
             assert set(verdict.roles) <= set(story.names)
 
 
-def _closes(story: Story, world: World, verdict: Close | Iterate | Advance) -> None:
+def _closes(story: Story, world: World, verdict: Close | Iterate | Advance | Restart) -> None:
     ended_well = world.stop_reason in {StopReason.CONSENSUS, StopReason.CONVERGED}
     is_last = world.iterations_used >= story.policy.max_iterations
     match verdict:
@@ -107,10 +110,21 @@ def _closes(story: Story, world: World, verdict: Close | Iterate | Advance) -> N
             assert not converges(world), "who has converged is done"
         case Advance() if story.policy.convergence and ended_well:
             assert converges(world) or (is_last and verdict.unmet), "who has not converged goes on"
+    gate = story.policy.gate
+    answers = [decision.resolution for decision in world.decisions]
+    if isinstance(verdict, Restart) and world.status is PhaseStatus.CLOSING:
+        assert gate is not None, "only a gate begins a closing phase anew"
+        assert answers == [gate.options[1]], "changes were asked for"
+    if isinstance(verdict, Advance) and gate and world.stop_reason:
+        assert answers == [gate.options[0]], "it was let go"
 
 
 def _check_of_tip(world: World) -> CheckRow | None:
     return world.check if world.check is not None and world.check.tip == world.tip else None
+
+
+def _is_gate(verdict: Verdict) -> bool:
+    return isinstance(verdict, Ask) and verdict.kind is DecisionKind.GATE
 
 
 def agrees(story: Story, world: World, *, but_stale: bool = False) -> bool:
@@ -193,7 +207,7 @@ def _in_time(story: Story, world: World, verdict: Converge | Nudge | StopRun | A
 
 def _dispatch(story: Story, world: World, verdict: Dispatch) -> None:
     policy = story.policy
-    pending = [decision for decision in world.decisions if decision.is_pending]
+    held = [d for d in world.decisions if d.is_pending and d.kind is not DecisionKind.QUESTION]
     live = sum(row.live is not None for row in world.roles)
     limit = 1 if policy.mode.value == "sequential" else policy.max_concurrent_agents
     roles = [assignment.role for assignment in verdict.assignments]
@@ -207,4 +221,4 @@ def _dispatch(story: Story, world: World, verdict: Dispatch) -> None:
         assert row.runs < policy.max_rounds + row.extra_rounds, "rounds are bounded"
         assert assignment.causes, "nobody runs for nothing"
         assert not row.handled & set(assignment.causes), "a cause is dealt with once"
-        assert all(d.roles and assignment.role not in d.roles for d in pending), "asked about, not run"
+        assert all(d.roles and assignment.role not in d.roles for d in held), "asked about, not run"

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from models.consensus.snapshot import DecisionView
-from models.consensus.verdict import CONTINUE, CONTINUE_WAITING, OVERRIDE, RETRY, WAIT, Wait
+from models.consensus.verdict import CONTINUE, CONTINUE_WAITING, OVERRIDE, RETRY, WAIT, DecisionKind, Wait
 from models.states import CheckStatus, Failure, MergeStatus, ObjectionStatus, PhaseStatus, Readiness
 from tests.factories import LONG_AGO, NOW
 from tests.unit.consensus_world import Clock, ObjectionRow, Story, World, brought_up, is_check_live
@@ -13,6 +13,7 @@ from tests.unit.consensus_world import Clock, ObjectionRow, Story, World, brough
 Move = tuple[str, World]
 IDLE_SINCE = LONG_AGO - timedelta(hours=1)
 CLEAN, DIRTY = "ends", "ends dirty"
+WORDS = "a person's own words"
 FAILURES = {
     "crashes": Failure.PROCESS_FAILURE,
     "is lost": Failure.LOST,
@@ -32,9 +33,9 @@ def moves(story: Story, world: World, waits: Wait, options: dict[str, tuple[str,
     if world.status is PhaseStatus.RUNNING:
         yield from _speech(story, world)
         yield from _system(story, world, waits)
-        for decision in world.decisions:
-            if decision.is_pending:
-                yield from _answers(story, world, decision, options[decision.key])
+    for decision in world.decisions:
+        if decision.is_pending:
+            yield from _answers(story, world, decision, options.get(decision.key, (WORDS,)))
 
 
 def _speech(story: Story, world: World) -> Iterator[Move]:
@@ -128,6 +129,10 @@ def _ended(world: World, at: int, failure: Failure | None, *, is_dirty: bool) ->
 def _signals(story: Story, world: World, at: int) -> Iterator[Move]:
     row = world.roles[at]
     assert row.live is not None
+    if "asks" in story.moves and not any(d.kind is DecisionKind.QUESTION for d in world.decisions):
+        number = len(world.decisions) + 1
+        asked = DecisionView(number, f"question:{at}", DecisionKind.QUESTION, (), is_pending=True)
+        yield f"{at} asks a person", world._replace(decisions=(*world.decisions, asked))
     if "sync" in story.moves and (seen := brought_up(world, at)) != row.seen:
         yield f"{at} syncs", world.with_role(at, seen=seen)
     if "idle" in story.moves and row.live.verdict is None and not row.live.is_stopping:
@@ -245,6 +250,10 @@ def _answers(story: Story, world: World, decision: DecisionView, options: tuple[
             decisions=tuple(resolved if d.number == decision.number else d for d in world.decisions),
             grants=world.grants + is_grant,
         )
+        if decision.kind is DecisionKind.QUESTION:
+            asker = int(decision.key.rpartition(":")[2])
+            # The answer is a directive to who asked.
+            after = after.with_role(asker, sent=after.roles[asker].sent + 1)
         if answer == OVERRIDE:
             after = _overridden(after)
         if answer == CONTINUE_WAITING:

@@ -151,11 +151,11 @@ class World(NamedTuple):
     decisions: tuple[DecisionView, ...] = ()
     check: CheckRow | None = None
     checks: int = 0
+    stop_reason: StopReason | None = None
     merging: tuple[int, int] | None = None
     grants: int = 0
     raised: int = 0
     """Objections so far."""
-    stop_reason: StopReason | None = None
     iterations_used: int = 1
     clock: Clock = Clock.NONE
 
@@ -256,8 +256,14 @@ def forgetful(story: Story, world: World) -> World:
             for row in world.roles
         )
         check = CheckRow(0, 0, CheckStatus.RUNNING) if is_check_live(world) else None
-        closing = World(roles, PhaseStatus.CLOSING, check=check, iterations_used=world.iterations_used)
-        return closing._replace(stop_reason=world.stop_reason) if story.policy.convergence else closing
+        gate = tuple(replace(d, number=1) for d in world.decisions if d.kind is DecisionKind.GATE)
+        reason = world.stop_reason
+        if reason and not story.policy.convergence:
+            reason = StopReason.CONSENSUS
+        used = world.iterations_used
+        return World(
+            roles, world.status, check=check, decisions=gate, stop_reason=reason, iterations_used=used
+        )
     objections = tuple(
         row for row in world.objections if row.is_live or row.status is ObjectionStatus.OVERRULED
     )

@@ -244,6 +244,7 @@ def test_a_conflict_of_sync_names_the_paths_and_the_way_on(
         ("sync",),
         ("context",),
         ("result", "submit", "{}"),
+        ("decision", "ask", "--question", "Which?"),
     ],
 )
 def test_an_agent_command_imports_nothing_heavy(
@@ -272,4 +273,5 @@ ANSWER_TO_ALL = {
     "role": "coder",
     "fields": {"status": "success"},
     "context": {},
+    "decision": {"id": 7, "default": None},
 }

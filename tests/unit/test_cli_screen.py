@@ -80,7 +80,7 @@ def test_a_question_to_a_person_comes_with_the_commands_that_answer() -> None:
     screen = "\n".join(drawn(Look(PIPELINE, {**STATUS, "pending_decisions": [DECISION]}, PHASES, EVENTS)))
 
     assert '  egg decision resolve 7 --resolution "Retry (respawn agent)"' in screen
-    assert '  egg decision resolve 7 --resolution "Abort phase"  (default)' in screen
+    assert '  egg decision resolve 7 --resolution "Abort phase"   (default)' in screen
 
 
 def test_a_pipeline_that_has_not_started_can_be_shown() -> None:

@@ -3,7 +3,7 @@
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models.consensus.policy import CheckPolicy, Mode, Need, OnFailure, PhasePolicy, RolePolicy
+from models.consensus.policy import CheckPolicy, GatePolicy, Mode, Need, OnFailure, PhasePolicy, RolePolicy
 from models.consensus.verdict import ABORT, ACCEPT
 from models.states import PhaseStatus
 from tests.unit.consensus_laws import settle
@@ -14,10 +14,12 @@ ROSTER = ("coder", "tester", "documenter", "reviewer")
 MOVES = frozenset(
     {
         *("new", "blocked", "blocked on", "objecting", "working", "again", "sync", "message"),
-        *("conflict", "red", "error", "unprepared", "unsafe", "deadlines", "idle", CLEAN, DIRTY, *FAILURES),
+        *("conflict", "red", "error", "asks", "unprepared", "unsafe", "deadlines", "idle"),
+        *(CLEAN, DIRTY, *FAILURES),
     }
 )
 STEPS = 60
+GATE = GatePolicy("Ship it?", ("approve", "request changes"), "approve")
 FINAL = (ABORT, ACCEPT)
 
 
@@ -42,6 +44,7 @@ def stories(draw: st.DrawFn) -> Story:
         check=CheckPolicy("make test", draw(st.sampled_from([None, *names])))
         if draw(st.booleans())
         else None,
+        gate=GATE if draw(st.booleans()) else None,
         max_concurrent_agents=draw(st.integers(1, 4)),
         max_rounds=draw(st.integers(1, 5)),
         max_recoveries=1,

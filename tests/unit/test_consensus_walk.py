@@ -6,7 +6,15 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from models.consensus.policy import CheckPolicy, Criteria, Mode, OnFailure, PhasePolicy, RolePolicy
+from models.consensus.policy import (
+    CheckPolicy,
+    Criteria,
+    GatePolicy,
+    Mode,
+    OnFailure,
+    PhasePolicy,
+    RolePolicy,
+)
 from models.consensus.verdict import Wait
 from models.states import PhaseStatus
 from tests.factories import policy
@@ -23,6 +31,7 @@ def story(
     moves: str,
     mode: Mode = Mode.CONCURRENT,
     check: str | None = None,
+    gate: GatePolicy | None = None,
     max_versions: int = 2,
     max_grants: int = 1,
     convergence: Criteria | None = None,
@@ -33,6 +42,7 @@ def story(
         roles,
         mode=mode,
         check=CheckPolicy(check) if check else None,
+        gate=gate,
         max_rounds=2,
         max_recoveries=1,
         max_startup_retries=1,
@@ -89,6 +99,14 @@ STORIES = {
     "deadlines": story(CODER, TESTER, moves="new, deadlines", mode=Mode.SEQUENTIAL, max_versions=1),
     "deadlines with a check": story(CODER, moves="new, red, deadlines", check="make test", max_versions=1),
     "an agent that does nothing": story(CODER, moves="new, blocked, idle, deadlines, ends dirty"),
+    "questions to a person": story(
+        CODER, TESTER, moves="new, asks, blocked", mode=Mode.SEQUENTIAL, max_versions=1, max_grants=0
+    ),
+    "a gate": story(
+        CODER,
+        moves="new, asks, blocked, crashes, ends dirty",
+        gate=GatePolicy("Ship it?", ("approve", "request changes"), "approve"),
+    ),
     "a check": story(CODER, TESTER, moves="new, red, error", mode=Mode.WAVES, check="make test"),
 }
 

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.consensus.policy import DEFAULT_CRITERIA, CheckPolicy, Criteria, Mode, Need, OnFailure
+from models.consensus.policy import (
+    DEFAULT_CRITERIA,
+    CheckPolicy,
+    Criteria,
+    GatePolicy,
+    Mode,
+    Need,
+    OnFailure,
+)
 from models.schemas.definition import Definition, Faulty, json_schema, validate
 
 AGENT = {"backend": "command", "command": ["./agent.sh"]}
@@ -103,7 +111,6 @@ def test_faults_of_form_and_of_meaning_are_told_together() -> None:
         (definition(sources=[]), "sources"),
         (definition(budget={}), "budget"),
         (definition(isolation={"kind": "docker"}), "isolation"),
-        (definition({"gate": {}}), "phases[0].gate"),
     ],
 )
 def test_a_key_that_is_not_built_yet_is_refused_by_name(document: Document, path: str) -> None:
@@ -441,3 +448,38 @@ def test_faults_of_convergence_are_named() -> None:
         "phases[0].convergence.open_issues": "must be a whole number, not 1.5",
         "phases[0].convergence.bugs": "unknown key `bugs`",
     }
+
+
+GATE = {"question": "Ship it?", "options": ["approve", "request changes"]}
+
+
+def test_a_gate_has_its_first_option_as_default_and_waits_without_end() -> None:
+    gate = validate(definition({"gate": GATE})).phase_policy(0).gate
+
+    assert gate == GatePolicy("Ship it?", ("approve", "request changes"), "approve", None)
+
+
+def test_the_time_of_a_gate_may_be_a_fraction_of_a_minute() -> None:
+    gate = validate(definition({"gate": {**GATE, "after_minutes": 0.05}})).phase_policy(0).gate
+
+    assert gate is not None
+    assert gate.after == timedelta(seconds=3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "path", "sentence"),
+    [
+        ({"options": []}, ".options", "must have at least 1 entry, not 0"),
+        ({"options": ["a", "A"]}, ".options", "must not hold 'A' twice: nobody could tell which is meant"),
+        ({"options": ["x" * 201, "a"]}, ".options[0]", "must have at most 200 characters"),
+        ({"default": "no"}, "", "`default` must be one of the options: approve, request changes"),
+        ({"after_minutes": 0}, ".after_minutes", "must be greater than 0"),
+        ({"after_minutes": 1, "default": "request changes"}, "", "with `after_minutes` the default must be"),
+        ({"colour": "red"}, ".colour", "unknown key `colour`"),
+    ],
+)
+def test_a_gate_that_is_none_is_refused(changes: Document, path: str, sentence: str) -> None:
+    found = faults(definition({"gate": {**GATE, **changes}}))
+
+    assert list(found) == [f"phases[0].gate{path}"]
+    assert found[f"phases[0].gate{path}"].startswith(sentence)

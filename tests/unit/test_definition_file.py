@@ -63,12 +63,15 @@ def test_a_good_file_is_read_with_its_repository_absolute(tmp_path: Path, reposi
 
 
 def test_every_fault_has_its_line(tmp_path: Path) -> None:
-    text = GOOD.replace("needs: [coder]", "needs:\n          - cdoer") + "    gate: {}\nbudgett: 1\n"
+    text = (
+        GOOD.replace("needs: [coder]", "needs:\n          - cdoer")
+        + "    gate: {question: Ship}\nbudgett: 1\n"
+    )
 
     assert lines(written(tmp_path, text)) == [
         f"work.yaml:2: repo: {tmp_path}/repo does not exist",
         "work.yaml:13: phases[0].roles[1].needs[0]: no role `cdoer` in this phase (did you mean `coder`?)",
-        "work.yaml:14: phases[0].gate: `gate` is not built yet; remove it",
+        "work.yaml:14: phases[0].gate.options: `options` is missing",
         "work.yaml:15: budgett: unknown key `budgett`",
     ]
 

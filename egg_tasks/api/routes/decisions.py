@@ -1,5 +1,6 @@
 """Questions to a person, and the answers."""
 
+from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Path
@@ -10,11 +11,11 @@ from egg_tasks.api.auth import OPERATOR, Agent, AnyCaller, Member
 from egg_tasks.api.envelope import Envelope
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import decisions, reports
+from egg_tasks.services import decisions, questions, reports
 from egg_tasks.tasks.dispatch import dispatch
 from models.errors import NotFound
 from models.queries import pipelines
-from models.schemas.http import DecisionAnswer
+from models.schemas.http import DecisionAnswer, QuestionIn
 from models.schemas.report import DecisionRead
 from models.schemas.text import PipelineId
 from models.states import DecisionStatus
@@ -56,6 +57,27 @@ def list_(
         pipelines.get_pipeline(session, pipeline_id=pipeline_id)
         found = reports.list_decisions(session, pipeline_id=pipeline_id, status=status)
     return Envelope(message=f"{len(found)} decisions", data=DecisionsFound(decisions=found))
+
+
+@router.post("/pipelines/{pipeline_id}/decisions", status_code=201)
+def ask(pipeline_id: PipelineId, body: QuestionIn, who: Member) -> Envelope[DecisionFound]:
+    """Ask a person without waiting; asked again in the same words, nothing is asked twice."""
+    question = questions.Question(
+        text=body.question,
+        options=body.options,
+        default=body.default,
+        is_free=body.free or not body.options,
+        after=None if body.after_minutes is None else timedelta(minutes=body.after_minutes),
+        client_key=body.client_key,
+    )
+    with unit_of_work() as session:
+        if isinstance(who, Agent):
+            asked = questions.ask(session, run_id=who.run_id, question=question, now=utcnow())
+        else:
+            asked = questions.create(session, pipeline_id=pipeline_id, question=question, now=utcnow())
+        dispatch(session, asked.effects)
+        found = reports.decision(session, decision_id=asked.decision.id)
+    return _answer(found)
 
 
 @router.get("/pipelines/{pipeline_id}/decisions/{decision_id}")

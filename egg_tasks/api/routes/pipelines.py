@@ -122,6 +122,12 @@ def restart(pipeline_id: PipelineId, phase: PhaseName) -> Envelope[PipelineAnswe
     return _moved(pipeline_id, partial(pipelines.restart_phase, phase=phase))
 
 
+@router.post("/pipelines/{pipeline_id}/phases/{phase}/advance")
+def advance(pipeline_id: PipelineId, phase: PhaseName) -> Envelope[PipelineAnswer]:
+    """Accept the current state of the current phase, without having been asked."""
+    return _moved(pipeline_id, partial(pipelines.advance_phase, phase=phase))
+
+
 def _moved(pipeline_id: str, move: Callable[..., Effects]) -> Envelope[PipelineAnswer]:
     with unit_of_work() as session:
         dispatch(session, move(session, pipeline_id=pipeline_id, now=utcnow()))

@@ -1,0 +1,76 @@
+"""Notices: people hear of a decision by the installation's webhook. The outbox is the decision's own row."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from models.answers import usual
+from models.queries import decisions, phase_runs
+from models.states import DecisionStatus
+from models.tables import Decision
+
+FIRST_PAUSE = timedelta(seconds=5)
+LONGEST_PAUSE = timedelta(hours=1)
+MAX_TRIES = 20
+
+
+@dataclass(frozen=True)
+class Try:
+    """One try to tell of a decision: the first is number 1."""
+
+    decision_id: int
+    number: int
+
+
+def claim_due(session: Session, *, now: datetime, limit: int) -> Sequence[Try]:
+    """The tries that are due; each is put off by its pause, so that nobody else sends it meanwhile."""
+    rows = decisions.claim_untold_decisions(session, now=now, limit=limit, max_tries=MAX_TRIES)
+    found = []
+    for row in rows:
+        found.append(Try(row.id, row.notices + 1))
+        row.notify_after = now + pause(row.notices + 1)
+    return found
+
+
+def begin(session: Session, *, attempt: Try, now: datetime) -> dict[str, object] | None:
+    """Count a try, and give what is to be said; None when it was made before, or there is nothing to say."""
+    row = decisions.lock_decision(session, decision_id=attempt.decision_id)
+    is_wanted = row.status is DecisionStatus.PENDING and row.notify_after is not None
+    if not is_wanted or row.notices >= attempt.number:
+        return None
+    row.notices = attempt.number
+    row.notify_after = now + pause(attempt.number)
+    return _content(row, phase=phase_runs.get_phase_run(session, phase_run_id=row.phase_run_id).phase)
+
+
+def told(session: Session, *, decision_id: int) -> None:
+    """Note that somebody has heard of the decision."""
+    decisions.lock_decision(session, decision_id=decision_id).notify_after = None
+
+
+def pause(tries: int) -> timedelta:
+    """How long to wait for the next try after so many."""
+    doubled: timedelta = FIRST_PAUSE * 2 ** (tries - 1)
+    return min(LONGEST_PAUSE, doubled)
+
+
+def _content(row: Decision, *, phase: str) -> dict[str, object]:
+    return {
+        "type": "decision.created",
+        "timestamp": row.created_at.isoformat(),
+        "pipeline": row.pipeline_id,
+        "phase": phase,
+        "decision": {
+            "id": row.id,
+            "kind": str(row.kind),
+            "question": row.question,
+            "options": row.options,
+            "default": row.default,
+            "is_free": row.is_free,
+            "asked_by": row.asked_by,
+            "deadline": row.deadline.isoformat() if row.deadline else None,
+        },
+        "how_to_answer": usual(row.id, default=row.default, options=row.options),
+    }
