@@ -4,7 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo prove-bus bench-bus test chaos check test-unit test-real format lint types imports lock clean
+.PHONY: demo prove-bus bench-bus bench-engine chaos check test test-unit test-real format lint types \
+	imports lock clean
 
 demo: $(STAMP)  ## run the main job: a local stack, a repository, agents that come to agree
 	$(BIN)/egg demo
@@ -23,6 +24,9 @@ prove-bus: $(STAMP)  ## 200,000 messages while servers are killed; fails at the 
 
 bench-bus: $(STAMP)  ## figures of the bus, each beside its yardstick; also written to bench-bus.json
 	$(BIN)/python -m benchmarks.bench_bus --json bench-bus.json
+
+bench-engine: $(STAMP)  ## figures of the engine, beside bare Celery and subprocess; also written to bench-engine.json
+	$(BIN)/python -m benchmarks.bench_engine --json bench-engine.json
 
 chaos: $(STAMP)  ## kill every process of a stack at random under 20 pipelines; say what was lost (nothing)
 	$(BIN)/python -m benchmarks.chaos

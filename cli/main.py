@@ -22,6 +22,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "schema": "cli.commands.definition:schema",
         "pipeline": "cli.commands.pipeline:pipeline",
         "decision": "cli.commands.decision:decision",
+        "stop-all": "cli.commands.halt:stop_all",
     },
     "Look": {
         "watch": "cli.commands.watch:watch",

@@ -155,3 +155,9 @@ def _figure(value: object) -> str:
 def iteration(used: object, most: object) -> str:
     """Which iteration of how many; nothing where a phase is not repeated."""
     return f"iteration {used} of {most}" if isinstance(most, int) else ""
+
+
+def halted(halt: Mapping[str, object]) -> str:
+    """That all is stopped, since when, why, and the way out."""
+    reason = f" ({halt['why']})" if halt.get("why") else ""
+    return f"all is stopped since {moment(halt['ordered_at'])}{reason}; lift it: egg stop-all --lift"

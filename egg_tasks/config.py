@@ -13,6 +13,9 @@ from models.errors import Unprocessable
 
 WHSEC = "whsec_"
 LEAST_SECRET = 16
+SPARE_THREADS = 8
+"""Threads of an agents worker beyond its places: they put back what there is no place for, so that what
+starts next is chosen by fair share and not by its turn in the broker."""
 
 
 def default_home(environ: Mapping[str, str]) -> Path:

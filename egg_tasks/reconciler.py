@@ -15,18 +15,17 @@ from egg_tasks.app import answer_quickly
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import after_commit, hold_advisory_lock, unit_of_work
-from egg_tasks.services import decisions, notices, phases
-from egg_tasks.services.effects import RunToSend, VersionKey
+from egg_tasks.services import decisions, notices, phases, places
+from egg_tasks.services.effects import VersionKey
 from egg_tasks.tasks import dispatch
 from models.errors import Unavailable
-from models.queries import agent_runs, phase_runs, pipelines, versions
 from models.queries import decisions as decision_rows
+from models.queries import phase_runs, pipelines, versions
 
 log = structlog.get_logger()
 
 INTERVAL = timedelta(seconds=2)
 BATCH = 100
-FIRST_RESEND = timedelta(seconds=5)
 MAX_RESEND = timedelta(seconds=60)
 MERGE_RESEND = timedelta(seconds=15)
 LOCK = 0x6567_6772_6563_6F6E
@@ -100,17 +99,12 @@ def _evaluate(phase_run_id: UUID) -> bool:
 
 
 def send_unattended_runs() -> int:
-    """Send agent runs nobody attends: never sent, lost by the broker, or left by a worker."""
-    now = utcnow()
+    """Send agent runs nobody attends: never sent, lost by the broker, left by a worker, without a place."""
     with unit_of_work() as session:
-        runs = agent_runs.claim_unattended_agent_runs(session, now=now, limit=BATCH)
-        for run in runs:
-            run.sends += 1
-            run.send_after = now + min(MAX_RESEND, FIRST_RESEND * 2 ** min(run.sends, 10))
-            phase_run = phase_runs.get_phase_run(session, phase_run_id=run.phase_run_id)
-            to_send = RunToSend(run.id, phase_run.phase, run.role or "check", run.node)
-            after_commit(session, partial(dispatch.send_runs, phase_run.id, (to_send,)))
-    return len(runs)
+        found = places.due(session, now=utcnow())
+        for phase_run_id, runs in found:
+            after_commit(session, partial(dispatch.send_runs, phase_run_id, runs))
+    return len(found)
 
 
 def send_unattended_merges() -> int:

@@ -12,7 +12,8 @@
     │   └── TooMany           429  asked too often: the same request is granted a little later
     └── Unavailable           503  the world is not ready: retried with back-off
         ├── DatabaseAway           our own database: nobody's failure but ours
-        └── KeyTaken               somebody used the same key at the same moment
+        ├── KeyTaken               somebody used the same key at the same moment
+        └── Halted                 a person has stopped all: nothing starts until that is lifted
 
 Anything else that is raised is a bug. An agent that fails is not an error but a value in a row.
 """
@@ -100,3 +101,7 @@ class DatabaseAway(Unavailable):
 
 class KeyTaken(Unavailable):
     """The same key was used at the same moment; the next try finds what stands under it."""
+
+
+class Halted(Unavailable):
+    """A person has stopped all: no agent starts until that is lifted."""

@@ -38,10 +38,11 @@ def policy(
     needs: Iterable[str | Need] = (),
     reviews: Iterable[str] = (),
     on_failure: OnFailure = OnFailure.ASK,
+    agent: str = "",
 ) -> RolePolicy:
     """The rules of one role; a need that is a name is a soft one."""
     wanted = tuple(need if isinstance(need, Need) else Need(need) for need in needs)
-    return RolePolicy(name, required, wanted, tuple(reviews), on_failure)
+    return RolePolicy(name, required, wanted, tuple(reviews), on_failure, agent)
 
 
 def fresh(rules: str | RolePolicy, **changes: object) -> RoleView:
@@ -98,6 +99,7 @@ def run(
     owes_verdict: bool = True,
     is_closed: bool = True,
     ended_at: datetime | None = LONG_AGO,
+    retry_at: datetime | None = None,
 ) -> RunView:
     """A run that has ended."""
     return RunView(
@@ -109,6 +111,7 @@ def run(
         owes_verdict=owes_verdict,
         failure=failure,
         ended_at=ended_at,
+        retry_at=retry_at,
     )
 
 

@@ -27,7 +27,7 @@ COLUMNS: render.Columns = {
 
 @click.group()
 def agent() -> None:
-    """Look at agent runs and their logs.
+    """Look at agent runs and their logs, stop them, run them again.
 
     Example:  egg agent logs rate-limit coder --follow
     """
@@ -80,6 +80,39 @@ def logs(*, pipeline: str, run: str, follow: bool, offset: int) -> None:
             was_live = page["is_live"]
             time.sleep(0.5 if was_live else 0)
         offset = page["next_offset"]
+
+
+@agent.command()
+@options.pipeline_argument
+@click.argument("run")
+def stop(*, pipeline: str, run: str) -> None:
+    """Stop an agent that runs; RUN is its id, the beginning of it, or a role (its latest run).
+
+    Its work is kept on its branch. It counts as failed, so that the role's on_failure says what follows;
+    where that is `ask`, you are asked.
+
+    Example:  egg agent stop rate-limit coder
+    """
+    client = server.operator()
+    found = find(client, pipeline, run)
+    client.post(f"/pipelines/{pipeline}/agents/{found['run']}/stop", repeatable=True)
+    click.echo(f"{found['role'] or CHECK} (run {found['number']}) is asked to end")
+
+
+@agent.command()
+@options.pipeline_argument
+@click.argument("run")
+def retry(*, pipeline: str, run: str) -> None:
+    """Run a role once more whose last agent is over; RUN is an id, the beginning of one, or a role.
+
+    A question that waits for your word on this role is answered by it.
+
+    Example:  egg agent retry rate-limit coder
+    """
+    client = server.operator()
+    found = find(client, pipeline, run)
+    client.post(f"/pipelines/{pipeline}/agents/{found['run']}/retry")
+    click.echo(f"{found['role'] or CHECK} runs again")
 
 
 def find(client: Client, pipeline: str, run: str) -> Json:

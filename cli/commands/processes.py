@@ -34,19 +34,20 @@ def control(*, concurrency: int, loglevel: str) -> None:
 
 
 @worker.command()
-@click.option(
-    "--concurrency", type=click.IntRange(1), help="Agents at once (default: EGG_NODE_CAPACITY, 200)."
-)
+@click.option("--concurrency", type=click.IntRange(1), help="Threads (default: EGG_NODE_CAPACITY + 8).")
 @click.option("--loglevel", default="info", show_default=True, help="What Celery logs.")
 def agents(*, concurrency: int | None, loglevel: str) -> None:
     """Run the worker that starts agents on this machine and looks after them.
 
+    EGG_NODE_CAPACITY says how many at once; the other threads put back what there is no place for.
+
     The same as: celery -A egg_tasks.app worker --pool threads --queues agents,agents.NODE
     """
-    from egg_tasks.config import settings
+    from egg_tasks.config import SPARE_THREADS, settings
 
     node = settings().node
-    _work("agents", f"agents,agents.{node}", concurrency or settings().node_capacity, loglevel)
+    threads = concurrency or settings().node_capacity + SPARE_THREADS
+    _work("agents", f"agents,agents.{node}", threads, loglevel)
 
 
 @click.command()

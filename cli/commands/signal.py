@@ -5,7 +5,10 @@ import click
 from cli import options, render, server, words
 from egg_tasks.client import Json
 from models.errors import Unprocessable
-from models.states import Readiness
+from models.states import Failure, Readiness
+
+KINDS = [str(kind) for kind in (Failure.QUOTA, Failure.AUTH, Failure.NETWORK, Failure.CONTEXT_OVERFLOW)]
+"""What an agent may say that went wrong."""
 
 
 @click.group()
@@ -95,14 +98,23 @@ def heartbeat(*, pipeline: str, role: str | None) -> None:
 
 @signal.command()
 @options.own_pipeline
-@click.option("--error", "text", required=True, help="What went wrong.")
+@click.option("--error", "--text", "text", help="What went wrong.")
+@click.option("--kind", type=click.Choice(KINDS), help="What kind of error, if it ends your work.")
+@click.option("--retry-at", metavar="ISO8601", help="With --kind: when it may be tried again.")
 @options.own_role
-def error(*, pipeline: str, text: str, role: str | None) -> None:
+def error(
+    *, pipeline: str, text: str | None, kind: str | None, retry_at: str | None, role: str | None
+) -> None:
     """Put an error on record; it is no verdict.
 
-    Example:  egg signal error --error "pytest cannot be installed"
+    With --kind it also says why your run fails, if it does: a quota is waited for until --retry-at, a
+    network is tried again soon, a credential is asked about at once.
+
+    Example:  egg signal error --kind quota --retry-at 2026-11-21T15:00:00Z --error "5 hour limit"
     """
-    fields = {"signal_type": "error", "reason": text, "role": role}
+    if not (text or kind):
+        raise click.UsageError("Say what went wrong: --error TEXT, or --kind.")
+    fields = {"signal_type": "error", "reason": text, "kind": kind, "retry_at": retry_at, "role": role}
     _post(pipeline, fields)
 
 

@@ -3,10 +3,14 @@
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from cli import options, render, server, words
+
+if TYPE_CHECKING:
+    from egg_tasks.stack.doctor import Finding
 
 SIGNS: Mapping[bool | None, tuple[str, str | None]] = {
     True: ("ok  ", "green"),
@@ -68,7 +72,7 @@ def doctor(ctx: click.Context, *, output: str) -> None:
     """
     from egg_tasks.stack.doctor import examine
 
-    findings = examine(server.home())
+    findings = [*examine(server.home()), *_halt()]
     if render.wants_json(output):
         render.write_json({"findings": [asdict(finding) for finding in findings]})
     else:
@@ -78,6 +82,18 @@ def doctor(ctx: click.Context, *, output: str) -> None:
             line = f"{click.style(sign, fg=colour)} {finding.name:<15} {words.clean(finding.text)}{mend}"
             click.echo(line, color=False if "NO_COLOR" in os.environ else None)
     ctx.exit(1 if any(finding.ok is False for finding in findings) else 0)
+
+
+def _halt() -> "list[Finding]":
+    """Whether all is stopped, where a server answers."""
+    from egg_tasks.stack.doctor import Finding
+
+    if not server.is_reachable():
+        return []
+    halt = server.operator().get("/halt")["halt"]
+    if halt is None:
+        return []
+    return [Finding("stop-all", ok=None, text=words.halted(halt))]
 
 
 def ensure_stack() -> None:

@@ -16,6 +16,7 @@ from egg_tasks.api.routes import (
     agents,
     decisions,
     events,
+    halts,
     health,
     messages,
     phases,
@@ -53,7 +54,8 @@ def create_app(pace: Pace | None = None) -> FastAPI:
     # The last one added is the first to see a request.
     app.add_middleware(BodyLimit)
     app.add_middleware(errors.Bugs)
-    for module in (health, pipelines, phases, agents, results, decisions, messages, signals, events):
+    kinds = (health, halts, pipelines, phases, agents, results, decisions, messages, signals, events)
+    for module in kinds:
         app.include_router(module.router, prefix=errors.PREFIX)
     return app
 

@@ -7,7 +7,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from sqlalchemy.orm import Session
 
-from models.queries import reports
+from models.queries import halts, reports
 from models.states import LIVE_RUNS
 
 
@@ -24,6 +24,8 @@ class _Rows(Collector):
         yield GaugeMetricFamily("egg_agents_live", "Agent runs that are live.", value=live)
         waiting = reports.count_pending_decisions(session)
         yield GaugeMetricFamily("egg_decisions_pending", "Questions that wait for a person.", value=waiting)
+        halted = int(halts.find_standing_halt(session) is not None)
+        yield GaugeMetricFamily("egg_halted", "1 while all is stopped.", value=halted)
         messages = reports.count_messages(session)
         yield CounterMetricFamily("egg_messages", "Messages sent.", value=messages)
         yield CounterMetricFamily("egg_events", "Events recorded.", value=reports.count_events(session))

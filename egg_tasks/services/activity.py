@@ -7,8 +7,10 @@ from sqlalchemy.orm import Session
 
 from egg_tasks.services import bus, credentials, journal
 from egg_tasks.services.bus import Draft
+from models.consensus.treatments import TREATMENTS, believed
 from models.queries import agent_runs, phase_runs, pipelines
 from models.schemas.message import MessageType
+from models.states import Failure
 from models.tables import AgentRun
 
 MAX_SUBJECT = 200
@@ -29,11 +31,25 @@ def progress(session: Session, *, run_id: UUID, text: str, now: datetime) -> Non
     _record(session, run, "agent.progress", text or f"{journal.label(run)} is at work", now)
 
 
-def error(session: Session, *, run_id: UUID, text: str, now: datetime) -> None:
-    """Put an error on record and tell everybody in the phase."""
+def error(
+    session: Session,
+    *,
+    run_id: UUID,
+    text: str,
+    now: datetime,
+    kind: Failure | None = None,
+    retry_at: datetime | None = None,
+) -> None:
+    """Put an error on record and tell everybody in the phase.
+
+    Its *kind* is what the run has failed by if it ends badly; the last one that is given counts.
+    """
     run = heartbeat(session, run_id=run_id, now=now)
     assert run.role is not None, "a check has no token"  # noqa: S101
-    said = text or "an error without words"
+    if kind is not None:
+        run.reported_failure = kind
+        run.retry_at = believed(retry_at, now=now) if retry_at else None
+    said = text or (TREATMENTS[kind].said if kind else "an error without words")
     _record(session, run, "agent.error", said, now)
     subject = " ".join(said.split())[:MAX_SUBJECT]
     draft = Draft(MessageType.STATUS, subject=subject, body=said)

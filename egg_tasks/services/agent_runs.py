@@ -7,10 +7,12 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import checks, deadlines, journal, phases, results
+from egg_tasks.services import checks, deadlines, halts, journal, phases, places, results
 from egg_tasks.services.effects import Effects
 from egg_tasks.services.verdicts import Epoch
+from models.consensus.treatments import TREATMENTS
 from models.queries import agent_runs, phase_runs
+from models.queries import halts as halt_rows
 from models.queries.snapshots import gave_what_it_owed
 from models.schemas.message import MessageType
 from models.schemas.run import Exit
@@ -56,7 +58,8 @@ class Claim:
 
 
 def claim(session: Session, *, run_id: UUID, owner: str, node: str, capacity: int, now: datetime) -> Claim:
-    """Take a run's lease if nobody attends it and this is a machine for it."""
+    """Take a run's lease if nobody attends it, this is a machine for it and no halt keeps it out."""
+    halt = halts.keeps_out(session)
     run = agent_runs.lock_agent_run(session, run_id=run_id)
     if run.closed_at is not None:
         return Claim(Answer.DONE, run)
@@ -67,7 +70,9 @@ def claim(session: Session, *, run_id: UUID, owner: str, node: str, capacity: in
     if run.node is None:
         agent_runs.upsert_node(session, name=node, capacity=capacity, now=now)
         is_to_start = run.status in LIVE_RUNS and (run.stop_at is None or run.stop_at > now)
-        if is_to_start and not agent_runs.has_room(session, node=node):
+        if is_to_start and (halt or not agent_runs.has_room(session, node=node)):
+            # Whoever finds a place for it, or lifts the halt, sends it at once.
+            run.send_after = now
             return Claim(Answer.PARKED, run)
     if run.status is RunStatus.QUEUED:
         move_to(run, RunStatus.STARTING)
@@ -92,6 +97,9 @@ def started(session: Session, *, run_id: UUID, now: datetime) -> Effects:
     move_to(run, RunStatus.RUNNING)
     run.started_at = now
     deadlines.expect(epoch)
+    if halt_rows.find_standing_halt(session):
+        # It was on its way when all was stopped.
+        run.stop_at, run.is_cut_short = min(run.stop_at or now, now), run.stopped_for is None
     _record(session, epoch, run, "agent.started", f"{journal.label(run)} starts on {run.node}")
     return Effects(hints={epoch.pipeline.id})
 
@@ -123,7 +131,10 @@ def settle(
     if run.salvaged_commit:
         text = f"unpublished work of {journal.label(run)} is kept at {run.salvaged_commit[:10]}"
         _record(session, epoch, run, "agent.salvaged", text)
-    return _go_on(session, epoch)
+    effects = _go_on(session, epoch)
+    # A place is free: who waits for one anywhere comes before who has only now become due here.
+    effects.dispatches[:0] = places.waiting(session, now=now)
+    return effects
 
 
 def _go_on(session: Session, epoch: Epoch) -> Effects:
@@ -144,22 +155,21 @@ def _lock(session: Session, run_id: UUID, now: datetime) -> tuple[Epoch, AgentRu
 def _end(run: AgentRun, outcome: Exit, now: datetime) -> None:
     run.exit_code, run.exit_signal, run.error = outcome.exit_code, outcome.signal, outcome.error or ""
     run.ended_at = outcome.ended_at or now
-    if not outcome.stopped:
-        # It came to its end by itself first.
-        run.stopped_for = None
+    run.is_cut_short = run.is_cut_short and outcome.stopped
     run.failure = _failure(run, outcome)
     move_to(run, ENDS.get(run.failure, RunStatus.FAILED))
 
 
 def _failure(run: AgentRun, outcome: Exit) -> Failure | None:
+    """How a run failed; what its agent reported counts when it ended badly or without what it owed."""
     if outcome.stopped:
-        # That the phase's time was up is no failure of the agent.
-        return None if run.stopped_for is Failure.STOPPED else run.stopped_for
+        return run.stopped_for
     if outcome.exit_code == 0:
-        return None
+        is_owing = run.owes_verdict and run.verdict is None
+        return (run.stopped_for or run.reported_failure) if is_owing else None
     if outcome.vanished or outcome.signal in KILLED_FROM_OUTSIDE:
         return Failure.LOST
-    return Failure.STARTUP if outcome.error is not None else Failure.PROCESS_FAILURE
+    return Failure.STARTUP if outcome.error is not None else run.reported_failure or Failure.PROCESS_FAILURE
 
 
 def _settle_role(session: Session, epoch: Epoch, run: AgentRun) -> None:
@@ -171,6 +181,9 @@ def _settle_role(session: Session, epoch: Epoch, run: AgentRun) -> None:
         role.handled_message = role.cursor
         return
     role.cursor = role.handled_message
+    if run.failure is Failure.QUOTA:
+        # Waiting for a quota is nobody's fault: it uses up no round.
+        role.runs = max(0, role.runs - 1)
     if run.failure is not None and run.failure is not Failure.LOST:
         subject = f"{journal.label(run)} failed: {_how(run)}"
         journal.announce(session, MessageType.AGENT_FAILED, subject, now=epoch.now, phase_run=epoch.phase_run)
@@ -193,8 +206,8 @@ def _record_end(session: Session, epoch: Epoch, run: AgentRun) -> None:
 def _how(run: AgentRun) -> str:
     if run.error:
         return run.error
-    if run.failure is Failure.TIMEOUT:
-        return "it was not active for too long and was stopped"
+    if run.failure and run.failure in {run.stopped_for, run.reported_failure}:
+        return TREATMENTS[run.failure].said
     if run.exit_signal is not None:
         return f"killed by signal {run.exit_signal}"
     return f"exit code {run.exit_code}" if run.exit_code is not None else "its process vanished"

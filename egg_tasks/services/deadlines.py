@@ -13,7 +13,7 @@ from models.consensus.verdict import Ask, Converge, Nudge, StopRun, Verdict, Wai
 from models.queries import agent_runs, phase_runs, pipelines
 from models.schemas.definition import Definition
 from models.schemas.message import MessageType
-from models.states import LIVE_RUNS, Failure, PipelineStatus, RunStatus
+from models.states import LIVE_RUNS, PipelineStatus, RunStatus
 from models.tables import AgentRun, PhaseRun, Pipeline
 
 ASKED = "Write down how far you are, commit, and give your verdict"
@@ -63,9 +63,9 @@ def renew(session: Session, epoch: Epoch) -> None:
     """Give the phase run a whole new period; agents that are not yet stopped go on."""
     _begin_period(epoch.phase_run, _policy(epoch), epoch.now)
     for run in _live(session, epoch):
-        is_cut_short = run.stopped_for is Failure.STOPPED and run.verdict is None
-        if is_cut_short and run.stop_at is not None and run.stop_at > epoch.now:
-            run.stop_at = run.stopped_for = run.converge_at = None
+        is_undone = run.is_cut_short and run.verdict is None
+        if is_undone and run.stop_at is not None and run.stop_at > epoch.now:
+            run.stop_at, run.is_cut_short, run.converge_at = None, False, None
 
 
 def apply(session: Session, epoch: Epoch, verdict: Converge | Nudge | StopRun | Ask) -> None:
@@ -90,7 +90,7 @@ def words(session: Session, run: AgentRun) -> str | None:
     """
     if run.verdict is not None or run.status not in LIVE_RUNS or run.role is None:
         return None
-    if run.stopped_for is Failure.STOPPED and run.stop_at is not None:
+    if run.is_cut_short and run.stop_at is not None:
         return f"{MessageType.FINALIZE}\n{_moment(run.stop_at)}\nThe time is up. {ASKED}.\n"
     if run.converge_at is None:
         return None
@@ -127,7 +127,7 @@ def _finalize(session: Session, epoch: Epoch) -> None:
     for run in _live(session, epoch):
         stop_at = epoch.now if run.status is RunStatus.QUEUED else ends_at
         run.stop_at = min(run.stop_at or stop_at, stop_at)
-        run.stopped_for = run.stopped_for or Failure.STOPPED
+        run.is_cut_short = run.stopped_for is None
 
 
 def _nudge(session: Session, epoch: Epoch, role: str) -> None:

@@ -54,19 +54,19 @@ def default(session: Session, *, decision_id: int, now: datetime) -> Effects:
     return _answered(session, epoch, decision, DecisionStatus.DEFAULTED)
 
 
-def order(session: Session, epoch: Epoch, resolution: str) -> Effects:
-    """Write down what a person decided unasked, and go on."""
+def order(session: Session, epoch: Epoch, resolution: str, *, role: str | None = None) -> Effects:
+    """Write down what a person decided unasked about a phase or one role of it, and go on."""
     number = len(decisions.list_decisions(session, phase_run_id=epoch.phase_run.id)) + 1
     decision = Decision(
         pipeline_id=epoch.pipeline.id,
         phase_run_id=epoch.phase_run.id,
         key=f"order:{number}",
         kind=DecisionKind.ORDER,
-        question=f"Nobody asked: a person decides about {epoch.phase_run.phase}.",
+        question=f"Nobody asked: a person decides about {role or epoch.phase_run.phase}.",
         options=[resolution],
         default=resolution,
         asked_by=PERSON,
-        roles=[],
+        roles=[role] if role else [],
         created_at=epoch.now,
     )
     decisions.add_decision(session, decision=decision)

@@ -8,14 +8,16 @@ from sqlalchemy.orm import Session
 
 from egg_tasks.ports import Workspace
 from egg_tasks.services import briefs, histories, results, standings
+from egg_tasks.services import halts as halt_words
 from egg_tasks.services.standings import Standing
 from models.answers import usual
 from models.consensus.policy import Mode
-from models.queries import agent_runs, decisions, messages, phase_runs, pipelines, reports
+from models.queries import agent_runs, decisions, halts, messages, phase_runs, pipelines, reports
 from models.schemas.report import (
     AgentStanding,
     Concurrent,
     DecisionRead,
+    HaltRead,
     MessageCounts,
     PipelineDetail,
     PipelinePage,
@@ -23,8 +25,8 @@ from models.schemas.report import (
     StatusRead,
     WhyRead,
 )
-from models.states import LIVE_PHASES, DecisionStatus, PipelineStatus
-from models.tables import Decision, PhaseRun, Pipeline
+from models.states import LIVE_PHASES, DecisionStatus, PipelineStatus, is_final
+from models.tables import Decision, Halt, PhaseRun, Pipeline
 
 
 def list_pipelines(
@@ -68,6 +70,7 @@ def status(session: Session, *, pipeline_id: str, now: datetime) -> StatusRead:
         pending_decisions=list_decisions(session, pipeline_id=pipeline_id, status=DecisionStatus.PENDING),
         concurrent=_concurrent(session, standing, counts),
         messages_total=counts.total,
+        halt=halt_read(halts.find_standing_halt(session)),
     )
 
 
@@ -81,7 +84,13 @@ def why(session: Session, *, pipeline_id: str, now: datetime) -> WhyRead:
         why=_why(session, standing),
         waiting=standings.waiting(standing),
         decisions=list_decisions(session, pipeline_id=pipeline_id, status=DecisionStatus.PENDING),
+        halt=halt_read(halts.find_standing_halt(session)),
     )
+
+
+def halt_read(row: Halt | None) -> HaltRead | None:
+    """A halt as it is read."""
+    return HaltRead.model_validate(row, from_attributes=True) if row else None
 
 
 def list_decisions(
@@ -143,6 +152,14 @@ def _pipeline(row: Pipeline, last: PhaseRun | None, workspace: Workspace) -> Pip
 
 
 def _why(session: Session, standing: Standing) -> str:
+    halt = halts.find_standing_halt(session)
+    reason = _own_reason(session, standing)
+    if halt is None or is_final(standing.pipeline.status):
+        return reason
+    return f"{halt_words.sentence(halt)}; {reason}"
+
+
+def _own_reason(session: Session, standing: Standing) -> str:
     asked = decisions.list_decisions(session, pipeline_id=standing.pipeline.id, is_pending=True)
     if standing.pipeline.status is PipelineStatus.PAUSED:
         waits = f"; decision {', '.join(str(row.id) for row in asked)} waits with it" if asked else ""

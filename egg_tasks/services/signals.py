@@ -53,7 +53,7 @@ def readiness(session: Session, *, run_id: UUID, signal: Signal, look: Look | No
         case Readiness.WORKING:
             run.owes_verdict, run.verdict = True, None
             # Whom the system stops, no word of its own keeps running.
-            run.stop_at = run.stop_at if run.stopped_for else None
+            run.stop_at = run.stop_at if _is_held(run) else None
         case Readiness.READY:
             assert look is not None, "a READY is looked at"  # noqa: S101
             _ready(session, speaker, signal, look)
@@ -173,7 +173,7 @@ def _say(session: Session, speaker: _Speaker, signal: Signal) -> None:
     if signal.state is not Readiness.WORKING:
         run.verdict = signal.state
         ends_at = epoch.now + epoch.definition.phase_policy(epoch.phase_run.position).verdict_grace
-        run.stop_at = min(run.stop_at or ends_at, ends_at) if run.stopped_for else ends_at
+        run.stop_at = min(run.stop_at or ends_at, ends_at) if _is_held(run) else ends_at
         deadlines.extend(epoch)
         session.flush()
         for row in phase_runs.list_seen(session, phase_run_id=run.phase_run_id, role=role.role):
@@ -192,6 +192,11 @@ def _say(session: Session, speaker: _Speaker, signal: Signal) -> None:
         run_id=run.id,
         details={"state": str(signal.state), "version": role.version},
     )
+
+
+def _is_held(run: AgentRun) -> bool:
+    """Whether the run is stopped by somebody else's word, which nothing it says takes back."""
+    return run.is_cut_short or run.stopped_for is not None
 
 
 def _sentence(role: Role, signal: Signal) -> str:

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from models.consensus.decide import decide
 from models.consensus.policy import PhasePolicy
+from models.consensus.retries import ready_at
 from models.consensus.settled import (
     has_consensus,
     live_objections_about,
@@ -90,7 +91,7 @@ def waiting(standing: Standing) -> tuple[Waiting, ...]:
     snapshot = standing.snapshot
     if snapshot is None or not standing.is_live:
         return ()
-    reasons = ((view, unsettled_reason(snapshot, view)) for view in snapshot.present)
+    reasons = ((view, _reason(snapshot, view)) for view in snapshot.present)
     return tuple(Waiting(role=view.name, state=view.state, why=reason) for view, reason in reasons if reason)
 
 
@@ -98,6 +99,14 @@ def is_waited_for(standing: Standing, decision: Decision) -> bool:
     """Whether nothing but the answer moves the phase on; an agent's question holds nobody back."""
     is_held = decision.kind is not DecisionKind.QUESTION
     return is_held or standing.pipeline.status is PipelineStatus.AWAITING_HUMAN
+
+
+def _reason(snapshot: Snapshot, role: RoleView) -> str | None:
+    """Why the role is not settled, with when it may run again if that is not yet."""
+    reason, at = unsettled_reason(snapshot, role), ready_at(snapshot, role)
+    if reason is None or role.live is not None or at <= snapshot.now:
+        return reason
+    return f"{reason}; it may run again at {at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def sentence(standing: Standing) -> str:

@@ -172,7 +172,7 @@ def _stop_all(session: Session, epoch: Epoch, question: Decision) -> None:
     """Ask every agent of the phase run to end, and withdraw the questions about single ones."""
     cancel_decisions(session, epoch.phase_run, but=question)
     for run in agent_runs.lock_unclosed_agent_runs(session, phase_run_id=epoch.phase_run.id):
-        run.stop_at = epoch.now
+        run.stop_at, run.is_cut_short = epoch.now, run.stopped_for is None
     _record(session, epoch, "phase.failed", f"{epoch.phase_run.phase} stops: {question.question}")
 
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from egg_tasks.config import webhook_of
+from egg_tasks.config import SPARE_THREADS, webhook_of
 from egg_tasks.stack import probes
 from egg_tasks.stack.manifest import Manifest
 from egg_tasks.stack.processes import Program
@@ -59,12 +59,13 @@ def ours(manifest: Manifest, env: Mapping[str, str]) -> tuple[Program, ...]:
             f"EGG_NODE_CAPACITY must be a whole number of agents, 1 or more, not {capacity!r}"
         )
     webhook_of(env)
+    threads = str(int(capacity) + SPARE_THREADS)
     return (
         _api(manifest, env),
         Program(name="reconciler", argv=_python("egg_tasks.reconciler"), environment=env, tier=FRONT),
         _flower(manifest, env),
         _worker("control", env, node=node, queues="control", threads=CONTROL_THREADS),
-        _worker("agents", env, node=node, queues=f"agents,agents.{node}", threads=capacity),
+        _worker("agents", env, node=node, queues=f"agents,agents.{node}", threads=threads),
     )
 
 

@@ -16,7 +16,7 @@ from egg_tasks.services import agent_runs, briefs, deadlines, looks
 from egg_tasks.services.agent_runs import LEASE, Answer, Salvaged
 from egg_tasks.tasks import launching
 from egg_tasks.tasks.dispatch import dispatch
-from models.errors import DatabaseAway, EggError, Rejected, Unavailable
+from models.errors import DatabaseAway, EggError, Halted, Rejected, Unavailable
 from models.queries import agent_runs as rows
 from models.schemas.run import Exit, Launch
 from models.states import LIVE_RUNS
@@ -78,6 +78,9 @@ class Attendance:
             self._finish(claim.run, outcome)
         except LeaseLostError:
             return Left.HELD
+        except Halted:
+            self._release()
+            return Left.PARKED
         except Unavailable as error:
             # What could not be finished is found unattended and taken up again.
             log.warning("attendance.unfinished", run=str(self.run_id), error=error.message)
@@ -102,7 +105,7 @@ class Attendance:
                 return Exit(stopped=True, signal=15)
             try:
                 self.runner.ensure(self._launch(run))
-            except DatabaseAway:
+            except (DatabaseAway, Halted):
                 raise
             except EggError as error:
                 if not self.runner.has_started(self.run_id):

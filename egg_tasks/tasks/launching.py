@@ -12,7 +12,7 @@ from egg_tasks.backends.command import argv
 from egg_tasks.clock import utcnow
 from egg_tasks.config import Settings
 from egg_tasks.prompts.prompt import render
-from egg_tasks.services import briefs, looks, phases, signals
+from egg_tasks.services import briefs, halts, looks, phases, signals
 from models.queries import agent_runs, phase_runs, pipelines, versions
 from models.schemas.brief import Brief
 from models.schemas.definition import Agent, Definition
@@ -37,8 +37,12 @@ def work_commit(session: Session, *, run: AgentRun) -> str:
 def of_agent(
     session: Session, *, run: AgentRun, clone: Clone, settings: Settings, seen: looks.Seen
 ) -> Launch:
-    """Make a role's launch: note what its clone has seen, hand over its brief, give it a new token."""
+    """Make a role's launch: note what its clone has seen, hand over its brief, give it a new token.
+
+    `Halted` when a halt was ordered since it was claimed.
+    """
     assert run.role is not None, "a check is launched otherwise"  # noqa: S101
+    halts.refuse(session)
     epoch = phases.lock_epoch(session, phase_run_id=run.phase_run_id, now=utcnow())
     row = agent_runs.lock_agent_run(session, run_id=run.id)
     if row.status not in LIVE_RUNS:
@@ -61,6 +65,7 @@ def of_agent(
 
 def check_to_run(session: Session, *, run: AgentRun) -> tuple[str, str]:
     """The commit a check's run is about, and the shell command to run on it."""
+    halts.refuse(session)
     check = versions.find_running_check(session, phase_run_id=run.phase_run_id)
     phase_run = phase_runs.get_phase_run(session, phase_run_id=run.phase_run_id)
     pipeline = pipelines.get_pipeline(session, pipeline_id=run.pipeline_id)

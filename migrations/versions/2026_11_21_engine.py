@@ -43,6 +43,7 @@ def _agent_runs() -> None:
         ("retry_at", MOMENT),
     ):
         op.add_column("agent_runs", sa.Column(name, kind, nullable=True))
+    _required("agent_runs", "is_cut_short", sa.Boolean(), "false")
     op.drop_constraint("ck_agent_runs_failure_known", "agent_runs")
     for column in ("failure", "stopped_for", "reported_failure"):
         name = op.f(f"ck_agent_runs_{column}_known")

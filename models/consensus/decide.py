@@ -5,8 +5,9 @@ from datetime import datetime
 
 from models.consensus import convergence, deadlines, failures, gates, questions
 from models.consensus.checks import wants_check
-from models.consensus.due import failure, grace_ends_at, is_at_bound, new_causes, ready_at
+from models.consensus.due import grace_ends_at, is_at_bound, new_causes
 from models.consensus.policy import OnFailure
+from models.consensus.retries import failure, ready_at
 from models.consensus.settled import has_consensus, unsettled_reason
 from models.consensus.snapshot import Snapshot
 from models.consensus.verdict import (

@@ -1,9 +1,10 @@
-"""Which roles have a reason to run now, and what a run that ended badly is owed."""
+"""Which roles have a reason to run now."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from models.consensus.policy import Mode, OnFailure
+from models.consensus.policy import Mode
+from models.consensus.retries import failure, granted, ready_at
 from models.consensus.settled import (
     check_owner,
     is_ready,
@@ -13,9 +14,7 @@ from models.consensus.settled import (
 )
 from models.consensus.snapshot import RoleView, Snapshot
 from models.consensus.verdict import Cause, CauseKind
-from models.states import CheckStatus, Failure, MergeStatus, ObjectionStatus, Readiness
-
-FIRST_BACKOFF = timedelta(seconds=1)
+from models.states import CheckStatus, MergeStatus, ObjectionStatus, Readiness
 
 
 def new_causes(snapshot: Snapshot, role: RoleView) -> tuple[Cause, ...]:
@@ -36,29 +35,6 @@ def may_run(snapshot: Snapshot, role: RoleView) -> bool:
 def is_at_bound(snapshot: Snapshot, role: RoleView) -> bool:
     """Whether the role has used up its dispatches in this phase run."""
     return role.runs >= snapshot.policy.max_rounds + role.extra_rounds
-
-
-def failure(snapshot: Snapshot, role: RoleView) -> Failure | None:
-    """The class of failure that the role's own retries do not mend, until a person or policy answers it."""
-    is_retried = role.policy.on_failure is OnFailure.RETRY
-    if role.live is not None or not role.trailing or is_retried or _is_owed_by_decision(role):
-        return None
-    last = role.trailing[-1].failure
-    if last is Failure.STARTUP:
-        return last if _count(role, last) > snapshot.policy.max_startup_retries else None
-    if last is None:
-        return Failure.NO_VERDICT if _count(role, None) > snapshot.policy.max_recoveries else None
-    return None if last is Failure.LOST else last
-
-
-def ready_at(snapshot: Snapshot, role: RoleView) -> datetime:
-    """When the role may run again: at once, but for the back-off of one that could not be started."""
-    last = role.trailing[-1] if role.trailing else None
-    is_retried = last is not None and last.failure is Failure.STARTUP and not failure(snapshot, role)
-    if last is None or last.ended_at is None or not is_retried or _is_owed_by_decision(role):
-        return snapshot.now
-    pause: timedelta = FIRST_BACKOFF * 2 ** (_count(role, Failure.STARTUP) - 1)
-    return max(snapshot.now, last.ended_at + pause)
 
 
 def grace_ends_at(snapshot: Snapshot, role: RoleView) -> datetime | None:
@@ -88,8 +64,8 @@ def _causes(snapshot: Snapshot, role: RoleView) -> Iterator[Cause]:
 
 
 def _owed(role: RoleView) -> Iterator[Cause]:
-    if granted := _granted(role):
-        yield granted
+    if cause := granted(role):
+        yield cause
     if role.trailing:
         last = role.trailing[-1]
         kind = CauseKind.RECOVERY if last.failure is None else CauseKind.RETRY
@@ -147,22 +123,3 @@ def _has_spoken(reviewer: RoleView, role: RoleView) -> bool:
 
 def _is_merged(role: RoleView) -> bool:
     return role.merge is MergeStatus.MERGED
-
-
-def _is_owed_by_decision(role: RoleView) -> bool:
-    cause = _granted(role)
-    if cause is None or cause in role.handled:
-        return False
-    return not any(cause in run.causes for run in role.trailing)
-
-
-def _granted(role: RoleView) -> Cause | None:
-    number = role.owed_by_decision
-    return None if number is None else Cause(CauseKind.RETRY, "decision", number)
-
-
-def _count(role: RoleView, failure: Failure | None) -> int:
-    """How many of its runs ended so since it last gave what it owed or a person let it try once more."""
-    cause = _granted(role)
-    first = next((at for at, run in enumerate(role.trailing) if cause in run.causes), 0)
-    return sum(1 for run in role.trailing[first:] if run.failure is failure and not run.is_cut_short)

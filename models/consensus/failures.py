@@ -3,9 +3,10 @@
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from models.consensus.due import failure
 from models.consensus.policy import OnFailure
+from models.consensus.retries import failure
 from models.consensus.snapshot import RoleView, Snapshot
+from models.consensus.treatments import TREATMENTS
 from models.consensus.verdict import CANCEL_PIPELINE, RETRY_PHASE, Ask, DecisionKind, Wait
 
 WINDOW = timedelta(seconds=60)
@@ -40,7 +41,8 @@ def failed_together(snapshot: Snapshot) -> tuple[RoleView, ...]:
 
 def _counts(snapshot: Snapshot, role: RoleView) -> bool:
     is_gone_on_without = role.policy.on_failure is OnFailure.CONTINUE
-    return failure(snapshot, role) is not None and not is_gone_on_without
+    why = failure(snapshot, role)
+    return why is not None and TREATMENTS[why].counts_together and not is_gone_on_without
 
 
 def _failed_at(role: RoleView) -> datetime:

@@ -39,6 +39,8 @@ class RolePolicy:
     needs: tuple[Need, ...] = ()
     reviews: tuple[str, ...] = ()
     on_failure: OnFailure = OnFailure.ASK
+    agent: str = ""
+    """The agent of the definition that plays it; the one of the role's own name when empty."""
 
 
 @dataclass(frozen=True)

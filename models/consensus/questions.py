@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 
 from models.consensus.checks import dead_end
-from models.consensus.due import failure, grace_ends_at, is_at_bound, new_causes, ready_at
+from models.consensus.due import grace_ends_at, is_at_bound, new_causes
 from models.consensus.policy import OnFailure
+from models.consensus.retries import failure, ready_at
 from models.consensus.settled import check_owner, unsettled_reason
 from models.consensus.snapshot import ObjectionView, RoleView, Snapshot
+from models.consensus.treatments import TREATMENTS
 from models.consensus.verdict import (
     ABORT,
     ACCEPT,
@@ -18,7 +20,7 @@ from models.consensus.verdict import (
     DecisionKind,
     Verdict,
 )
-from models.states import Failure, MergeStatus
+from models.states import MergeStatus
 
 MAX_UPHELD_OVER_WORDS = 2
 
@@ -77,11 +79,11 @@ def _due(snapshot: Snapshot) -> Iterator[Ask]:
 
 def _about_role(snapshot: Snapshot, role: RoleView) -> Iterator[Ask]:
     why = failure(snapshot, role)
-    if why and role.policy.on_failure is OnFailure.ASK:
+    if why and role.policy.on_failure in {OnFailure.ASK, OnFailure.RETRY}:
         yield Ask(
             f"failure:{role.name}:{role.dispatched}",
             DecisionKind.FAILURE,
-            f"{role.name} {_said(why)} (run {role.dispatched}). What now?",
+            f"{role.name} {TREATMENTS[why].said} (run {role.dispatched}). What now?",
             (RETRY, ABORT, CONTINUE),
             ABORT,
             (role.name,),
@@ -125,12 +127,3 @@ def _about_objection(snapshot: Snapshot, objection: ObjectionView) -> Iterator[A
     for cause, text in reasons:
         key, question = f"objection:{number}:{cause}", f"{text}. What now?"
         yield Ask(key, DecisionKind.STALL, question, stall_options(snapshot), ABORT, present)
-
-
-def _said(why: Failure) -> str:
-    return {
-        Failure.STARTUP: "could not be started",
-        Failure.PROCESS_FAILURE: "failed",
-        Failure.NO_VERDICT: "ended again and again without a verdict",
-        Failure.TIMEOUT: "was not active for too long and was stopped",
-    }[why]

@@ -40,7 +40,9 @@ class RunView:
     is_stopping: bool = False
     """Whether it is to end, or has a time by which it is."""
     is_cut_short: bool = False
-    """Whether the phase's time, and no fault of its own, ends it."""
+    """Whether the system, and no fault of its own, ends it: its phase's time is up, or all is stopped."""
+    retry_at: datetime | None = None
+    """When it may be tried again, as its agent said."""
 
 
 @dataclass(frozen=True)

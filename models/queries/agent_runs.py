@@ -102,11 +102,15 @@ def renew_lease(session: Session, *, run_id: UUID, owner: str, until: datetime) 
 
 
 def claim_unattended_agent_runs(session: Session, *, now: datetime, limit: int) -> Sequence[AgentRun]:
-    """Lock unclosed runs nobody attends whose time to be sent has come; skips locked ones."""
+    """Lock unclosed runs nobody attends whose time to be sent has come; skips locked ones.
+
+    Only those that a machine has, or that are to end: the others wait for a place.
+    """
     query = (
         select(AgentRun)
         .where(AgentRun.closed_at.is_(None), AgentRun.send_after <= now)
         .where(or_(AgentRun.lease_until.is_(None), AgentRun.lease_until <= now))
+        .where(or_(AgentRun.node.is_not(None), AgentRun.stop_at <= now))
         .order_by(AgentRun.send_after, AgentRun.id)
         .limit(limit)
     )

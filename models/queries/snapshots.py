@@ -23,13 +23,12 @@ from models.consensus.snapshot import (
     Snapshot,
 )
 from models.consensus.verdict import Cause
-from models.queries import agent_runs, decisions, messages, phase_runs, results, versions
+from models.queries import agent_runs, decisions, halts, messages, phase_runs, results, versions
 from models.schemas.result import view
 from models.states import (
     LIVE_RUNS,
     CheckStatus,
     DecisionStatus,
-    Failure,
     MergeStatus,
     PhaseStatus,
     RunStatus,
@@ -79,7 +78,7 @@ def load_snapshot(
         results=_results(session, phase_run, policy),
         iterations_used=phase_run.iterations_used,
         extra_iterations=pipeline.extra_iterations,
-        deadlines=_deadlines(phase_run, now),
+        deadlines=Deadlines() if halts.find_standing_halt(session) else _deadlines(phase_run, now),
     )
 
 
@@ -107,13 +106,14 @@ def run_view(run: AgentRun, *, said_at: datetime | None = None) -> RunView:
         active_at=_active_at(run, said_at),
         converge_at=run.converge_at,
         is_stopping=run.stop_at is not None,
-        is_cut_short=run.stopped_for is Failure.STOPPED,
+        is_cut_short=run.is_cut_short,
+        retry_at=run.retry_at if run.failure is run.reported_failure else None,
     )
 
 
 def gave_what_it_owed(run: AgentRun) -> bool:
     """Whether a run that ended did so after a verdict, or well, at its own time and owing none."""
-    ended_well = run.status is RunStatus.SUCCEEDED and run.stopped_for is None
+    ended_well = run.status is RunStatus.SUCCEEDED and not run.is_cut_short
     return run.verdict is not None or (ended_well and not run.owes_verdict)
 
 

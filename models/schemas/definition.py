@@ -99,7 +99,7 @@ class Definition(Shape):
     """The numbers the pipeline runs by."""
     agents: dict[RoleName, Agent]
     """The programs that play the roles, by name."""
-    phases: Annotated[tuple[Phase, ...], Field(min_length=1, max_length=50), Listed]
+    phases: Annotated[tuple[Phase, ...], Field(min_length=1, max_length=1000), Listed]
     """The phases, in order."""
 
     def phase_policy(self, position: int) -> PhasePolicy:

@@ -7,6 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -29,6 +30,7 @@ MAX_SUBJECT = 200
 MAX_BODY = 64 * 1024
 MAX_METADATA = 16 * 1024
 MAX_ANSWERS = 1000
+MAX_WHY = 1000
 
 
 def _too_large(sentence: str) -> PydanticCustomError:
@@ -106,6 +108,15 @@ def _check_signal(value: object) -> object:
     return value
 
 
+class ErrorKind(StrEnum):
+    """What an agent may say that went wrong; each has its own treatment if the run then ends badly."""
+
+    QUOTA = "quota"
+    AUTH = "auth"
+    NETWORK = "network"
+    CONTEXT_OVERFLOW = "context_overflow"
+
+
 class SignalIn(RequestBody):
     """A signal of an agent. `role` and `pipeline_id` may only agree with its credential."""
 
@@ -115,6 +126,8 @@ class SignalIn(RequestBody):
     on: Line | None = None
     about: Line | None = None
     answers: Answers = {}
+    kind: ErrorKind | None = None
+    retry_at: AwareDatetime | None = None
     role: Line | None = None
     pipeline_id: Line | None = None
 
@@ -125,6 +138,10 @@ class SignalIn(RequestBody):
             raise refused("a `readiness` signal needs `state`: WORKING, READY, BLOCKED or OBJECTING")
         if self.signal_type is not SignalType.READINESS and self.state is not None:
             raise refused("`state` goes with signal_type `readiness` only")
+        if self.kind is not None and self.signal_type is not SignalType.ERROR:
+            raise refused("`kind` goes with signal_type `error` only")
+        if self.retry_at is not None and self.kind is None:
+            raise refused("`retry_at` goes with `kind` only: it says when that may be tried again")
         owners = ("on", Readiness.BLOCKED), ("about", Readiness.OBJECTING), ("answers", Readiness.READY)
         for name, state in owners:
             if getattr(self, name) and self.state is not state:
@@ -173,6 +190,13 @@ class QuestionIn(RequestBody):
         if self.after_minutes is not None and not self.options:
             raise refused("`after_minutes` needs a default, and a question without options has none")
         return self
+
+
+class HaltIn(RequestBody):
+    """An order that nothing starts; with *running* the agents that live are stopped, too."""
+
+    why: Annotated[Text, Field(max_length=MAX_WHY)] = ""
+    running: Annotated[bool, Strict()] = False
 
 
 def refusal(errors: Sequence[ErrorDetails]) -> Rejected:

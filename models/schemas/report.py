@@ -151,6 +151,14 @@ class ResultRead(Read):
     timestamp: datetime
 
 
+class HaltRead(Read):
+    """An order that nothing starts anywhere."""
+
+    why: str
+    ordered_at: datetime
+    lifted_at: datetime | None
+
+
 class StatusRead(Read):
     """Where a pipeline stands."""
 
@@ -169,6 +177,8 @@ class StatusRead(Read):
     pending_decisions: tuple[DecisionRead, ...]
     concurrent: Concurrent
     messages_total: int
+    halt: HaltRead | None = None
+    """What keeps agents from starting in every pipeline."""
 
 
 class Waiting(Read):
@@ -188,3 +198,5 @@ class WhyRead(Read):
     why: str
     waiting: tuple[Waiting, ...]
     decisions: tuple[DecisionRead, ...]
+    halt: HaltRead | None = None
+    """What keeps agents from starting in every pipeline."""

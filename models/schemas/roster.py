@@ -85,6 +85,7 @@ class Role(Shape):
             needs=tuple(NeedPolicy(need.role, need.hard) for need in self.needs),
             reviews=self.reviews,
             on_failure=self.on_failure or default,
+            agent=self.agent or "",
         )
 
 

@@ -188,7 +188,7 @@ def test_one_that_was_stopped_by_the_deadline_has_not_failed_and_a_person_is_wai
     world.end("coder", STOPPED)
 
     (run,) = world.runs()
-    assert (run.status, run.failure, run.stopped_for) == (RunStatus.SUCCEEDED, None, Failure.STOPPED)
+    assert (run.status, run.failure, run.is_cut_short) == (RunStatus.SUCCEEDED, None, True)
     assert world.phase_run().status is PhaseStatus.AWAITING_HUMAN
     assert world.phase_run().clock_stopped_at == world.now
     assert messages(world, MessageType.AGENT_FAILED) == []
@@ -200,7 +200,7 @@ def test_one_that_ends_by_itself_in_its_last_grace_was_not_stopped(world: World)
     world.end("coder", Exit(exit_code=0))
 
     (run,) = world.runs()
-    assert (run.status, run.stopped_for) == (RunStatus.SUCCEEDED, None)
+    assert (run.status, run.is_cut_short) == (RunStatus.SUCCEEDED, False)
 
 
 def test_consensus_in_the_last_grace_closes_and_withdraws_the_question(world: World) -> None:
@@ -258,7 +258,7 @@ def test_to_continue_waiting_lets_an_agent_go_on_that_is_not_yet_stopped(world: 
     world.answer("Continue waiting")
 
     run = world.live("coder")
-    assert (run.stop_at, run.stopped_for, run.converge_at) == (None, None, None)
+    assert (run.stop_at, run.is_cut_short, run.converge_at) == (None, False, None)
     assert words(world, "coder") is None
 
 

@@ -18,7 +18,17 @@ FAILURES = {
     "crashes": Failure.PROCESS_FAILURE,
     "is lost": Failure.LOST,
     "cannot start": Failure.STARTUP,
+    "is cut off": Failure.NETWORK,
+    "is refused": Failure.AUTH,
+    "has no quota": Failure.QUOTA,
+    "overflows": Failure.CONTEXT_OVERFLOW,
+    "is stopped": Failure.STOPPED,
+    "is silent": Failure.TIMEOUT,
 }
+PAUSED = frozenset({Failure.STARTUP, Failure.NETWORK, Failure.QUOTA})
+"""Failures after which time must pass."""
+MOST_QUOTAS = 1
+"""So often a role may be out of quota in a walk; the rules wait as long as it takes."""
 
 
 def moves(story: Story, world: World, waits: Wait, options: dict[str, tuple[str, ...]]) -> Iterator[Move]:
@@ -33,6 +43,7 @@ def moves(story: Story, world: World, waits: Wait, options: dict[str, tuple[str,
     if world.status is PhaseStatus.RUNNING:
         yield from _speech(story, world)
         yield from _system(story, world, waits)
+        yield from _orders(story, world)
     for decision in world.decisions:
         if decision.is_pending:
             yield from _answers(story, world, decision, options.get(decision.key, (WORDS,)))
@@ -85,7 +96,8 @@ def _ends(story: Story, world: World, at: int) -> Iterator[Move]:
         yield f"{at} {DIRTY}", _ended(world, at, None, is_dirty=True)
     for name, failure in FAILURES.items():
         has_spoken = row.live.verdict is not None
-        if name in story.moves and not (failure is Failure.STARTUP and has_spoken):
+        is_endless = failure is Failure.QUOTA and row.quotas >= MOST_QUOTAS
+        if name in story.moves and not is_endless and not (failure is Failure.STARTUP and has_spoken):
             yield f"{at} {name}", _ended(world, at, failure, is_dirty=False)
 
 
@@ -100,7 +112,7 @@ def _ended(world: World, at: int, failure: Failure | None, *, is_dirty: bool) ->
     """As `services.agent_runs.settle` writes it."""
     row = world.roles[at]
     assert row.live is not None
-    ended_at = NOW if failure is Failure.STARTUP else LONG_AGO
+    ended_at = NOW if failure in PAUSED else LONG_AGO
     if row.live.is_stopping and not row.live.is_cut_short and failure is None:
         failure = Failure.TIMEOUT
     run = replace(
@@ -123,7 +135,15 @@ def _ended(world: World, at: int, failure: Failure | None, *, is_dirty: bool) ->
             handled=row.handled | frozenset(run.causes),
             handled_message=row.cursor,
         )
-    return world.with_role(at, live=None, trailing=(*row.trailing, run), cursor=row.handled_message)
+    is_unpaid = failure is Failure.QUOTA
+    return world.with_role(
+        at,
+        live=None,
+        trailing=(*row.trailing, run),
+        cursor=row.handled_message,
+        runs=max(0, row.runs - is_unpaid),
+        quotas=row.quotas + is_unpaid,
+    )
 
 
 def _signals(story: Story, world: World, at: int) -> Iterator[Move]:
@@ -269,6 +289,20 @@ def _renewed(world: World) -> World:
             live = replace(row.live, is_stopping=False, is_cut_short=False, converge_at=None)
             world = world.with_role(at, live=live)
     return world._replace(clock=Clock.BEGUN)
+
+
+def _orders(story: Story, world: World) -> Iterator[Move]:
+    """As `services.orders.retry` writes it: a question about the role is answered, else an order noted."""
+    for at, row in enumerate(world.roles):
+        name = story.names[at]
+        is_free = row.live is None and not row.is_dropped and row.dispatched
+        is_asked = any(d.is_pending and (name in d.roles or not d.roles) for d in world.decisions)
+        if "order" not in story.moves or not is_free or is_asked or world.grants >= story.max_grants:
+            continue
+        number = len(world.decisions) + 1
+        order = DecisionView(number, f"order:{number}", DecisionKind.ORDER, (name,), False, RETRY)  # noqa: FBT003
+        ordered = world._replace(decisions=(*world.decisions, order), grants=world.grants + 1)
+        yield f"{at} is ordered to run", _answered(ordered, at, RETRY, number)
 
 
 def _overridden(world: World) -> World:

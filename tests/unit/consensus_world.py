@@ -101,6 +101,7 @@ class RoleRow(NamedTuple):
     dispatched: int = 0
     runs: int = 0
     extra_rounds: int = 0
+    quotas: int = 0
     owed: int | None = None
     live: RunView | None = None
     trailing: tuple[RunView, ...] = ()

@@ -312,3 +312,62 @@ agents:
 phases:
   - {name: implement, roles: [{role: coder}]}
 """
+
+
+HALT = {"why": "the bill", "ordered_at": "2026-11-21T12:00:00+00:00", "lifted_at": None}
+
+
+def test_stop_all_says_since_when_and_how_to_lift_it(server: Scripted, egg: Egg, capsys: Captured) -> None:
+    server.say(200, "", data={"halt": HALT})
+
+    code = egg("stop-all", "--why", "the bill", "--running")
+
+    said = capsys.readouterr().out
+    assert code == 0
+    assert said.startswith("all is stopped since 2026-11-21")
+    assert said.endswith("(the bill); lift it: egg stop-all --lift\n")
+    assert (server.asked[0].path, server.asked[0].body) == (
+        "/api/v1/halt",
+        {"why": "the bill", "running": True},
+    )
+
+
+@pytest.mark.parametrize(("halt", "said"), [(HALT, "agents start again\n"), (None, "nothing was stopped\n")])
+def test_lifting_says_whether_there_was_anything_to_lift(
+    server: Scripted, egg: Egg, capsys: Captured, halt: object, said: str
+) -> None:
+    server.say(200, "", data={"halt": halt})
+
+    code = egg("stop-all", "--lift")
+
+    assert (code, capsys.readouterr().out, server.asked[0].path) == (0, said, "/api/v1/halt/lift")
+
+
+def test_lifting_goes_alone(server: Scripted, egg: Egg) -> None:
+    assert (egg("stop-all", "--lift", "--running"), server.asked) == (2, [])
+
+
+@pytest.mark.parametrize(
+    ("verb", "said"), [("stop", "coder (run 1) is asked to end\n"), ("retry", "coder runs again\n")]
+)
+def test_an_agent_is_ordered_by_its_role(
+    server: Scripted, egg: Egg, capsys: Captured, verb: str, said: str
+) -> None:
+    server.say(200, "", data={"agents": [AGENT]})
+    server.say(200, "", data={"agent": AGENT})
+
+    code = egg("agent", verb, "rate-limit", "coder")
+
+    assert (code, capsys.readouterr().out) == (0, said)
+    assert server.asked[1].path == f"/api/v1/pipelines/rate-limit/agents/{AGENT['run']}/{verb}"
+
+
+def test_doctor_says_that_all_is_stopped(server: Scripted, egg: Egg, capsys: Captured) -> None:
+    server.say(200, "", data={})
+    server.say(200, "", data={"halt": HALT})
+
+    egg("doctor", "--json")
+
+    found = {finding["name"]: finding for finding in json.loads(capsys.readouterr().out)["findings"]}
+    assert found["stop-all"]["ok"] is None
+    assert found["stop-all"]["text"].endswith("lift it: egg stop-all --lift")

@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 
 from models.consensus.decide import decide
-from models.consensus.due import new_causes, ready_at
+from models.consensus.due import new_causes
 from models.consensus.policy import CheckPolicy, Mode, Need, OnFailure
+from models.consensus.retries import ready_at
 from models.consensus.snapshot import RoleView, Snapshot
 from models.consensus.verdict import RETRY, WAIT, Assignment, Cause, CauseKind, Dispatch, Wait
 from models.states import CheckStatus, Failure, MergeStatus, ObjectionStatus, Readiness

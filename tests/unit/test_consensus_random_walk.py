@@ -14,7 +14,7 @@ ROSTER = ("coder", "tester", "documenter", "reviewer")
 MOVES = frozenset(
     {
         *("new", "blocked", "blocked on", "objecting", "working", "again", "sync", "message"),
-        *("conflict", "red", "error", "asks", "unprepared", "unsafe", "deadlines", "idle"),
+        *("conflict", "red", "error", "asks", "unprepared", "unsafe", "order", "deadlines", "idle"),
         *(CLEAN, DIRTY, *FAILURES),
     }
 )
@@ -34,6 +34,7 @@ def stories(draw: st.DrawFn) -> Story:
             needs=tuple(Need(other, draw(st.booleans())) for other in names[:at] if draw(st.booleans())),
             reviews=tuple(other for other in names if other != name and draw(st.booleans())),
             on_failure=draw(st.sampled_from(OnFailure)),
+            agent=draw(st.sampled_from(["", "model"])),
         )
         for at, name in enumerate(names)
     ]

@@ -78,6 +78,18 @@ STORIES = {
         mode=Mode.SEQUENTIAL,
         max_versions=1,
     ),
+    "an agent of every class of failure": story(
+        CODER,
+        moves="new, is cut off, is refused, has no quota, overflows, is stopped, order",
+        max_versions=1,
+    ),
+    "two roles that share a quota": story(
+        policy("coder", agent="model"),
+        policy("tester", reviews=["coder"], agent="model"),
+        moves="new, has no quota",
+        max_versions=1,
+        max_grants=0,
+    ),
     "roles that wait for each other": story(
         CODER,
         policy("tester", needs=["coder"], reviews=["coder"]),

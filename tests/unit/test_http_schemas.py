@@ -95,6 +95,14 @@ def test_a_signal_reads_the_answers_by_objection() -> None:
         ({"state": "READY", "answers": {"1": " "}}, "must not be empty"),
         ({"state": "OBJECTING", "reason": "wrong"}, "OBJECTING needs `about`"),
         ({"state": "OBJECTING", "about": "coder", "reason": " "}, "OBJECTING needs `about`"),
+        ({"state": "READY", "kind": "quota"}, "`kind` goes with signal_type `error` only"),
+        (
+            {"signal_type": "error", "retry_at": "2026-11-21T12:00:00Z"},
+            "`retry_at` goes with `kind` only",
+        ),
+        ({"signal_type": "error", "kind": "quota", "retry_at": "2026-11-21T12:00:00"}, "retry_at: "),
+        ({"signal_type": "error", "kind": "quota", "retry_at": "soon"}, "retry_at: "),
+        ({"signal_type": "error", "kind": "lost"}, "must be one of `quota`, `auth`, `network` or"),
         ({"state": "DONE"}, "must be one of `WORKING`, `READY`, `BLOCKED` or `OBJECTING`, not 'DONE'"),
     ],
 )

@@ -1,6 +1,7 @@
 """Agent runs of a pipeline, and what they wrote."""
 
 import codecs
+from collections.abc import Callable
 from typing import Annotated
 from uuid import UUID
 
@@ -9,9 +10,12 @@ from pydantic import BaseModel
 
 from egg_tasks.api.auth import OPERATOR
 from egg_tasks.api.envelope import Envelope
+from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import histories
+from egg_tasks.services import histories, orders
+from egg_tasks.services.effects import Effects
 from egg_tasks.tasks.adapters import runner
+from egg_tasks.tasks.dispatch import dispatch
 from models.schemas.history import AgentRead
 from models.schemas.text import PipelineId
 
@@ -68,6 +72,25 @@ def logs(
     text, size = _decoded(runner().read_log(run, offset=offset, limit=MAX_LOG), is_live=is_live)
     answer = LogAnswer(text=text, next_offset=offset + size, is_live=is_live)
     return Envelope(message=f"{size} bytes", data=answer)
+
+
+@router.post("/pipelines/{pipeline_id}/agents/{run}/stop")
+def stop(pipeline_id: PipelineId, run: UUID) -> Envelope[AgentAnswer]:
+    """Stop a live agent run: its work is kept, and its role's `on_failure` says what follows."""
+    return _ordered(pipeline_id, run, orders.stop, "is asked to end")
+
+
+@router.post("/pipelines/{pipeline_id}/agents/{run}/retry")
+def retry(pipeline_id: PipelineId, run: UUID) -> Envelope[AgentAnswer]:
+    """Run the role of a run that is over once more; a question about the role is answered by it."""
+    return _ordered(pipeline_id, run, orders.retry, "runs again")
+
+
+def _ordered(pipeline_id: str, run: UUID, order: Callable[..., Effects], what: str) -> Envelope[AgentAnswer]:
+    with unit_of_work() as session:
+        dispatch(session, order(session, pipeline_id=pipeline_id, run_id=run, now=utcnow()))
+        found = histories.agent(session, pipeline_id=pipeline_id, run_id=run)
+    return Envelope(message=f"{found.role or 'the check'} {what}", data=AgentAnswer(agent=found))
 
 
 def _decoded(piece: bytes, *, is_live: bool) -> tuple[str, int]:

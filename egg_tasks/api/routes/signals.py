@@ -20,6 +20,7 @@ from models.queries import agent_runs
 from models.schemas.brief import Brief
 from models.schemas.http import SignalIn, SignalType
 from models.schemas.text import PipelineId
+from models.states import Failure
 
 router = APIRouter(tags=["signals"])
 
@@ -84,7 +85,8 @@ def _noted(pipeline_id: str, body: SignalIn, who: Agent) -> Envelope[ReadinessAn
         if body.signal_type is SignalType.PROGRESS:
             activity.progress(session, run_id=who.run_id, text=text, now=now)
         elif body.signal_type is SignalType.ERROR:
-            activity.error(session, run_id=who.run_id, text=text, now=now)
+            kind = Failure(body.kind) if body.kind else None
+            activity.error(session, run_id=who.run_id, text=text, kind=kind, retry_at=body.retry_at, now=now)
         else:
             activity.heartbeat(session, run_id=who.run_id, now=now)
         dispatch(session, Effects(hints={pipeline_id}))

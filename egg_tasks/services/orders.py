@@ -1,0 +1,98 @@
+"""Orders: what a person has done to one agent, unasked."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from egg_tasks.services import decisions, histories, journal, phases
+from egg_tasks.services.effects import Effects, RunToSend
+from egg_tasks.services.verdicts import Epoch
+from models.consensus.verdict import RETRY, DecisionKind
+from models.errors import Conflict
+from models.queries import agent_runs, phase_runs
+from models.queries import decisions as decision_rows
+from models.states import LIVE_RUNS, Failure, PhaseStatus, RunStatus
+from models.tables import AgentRun
+
+ABOUT_A_ROLE = frozenset({DecisionKind.FAILURE, DecisionKind.BOUND, DecisionKind.STALL, DecisionKind.CHECK})
+"""Questions that an order to retry one of their roles answers."""
+AT_WORK = frozenset({PhaseStatus.RUNNING, PhaseStatus.AWAITING_HUMAN})
+
+
+def stop(session: Session, *, pipeline_id: str, run_id: UUID, now: datetime) -> Effects:
+    """Stop a live run; its work is kept and it has failed. Stopping it twice is no mistake."""
+    epoch, run = _lock(session, pipeline_id, run_id, now)
+    if run.status not in LIVE_RUNS:
+        raise Conflict(
+            f"{journal.label(run)} is over already: {run.status}; see `egg agent list {pipeline_id}`",
+            {"status": str(run.status)},
+        )
+    if run.stopped_for is None:
+        run.stopped_for = Failure.STOPPED
+        _record(session, epoch, run, "agent.stopping", f"a person stops {journal.label(run)}")
+    run.stop_at = min(run.stop_at or now, now)
+    effects = Effects(hints={pipeline_id})
+    if run.status is RunStatus.QUEUED:
+        # Nobody attends it yet: a worker takes it, and finds that it is to end.
+        to_send = RunToSend(run.id, epoch.phase_run.phase, run.role or "check", run.node)
+        effects.dispatches.append((epoch.phase_run.id, (to_send,)))
+    return effects
+
+
+def retry(session: Session, *, pipeline_id: str, run_id: UUID, now: datetime) -> Effects:
+    """Give the role of a run that is over one more run; a question about the role is answered by it."""
+    epoch, run = _lock(session, pipeline_id, run_id, now)
+    role = _role_to_retry(session, epoch, run)
+    for decision in decision_rows.list_decisions(session, phase_run_id=epoch.phase_run.id, is_pending=True):
+        if role in decision.roles and decision.kind in ABOUT_A_ROLE and RETRY in decision.options:
+            return decisions.resolve(session, decision_id=decision.id, resolution=RETRY, now=now)
+        if not decision.roles and decision.kind is not DecisionKind.QUESTION:
+            raise Conflict(
+                f"decision {decision.id} is about the whole phase and comes first: {decision.question}",
+                {"decision": decision.id},
+            )
+    return decisions.order(session, epoch, RETRY, role=role)
+
+
+def _role_to_retry(session: Session, epoch: Epoch, run: AgentRun) -> str:
+    """The role of the run, if it may run again by a person's word."""
+    if run.role is None:
+        raise Conflict("a check plays no role: it is run again when its owner has given a new version")
+    live = phase_runs.find_live_phase_run(session, pipeline_id=epoch.pipeline.id)
+    if live is None or live.id != run.phase_run_id or live.status not in AT_WORK:
+        raise Conflict(
+            f"{journal.label(run)} belongs to {epoch.phase_run.phase} {epoch.phase_run.iteration}, "
+            f"which is {epoch.phase_run.status}: nothing more is started in it",
+            {"status": str(epoch.phase_run.status)},
+        )
+    role = phase_runs.get_role(session, phase_run_id=live.id, role=run.role)
+    if role.is_dropped:
+        raise Conflict(f"the phase goes on without {role.role}; restart it: egg phase restart")
+    for other in agent_runs.list_agent_runs(session, pipeline_id=epoch.pipeline.id, phase_run_id=live.id):
+        if other.role == role.role and other.status in LIVE_RUNS:
+            raise Conflict(
+                f"{journal.label(other)} is {other.status}; stop it first: "
+                f"egg agent stop {epoch.pipeline.id} {role.role}",
+                {"run": str(other.id), "status": str(other.status)},
+            )
+    return role.role
+
+
+def _lock(session: Session, pipeline_id: str, run_id: UUID, now: datetime) -> tuple[Epoch, AgentRun]:
+    unlocked = histories.run_of(session, pipeline_id=pipeline_id, run_id=run_id)
+    epoch = phases.lock_epoch(session, phase_run_id=unlocked.phase_run_id, now=now)
+    return epoch, agent_runs.lock_agent_run(session, run_id=run_id)
+
+
+def _record(session: Session, epoch: Epoch, run: AgentRun, kind: str, text: str) -> None:
+    journal.record(
+        session,
+        kind,
+        text,
+        now=epoch.now,
+        pipeline=epoch.pipeline,
+        phase_run=epoch.phase_run,
+        role=run.role,
+        run_id=run.id,
+    )

@@ -1,0 +1,68 @@
+"""What a run that ended badly is owed: whether its role is tried again by itself, and when."""
+
+from datetime import datetime
+
+from models.consensus.policy import OnFailure
+from models.consensus.snapshot import RoleView, Snapshot
+from models.consensus.treatments import TREATMENTS, pause, retries
+from models.consensus.verdict import Cause, CauseKind
+from models.states import Failure
+
+
+def failure(snapshot: Snapshot, role: RoleView) -> Failure | None:
+    """The class of failure that the role's own retries do not mend, until a person or policy answers it."""
+    if role.live is not None or not role.trailing or _is_owed_by_decision(role):
+        return None
+    last = role.trailing[-1].failure
+    why = last or Failure.NO_VERDICT
+    allowed = retries(snapshot.policy, why)
+    is_retried = role.policy.on_failure is OnFailure.RETRY and not TREATMENTS[why].asks_always
+    if is_retried or allowed is None:
+        return None
+    return why if _count(role, last) > allowed else None
+
+
+def ready_at(snapshot: Snapshot, role: RoleView) -> datetime:
+    """When the role may run again: at once, but for a pause of its own or a quota it shares."""
+    if _is_owed_by_decision(role):
+        return snapshot.now
+    sharing = (other for other in snapshot.roles if _agent(other) == _agent(role))
+    paused = [other for other in sharing if _failed_last_by(other) is Failure.QUOTA]
+    if _failed_last_by(role) and not failure(snapshot, role):
+        paused.append(role)
+    return max([snapshot.now, *(at for at in map(_pause_ends_at, paused) if at)])
+
+
+def granted(role: RoleView) -> Cause | None:
+    """The cause that a person's answer gave the role; None when there is none."""
+    number = role.owed_by_decision
+    return None if number is None else Cause(CauseKind.RETRY, "decision", number)
+
+
+def _pause_ends_at(role: RoleView) -> datetime | None:
+    last = role.trailing[-1]
+    if last.failure is None or last.ended_at is None:
+        return None
+    return last.retry_at or last.ended_at + pause(last.failure, _count(role, last.failure))
+
+
+def _failed_last_by(role: RoleView) -> Failure | None:
+    return role.trailing[-1].failure if role.trailing else None
+
+
+def _agent(role: RoleView) -> str:
+    return role.policy.agent or role.name
+
+
+def _is_owed_by_decision(role: RoleView) -> bool:
+    cause = granted(role)
+    if cause is None or cause in role.handled:
+        return False
+    return not any(cause in run.causes for run in role.trailing)
+
+
+def _count(role: RoleView, failure: Failure | None) -> int:
+    """How many of its runs ended so since it last gave what it owed or a person let it try once more."""
+    cause = granted(role)
+    first = next((at for at, run in enumerate(role.trailing) if cause in run.causes), 0)
+    return sum(1 for run in role.trailing[first:] if run.failure is failure and not run.is_cut_short)

@@ -1,0 +1,77 @@
+"""An attendance that is overtaken by a halt starts nothing and gives its run back."""
+
+import threading
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from egg_tasks.clock import utcnow
+from egg_tasks.config import settings
+from egg_tasks.database import unit_of_work
+from egg_tasks.runners.process import ProcessRunner
+from egg_tasks.services import halts, pipelines
+from egg_tasks.tasks.attendance import Attendance, Left
+from egg_tasks.workspace import GitWorkspace
+from models.queries import agent_runs
+from models.schemas.git import Clone
+from models.states import RunStatus
+from models.tables import AgentRun
+from tests.integration.api_scene import NAME, Scene
+
+
+class OvertakenWorkspace(GitWorkspace):
+    """A workspace where a person stops all while a clone is being made."""
+
+    def open_clone(self, pipeline_id: str, *, role: str, run_id: UUID, work_commit: str) -> Clone:
+        """Make the clone, and have all stopped meanwhile."""
+        with unit_of_work() as session:
+            halts.order(session, why="", stops_running=False, now=utcnow())
+        return super().open_clone(pipeline_id, role=role, run_id=run_id, work_commit=work_commit)
+
+
+@pytest.fixture
+def queued(scene: Scene) -> UUID:
+    """A run that waits for a worker."""
+    scene.create()
+    home = scene.home
+    with unit_of_work() as session:
+        pipelines.start(session, pipeline_id=NAME, now=utcnow())
+    commit = GitWorkspace(home).prepare(NAME, source=str(home / "source"), base="HEAD")
+    with unit_of_work() as session:
+        effects = pipelines.prepared(session, pipeline_id=NAME, base_commit=commit, now=utcnow())
+    return effects.dispatches[0][1][0].run_id
+
+
+def attend(run_id: UUID, home: Path, workspace: GitWorkspace) -> Left:
+    runner = ProcessRunner(home / "runs")
+    found = Attendance(
+        run_id,
+        owner=f"{settings().node}/1/1/x",
+        settings=settings(),
+        runner=runner,
+        workspace=workspace,
+        draining=threading.Event(),
+    ).attend()
+    assert runner.has_started(run_id) == (found is Left.FINISHED)
+    return found
+
+
+def row(run_id: UUID) -> AgentRun:
+    with unit_of_work() as session:
+        return agent_runs.get_agent_run(session, run_id=run_id)
+
+
+def test_a_halt_that_overtakes_a_launch_starts_nothing(queued: UUID, scene: Scene) -> None:
+    assert attend(queued, scene.home, OvertakenWorkspace(scene.home)) is Left.PARKED
+
+    assert (row(queued).status, row(queued).lease_owner) == (RunStatus.STARTING, None)
+
+
+def test_a_run_that_was_overtaken_is_sent_and_started_after_the_lift(queued: UUID, scene: Scene) -> None:
+    attend(queued, scene.home, OvertakenWorkspace(scene.home))
+    with unit_of_work() as session:
+        _, effects = halts.lift(session, now=utcnow())
+
+    assert queued in {run.run_id for _, runs in effects.dispatches for run in runs}
+    assert attend(queued, scene.home, GitWorkspace(scene.home)) is Left.FINISHED

@@ -1,0 +1,113 @@
+"""What an agent says went wrong, and what that comes to when its run ends."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from egg_tasks.services import activity, reports
+from egg_tasks.services.signals import Signal
+from models.schemas.run import Exit
+from models.states import Failure, Readiness, RunStatus
+from tests.integration.world import World, definition
+
+CODER: dict[str, object] = {"role": "coder"}
+CRASH = Exit(exit_code=1)
+MINUTE = timedelta(minutes=1)
+
+
+def report(world: World, kind: Failure, *, retry_at: datetime | None = None) -> None:
+    run = world.live("coder")
+    with world.work() as session:
+        activity.error(session, run_id=run.id, text="", kind=kind, retry_at=retry_at, now=world.now)
+        world.finish(session)
+
+
+@pytest.mark.parametrize("outcome", [CRASH, Exit(exit_code=0)])
+@pytest.mark.parametrize("kind", [Failure.QUOTA, Failure.AUTH, Failure.NETWORK, Failure.CONTEXT_OVERFLOW])
+def test_a_run_that_ends_badly_failed_by_what_its_agent_reported(
+    world: World, kind: Failure, outcome: Exit
+) -> None:
+    world.begin(definition(CODER))
+    world.start("coder")
+    report(world, kind)
+
+    world.end("coder", outcome)
+
+    assert (world.runs()[0].status, world.runs()[0].failure) == (RunStatus.FAILED, kind)
+
+
+def test_a_report_is_nothing_when_the_run_gives_its_verdict(world: World) -> None:
+    world.begin(definition(CODER))
+    world.start("coder")
+    report(world, Failure.NETWORK)
+    world.say("coder", Signal(Readiness.BLOCKED))
+
+    world.end("coder")
+
+    assert (world.runs()[0].status, world.runs()[0].failure) == (RunStatus.SUCCEEDED, None)
+
+
+def test_a_run_that_was_taken_away_is_lost_whatever_it_reported(world: World) -> None:
+    world.begin(definition(CODER))
+    world.start("coder")
+    report(world, Failure.QUOTA, retry_at=world.now + 60 * MINUTE)
+
+    world.end("coder", Exit())
+
+    assert world.runs()[0].failure is Failure.LOST
+    assert world.roles_live() == {"coder"}
+
+
+def test_a_role_without_quota_runs_again_when_it_is_back_and_uses_up_no_round(world: World) -> None:
+    world.begin(definition(CODER, {"role": "tester", "agent": "coder"}))
+    world.start("tester")
+    world.start("coder")
+    report(world, Failure.QUOTA, retry_at=world.now + 20 * MINUTE)
+
+    world.end("coder", Exit(exit_code=1, ended_at=world.now))
+
+    assert world.phase_run().next_evaluation_at == world.now + 20 * MINUTE
+    with world.work() as session:
+        why = reports.why(session, pipeline_id="p", now=world.now).waiting[0].why
+    assert why == "ended its last run badly (quota); it may run again at 2026-01-01 00:20:00 UTC"
+    assert (world.role("coder").dispatched, world.role("coder").runs) == (1, 0)
+    world.pass_time(20 * 60)
+    world.evaluate()
+    assert world.roles_live() == {"coder", "tester"}
+    assert world.decisions() == []
+
+
+def test_another_role_of_an_agent_without_quota_does_not_start(world: World) -> None:
+    document = definition(CODER, {"role": "tester", "agent": "coder"}, mode="sequential")
+    world.begin(document)
+    world.start("coder")
+    report(world, Failure.QUOTA)
+
+    world.end("coder", Exit(exit_code=1, ended_at=world.now))
+    world.evaluate()
+    assert world.roles_live() == set()
+
+    world.pass_time(5 * 60)
+    world.evaluate()
+    assert world.roles_live() == {"coder"}
+
+
+def test_the_last_report_counts_and_a_later_moment_than_reason_allows_does_not(world: World) -> None:
+    world.begin(definition(CODER))
+    world.start("coder")
+    report(world, Failure.QUOTA, retry_at=world.now + timedelta(days=4000))
+
+    assert world.live("coder").retry_at == world.now + timedelta(days=8)
+    report(world, Failure.NETWORK)
+    assert (world.live("coder").reported_failure, world.live("coder").retry_at) == (Failure.NETWORK, None)
+
+
+def test_a_wrong_credential_is_asked_about_at_once(world: World) -> None:
+    world.begin(definition(CODER | {"on_failure": "retry"}))
+    world.start("coder")
+    report(world, Failure.AUTH)
+
+    world.end("coder", CRASH)
+
+    (asked,) = world.decisions()
+    assert asked.question.startswith("coder was refused by its provider: its credential is missing or wrong")
