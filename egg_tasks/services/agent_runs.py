@@ -207,7 +207,7 @@ def _how(run: AgentRun) -> str:
     if run.error:
         return run.error
     if run.failure and run.failure in {run.stopped_for, run.reported_failure}:
-        return TREATMENTS[run.failure].said
+        return f"it {TREATMENTS[run.failure].said}"
     if run.exit_signal is not None:
         return f"killed by signal {run.exit_signal}"
     return f"exit code {run.exit_code}" if run.exit_code is not None else "its process vanished"
