@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo prove-bus bench-bus bench-engine chaos check test test-unit test-real format lint types \
+.PHONY: demo prove-bus bench-bus bench-engine chaos walk check test test-unit test-real format lint types \
 	imports lock clean
 
 demo: $(STAMP)  ## run the main job: a local stack, a repository, agents that come to agree
@@ -30,6 +30,9 @@ bench-engine: $(STAMP)  ## figures of the engine, beside bare Celery and subproc
 
 chaos: $(STAMP)  ## kill every process of a stack at random under 20 pipelines; say what was lost (nothing)
 	$(BIN)/python -m benchmarks.chaos
+
+walk: $(STAMP)  ## every state of every roster of up to three roles; fails at the first broken law or dead end
+	$(BIN)/python -m tests.unit.consensus_rosters
 
 check: format lint types imports test  ## all that CI runs
 

@@ -1,5 +1,7 @@
 """What must hold of every verdict and of every state at rest, judged from the rows alone."""
 
+from dataclasses import dataclass
+
 from models.consensus.decide import decide
 from models.consensus.verdict import (
     CONTINUE_WAITING,
@@ -36,23 +38,44 @@ from tests.unit.consensus_world import (
 
 PASSING = 90
 MAX_VERDICTS = 12
-"""Verdicts between two outside events, for rosters of up to four roles."""
+"""Verdicts between two outside events, for rosters of up to five roles."""
 
 
-def settle(story: Story, world: World, asked: dict[str, tuple[str, ...]]) -> tuple[World, Wait]:
-    """Decide and apply until there is nothing to do but wait, and hold each verdict against the laws."""
-    world = forgetful(story, world)
+@dataclass(frozen=True, eq=False)
+class Rest:
+    """A state in which a phase run waits; the same rows are one object for those who share what is known."""
+
+    world: World
+    waits: Wait
+
+
+def settle(story: Story, world: World, known: dict[World, Rest] | None = None) -> Rest:
+    """Decide and apply until there is nothing to do but wait, and hold each verdict against the laws.
+
+    *known* is what was settled before: the same rows are not judged twice.
+    """
+    known = {} if known is None else known
+    passed: list[World] = []
     for _ in range(MAX_VERDICTS):
-        if world.status is PhaseStatus.COMPLETE:
-            return world, Wait("over")
-        verdict = decide(view(story, world))
-        obey(story, world, verdict)
-        if isinstance(verdict, Wait):
-            return world, verdict
-        if isinstance(verdict, Ask):
-            asked[verdict.key] = verdict.options
-        world = forgetful(story, apply(story, world, verdict))
+        world = forgetful(story, world)
+        rest = known.get(world)
+        passed.append(world)
+        if rest is None:
+            verdict = _judged(story, world)
+            rest = Rest(world, verdict) if isinstance(verdict, Wait) else None
+        if rest is not None:
+            known.update(dict.fromkeys(passed, rest))
+            return rest
+        world = apply(story, world, verdict)
     raise AssertionError(f"does not come to rest: {verdict}")
+
+
+def _judged(story: Story, world: World) -> Verdict:
+    if world.status is PhaseStatus.COMPLETE:
+        return Wait("over")
+    verdict = decide(view(story, world))
+    obey(story, world, verdict)
+    return verdict
 
 
 def obey(story: Story, world: World, verdict: Verdict) -> None:
@@ -65,6 +88,7 @@ def obey(story: Story, world: World, verdict: Verdict) -> None:
         case Wait():
             _wait(world, verdict)
             _of_time(world)
+            _wakeups(story, world)
         case Dispatch():
             _dispatch(story, world, verdict)
         case Integrate(role, version):
@@ -203,6 +227,18 @@ def _in_time(story: Story, world: World, verdict: Converge | Nudge | StopRun | A
         case Ask():
             assert world.clock is Clock.HARD, "the time is up"
             assert verdict.default in set(verdict.options) - {CONTINUE_WAITING}
+
+
+def _wakeups(story: Story, world: World) -> None:
+    """Nobody is woken more often than the rounds allow, and as often again for each grant of a person."""
+    most = story.policy.max_rounds * (1 + world.grants)
+    assert all(row.dispatched <= most + row.quotas for row in world.roles), "wake-ups are bounded"
+
+
+def spent(world: World) -> tuple[bool, int, bool, int]:
+    """What no event and no verdict gives back; each wake-up adds to it, so nobody is woken in a circle."""
+    is_over, is_closing = world.status is PhaseStatus.COMPLETE, world.status is PhaseStatus.CLOSING
+    return is_over, world.iterations_used, is_closing, sum(row.dispatched for row in world.roles)
 
 
 def _dispatch(story: Story, world: World, verdict: Dispatch) -> None:

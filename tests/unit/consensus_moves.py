@@ -4,11 +4,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
-from models.consensus.snapshot import DecisionView
 from models.consensus.verdict import CONTINUE, CONTINUE_WAITING, OVERRIDE, RETRY, WAIT, DecisionKind, Wait
 from models.states import CheckStatus, Failure, MergeStatus, ObjectionStatus, PhaseStatus, Readiness
 from tests.factories import LONG_AGO, NOW
-from tests.unit.consensus_world import Clock, ObjectionRow, Story, World, brought_up, is_check_live
+from tests.unit.consensus_world import (
+    Clock,
+    DecisionRow,
+    ObjectionRow,
+    Story,
+    World,
+    brought_up,
+    is_check_live,
+)
 
 Move = tuple[str, World]
 IDLE_SINCE = LONG_AGO - timedelta(hours=1)
@@ -31,7 +38,7 @@ MOST_QUOTAS = 1
 """So often a role may be out of quota in a walk; the rules wait as long as it takes."""
 
 
-def moves(story: Story, world: World, waits: Wait, options: dict[str, tuple[str, ...]]) -> Iterator[Move]:
+def moves(story: Story, world: World, waits: Wait) -> Iterator[Move]:
     """Everything that may happen next to a phase run at rest."""
     for at, row in enumerate(world.roles):
         if row.live is not None:
@@ -46,7 +53,7 @@ def moves(story: Story, world: World, waits: Wait, options: dict[str, tuple[str,
         yield from _orders(story, world)
     for decision in world.decisions:
         if decision.is_pending:
-            yield from _answers(story, world, decision, options.get(decision.key, (WORDS,)))
+            yield from _answers(story, world, decision)
 
 
 def _speech(story: Story, world: World) -> Iterator[Move]:
@@ -151,7 +158,9 @@ def _signals(story: Story, world: World, at: int) -> Iterator[Move]:
     assert row.live is not None
     if "asks" in story.moves and not any(d.kind is DecisionKind.QUESTION for d in world.decisions):
         number = len(world.decisions) + 1
-        asked = DecisionView(number, f"question:{at}", DecisionKind.QUESTION, (), is_pending=True)
+        asked = DecisionRow(
+            number, f"question:{at}", DecisionKind.QUESTION, (), is_pending=True, options=(WORDS,)
+        )
         yield f"{at} asks a person", world._replace(decisions=(*world.decisions, asked))
     if "sync" in story.moves and (seen := brought_up(world, at)) != row.seen:
         yield f"{at} syncs", world.with_role(at, seen=seen)
@@ -259,9 +268,9 @@ def _later(world: World) -> World:
     return world
 
 
-def _answers(story: Story, world: World, decision: DecisionView, options: tuple[str, ...]) -> Iterator[Move]:
+def _answers(story: Story, world: World, decision: DecisionRow) -> Iterator[Move]:
     """As `services.decisions.resolve` writes it."""
-    for answer in options:
+    for answer in decision.options:
         is_grant = answer in {WAIT, RETRY, CONTINUE_WAITING}
         if is_grant and world.grants >= story.max_grants:
             continue
@@ -300,7 +309,7 @@ def _orders(story: Story, world: World) -> Iterator[Move]:
         if "order" not in story.moves or not is_free or is_asked or world.grants >= story.max_grants:
             continue
         number = len(world.decisions) + 1
-        order = DecisionView(number, f"order:{number}", DecisionKind.ORDER, (name,), False, RETRY)  # noqa: FBT003
+        order = DecisionRow(number, f"order:{number}", DecisionKind.ORDER, (name,), False, RETRY)  # noqa: FBT003
         ordered = world._replace(decisions=(*world.decisions, order), grants=world.grants + 1)
         yield f"{at} is ordered to run", _answered(ordered, at, RETRY, number)
 

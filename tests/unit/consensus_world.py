@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
+from operator import mul
 from typing import NamedTuple
 
 from models.consensus.policy import PhasePolicy
@@ -77,10 +79,32 @@ class Story:
     max_grants: int = 1
     """How often a person answers Retry or Wait."""
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The roster."""
         return tuple(role.role for role in self.policy.roles)
+
+    @cached_property
+    def nothing(self) -> tuple[int, ...]:
+        """No version of anybody."""
+        return (0,) * len(self.names)
+
+    @cached_property
+    def is_watched(self) -> tuple[bool, ...]:
+        """By role, whether anybody watches it."""
+        return tuple(map(any, zip(*self.watched, strict=True)))
+
+    @cached_property
+    def watched(self) -> tuple[tuple[bool, ...], ...]:
+        """By role, whose versions it matters to have seen: those it reviews, or all if it may speak of all.
+
+        What one has seen of others is forgotten: it decides nothing.
+        """
+        may_speak = bool(self.moves & {"blocked on", "objecting"})
+        return tuple(
+            tuple(role.role != name and (may_speak or name in role.reviews) for name in self.names)
+            for role in self.policy.roles
+        )
 
 
 class RoleRow(NamedTuple):
@@ -109,6 +133,13 @@ class RoleRow(NamedTuple):
     is_safe: bool = True
     rate: int | None = None
     """The test_pass_rate of its result that stands."""
+
+
+@dataclass(frozen=True)
+class DecisionRow(DecisionView):
+    """A question with what a person may answer to it: the same key may be asked with other options."""
+
+    options: tuple[str, ...] = ()
 
 
 class ObjectionRow(NamedTuple):
@@ -149,7 +180,7 @@ class World(NamedTuple):
     tip: int | None = 0
     tip_owner: int | None = None
     objections: tuple[ObjectionRow, ...] = ()
-    decisions: tuple[DecisionView, ...] = ()
+    decisions: tuple[DecisionRow, ...] = ()
     check: CheckRow | None = None
     checks: int = 0
     stop_reason: StopReason | None = None
@@ -271,13 +302,17 @@ def forgetful(story: Story, world: World) -> World:
     rounds = {row.number: row.round for row in objections if row.is_live}
     versions = {name: row.version for name, row in zip(story.names, world.roles, strict=True)}
     roles = tuple(
-        row._replace(
-            handled=frozenset(c for c in row.handled if _may_come_back(c, row, world, rounds, versions)),
-            trailing=tuple(replace(run, causes=_grants(run.causes)) for run in row.trailing),
+        _pared(
+            story,
+            at,
+            row,
+            frozenset([c for c in row.handled if _may_come_back(c, row, world, rounds, versions)]),
         )
-        for row in world.roles
+        for at, row in enumerate(world.roles)
     )
-    return world._replace(roles=roles, objections=objections)
+    tip = world.tip if story.policy.check else world.tip and 0
+    owner = world.tip_owner if story.policy.check else None
+    return world._replace(roles=roles, objections=objections, tip=tip, tip_owner=owner)
 
 
 def _asked(world: World, verdict: Ask) -> World:
@@ -288,7 +323,9 @@ def _asked(world: World, verdict: Ask) -> World:
         for at in range(len(world.roles)):
             world = _live(world, at, is_stopping=True, is_cut_short=True)
     number = len(world.decisions) + 1
-    asked = DecisionView(number, verdict.key, verdict.kind, verdict.roles, is_pending=True)
+    asked = DecisionRow(
+        number, verdict.key, verdict.kind, verdict.roles, is_pending=True, options=verdict.options
+    )
     return world._replace(decisions=(*world.decisions, asked))
 
 
@@ -310,8 +347,24 @@ def _live(world: World, at: int, **changes: object) -> World:
     return world.with_role(at, live=live and replace(live, **changes))  # type: ignore[arg-type]
 
 
-def _grants(causes: tuple[Cause, ...]) -> tuple[Cause, ...]:
-    return tuple(cause for cause in causes if cause.role == "decision")
+def _pared(story: Story, at: int, row: RoleRow, handled: frozenset[Cause]) -> RoleRow:
+    """The same role without the versions it has seen of those that do not matter to it, or no longer do."""
+    watched = story.watched[at]
+    # A clone is brought up to the work branch before its agent runs, but for one that conflicts.
+    is_renewed = row.live is None and "conflict" not in story.moves
+    return row._replace(
+        seen=story.nothing if is_renewed else tuple(map(mul, row.seen, watched)),
+        at_verdict=tuple(map(mul, row.at_verdict, watched)),
+        merged=row.merged if story.is_watched[at] else 0,
+        handled=handled,
+        trailing=row.trailing and tuple(map(_without_causes, row.trailing)),
+    )
+
+
+def _without_causes(run: RunView) -> RunView:
+    """The same ended run with no causes but what a person granted."""
+    granted = tuple(cause for cause in run.causes if cause.role == "decision")
+    return run if granted == run.causes else replace(run, causes=granted)
 
 
 def _may_come_back(
