@@ -15,12 +15,14 @@ from egg_tasks.tasks import owners
 from egg_tasks.tasks.adapters import runner, workspace
 from egg_tasks.tasks.attendance import Attendance, Left
 from egg_tasks.tasks.dispatch import send_to_node
+from egg_tasks.tasks.leases import Leases
 from models.errors import Unavailable
 from models.queries import agent_runs
 
 log = structlog.get_logger()
 
 DRAINING = threading.Event()
+LEASES = Leases()
 
 
 @app.task(name="agent_runs.attend", bind=True)  # type: ignore[untyped-decorator]
@@ -42,6 +44,7 @@ def _attendance(run_id: UUID) -> Attendance:
         runner=runner(),
         workspace=workspace(),
         draining=DRAINING,
+        leases=LEASES,
     )
 
 

@@ -12,10 +12,11 @@ from egg_tasks.clock import utcnow
 from egg_tasks.config import Settings
 from egg_tasks.database import unit_of_work
 from egg_tasks.ports import Runner, Workspace
-from egg_tasks.services import agent_runs, briefs, deadlines, looks
-from egg_tasks.services.agent_runs import LEASE, Answer, Salvaged
+from egg_tasks.services import agent_runs, briefs, looks
+from egg_tasks.services.agent_runs import Answer, Salvaged
 from egg_tasks.tasks import launching
 from egg_tasks.tasks.dispatch import dispatch
+from egg_tasks.tasks.leases import Lease, Leases
 from models.errors import DatabaseAway, EggError, Halted, Rejected, Unavailable
 from models.queries import agent_runs as rows
 from models.schemas.run import Exit, Launch
@@ -25,8 +26,6 @@ from models.tables import AgentRun
 log = structlog.get_logger()
 
 SLICE = timedelta(seconds=1)
-RENEW_EVERY = 2.0
-"""Seconds between renewals: a lease survives several that fail."""
 KILL_AFTER = 10.0
 """Seconds an agent that was asked to end may take."""
 MAX_LOG = 64 * 1024
@@ -57,6 +56,7 @@ class Attendance:
         runner: Runner,
         workspace: Workspace,
         draining: threading.Event,
+        leases: Leases,
     ) -> None:
         self.run_id = run_id
         self.owner = owner
@@ -64,6 +64,7 @@ class Attendance:
         self.runner = runner
         self.workspace = workspace
         self.draining = draining
+        self.leases = leases
         self.clone = settings.home / "runs" / str(run_id) / "clone"
 
     def attend(self) -> Left:
@@ -72,10 +73,11 @@ class Attendance:
         if claim.answer is not Answer.CLAIMED:
             return Left.FINISHED if claim.answer is Answer.DONE else Left(claim.answer)
         try:
-            outcome = self._ensure(claim.run) or self._watch()
-            if outcome is None:
-                return Left.DRAINED
-            self._finish(claim.run, outcome)
+            with self.leases.hold(Lease(self.run_id, self.owner, self._last_active_at)) as lease:
+                outcome = self._ensure(claim.run) or self._watch(lease)
+                if outcome is None:
+                    return Left.DRAINED
+                self._finish(claim.run, outcome)
         except LeaseLostError:
             return Left.HELD
         except Halted:
@@ -130,9 +132,9 @@ class Attendance:
         with unit_of_work() as session:
             return launching.of_agent(session, run=run, clone=clone, settings=self.settings, seen=seen)
 
-    def _watch(self) -> Exit | None:
-        """Wait for the process to end, holding the lease; None when this worker is to go."""
-        renewed_at = stopped_at = 0.0
+    def _watch(self, lease: Lease) -> Exit | None:
+        """Wait for the process to end; None when this worker is to go."""
+        stopped_at = 0.0
         while True:
             outcome = self.runner.wait(self.run_id, timeout=SLICE)
             if outcome is not None:
@@ -140,43 +142,22 @@ class Attendance:
             if self.draining.is_set():
                 self._release()
                 return None
-            if time.monotonic() - renewed_at < RENEW_EVERY:
-                continue
-            renewed_at = time.monotonic()
-            if not self._is_to_stop():
+            if lease.is_lost:
+                raise LeaseLostError
+            if lease.words is not None:
+                self._tell(lease.words)
+            if not lease.is_to_end(utcnow()):
                 continue
             if not stopped_at:
-                stopped_at = renewed_at
+                stopped_at = time.monotonic()
                 self.runner.stop(self.run_id)
-            elif renewed_at - stopped_at > KILL_AFTER:
+            elif time.monotonic() - stopped_at > KILL_AFTER:
                 self.runner.kill(self.run_id)
 
-    def _is_to_stop(self) -> bool:
-        """Renew the lease; whether the run is over or its time is up. A database that is away says no."""
-        now = utcnow()
-        try:
-            with unit_of_work() as session:
-                run = rows.renew_lease(session, run_id=self.run_id, owner=self.owner, until=now + LEASE)
-                if run is not None:
-                    run.last_active_at = self._last_active_at(run, now)
-                    words = deadlines.words(session, run)
-        except Unavailable as error:
-            log.warning("attendance.no_database", run=str(self.run_id), error=error.message)
-            return False
-        if run is None:
-            raise LeaseLostError
-        if words is not None:
-            self._tell(words)
-        return run.status not in LIVE_RUNS or _is_over(run, now)
-
-    def _last_active_at(self, run: AgentRun, now: datetime) -> datetime | None:
-        """Look at the run's output and commits; what was seen before, or said by the agent, stays seen."""
-        found = (
-            run.last_active_at,
-            self.runner.last_active_at(self.run_id),
-            self.workspace.last_moved_at(self.clone),
-        )
-        return min(max((at for at in found if at), default=now), now) if any(found) else None
+    def _last_active_at(self) -> datetime | None:
+        """Look at the run's output and commits."""
+        found = (self.runner.last_active_at(self.run_id), self.workspace.last_moved_at(self.clone))
+        return max((at for at in found if at), default=None)
 
     def _tell(self, words: str) -> None:
         """Tell the agent, again as long as it does not go."""

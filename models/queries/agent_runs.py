@@ -89,16 +89,22 @@ def count_check_runs(session: Session, *, phase_run_id: UUID) -> int:
     return session.scalars(query).one()
 
 
-def renew_lease(session: Session, *, run_id: UUID, owner: str, until: datetime) -> AgentRun | None:
-    """Hold on to a run and read it as it is now; None when the lease is somebody else's."""
-    query = (
-        update(AgentRun)
-        .where(AgentRun.id == run_id, AgentRun.lease_owner == owner)
-        .values(lease_until=until)
-        .returning(AgentRun)
-        .execution_options(populate_existing=True)
-    )
-    return session.scalars(query).one_or_none()
+def lock_some_agent_runs(session: Session, *, run_ids: Sequence[UUID]) -> Sequence[AgentRun]:
+    """Lock those of these runs that nobody else has locked, as they are now; skips the others."""
+    query = select(AgentRun).where(AgentRun.id.in_(run_ids)).order_by(AgentRun.id)
+    query = query.with_for_update(key_share=True, skip_locked=True)
+    return session.scalars(query.execution_options(populate_existing=True)).all()
+
+
+def renew_leases(session: Session, *, run_ids: Sequence[UUID], until: datetime) -> None:
+    """Hold on to runs that the caller has locked and found to be its own."""
+    if run_ids:
+        session.execute(
+            update(AgentRun)
+            .where(AgentRun.id.in_(run_ids))
+            .values(lease_until=until)
+            .execution_options(synchronize_session=False)
+        )
 
 
 def claim_unattended_agent_runs(session: Session, *, now: datetime, limit: int) -> Sequence[AgentRun]:

@@ -12,6 +12,7 @@ from egg_tasks.database import unit_of_work
 from egg_tasks.runners.process import ProcessRunner
 from egg_tasks.services import halts, pipelines
 from egg_tasks.tasks.attendance import Attendance, Left
+from egg_tasks.tasks.leases import Leases
 from egg_tasks.workspace import GitWorkspace
 from models.queries import agent_runs
 from models.schemas.git import Clone
@@ -52,6 +53,7 @@ def attend(run_id: UUID, home: Path, workspace: GitWorkspace) -> Left:
         runner=runner,
         workspace=workspace,
         draining=threading.Event(),
+        leases=Leases(),
     ).attend()
     assert runner.has_started(run_id) == (found is Left.FINISHED)
     return found
