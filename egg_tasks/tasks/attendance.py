@@ -73,7 +73,7 @@ class Attendance:
         if claim.answer is not Answer.CLAIMED:
             return Left.FINISHED if claim.answer is Answer.DONE else Left(claim.answer)
         try:
-            with self.leases.hold(Lease(self.run_id, self.owner, self._last_active_at)) as lease:
+            with self.leases.hold(self._lease()) as lease:
                 outcome = self._ensure(claim.run) or self._watch(lease)
                 if outcome is None:
                     return Left.DRAINED
@@ -88,6 +88,9 @@ class Attendance:
             log.warning("attendance.unfinished", run=str(self.run_id), error=error.message)
             return Left.UNFINISHED
         return Left.FINISHED
+
+    def _lease(self) -> Lease:
+        return Lease(self.run_id, self.owner, self._last_active_at, self._tell)
 
     def _claim(self) -> agent_runs.Claim:
         with unit_of_work() as session:
@@ -144,8 +147,6 @@ class Attendance:
                 return None
             if lease.is_lost:
                 raise LeaseLostError
-            if lease.words is not None:
-                self._tell(lease.words)
             if not lease.is_to_end(utcnow()):
                 continue
             if not stopped_at:

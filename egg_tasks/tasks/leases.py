@@ -21,8 +21,8 @@ from models.tables import AgentRun
 
 log = structlog.get_logger()
 
-RENEW_EVERY = 2.0
-"""Seconds between renewals: a lease survives several that fail."""
+RENEW_EVERY = 1.0
+"""Seconds between renewals: a lease survives several that fail, and an agent is told in time."""
 
 
 @dataclass
@@ -33,9 +33,9 @@ class Lease:
     owner: str
     last_active_at: Callable[[], datetime | None]
     """When its agent last did something that can be seen on this machine."""
+    tell: Callable[[str], None]
+    """Tells its agent something by a signal; safe to repeat."""
     run: AgentRun | None = None
-    words: str | None = None
-    """What its agent is to be told by a signal."""
     is_lost: bool = False
 
     def is_to_end(self, now: datetime) -> bool:
@@ -104,9 +104,13 @@ def renew(held: Sequence[Lease], *, now: datetime) -> None:
             words[lease.run_id] = deadlines.words(session, run)
     for lease in held:
         if lease.run_id in words:
-            lease.run, lease.words = found[lease.run_id], words[lease.run_id]
+            lease.run = found[lease.run_id]
         elif lease.run_id in found:
             lease.is_lost = True
+    for lease in owned:
+        said = words[lease.run_id]
+        if said is not None:
+            lease.tell(said)
 
 
 def _owner(run: AgentRun | None) -> str | None:

@@ -61,7 +61,7 @@ def begin(stage: Stage) -> None:
     stage.play("forge", {"coder": faulty_agents.FORGE, "tester": READY}, roles=REVIEWED, mode="waves")
     stage.play("unchanged", {"coder": READY})
     stage.play("push", {"coder": faulty_agents.PUSH})
-    soon = {"consensus_timeout_minutes": 0.05, "finalize_minutes": 0.05, "verdict_grace_seconds": 2}
+    soon = {"consensus_timeout_minutes": 0.05, "finalize_minutes": 0.05, "verdict_grace_seconds": 5}
     stage.play("endless", {"coder": faulty_agents.ENDLESS}, config=soon)
     late = {**soon, "finalize_minutes": 1}
     reviewed = ({"role": "coder"}, {"role": "tester", "reviews": ["coder"]})

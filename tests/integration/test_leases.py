@@ -37,7 +37,7 @@ def claim(run_id: UUID, owner: str) -> Lease:
             session, run_id=run_id, owner=owner, node=str(run.node), capacity=9, now=utcnow()
         )
     assert claimed.answer is Answer.CLAIMED
-    return Lease(run_id, owner, lambda: LONG_AGO)
+    return Lease(run_id, owner, lambda: LONG_AGO, print)
 
 
 def row(lease: Lease) -> AgentRun:
@@ -85,6 +85,17 @@ def test_a_run_that_somebody_has_locked_is_left_to_the_next_time(held: dict[str,
     assert row(held["coder"]).lease_until == before
     assert not held["coder"].is_lost
     assert held["tester"].run is not None
+
+
+def test_an_agent_that_is_asked_to_converge_is_told_so_at_once(held: dict[str, Lease]) -> None:
+    told: list[str] = []
+    held["coder"].tell = told.append
+    with unit_of_work() as session:
+        rows.lock_agent_run(session, run_id=held["coder"].run_id).converge_at = utcnow()
+
+    leases.renew(list(held.values()), now=utcnow())
+
+    assert [words.partition("\n")[0] for words in told] == ["CONVERGE"]
 
 
 def test_activity_is_never_taken_back_nor_in_the_future(held: dict[str, Lease]) -> None:
