@@ -4,23 +4,20 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo prove-bus bench-bus bench-engine chaos walk check test test-unit test-integration \
-	test-acceptance format lint types imports lock clean
+.PHONY: demo prove-bus bench-bus bench-engine chaos walk check test test-unit test-real format lint \
+	types imports lock clean
 
 demo: $(STAMP)  ## run the main job: a local stack, a repository, agents that come to agree
 	$(BIN)/egg demo
 
 test: $(STAMP)  ## run all tests, with real PostgreSQL, Valkey, workers and git
-	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target test-unit test-integration test-acceptance
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-unit test-real
 
 test-unit: $(STAMP)  ## those that need nothing but a processor
 	$(BIN)/python -m pytest tests/unit
 
-test-integration: $(STAMP)  ## those that wait for PostgreSQL, Valkey and git
-	$(BIN)/python -m pytest tests/integration
-
-test-acceptance: $(STAMP)  ## those that wait for whole stacks with agents
-	$(BIN)/python -m pytest tests/acceptance
+test-real: $(STAMP)  ## those that mostly wait for real servers, stacks and agents
+	$(BIN)/python -m pytest tests/integration tests/acceptance
 
 prove-bus: $(STAMP)  ## 200,000 messages while servers are killed; fails at the first one lost, doubled or out of order
 	$(BIN)/python -m benchmarks.prove_bus

@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 PIPELINES = 20
 PROCESSES = 6
-SHORT = ("--messages", "4000", "--kill-after", "1", "--kills", "3")
+SHORT = ("--messages", "3000", "--kill-after", "0.5", "--kills", "3")
 
 
 def prove(stack: Stack, *, pipelines: int, messages: int, kill_after: float, kills: int) -> None:

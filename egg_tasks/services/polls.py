@@ -135,11 +135,14 @@ def deliver(session: Session, *, waiting: Sequence[Waiting], found: Sequence[Row
         for each in waiting
         if pages[each.reader.run_id].messages
     ]
-    moved = readers.advance_cursors(session, steps=steps, skip_locked=True) if steps else frozenset()
+    given = readers.advance_cursors(session, steps=steps, skip_locked=True) if steps else frozenset()
+    idle = [run_id for run_id, page in pages.items() if not page.messages]
+    if idle:
+        given |= readers.list_live(session, run_ids=idle)
     return {
         each.reader.run_id: Received(pages[each.reader.run_id], each.reader)
         for each in waiting
-        if each.reader.run_id in moved or not pages[each.reader.run_id].messages
+        if each.reader.run_id in given
     }
 
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from functools import cache
 from uuid import UUID
 
-from sqlalchemy import ARRAY, BigInteger, Text, TextClause, Uuid, bindparam, text
+from sqlalchemy import ARRAY, BigInteger, Text, TextClause, Uuid, bindparam, select, text
 from sqlalchemy.orm import Session
 
 from models.states import LIVE_RUNS
+from models.tables import AgentRun
 from models.tables.base import words
 
 
@@ -52,6 +53,12 @@ def find_reader(session: Session, *, run_id: UUID) -> Reader | None:
     """The reader a run is, in one statement; None for a check, which reads nothing."""
     row = session.execute(_FIND, {"run_id": run_id}).one_or_none()
     return None if row is None else Reader(*row)
+
+
+def list_live(session: Session, *, run_ids: Sequence[UUID]) -> frozenset[UUID]:
+    """Those of these runs that are not over; nothing is locked."""
+    query = select(AgentRun.id).where(AgentRun.id.in_(run_ids), AgentRun.status.in_(LIVE_RUNS))
+    return frozenset(session.scalars(query))
 
 
 ADVANCE = """

@@ -104,6 +104,14 @@ def test_whose_run_is_over_is_given_nothing(busy: World) -> None:
     assert set(deliver(busy, waiting)) == {"reviewer"}
 
 
+def test_who_finds_nothing_and_is_over_is_to_hear_it_by_itself(busy: World) -> None:
+    waiting = [wait(busy, "tester"), wait(busy, "reviewer")]
+    busy.ready("tester")
+    busy.end("tester")
+
+    assert set(deliver(busy, waiting)) == {"reviewer"}
+
+
 def test_what_another_transaction_holds_is_passed_over_and_not_waited_for(busy: World) -> None:
     waiting = [wait(busy, "tester"), wait(busy, "reviewer")]
     busy.send("coder", "all", MessageType.PROGRESS)
