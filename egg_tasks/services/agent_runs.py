@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import checks, deadlines, halts, journal, phases, places, results
+from egg_tasks.services import checks, deadlines, halts, journal, phases, places, results, verdicts
 from egg_tasks.services.effects import Effects
 from egg_tasks.services.verdicts import Epoch
 from models.consensus.treatments import TREATMENTS
@@ -100,7 +100,7 @@ def started(session: Session, *, run_id: UUID, now: datetime) -> Effects:
     if halt_rows.find_standing_halt(session):
         # It was on its way when all was stopped.
         run.stop_at, run.is_cut_short = min(run.stop_at or now, now), run.stopped_for is None
-    _record(session, epoch, run, "agent.started", f"{journal.label(run)} starts on {run.node}")
+    verdicts.record(session, epoch, "agent.started", f"{journal.label(run)} starts on {run.node}", run)
     return Effects(hints={epoch.pipeline.id})
 
 
@@ -130,7 +130,7 @@ def settle(
     _record_end(session, epoch, run)
     if run.salvaged_commit:
         text = f"unpublished work of {journal.label(run)} is kept at {run.salvaged_commit[:10]}"
-        _record(session, epoch, run, "agent.salvaged", text)
+        verdicts.record(session, epoch, "agent.salvaged", text, run)
     effects = _go_on(session, epoch)
     # A place is free: who waits for one anywhere comes before who has only now become due here.
     effects.dispatches[:0] = places.waiting(session, now=now)
@@ -192,15 +192,15 @@ def _settle_role(session: Session, epoch: Epoch, run: AgentRun) -> None:
 def _record_end(session: Session, epoch: Epoch, run: AgentRun) -> None:
     if run.status is RunStatus.SUCCEEDED:
         said = f" after {run.verdict}" if run.verdict else ""
-        _record(session, epoch, run, "agent.completed", f"{journal.label(run)} ended{said}")
+        verdicts.record(session, epoch, "agent.completed", f"{journal.label(run)} ended{said}", run)
     elif run.status is RunStatus.LOST:
-        _record(session, epoch, run, "agent.lost", f"{journal.label(run)} was lost: {_how(run)}")
+        verdicts.record(session, epoch, "agent.lost", f"{journal.label(run)} was lost: {_how(run)}", run)
     elif run.status is RunStatus.TIMED_OUT:
-        _record(session, epoch, run, "agent.timeout", f"{journal.label(run)} failed: {_how(run)}")
+        verdicts.record(session, epoch, "agent.timeout", f"{journal.label(run)} failed: {_how(run)}", run)
     elif run.status is RunStatus.CANCELLED:
-        _record(session, epoch, run, "agent.completed", f"{journal.label(run)} is stopped: cancelled")
+        verdicts.record(session, epoch, "agent.completed", f"{journal.label(run)} is stopped: cancelled", run)
     else:
-        _record(session, epoch, run, "agent.failed", f"{journal.label(run)} failed: {_how(run)}")
+        verdicts.record(session, epoch, "agent.failed", f"{journal.label(run)} failed: {_how(run)}", run)
 
 
 def _how(run: AgentRun) -> str:
@@ -211,16 +211,3 @@ def _how(run: AgentRun) -> str:
     if run.exit_signal is not None:
         return f"killed by signal {run.exit_signal}"
     return f"exit code {run.exit_code}" if run.exit_code is not None else "its process vanished"
-
-
-def _record(session: Session, epoch: Epoch, run: AgentRun, kind: str, text: str) -> None:
-    journal.record(
-        session,
-        kind,
-        text,
-        now=epoch.now,
-        pipeline=epoch.pipeline,
-        phase_run=epoch.phase_run,
-        role=run.role,
-        run_id=run.id,
-    )

@@ -16,6 +16,7 @@ from models.schemas.message import MessageType
 from models.states import LIVE_RUNS, PipelineStatus, RunStatus
 from models.tables import AgentRun, PhaseRun, Pipeline
 
+REQUESTED = "convergence.requested"
 ASKED = "Write down how far you are, commit, and give your verdict"
 
 
@@ -116,7 +117,7 @@ def _converge(session: Session, epoch: Epoch) -> None:
     _announce(session, epoch, MessageType.CONVERGE, text, by=by)
     for run in _live(session, epoch):
         run.converge_at = epoch.now
-    _record(session, epoch, f"{phase_run.phase} is asked to converge by {_moment(by)}")
+    verdicts.record(session, epoch, REQUESTED, f"{phase_run.phase} is asked to converge by {_moment(by)}")
 
 
 def _finalize(session: Session, epoch: Epoch) -> None:
@@ -137,7 +138,7 @@ def _nudge(session: Session, epoch: Epoch, role: str) -> None:
     for run in _live(session, epoch, role):
         run.converge_at = epoch.now
         text = f"{journal.label(run)} is idle and is asked to converge by {_moment(by)}"
-        _record(session, epoch, text, run)
+        verdicts.record(session, epoch, REQUESTED, text, run)
 
 
 def _live(session: Session, epoch: Epoch, role: str | None = None) -> Iterator[AgentRun]:
@@ -166,17 +167,4 @@ def _announce(
     details: dict[str, object] = {"by": _moment(by)}
     journal.announce(
         session, kind, text, now=epoch.now, phase_run=epoch.phase_run, to_role=to_role, metadata=details
-    )
-
-
-def _record(session: Session, epoch: Epoch, text: str, run: AgentRun | None = None) -> None:
-    journal.record(
-        session,
-        "convergence.requested",
-        text,
-        now=epoch.now,
-        pipeline=epoch.pipeline,
-        phase_run=epoch.phase_run,
-        role=run.role if run else None,
-        run_id=run.id if run else None,
     )

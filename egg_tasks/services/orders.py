@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import decisions, histories, journal, phases
+from egg_tasks.services import decisions, histories, journal, phases, verdicts
 from egg_tasks.services.effects import Effects, RunToSend
 from egg_tasks.services.verdicts import Epoch
 from models.consensus.verdict import RETRY, DecisionKind
@@ -30,7 +30,7 @@ def stop(session: Session, *, pipeline_id: str, run_id: UUID, now: datetime) -> 
         )
     if run.stopped_for is None:
         run.stopped_for = Failure.STOPPED
-        _record(session, epoch, run, "agent.stopping", f"a person stops {journal.label(run)}")
+        verdicts.record(session, epoch, "agent.stopping", f"a person stops {journal.label(run)}", run)
     run.stop_at = min(run.stop_at or now, now)
     effects = Effects(hints={pipeline_id})
     if run.status is RunStatus.QUEUED:
@@ -83,16 +83,3 @@ def _lock(session: Session, pipeline_id: str, run_id: UUID, now: datetime) -> tu
     unlocked = histories.run_of(session, pipeline_id=pipeline_id, run_id=run_id)
     epoch = phases.lock_epoch(session, phase_run_id=unlocked.phase_run_id, now=now)
     return epoch, agent_runs.lock_agent_run(session, run_id=run_id)
-
-
-def _record(session: Session, epoch: Epoch, run: AgentRun, kind: str, text: str) -> None:
-    journal.record(
-        session,
-        kind,
-        text,
-        now=epoch.now,
-        pipeline=epoch.pipeline,
-        phase_run=epoch.phase_run,
-        role=run.role,
-        run_id=run.id,
-    )

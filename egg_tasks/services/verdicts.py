@@ -127,7 +127,7 @@ def ask(session: Session, epoch: Epoch, verdict: Ask) -> None:
     epoch.effects.notices.append(decision.id)
     if verdict.kind is DecisionKind.FAILURES:
         _stop_all(session, epoch, decision)
-    _record(session, epoch, "decision.created", f"decision {decision.id}: {verdict.question}")
+    record(session, epoch, "decision.created", f"decision {decision.id}: {verdict.question}")
 
 
 def close(session: Session, epoch: Epoch, verdict: Close | Fail) -> None:
@@ -142,7 +142,7 @@ def close(session: Session, epoch: Epoch, verdict: Close | Fail) -> None:
         phase_run.why = verdict.why
     else:
         phase_run.stop_reason = verdict.reason
-        _record(session, epoch, "consensus.reached", f"{phase_run.phase} closes: {verdict.reason}")
+        record(session, epoch, "consensus.reached", f"{phase_run.phase} closes: {verdict.reason}")
     cancel_decisions(session, phase_run)
     for run in agent_runs.lock_unclosed_agent_runs(session, phase_run_id=phase_run.id):
         deadline = epoch.now if run.status is RunStatus.QUEUED else epoch.now + CLOSING_GRACE
@@ -173,7 +173,7 @@ def _stop_all(session: Session, epoch: Epoch, question: Decision) -> None:
     cancel_decisions(session, epoch.phase_run, but=question)
     for run in agent_runs.lock_unclosed_agent_runs(session, phase_run_id=epoch.phase_run.id):
         run.stop_at, run.is_cut_short = epoch.now, run.stopped_for is None
-    _record(session, epoch, "phase.failed", f"{epoch.phase_run.phase} stops: {question.question}")
+    record(session, epoch, "phase.failed", f"{epoch.phase_run.phase} stops: {question.question}")
 
 
 def _add_run(session: Session, epoch: Epoch, assignment: Assignment) -> RunToSend:
@@ -185,7 +185,7 @@ def _add_run(session: Session, epoch: Epoch, assignment: Assignment) -> RunToSen
     run.owes_verdict = any(cause.kind is not CauseKind.MESSAGE for cause in assignment.causes)
     agent_runs.add_agent_run(session, run=run)
     kinds = ", ".join(dict.fromkeys(cause.kind.value for cause in assignment.causes))
-    _record(session, epoch, "agent.queued", f"{journal.label(run)} is due: {kinds}", run)
+    record(session, epoch, "agent.queued", f"{journal.label(run)} is due: {kinds}", run)
     return _to_send(run, epoch.phase_run)
 
 
@@ -206,7 +206,8 @@ def _to_send(run: AgentRun, phase_run: PhaseRun) -> RunToSend:
     return RunToSend(run.id, phase_run.phase, run.role or "check")
 
 
-def _record(session: Session, epoch: Epoch, kind: str, text: str, run: AgentRun | None = None) -> None:
+def record(session: Session, epoch: Epoch, kind: str, text: str, run: AgentRun | None = None) -> None:
+    """Tell an event of an epoch, or of one of its runs."""
     journal.record(
         session,
         kind,

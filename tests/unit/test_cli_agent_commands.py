@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from cli.main import run
 from tests.unit.scripted_server import Scripted, serving
 
 HEAVY = (
@@ -45,15 +44,6 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scripted]:
         monkeypatch.setenv("EGG_SESSION_TOKEN", "secret")
         monkeypatch.setenv("EGG_PIPELINE_ID", "demo-1")
         yield script
-
-
-@pytest.fixture
-def egg(monkeypatch: pytest.MonkeyPatch) -> Egg:
-    def typed(*arguments: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["egg", *arguments])
-        return run()
-
-    return typed
 
 
 def test_a_message_is_sent_with_a_key_of_its_own_and_its_id_is_printed(

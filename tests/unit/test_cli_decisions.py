@@ -2,38 +2,17 @@
 
 import json
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
 from cli import report, words
-from cli.main import run
 from models.answers import command
 from tests.unit.cli_samples import DECISION, PIPELINE, STATUS
-from tests.unit.scripted_server import Scripted, serving
+from tests.unit.scripted_server import Scripted
 
 Egg = Callable[..., int]
 Captured = pytest.CaptureFixture[str]
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Scripted]:
-    with serving() as script:
-        monkeypatch.setenv("EGG_HOME", str(tmp_path))
-        monkeypatch.setenv("EGG_ORCHESTRATOR_URL", script.url)
-        monkeypatch.setenv("EGG_OPERATOR_TOKEN", "operator")
-        yield script
-
-
-@pytest.fixture
-def egg(monkeypatch: pytest.MonkeyPatch) -> Egg:
-    def typed(*arguments: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["egg", *arguments])
-        return run()
-
-    return typed
 
 
 @pytest.mark.parametrize(("status", "code"), [("pending", 3), ("resolved", 0), ("cancelled", 0)])

@@ -4,14 +4,13 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from cli.main import run
 from tests.unit.cli_samples import DECISION, EVENTS, PHASES, PIPELINE, STATUS
-from tests.unit.scripted_server import Scripted, serving
+from tests.unit.scripted_server import Scripted
 
 Egg = Callable[..., int]
 Captured = pytest.CaptureFixture[str]
@@ -25,24 +24,6 @@ AGENT = {
     "status": "succeeded",
     "causes": ["first run"],
 }
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Scripted]:
-    with serving() as script:
-        monkeypatch.setenv("EGG_HOME", str(tmp_path))
-        monkeypatch.setenv("EGG_ORCHESTRATOR_URL", script.url)
-        monkeypatch.setenv("EGG_OPERATOR_TOKEN", "operator")
-        yield script
-
-
-@pytest.fixture
-def egg(monkeypatch: pytest.MonkeyPatch) -> Egg:
-    def typed(*arguments: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["egg", *arguments])
-        return run()
-
-    return typed
 
 
 def test_a_list_that_is_piped_is_the_answer_as_json(server: Scripted, egg: Egg, capsys: Captured) -> None:

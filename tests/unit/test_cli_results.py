@@ -1,20 +1,17 @@
 """egg result, egg pipeline extend, and what the screen and the report show of iterations."""
 
 import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from cli import report, words
-from cli.main import run
 from cli.screen import standing
 from tests.unit.cli_samples import PHASES, PIPELINE, STATUS, at
-from tests.unit.scripted_server import Scripted, serving
+from tests.unit.scripted_server import Scripted
 
 Egg = Callable[..., int]
 Captured = pytest.CaptureFixture[str]
@@ -47,24 +44,10 @@ TURN = {"iterations_used": 2, "max_iterations": 5}
 LACK = "test_pass_rate is 72 by vas, at least 90 is asked for"
 
 
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Scripted]:
-    with serving() as script:
-        monkeypatch.setenv("EGG_HOME", str(tmp_path))
-        monkeypatch.setenv("EGG_ORCHESTRATOR_URL", script.url)
-        monkeypatch.setenv("EGG_SESSION_TOKEN", "secret")
-        monkeypatch.setenv("EGG_OPERATOR_TOKEN", "operator")
-        monkeypatch.setenv("EGG_PIPELINE_ID", "demo-1")
-        yield script
-
-
-@pytest.fixture
-def egg(monkeypatch: pytest.MonkeyPatch) -> Egg:
-    def typed(*arguments: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["egg", *arguments])
-        return run()
-
-    return typed
+@pytest.fixture(autouse=True)
+def _agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EGG_SESSION_TOKEN", "secret")
+    monkeypatch.setenv("EGG_PIPELINE_ID", "demo-1")
 
 
 def test_a_result_is_submitted_as_it_is_given(server: Scripted, egg: Egg, capsys: Captured) -> None:
