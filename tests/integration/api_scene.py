@@ -15,6 +15,7 @@ from uuid import UUID
 
 import uvicorn
 from fastapi import FastAPI
+from sqlalchemy import Pool, QueuePool
 
 from egg_tasks import config, database, hints
 from egg_tasks.api.app import create_app
@@ -170,8 +171,17 @@ def served(home: Path, pace: Pace | None = None) -> Iterator[Scene]:
 def forget() -> None:
     """Have the environment read anew."""
     if database.engine.cache_info().currsize:
+        _await_return(database.engine().pool)
         database.engine().dispose()
     if hints.connection.cache_info().currsize:
         hints.connection().close()
     for known in (config.settings, database.engine, adapters.workspace, adapters.runner, hints.connection):
         known.cache_clear()
+
+
+def _await_return(pool: Pool) -> None:
+    """Wait for the connections that threads of a server which has ended still use."""
+    assert isinstance(pool, QueuePool)
+    deadline = time.monotonic() + 30
+    while pool.checkedout() and time.monotonic() < deadline:
+        time.sleep(0.01)

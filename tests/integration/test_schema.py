@@ -21,28 +21,36 @@ CATALOGUE = {
 }
 
 
-def engine(url: str) -> Engine:
-    """An engine for a URL as people write it."""
-    return create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+ASIDE = "described"
+
+
+def engine(url: str, schema: str = "public") -> Engine:
+    """An engine for a URL as people write it, that sees one schema."""
+    options = {"options": f"-c search_path={schema}"}
+    return create_engine(url.replace("postgresql://", "postgresql+psycopg://"), connect_args=options)
 
 
 def catalogue(connected: Engine) -> Mapping[str, str]:
     """What the database says it holds, Alembic's own table left out."""
     with connected.connect() as connection:
         rows = [row for query in CATALOGUE.values() for row in connection.execute(text(query))]
-    return {name: definition for name, definition in rows if "alembic" not in name}
+    return {
+        name: definition.replace(f"{ASIDE}.", "public.") for name, definition in rows if "alembic" not in name
+    }
 
 
 def test_migrations_build_what_the_tables_say(database_url: str) -> None:
     migrated = engine(database_url)
-    by_migrations = catalogue(migrated)
-    with migrated.begin() as connection:
-        connection.execute(text("DROP SCHEMA public CASCADE"))
-        connection.execute(text("CREATE SCHEMA public"))
+    described = engine(database_url, schema=ASIDE)
+    with described.begin() as connection:
+        connection.execute(text(f"CREATE SCHEMA {ASIDE}"))
         Base.metadata.create_all(connection)
 
-    by_tables = catalogue(migrated)
-    migrated.dispose()
+    by_migrations, by_tables = catalogue(migrated), catalogue(described)
+    with described.begin() as connection:
+        connection.execute(text(f"DROP SCHEMA {ASIDE} CASCADE"))
+    for connected in (migrated, described):
+        connected.dispose()
 
     assert by_tables == by_migrations
 
