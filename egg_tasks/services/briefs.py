@@ -9,7 +9,6 @@ from models.consensus.policy import PhasePolicy
 from models.consensus.verdict import ASKED_FOR_WORDS, Cause, CauseKind
 from models.queries import agent_runs, decisions, messages, phase_runs, pipelines, versions
 from models.schemas.brief import Brief, CauseText, DirectiveText, ObjectionText, RosterEntry
-from models.schemas.definition import Definition
 from models.schemas.result import field_names
 from models.states import LIVE_OBJECTIONS, MergeStatus, ObjectionStatus
 from models.tables import AgentRun, Message, Objection, PhaseRun, Pipeline, Role
@@ -27,7 +26,7 @@ def write(session: Session, *, run: AgentRun) -> Brief:
     assert run.role is not None, "a check needs no brief"  # noqa: S101
     pipeline = pipelines.get_pipeline(session, pipeline_id=run.pipeline_id)
     phase_run = phase_runs.get_phase_run(session, phase_run_id=run.phase_run_id)
-    definition = Definition.model_validate(pipeline.definition)
+    definition = pipeline.definition
     policy = definition.phase_policy(phase_run.position)
     roles = phase_runs.list_roles(session, phase_run_id=phase_run.id)
     causes = [Cause.parse(cause) for cause in run.causes]

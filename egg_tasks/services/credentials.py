@@ -10,7 +10,6 @@ from egg_tasks.services import signals
 from egg_tasks.services.verdicts import Epoch
 from models.errors import Conflict, Unauthenticated
 from models.queries import agent_runs, phase_runs, pipelines
-from models.schemas.definition import Definition
 from models.states import LIVE_RUNS
 from models.tables import AgentRun
 
@@ -44,4 +43,4 @@ def _over(session: Session, run: AgentRun, now: datetime) -> Conflict:
     pipeline = pipelines.get_pipeline(session, pipeline_id=run.pipeline_id)
     current = phase_runs.find_last_phase_run(session, pipeline_id=run.pipeline_id)
     assert current is not None, "a run belongs to a phase run"  # noqa: S101
-    return signals.stale(run, Epoch(pipeline, Definition.model_validate(pipeline.definition), current, now))
+    return signals.stale(run, Epoch(pipeline, pipeline.definition, current, now))

@@ -11,7 +11,6 @@ from models.consensus import deadlines as rules
 from models.consensus.policy import PhasePolicy
 from models.consensus.verdict import Ask, Converge, Nudge, StopRun, Verdict, Wait
 from models.queries import agent_runs, phase_runs, pipelines
-from models.schemas.definition import Definition
 from models.schemas.message import MessageType
 from models.states import LIVE_RUNS, PipelineStatus, RunStatus
 from models.tables import AgentRun, PhaseRun, Pipeline
@@ -22,7 +21,7 @@ ASKED = "Write down how far you are, commit, and give your verdict"
 
 def begin(phase_run: PhaseRun, pipeline: Pipeline, *, now: datetime) -> None:
     """Start a phase run's clock, or start it anew; while its pipeline is paused the clock stands."""
-    policy = Definition.model_validate(pipeline.definition).phase_policy(phase_run.position)
+    policy = pipeline.definition.phase_policy(phase_run.position)
     if pipeline.status is PipelineStatus.PAUSED:
         stop_clock(phase_run, now=now)
     _begin_period(phase_run, policy, now)
@@ -97,7 +96,7 @@ def words(session: Session, run: AgentRun) -> str | None:
         return None
     phase_run = phase_runs.get_phase_run(session, phase_run_id=run.phase_run_id)
     pipeline = pipelines.get_pipeline(session, pipeline_id=run.pipeline_id)
-    policy = Definition.model_validate(pipeline.definition).phase_policy(phase_run.position)
+    policy = pipeline.definition.phase_policy(phase_run.position)
     why = "The phase takes too long"
     if phase_run.converge_at != run.converge_at:
         why = "You have not been active for long"

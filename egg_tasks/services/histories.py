@@ -27,7 +27,7 @@ from models.tables import AgentRun, Event, PhaseRun
 def list_phases(session: Session, *, pipeline_id: str) -> tuple[PhaseRead, ...]:
     """The phase runs of a pipeline, oldest first."""
     pipeline = pipelines.get_pipeline(session, pipeline_id=pipeline_id)
-    definition = Definition.model_validate(pipeline.definition)
+    definition = pipeline.definition
     rows = phase_runs.list_phase_runs(session, pipeline_id=pipeline_id)
     return tuple(_phase(session, row, definition, extra=pipeline.extra_iterations) for row in rows)
 

@@ -33,7 +33,6 @@ from models.consensus.verdict import (
 )
 from models.queries import phase_runs, pipelines, streams, versions
 from models.queries.snapshots import load_snapshot
-from models.schemas.definition import Definition
 from models.states import LIVE_PHASES, CheckStatus, MergeStatus, PhaseStatus, PipelineStatus, StopReason
 from models.tables import PhaseRun, Pipeline, Role, move_to
 
@@ -52,7 +51,7 @@ def begin(
     feedback: Mapping[str, object] | None = None,
 ) -> PhaseRun:
     """Start an iteration of a phase: its row, its readiness rows, its first event."""
-    phase = Definition.model_validate(pipeline.definition).phases[position]
+    phase = pipeline.definition.phases[position]
     tip = streams.last_message_id(session, pipeline_id=pipeline.id)
     phase_run = PhaseRun(
         pipeline_id=pipeline.id,
@@ -93,7 +92,7 @@ def lock_epoch(session: Session, *, phase_run_id: UUID, now: datetime) -> Epoch:
     unlocked = phase_runs.get_phase_run(session, phase_run_id=phase_run_id)
     pipeline = pipelines.lock_pipeline(session, pipeline_id=unlocked.pipeline_id)
     phase_run = phase_runs.lock_phase_run(session, phase_run_id=phase_run_id)
-    return Epoch(pipeline, Definition.model_validate(pipeline.definition), phase_run, now)
+    return Epoch(pipeline, pipeline.definition, phase_run, now)
 
 
 def evaluate(session: Session, *, phase_run_id: UUID, now: datetime) -> Effects:

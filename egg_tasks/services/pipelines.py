@@ -24,7 +24,7 @@ def create(session: Session, *, definition: Definition, now: datetime) -> Pipeli
     pipeline = Pipeline(
         id=definition.name or f"local-{uuid4().hex[:8]}",
         status=PipelineStatus.PENDING,
-        definition=definition.model_dump(mode="json"),
+        definition=definition,
         preparations=0,
         created_at=now,
     )

@@ -137,8 +137,8 @@ def _pipeline(row: Pipeline, last: PhaseRun | None, workspace: Workspace) -> Pip
     return PipelineRead(
         id=row.id,
         status=row.status,
-        repo=str(row.definition["repo"]),
-        base=str(row.definition["base"]) if row.definition.get("base") else None,
+        repo=row.definition.repo,
+        base=row.definition.base,
         current_phase=last.phase if last else None,
         iteration=last.iteration if last else None,
         work_branch=briefs.branch(row.id, "work"),

@@ -18,7 +18,6 @@ from models.consensus.snapshot import RoleView, Snapshot
 from models.consensus.verdict import DecisionKind, Wait
 from models.queries import phase_runs, pipelines
 from models.queries.snapshots import load_snapshot
-from models.schemas.definition import Definition
 from models.schemas.report import Consensus, RoleStanding, Waiting
 from models.states import LIVE_PHASES, MergeStatus, PipelineStatus, Readiness
 from models.tables import Decision, PhaseRun, Pipeline
@@ -52,9 +51,7 @@ def read(session: Session, *, pipeline_id: str, now: datetime) -> Standing:
 
 def of(session: Session, pipeline: Pipeline, phase_run: PhaseRun | None, *, now: datetime) -> Standing:
     """The standing of rows that were read already."""
-    policy = Definition.model_validate(pipeline.definition).phase_policy(
-        phase_run.position if phase_run else 0
-    )
+    policy = pipeline.definition.phase_policy(phase_run.position if phase_run else 0)
     if phase_run is None:
         return Standing(pipeline, policy, None, None)
     snapshot = load_snapshot(session, pipeline=pipeline, phase_run=phase_run, policy=policy, now=now)

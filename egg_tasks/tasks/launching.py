@@ -69,7 +69,7 @@ def check_to_run(session: Session, *, run: AgentRun) -> tuple[str, str]:
     check = versions.find_running_check(session, phase_run_id=run.phase_run_id)
     phase_run = phase_runs.get_phase_run(session, phase_run_id=run.phase_run_id)
     pipeline = pipelines.get_pipeline(session, pipeline_id=run.pipeline_id)
-    rules = Definition.model_validate(pipeline.definition).phases[phase_run.position].check
+    rules = pipeline.definition.phases[phase_run.position].check
     assert check is not None, "a check's run exists for a running check"  # noqa: S101
     assert rules is not None, "a check runs where the phase has one"  # noqa: S101
     return check.commit, rules.run
@@ -85,7 +85,7 @@ def of_check(run: AgentRun, *, command: str, directory: Path) -> Launch:
 def _agent(session: Session, run: AgentRun) -> tuple[Agent, Definition]:
     pipeline = pipelines.get_pipeline(session, pipeline_id=run.pipeline_id)
     phase_run = phase_runs.get_phase_run(session, phase_run_id=run.phase_run_id)
-    definition = Definition.model_validate(pipeline.definition)
+    definition = pipeline.definition
     return definition.agent(phase_run.position, run.role or ""), definition
 
 

@@ -10,7 +10,6 @@ from egg_tasks.tasks.adapters import workspace
 from egg_tasks.tasks.dispatch import dispatch
 from models.errors import Conflict, Rejected, Unavailable
 from models.queries import pipelines as rows
-from models.schemas.definition import Definition
 
 log = structlog.get_logger()
 
@@ -30,7 +29,7 @@ def _make_repository(pipeline_id: str) -> str | None:
     """The base commit; None when there is no repository yet, which is noted."""
     with unit_of_work() as session:
         pipeline = rows.get_pipeline(session, pipeline_id=pipeline_id)
-        definition = Definition.model_validate(pipeline.definition)
+        definition = pipeline.definition
     base = definition.base or "HEAD"
     try:
         return workspace().prepare(pipeline_id, source=definition.repo, base=base)

@@ -1,12 +1,52 @@
 """Pipelines and their streams of messages and events."""
 
 from datetime import datetime
+from functools import lru_cache
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ColumnElement,
+    Dialect,
+    ForeignKey,
+    Index,
+    Text,
+    TypeDecorator,
+    cast,
+    type_coerce,
+)
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from models.schemas.definition import Definition
 from models.states import PipelineStatus
 from models.tables.base import Base, State, one_of
+
+
+class Pinned(TypeDecorator[Definition]):
+    """A definition kept as JSON; a process reads each one once, as long as it is in use."""
+
+    impl = JSONB
+    cache_ok = True
+
+    def process_bind_param(self, value: Definition | None, dialect: Dialect) -> object:
+        """Write it down."""
+        del dialect
+        return None if value is None else value.model_dump(mode="json")
+
+    def column_expression(self, column: ColumnElement[Definition]) -> ColumnElement[Definition]:
+        """Have the database give it as text."""
+        return type_coerce(cast(column, Text), self)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Definition | None:
+        """Read it, or find it read."""
+        del dialect
+        return None if value is None else _read(value)
+
+
+@lru_cache(maxsize=1000)
+def _read(text: str) -> Definition:
+    return Definition.model_validate_json(text)
 
 
 class Pipeline(Base):
@@ -21,7 +61,7 @@ class Pipeline(Base):
 
     id: Mapped[str] = mapped_column(primary_key=True)
     status: Mapped[PipelineStatus] = mapped_column(State(PipelineStatus))
-    definition: Mapped[dict[str, object]]
+    definition: Mapped[Definition] = mapped_column(Pinned)
     work_commit: Mapped[str | None]
     """The tip of the work branch. The row is the truth; the branch follows it."""
     published_commit: Mapped[str | None]
