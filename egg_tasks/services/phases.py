@@ -122,15 +122,15 @@ def settle(session: Session, epoch: Epoch) -> Effects:
 def snapshot_of(session: Session, epoch: Epoch) -> Snapshot:
     """The epoch as `decide` sees it; notes up to where its facts were read."""
     phase_run = epoch.phase_run
-    phase_run.evaluated_facts = phase_run.facts
-    phase_run.evaluated_message = streams.last_message_id(session, pipeline_id=epoch.pipeline.id)
-    return load_snapshot(
+    snapshot, last_message = load_snapshot(
         session,
         pipeline=epoch.pipeline,
         phase_run=phase_run,
         policy=epoch.definition.phase_policy(phase_run.position),
         now=epoch.now,
     )
+    phase_run.evaluated_facts, phase_run.evaluated_message = phase_run.facts, last_message
+    return snapshot
 
 
 def end(session: Session, epoch: Epoch, status: PhaseStatus) -> None:

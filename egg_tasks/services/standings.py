@@ -54,7 +54,7 @@ def of(session: Session, pipeline: Pipeline, phase_run: PhaseRun | None, *, now:
     policy = pipeline.definition.phase_policy(phase_run.position if phase_run else 0)
     if phase_run is None:
         return Standing(pipeline, policy, None, None)
-    snapshot = load_snapshot(session, pipeline=pipeline, phase_run=phase_run, policy=policy, now=now)
+    snapshot, _ = load_snapshot(session, pipeline=pipeline, phase_run=phase_run, policy=policy, now=now)
     return Standing(pipeline, policy, phase_run, snapshot)
 
 

@@ -65,17 +65,6 @@ def list_agent_runs(
     return session.scalars(query.execution_options(populate_existing=True)).all()
 
 
-def list_unclosed_roles(session: Session, *, pipeline_id: str, other_than: UUID) -> frozenset[str]:
-    """The roles with a run in another phase run of the pipeline that is not yet stopped and safe."""
-    query = select(AgentRun.role).where(
-        AgentRun.pipeline_id == pipeline_id,
-        AgentRun.phase_run_id != other_than,
-        AgentRun.closed_at.is_(None),
-        AgentRun.role.is_not(None),
-    )
-    return frozenset(role for role in session.scalars(query) if role is not None)
-
-
 def lock_unclosed_agent_runs(session: Session, *, phase_run_id: UUID) -> Sequence[AgentRun]:
     """Lock the runs of a phase run, of roles and of checks, that are not stopped and safe, in id order."""
     query = select(AgentRun).where(AgentRun.phase_run_id == phase_run_id, AgentRun.closed_at.is_(None))

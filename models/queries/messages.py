@@ -24,7 +24,6 @@ from sqlalchemy.orm import Session
 
 from models.schemas.message import TO_ALL
 from models.tables import Message, PhaseRun, Role
-from models.tables.message import IS_WAKING
 
 
 @dataclass(frozen=True)
@@ -123,26 +122,6 @@ def _for_any() -> Select[Message]:
         Message.to_role == any_(bindparam("recipients", type_=ARRAY(Text))),
     )
     return query.order_by(Message.id).limit(bindparam("limit", type_=Integer))
-
-
-def newest_waking_messages(session: Session, *, phase_run_id: UUID) -> Mapping[str, int]:
-    """By role, the newest message that wakes it and that no run of it has handled."""
-    newest = (
-        select(Message.id)
-        .where(
-            Message.pipeline_id == PhaseRun.pipeline_id,
-            Message.to_role == Role.role,
-            Message.id > Role.handled_message,
-            Message.phase_run_id == Role.phase_run_id,
-            IS_WAKING,
-        )
-        .order_by(Message.id.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    query = select(Role.role, newest).join(PhaseRun, PhaseRun.id == Role.phase_run_id)
-    rows = session.execute(query.where(Role.phase_run_id == phase_run_id)).all()
-    return {role: message_id for role, message_id in rows if message_id is not None}
 
 
 def find_last_sent_at(session: Session, *, phase_run_id: UUID, role: str) -> datetime | None:

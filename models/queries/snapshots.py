@@ -1,13 +1,13 @@
 """A phase run as `decide` sees it.
 
-All of it but the messages is written under the phase run's lock, which the caller holds, so the reads
-below see one state; of messages a later one only adds a cause, and its sender evaluates again.
+All of it but the messages is written under the phase run's lock, which the caller holds; of messages a
+later one only adds a cause, and its sender evaluates again.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -23,7 +23,16 @@ from models.consensus.snapshot import (
     Snapshot,
 )
 from models.consensus.verdict import Cause
-from models.queries import agent_runs, decisions, halts, messages, phase_runs, results, versions
+from models.queries import messages, phase_rows, results
+from models.queries.phase_rows import (
+    CheckRow,
+    DecisionRow,
+    ObjectionRow,
+    PhaseRows,
+    RoleRow,
+    RunRow,
+    VersionRow,
+)
 from models.schemas.result import view
 from models.states import (
     LIVE_RUNS,
@@ -33,66 +42,67 @@ from models.states import (
     PhaseStatus,
     RunStatus,
 )
-from models.tables import AgentRun, Check, Decision, Objection, PhaseRun, Pipeline, Role, Version
+from models.tables import AgentRun, PhaseRun, Pipeline
+
+
+class Reading(NamedTuple):
+    """A snapshot, and the newest message of its pipeline when it was read."""
+
+    snapshot: Snapshot
+    last_message: int
 
 
 @dataclass(frozen=True)
-class _Rows:
-    runs: Mapping[str, Sequence[AgentRun]]
-    versions: Mapping[tuple[str, int], Version]
+class _ByRole:
+    runs: Mapping[str, Sequence[RunRow]]
+    versions: Mapping[tuple[str, int], VersionRow]
     seen: Mapping[str, Mapping[str, int]]
     said_at: Mapping[str, datetime]
-    waking: Mapping[str, int]
-    unclosed_elsewhere: frozenset[str]
+    unclosed_elsewhere: Collection[str]
 
 
 def load_snapshot(
     session: Session, *, pipeline: Pipeline, phase_run: PhaseRun, policy: PhasePolicy, now: datetime
-) -> Snapshot:
+) -> Reading:
     """Build the snapshot of a locked phase run."""
-    runs = agent_runs.list_agent_runs(session, pipeline_id=pipeline.id, phase_run_id=phase_run.id)
-    said_at = _said_at(session, phase_run, runs, policy, now)
-    rows = _load_rows(session, pipeline.id, phase_run.id, runs, said_at)
-    tip = pipeline.work_commit
-    check = versions.find_check(session, phase_run_id=phase_run.id, commit=tip) if tip else None
-    checks = versions.list_checks(session, phase_run_id=phase_run.id)
-    all_decisions = decisions.list_decisions(session, phase_run_id=phase_run.id)
-    all_objections = versions.list_objections(session, phase_run_id=phase_run.id)
-    return Snapshot(
+    rows = phase_rows.read(session, pipeline_id=pipeline.id, phase_run_id=phase_run.id)
+    by_role = _by_role(rows, _said_at(session, phase_run, rows.runs, policy, now))
+    check = next((check for check in rows.checks if check.commit == pipeline.work_commit), None)
+    snapshot = Snapshot(
         now=now,
         status=phase_run.status,
         policy=policy,
-        roles=tuple(
-            _role_view(role, policy.role(role.role), rows)
-            for role in phase_runs.list_roles(session, phase_run_id=phase_run.id)
-        ),
-        tip=tip,
+        roles=tuple(_role_view(role, policy.role(role.role), by_role) for role in rows.roles),
+        tip=pipeline.work_commit,
         tip_owner=pipeline.tip_owner,
-        objections=tuple(_objection_view(row) for row in all_objections),
-        decisions=tuple(_decision_view(row) for row in all_decisions),
+        objections=tuple(map(_objection_view, rows.objections)),
+        decisions=tuple(map(_decision_view, rows.decisions)),
         check=_check_view(check) if check else None,
-        is_superseded_merging=_is_superseded_merging(rows.versions.values()),
-        is_check_live=any(row.status is CheckStatus.RUNNING for row in checks),
-        unclosed_runs=sum(1 for run in runs if run.closed_at is None),
+        is_superseded_merging=_is_superseded_merging(rows.versions),
+        is_check_live=any(check.status is CheckStatus.RUNNING for check in rows.checks),
+        unclosed_runs=sum(1 for run in rows.runs if run.closed_at is None),
         stop_reason=phase_run.stop_reason,
-        results=_results(session, phase_run, policy),
+        results=_results(session, phase_run, policy, rows.roles),
         iterations_used=phase_run.iterations_used,
         extra_iterations=pipeline.extra_iterations,
-        deadlines=Deadlines() if halts.find_standing_halt(session) else _deadlines(phase_run, now),
+        deadlines=Deadlines() if rows.is_halted else _deadlines(phase_run, now),
     )
+    return Reading(snapshot, rows.last_message)
 
 
-def _results(session: Session, phase_run: PhaseRun, policy: PhasePolicy) -> tuple[ResultView, ...]:
+def _results(
+    session: Session, phase_run: PhaseRun, policy: PhasePolicy, roles: Iterable[RoleRow]
+) -> tuple[ResultView, ...]:
     """What stands of the present roles' results, where they are looked at, in roster order."""
     if phase_run.status is not PhaseStatus.CLOSING or policy.convergence is None:
         return ()
     rows = results.list_results(session, pipeline_id=phase_run.pipeline_id, phase_run_id=phase_run.id)
     standing = {role: row for (_, role), row in results.standing(rows).items()}
-    present = [r.role for r in phase_runs.list_roles(session, phase_run_id=phase_run.id) if not r.is_dropped]
+    present = [role.role for role in roles if not role.is_dropped]
     return tuple(view(role, standing[role].fields) for role in present if role in standing)
 
 
-def run_view(run: AgentRun, *, said_at: datetime | None = None) -> RunView:
+def _run_view(run: RunRow, *, said_at: datetime | None = None) -> RunView:
     """An agent run as decisions see it; *said_at* is when its role last sent a message, if that matters."""
     return RunView(
         number=run.number,
@@ -111,13 +121,13 @@ def run_view(run: AgentRun, *, said_at: datetime | None = None) -> RunView:
     )
 
 
-def gave_what_it_owed(run: AgentRun) -> bool:
+def gave_what_it_owed(run: AgentRun | RunRow) -> bool:
     """Whether a run that ended did so after a verdict, or well, at its own time and owing none."""
     ended_well = run.status is RunStatus.SUCCEEDED and not run.is_cut_short
     return run.verdict is not None or (ended_well and not run.owes_verdict)
 
 
-def _active_at(run: AgentRun, said_at: datetime | None) -> datetime | None:
+def _active_at(run: RunRow, said_at: datetime | None) -> datetime | None:
     if run.status is not RunStatus.RUNNING:
         return None
     return max(at for at in (run.last_active_at, run.started_at, said_at) if at is not None)
@@ -131,7 +141,7 @@ def _deadlines(phase_run: PhaseRun, now: datetime) -> Deadlines:
 
 
 def _said_at(
-    session: Session, phase_run: PhaseRun, runs: Iterable[AgentRun], policy: PhasePolicy, now: datetime
+    session: Session, phase_run: PhaseRun, runs: Iterable[RunRow], policy: PhasePolicy, now: datetime
 ) -> Mapping[str, datetime]:
     """When the roles last sent a message whose runs seem idle by their rows."""
     idle_since = now - policy.idle_timeout
@@ -143,39 +153,23 @@ def _said_at(
     }
 
 
-def _load_rows(
-    session: Session,
-    pipeline_id: str,
-    phase_run_id: UUID,
-    runs: Sequence[AgentRun],
-    said_at: Mapping[str, datetime],
-) -> _Rows:
-    by_role: dict[str, list[AgentRun]] = {}
-    for run in runs:
+def _by_role(rows: PhaseRows, said_at: Mapping[str, datetime]) -> _ByRole:
+    runs: dict[str, list[RunRow]] = {}
+    for run in rows.runs:
         if run.role is not None:
-            by_role.setdefault(run.role, []).append(run)
+            runs.setdefault(run.role, []).append(run)
     seen: dict[str, dict[str, int]] = {}
-    for row in phase_runs.list_seen(session, phase_run_id=phase_run_id):
+    for row in rows.seen:
         seen.setdefault(row.role, {})[row.other] = row.at_verdict
-    return _Rows(
-        runs=by_role,
-        versions={
-            (row.role, row.number): row for row in versions.list_versions(session, phase_run_id=phase_run_id)
-        },
-        seen=seen,
-        said_at=said_at,
-        waking=messages.newest_waking_messages(session, phase_run_id=phase_run_id),
-        unclosed_elsewhere=agent_runs.list_unclosed_roles(
-            session, pipeline_id=pipeline_id, other_than=phase_run_id
-        ),
-    )
+    versions = {(version.role, version.number): version for version in rows.versions}
+    return _ByRole(runs, versions, seen, said_at, rows.unclosed_elsewhere)
 
 
-def _role_view(role: Role, policy: RolePolicy, rows: _Rows) -> RoleView:
+def _role_view(role: RoleRow, policy: RolePolicy, rows: _ByRole) -> RoleView:
     runs = sorted(rows.runs.get(role.role, ()), key=lambda run: run.number)
     ended = [run for run in runs if run.status not in LIVE_RUNS]
     live = next((run for run in runs if run.status in LIVE_RUNS), None)
-    last = run_view(ended[-1]) if ended else None
+    last = _run_view(ended[-1]) if ended else None
     if role.role in rows.unclosed_elsewhere:
         last = RunView(number=0, is_live=False, is_closed=False)
     version = rows.versions.get((role.role, role.version))
@@ -187,21 +181,21 @@ def _role_view(role: Role, policy: RolePolicy, rows: _Rows) -> RoleView:
         blocked_on=role.blocked_on,
         version=role.version,
         merge=version.merge_status if version else None,
-        conflict_paths=tuple(version.conflict_paths) if version else (),
+        conflict_paths=version.conflict_paths if version else (),
         seen=rows.seen.get(role.role, {}),
-        waking_message=rows.waking.get(role.role),
+        waking_message=role.waking_message,
         dispatched=role.dispatched,
         runs=role.runs,
         extra_rounds=role.extra_rounds,
         owed_by_decision=role.owed_by_decision,
-        live=run_view(live, said_at=rows.said_at.get(role.role)) if live else None,
+        live=_run_view(live, said_at=rows.said_at.get(role.role)) if live else None,
         last=last,
         trailing=_trailing(ended),
         handled=_handled(ended),
     )
 
 
-def _is_superseded_merging(all_versions: Collection[Version]) -> bool:
+def _is_superseded_merging(all_versions: Collection[VersionRow]) -> bool:
     """Whether a version is being merged although its role has a later one."""
     newest: dict[str, int] = {}
     for version in all_versions:
@@ -210,19 +204,19 @@ def _is_superseded_merging(all_versions: Collection[Version]) -> bool:
     return any(version.number < newest[version.role] for version in merging)
 
 
-def _trailing(ended: Sequence[AgentRun]) -> tuple[RunView, ...]:
+def _trailing(ended: Sequence[RunRow]) -> tuple[RunView, ...]:
     trailing: list[RunView] = []
     for run in ended:
-        trailing = [] if gave_what_it_owed(run) else [*trailing, run_view(run)]
+        trailing = [] if gave_what_it_owed(run) else [*trailing, _run_view(run)]
     return tuple(trailing)
 
 
-def _handled(ended: Iterable[AgentRun]) -> frozenset[Cause]:
+def _handled(ended: Iterable[RunRow]) -> frozenset[Cause]:
     good = (run for run in ended if gave_what_it_owed(run))
     return frozenset(Cause.parse(cause) for run in good for cause in run.causes)
 
 
-def _objection_view(row: Objection) -> ObjectionView:
+def _objection_view(row: ObjectionRow) -> ObjectionView:
     return ObjectionView(
         number=row.number,
         from_role=row.from_role,
@@ -235,18 +229,18 @@ def _objection_view(row: Objection) -> ObjectionView:
     )
 
 
-def _decision_view(row: Decision) -> DecisionView:
+def _decision_view(row: DecisionRow) -> DecisionView:
     return DecisionView(
         number=row.id,
         key=row.key,
         kind=row.kind,
-        roles=tuple(row.roles),
+        roles=row.roles,
         is_pending=row.status is DecisionStatus.PENDING,
         resolution=row.resolution,
     )
 
 
-def _check_view(row: Check) -> CheckView:
+def _check_view(row: CheckRow) -> CheckView:
     return CheckView(
         number=row.id,
         commit=row.commit,

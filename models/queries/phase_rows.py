@@ -1,0 +1,218 @@
+"""What a phase run's next step follows from, read in one statement.
+
+One state of the database by itself, and one way to the server: a phase is looked at again after each step.
+"""
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from pydantic import TypeAdapter
+from sqlalchemy import ColumnElement, Select, Text, Uuid, bindparam, cast, exists, func, select
+from sqlalchemy.orm import QueryableAttribute, Session
+
+from models.consensus.verdict import DecisionKind
+from models.states import (
+    CheckStatus,
+    DecisionStatus,
+    Failure,
+    MergeStatus,
+    ObjectionStatus,
+    Readiness,
+    RunStatus,
+)
+from models.tables import (
+    AgentRun,
+    Check,
+    Decision,
+    Halt,
+    Message,
+    MessageStream,
+    Objection,
+    Role,
+    Seen,
+    Version,
+)
+from models.tables.base import Base
+from models.tables.message import IS_WAKING
+
+PIPELINE = bindparam("pipeline_id", type_=Text)
+PHASE_RUN = bindparam("phase_run_id", type_=Uuid)
+
+
+@dataclass(frozen=True)
+class RoleRow:
+    """A role, and the newest message that wakes it and that no run of it has handled."""
+
+    role: str
+    position: int
+    state: Readiness
+    is_dropped: bool
+    blocked_on: str | None
+    version: int
+    dispatched: int
+    runs: int
+    extra_rounds: int
+    owed_by_decision: int | None
+    waking_message: int | None
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """An agent run of the phase run, of a role or of a check."""
+
+    role: str | None
+    number: int
+    status: RunStatus
+    causes: tuple[str, ...]
+    verdict: Readiness | None
+    owes_verdict: bool
+    failure: Failure | None
+    reported_failure: Failure | None
+    is_cut_short: bool
+    stop_at: datetime | None
+    converge_at: datetime | None
+    retry_at: datetime | None
+    last_active_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    closed_at: datetime | None
+
+
+@dataclass(frozen=True)
+class VersionRow:
+    """A version and what merging it came to."""
+
+    role: str
+    number: int
+    merge_status: MergeStatus
+    conflict_paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SeenRow:
+    """What a role had of another when it last gave a verdict."""
+
+    role: str
+    other: str
+    at_verdict: int
+
+
+@dataclass(frozen=True)
+class ObjectionRow:
+    """An objection."""
+
+    number: int
+    from_role: str
+    about_role: str
+    version: int
+    status: ObjectionStatus
+    round: int
+    opened_at: datetime
+    upheld_over_words: int
+
+
+@dataclass(frozen=True)
+class DecisionRow:
+    """A question to a person."""
+
+    id: int
+    key: str
+    kind: DecisionKind
+    roles: tuple[str, ...]
+    status: DecisionStatus
+    resolution: str | None
+
+
+@dataclass(frozen=True)
+class CheckRow:
+    """What the check said of a commit."""
+
+    id: int
+    commit: str
+    status: CheckStatus
+    attempts: int
+    errors: int
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True)
+class PhaseRows:
+    """The rows of a phase run, each kind in its own order."""
+
+    last_message: int
+    """The newest message of the pipeline, whomever it is for."""
+    is_halted: bool
+    roles: tuple[RoleRow, ...]
+    runs: tuple[RunRow, ...]
+    versions: tuple[VersionRow, ...]
+    seen: tuple[SeenRow, ...]
+    objections: tuple[ObjectionRow, ...]
+    decisions: tuple[DecisionRow, ...]
+    checks: tuple[CheckRow, ...]
+    unclosed_elsewhere: tuple[str, ...]
+    """Roles with a run in another phase run of the pipeline that is not yet stopped and safe."""
+
+
+_ROWS = TypeAdapter(PhaseRows)
+
+
+def read(session: Session, *, pipeline_id: str, phase_run_id: UUID) -> PhaseRows:
+    """Read a phase run; what the caller has changed is written first."""
+    session.flush()
+    given = {"pipeline_id": pipeline_id, "phase_run_id": phase_run_id}
+    return _ROWS.validate_json(session.scalars(_statement(), given).one())
+
+
+@cache
+def _statement() -> Select[str]:
+    last_message = select(MessageStream.last_message_id).where(MessageStream.pipeline_id == PIPELINE)
+    elsewhere = select(AgentRun.role).where(
+        AgentRun.pipeline_id == PIPELINE,
+        AgentRun.phase_run_id != PHASE_RUN,
+        AgentRun.closed_at.is_(None),
+        AgentRun.role.is_not(None),
+    )
+    parts = {
+        "last_message": last_message.scalar_subquery(),
+        "is_halted": exists().where(Halt.lifted_at.is_(None)),
+        "roles": _listed(_columns(Role, RoleRow, waking_message=_waking()), Role.position),
+        "runs": _listed(_columns(AgentRun, RunRow), AgentRun.created_at, AgentRun.role, AgentRun.number),
+        "versions": _listed(_columns(Version, VersionRow), Version.role, Version.number),
+        "seen": _listed(_columns(Seen, SeenRow)),
+        "objections": _listed(_columns(Objection, ObjectionRow), Objection.number),
+        "decisions": _listed(_columns(Decision, DecisionRow), Decision.id),
+        "checks": _listed(_columns(Check, CheckRow), Check.id),
+        "unclosed_elsewhere": _gathered(func.json_agg(elsewhere.subquery().c.role)),
+    }
+    pairs = [part for name, value in parts.items() for part in (name, value)]
+    return select(cast(func.json_build_object(*pairs), Text))
+
+
+def _columns(table: type[Base], shape: type[Any], **computed: ColumnElement[Any]) -> Select[Any]:
+    """The columns a shape names, from those rows of the phase run that a table holds."""
+    names = (each.name for each in fields(shape))
+    found = [computed[name] if name in computed else getattr(table, name) for name in names]
+    return select(*found).where(table.__table__.c.phase_run_id == PHASE_RUN)
+
+
+def _listed(rows: Select[Any], *order: QueryableAttribute[Any]) -> ColumnElement[Any]:
+    """The rows as a list of objects, named as their columns are."""
+    return _gathered(func.json_agg(rows.order_by(*order).subquery().table_valued()))
+
+
+def _gathered(aggregate: ColumnElement[Any]) -> ColumnElement[Any]:
+    return select(func.coalesce(aggregate, func.json_build_array())).scalar_subquery()
+
+
+def _waking() -> ColumnElement[int | None]:
+    newest = select(Message.id).where(
+        Message.pipeline_id == PIPELINE,
+        Message.to_role == Role.role,
+        Message.id > Role.handled_message,
+        Message.phase_run_id == Role.phase_run_id,
+        IS_WAKING,
+    )
+    return newest.order_by(Message.id.desc()).limit(1).scalar_subquery().label("waking_message")
