@@ -47,7 +47,9 @@ def pipeline(session: Session, workspace: Workspace, *, pipeline_id: str) -> Pip
     row = pipelines.get_pipeline(session, pipeline_id=pipeline_id)
     last = phase_runs.find_last_phase_run(session, pipeline_id=pipeline_id)
     short = _pipeline(row, last, workspace)
-    return PipelineDetail.model_validate({**short.model_dump(), "definition": row.definition})
+    return PipelineDetail.model_validate(
+        {**short.model_dump(), "definition": row.definition.model_dump(mode="json")}
+    )
 
 
 def status(session: Session, *, pipeline_id: str, now: datetime) -> StatusRead:
