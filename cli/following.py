@@ -1,7 +1,7 @@
 """Following a pipeline: its events as they come, until it ends or a person is asked."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from cli import words
 from egg_tasks.client import Client, Json
@@ -42,14 +42,24 @@ def stored(client: Client, pipeline: str, *, after: int) -> Iterator[Json]:
         after = page["next_after"]
 
 
-def coming(client: Client, pipeline: str, *, after: int, stop_for_person: bool = False) -> Iterator[Json]:
+def coming(
+    client: Client,
+    pipeline: str,
+    *,
+    after: int,
+    stop_for_person: bool = False,
+    quiet: Callable[[str], object] = lambda _: None,
+) -> Iterator[Json]:
     """Every event after number *after* as it comes, until the pipeline has ended.
 
-    With *stop_for_person* also until a person is asked.
+    With *stop_for_person* also until a person is asked. When nothing comes for a while, *quiet* is told
+    what the pipeline waits for, each sentence once.
     """
+    told = ""
     while True:
         asked_at = time.monotonic()
-        status = client.get(f"/pipelines/{pipeline}/status")["status"]
+        found = client.get(f"/pipelines/{pipeline}/status")
+        status = found["status"]
         # The status is read before the events: what led to it is in the page that follows.
         over = is_over(status, stop_for_person=stop_for_person)
         page = client.get(
@@ -60,6 +70,9 @@ def coming(client: Client, pipeline: str, *, after: int, stop_for_person: bool =
         if over and not page.get("has_more"):
             return
         if not page["events"]:
+            if found["why"] != told:
+                told = found["why"]
+                quiet(told)
             time.sleep(max(0.0, SHORTEST_ROUND_SECONDS - (time.monotonic() - asked_at)))
 
 

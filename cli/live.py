@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import click
 
-from cli import following, render, report
+from cli import following, render, report, words
 from cli.screen import Look, draw
 from egg_tasks.client import Client, Json
 
@@ -34,8 +34,12 @@ def follow(client: Client, name: str, *, stop_for_person: bool = False) -> int:
 
 
 def _lines(client: Client, name: str, *, stop_for_person: bool) -> Json:
-    """Print each event as it comes; the status at the end."""
-    for event in following.coming(client, name, after=0, stop_for_person=stop_for_person):
+    """Print each event as it comes, and what is waited for when none does; the status at the end."""
+
+    def quiet(why: str) -> None:
+        click.echo(f"{name} waits: {words.one_line(why)}", err=True)
+
+    for event in following.coming(client, name, after=0, stop_for_person=stop_for_person, quiet=quiet):
         click.echo(following.line(event))
     return client.get(f"/pipelines/{name}/status")
 

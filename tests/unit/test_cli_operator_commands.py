@@ -135,6 +135,24 @@ def test_watching_prints_each_event_and_then_the_report(server: Scripted, egg: E
     ]
 
 
+def test_a_watch_in_which_nothing_happens_says_once_what_is_waited_for(
+    server: Scripted, egg: Egg, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.following.SHORTEST_ROUND_SECONDS", 0)
+    for status in ("running", "running", "cancelled", "cancelled"):
+        server.say(200, "", data={**STATUS, "status": status})
+        if len(server.answers) < 6:
+            server.say(200, "", data={"events": [], "next_after": 0, "has_more": False})
+    server.say(200, "", data={"pipeline": {**PIPELINE, "status": "cancelled"}})
+    server.say(200, "", data={"phases": PHASES})
+    server.say(200, "", data={"total": 14, "by_type": {}})
+
+    code = egg("watch", "demo-1")
+
+    assert code == 5
+    assert capsys.readouterr().err.count("demo-1 waits: documenter is BLOCKED on coder") == 1
+
+
 def test_a_watch_that_waits_for_a_person_is_exit_3_and_says_what_is_asked(
     server: Scripted, egg: Egg, capsys: Captured
 ) -> None:
