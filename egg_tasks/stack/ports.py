@@ -1,5 +1,6 @@
 """Loopback ports: free or not, whose, and one of our own."""
 
+import atexit
 import socket
 import time
 from contextlib import suppress
@@ -63,6 +64,12 @@ def _bound(port: int) -> int:
     number = int(door.getsockname()[1])
     _doors[number] = door
     return number
+
+
+@atexit.register
+def _leave() -> None:
+    for door in _doors.values():
+        door.close()
 
 
 def holder(port: int) -> str:
