@@ -173,12 +173,7 @@ def _conflicts(session: Session, run: AgentRun) -> tuple[str, ...]:
 
 def _notes(session: Session, run: AgentRun) -> tuple[str, ...]:
     """What the system did to the role's work since its last run that ended as it should."""
-    earlier = [
-        other
-        for other in agent_runs.list_agent_runs(session, pipeline_id=run.pipeline_id)
-        if other.role == run.role and other.created_at < run.created_at
-    ]
-    last = earlier[-1] if earlier else None
+    last = agent_runs.find_run_before(session, run=run)
     if last is None or last.salvaged_commit is None:
         return ()
     where = last.salvaged_commit[:10]

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from egg_tasks.ports import Workspace
-from models.queries import phase_runs, pipelines, versions
+from models.queries import pipelines, versions
 from models.schemas.git import Taken
 from models.tables import AgentRun, Version
+
+AT_ONCE = 20
+"""So many work commits are asked after together."""
 
 Seen = Mapping[str, int]
 """By role, the latest of its versions that a clone holds."""
@@ -46,7 +49,6 @@ def read(session: Session, *, run: AgentRun) -> Reading:
     pipeline = pipelines.get_pipeline(session, pipeline_id=run.pipeline_id)
     all_versions = versions.list_versions(session, phase_run_id=run.phase_run_id)
     own = [version for version in all_versions if version.role == run.role]
-    ids = [row.id for row in phase_runs.list_phase_runs(session, pipeline_id=pipeline.id)]
     base = (pipeline.base_commit,) if pipeline.base_commit else ()
     return Reading(
         pipeline_id=pipeline.id,
@@ -54,7 +56,7 @@ def read(session: Session, *, run: AgentRun) -> Reading:
         own_number=own[-1].number if own else 0,
         start=run.start_commit,
         versions=tuple(version for version in all_versions if version.role != run.role),
-        work_commits=(*versions.list_work_commits(session, phase_run_ids=ids), *base),
+        work_commits=(*versions.list_work_commits(session, pipeline_id=pipeline.id), *base),
     )
 
 
@@ -104,8 +106,13 @@ def _is_new(workspace: Workspace, reading: Reading, taken: Taken) -> bool:
 
 
 def _contained_work(workspace: Workspace, reading: Reading, commit: str) -> str | None:
-    held = workspace.ancestors(reading.pipeline_id, commit=commit, among=reading.work_commits)
-    return next((work for work in reading.work_commits if work in held), None)
+    """The newest work commit that *commit* contains: most often it is among the last few."""
+    for at in range(0, len(reading.work_commits), AT_ONCE):
+        asked = reading.work_commits[at : at + AT_ONCE]
+        held = workspace.ancestors(reading.pipeline_id, commit=commit, among=asked)
+        if held:
+            return next(work for work in asked if work in held)
+    return None
 
 
 def _latest(rows: Sequence[Version], held: frozenset[str]) -> dict[str, int]:

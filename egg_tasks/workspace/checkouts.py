@@ -15,7 +15,13 @@ from models.errors import NotFound
 from models.schemas.git import Clone, Conflicted
 
 CHECKOUT_LIMIT = timedelta(minutes=10)
-CONFIGURATION = """
+FOLDERS = ("info", "objects/info", "objects/pack", "refs/heads", "refs/tags")
+CONFIGURATION = """\
+[core]
+	repositoryformatversion = 0
+	filemode = true
+	bare = false
+	logallrefupdates = true
 [remote "origin"]
 	url = {origin}
 	pushurl = "/agents-never-push/signal-READY-instead"
@@ -75,9 +81,9 @@ def _brought_up(git: Git, start: str, work: str, what: str) -> tuple[str, tuple[
 
 def _furnish(git: Git, partial: Path, *, head: str, branch: str | None, name: str) -> None:
     inner = Git(partial / ".git")
-    Git(inner.directory, work_tree=partial).run("init", "--quiet", "--template=", "--initial-branch=egg")
-    with (inner.directory / "config").open("a") as file:
-        file.write(CONFIGURATION.format(origin=quoted(git.directory), name=name))
+    for folder in FOLDERS:
+        (inner.directory / folder).mkdir(parents=True)
+    (inner.directory / "config").write_text(CONFIGURATION.format(origin=quoted(git.directory), name=name))
     (inner.directory / "objects/info/alternates").write_bytes(alternates(git.directory))
     if (git.directory / "shallow").exists():
         shutil.copyfile(git.directory / "shallow", inner.directory / "shallow")
@@ -99,4 +105,3 @@ def _write_refs(directory: Path, refs: Iterable[str], *, head: str, branch: str 
     text = "".join(f"{line}\n" for line in packed)
     (directory / "packed-refs").write_text(text, errors="surrogateescape")
     (directory / "HEAD").write_text(f"ref: refs/heads/{branch}\n" if branch else f"{head}\n")
-    (directory / "info").mkdir(exist_ok=True)

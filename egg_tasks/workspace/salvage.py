@@ -5,7 +5,7 @@ work tree is not: it stays in the clone, which is not removed. What was staged b
 is kept, as long as its file is there.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -36,35 +36,39 @@ class Salvage:
         Where the branch has moved away from the clone's head, the work is kept on a salvage branch of
         its own instead. Files that cannot be saved are named in the commit's message.
         """
-        evidence = self._evidence()
+        evidence, tree = self._evidence()
         with scratch(self.clone) as directory:
             staging = Staging.of(self.git, evidence, directory)
-            tree = staging.write(_to_save(self.git, evidence, staging.git, directory))
-        branches = list(self._branches())
-        tips = [at for branch in branches if (at := tip(self.git, branch))]
-        clean = tree == tree_of(self.git, evidence.head)
-        if any(
-            contains(self.git, at, evidence.head) and (clean or tree_of(self.git, at) == tree) for at in tips
-        ):
+            paths = _to_save(self.git, evidence, staging.git, directory)
+            found = staging.write(paths) if paths else tree
+        is_clean = found == tree
+        if any(self._holds(branch, evidence.head, found, is_clean=is_clean) for branch in self._branches()):
             return None
-        if clean:
-            return self._keep(evidence.head, branches)
+        if is_clean:
+            return self._keep(evidence.head)
         message = f"WIP: auto-commit uncommitted work ({self.role}) [{self.pipeline_id}]\n{staging.report()}"
-        return self._keep(commit_tree(self.git, tree, evidence.head, message=message), branches)
+        return self._keep(commit_tree(self.git, found, evidence.head, message=message))
 
-    def _evidence(self) -> Evidence:
+    def _holds(self, branch: str, head: str, tree: str, *, is_clean: bool) -> bool:
+        """Whether a branch has the clone's head and, at its tip, what was not committed."""
+        at = tip(self.git, branch)
+        if at is None or not contains(self.git, at, head):
+            return False
+        return is_clean or tree_of(self.git, at) == tree
+
+    def _evidence(self) -> tuple[Evidence, str]:
+        """The clone as it is, and its head's tree."""
         index = self.clone.with_name("clone.index")
         try:
             evidence = inspect(self.clone, repository=self.git.directory)
-            fetch(self.git, evidence)
+            return evidence, fetch(self.git, evidence).tree
         except Conflict:
             # Its commits cannot be read; its files can, on top of what was taken last.
             index.unlink(missing_ok=True)
             last = tip(self.git, self.branch) or tip(self.git, work_branch(self.pipeline_id))
             if last is None:
                 raise
-            return Evidence(self.clone, last)
-        return evidence
+            return Evidence(self.clone, last), tree_of(self.git, last)
 
     def _branches(self) -> Iterator[str]:
         yield self.branch
@@ -74,8 +78,8 @@ class Salvage:
             number += 1
         yield kept
 
-    def _keep(self, commit: str, branches: Sequence[str]) -> str:
-        for branch in branches:
+    def _keep(self, commit: str) -> str:
+        for branch in self._branches():
             at = tip(self.git, branch)
             if (at is None or contains(self.git, commit, at)) and move_ref(
                 self.git, branch_ref(branch), commit, expected=at

@@ -65,6 +65,16 @@ def list_agent_runs(
     return session.scalars(query.execution_options(populate_existing=True)).all()
 
 
+def find_run_before(session: Session, *, run: AgentRun) -> AgentRun | None:
+    """The role's run before this one, in whatever phase run that was."""
+    query = select(AgentRun).where(
+        AgentRun.pipeline_id == run.pipeline_id,
+        AgentRun.role == run.role,
+        AgentRun.created_at < run.created_at,
+    )
+    return session.scalars(query.order_by(AgentRun.created_at.desc()).limit(1)).one_or_none()
+
+
 def lock_unclosed_agent_runs(session: Session, *, phase_run_id: UUID) -> Sequence[AgentRun]:
     """Lock the runs of a phase run, of roles and of checks, that are not stopped and safe, in id order."""
     query = select(AgentRun).where(AgentRun.phase_run_id == phase_run_id, AgentRun.closed_at.is_(None))

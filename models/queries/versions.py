@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from models.states import LIVE_OBJECTIONS, CheckStatus, MergeStatus
-from models.tables import Check, Objection, Version
+from models.tables import Check, Objection, PhaseRun, Version
 
 
 def add_version(session: Session, *, version: Version) -> None:
@@ -36,11 +36,10 @@ def find_version(session: Session, *, phase_run_id: UUID, role: str, number: int
     return session.get(Version, (phase_run_id, role, number), populate_existing=True)
 
 
-def list_work_commits(session: Session, *, phase_run_ids: Sequence[UUID]) -> Sequence[str]:
-    """The commits the work branch has had in these phase runs, newest first."""
-    query = select(Version.merge_commit).where(
-        Version.phase_run_id.in_(phase_run_ids), Version.merge_status == MergeStatus.MERGED
-    )
+def list_work_commits(session: Session, *, pipeline_id: str) -> Sequence[str]:
+    """The commits the work branch of a pipeline has had, newest first, its base left out."""
+    query = select(Version.merge_commit).join(PhaseRun, PhaseRun.id == Version.phase_run_id)
+    query = query.where(PhaseRun.pipeline_id == pipeline_id, Version.merge_status == MergeStatus.MERGED)
     query = query.order_by(Version.merged_at.desc(), Version.role, Version.number.desc())
     return [commit for commit in session.scalars(query) if commit is not None]
 
