@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+PID_MAX = Path("/proc/sys/kernel/pid_max")
 SWEEP_SECONDS = 5.0
 RETRY_SECONDS = 0.02
 
@@ -27,15 +28,22 @@ class Identity:
     pid: int
     start: int
     boot: str
+    forks: int = 0
+    """How many processes the machine had started by then; of an agent only."""
 
     @classmethod
     def read(cls, path: Path) -> "Identity | None":
         """Read what a shim wrote down, or None if it did not."""
         try:
-            pid, start, boot = path.read_text(encoding="ascii").split()
+            pid, start, boot, *forks = path.read_text(encoding="ascii").split()
+            return cls(int(pid), int(start), boot, int(forks[0]) if forks else 0)
         except (FileNotFoundError, ValueError):
             return None
-        return cls(int(pid), int(start), boot)
+
+    @property
+    def is_unique(self) -> bool:
+        """Whether so few processes were started since that none can have got this one's number."""
+        return forks() - self.forks < int(PID_MAX.read_text(encoding="ascii")) // 2
 
     @property
     def of_this_boot(self) -> bool:
@@ -136,7 +144,9 @@ def is_left(pid: int, agent: Identity | None, marks: frozenset[bytes]) -> bool:
     """Whether a process is what an agent left behind: of its session, or with its mark in the environment."""
     if agent is not None and (stat := Stat.read(pid)) is not None:
         same_number = agent.pid in {pid, stat.session, stat.group}
-        if same_number and stat.start >= agent.start and _start_of(agent.pid) in {None, agent.start}:
+        # With the agent gone its number may by now be that of a stranger's session, which is gone too.
+        is_of_it = agent.is_unique or _start_of(agent.pid) == agent.start
+        if same_number and is_of_it and stat.start >= agent.start:
             return True
     try:
         environment = Path(f"/proc/{pid}/environ").read_bytes()
@@ -148,7 +158,8 @@ def is_left(pid: int, agent: Identity | None, marks: frozenset[bytes]) -> bool:
 def kill_remains(directory: Path, marks: frozenset[bytes]) -> None:
     """Kill what a run left behind whose shim was killed, until a look finds nothing.
 
-    A process that left the agent's session *and* emptied its environment is not found.
+    A process that left the agent's session *and* emptied its environment is not found; nor is one that
+    emptied it, long after the agent itself is gone.
     """
     agent = Identity.read(directory / "agent.pid")
     if agent is None or not agent.of_this_boot:
@@ -160,6 +171,12 @@ def kill_remains(directory: Path, marks: frozenset[bytes]) -> None:
         if not killed:
             return
         time.sleep(RETRY_SECONDS)
+
+
+def forks() -> int:
+    """How many processes the machine has started since it was booted."""
+    with Path("/proc/stat").open(encoding="ascii") as stat:
+        return next(int(line.split()[1]) for line in stat if line.startswith("processes "))
 
 
 def numbers() -> Iterator[int]:

@@ -109,11 +109,17 @@ def identity(pid: int) -> str:
         return f"{pid} {stat_fields(pid)[19]} {boot.read().strip()}\n"
 
 
+def forks() -> str:
+    """Return how many processes the machine has started since it was booted, as a line."""
+    with open("/proc/stat", encoding="ascii") as stat:
+        return next(line.split()[1] for line in stat if line.startswith("processes ")) + "\n"
+
+
 def record(agent: int) -> None:
-    """Write down who the agent is, for whoever must clear up after a shim that was killed."""
+    """Write down who the agent is, and how late it came, for whoever must clear up after a killed shim."""
     try:
         with open("agent.pid.new", "w", encoding="utf-8") as draft:
-            draft.write(identity(agent))
+            draft.write(identity(agent) + forks())
         os.rename("agent.pid.new", "agent.pid")
     except OSError:
         # A full disk: what is left of the agent is then found by its environment alone.

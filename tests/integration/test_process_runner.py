@@ -220,6 +220,29 @@ def test_with_its_shim_killed_a_run_has_vanished_and_its_agent_is_dead(
     assert [pid for pid in pids if is_alive(pid)] == []
 
 
+@pytest.mark.parametrize(("since", "is_killed"), [(0, True), (1 << 30, False)])
+def test_a_stranger_with_the_number_of_a_vanished_agent_is_left_alone(
+    runner: ProcessRunner, since: int, is_killed: bool
+) -> None:
+    """The numbers of processes come round: a session whose leader is gone may be anybody's by then."""
+    run_id = started(runner, "echo up; exec sleep 603")
+    os.kill(shim_pid(runner, run_id), signal.SIGKILL)
+    end(runner, run_id)
+    leader = subprocess.Popen(
+        ["sh", "-c", "env -i sleep 604 > /dev/null & echo $!"], stdout=subprocess.PIPE, start_new_session=True
+    )
+    stranger = int(leader.communicate()[0])
+    written = runner.directory(run_id) / "agent.pid"
+    _, start, boot, forks = written.read_text().split()
+    written.write_text(f"{leader.pid} {start} {boot} {int(forks) - since}")
+
+    end(runner, run_id)
+
+    assert is_alive(stranger) != is_killed
+    if not is_killed:
+        os.kill(stranger, signal.SIGKILL)
+
+
 def test_a_vanished_run_that_was_to_stop_says_so(runner: ProcessRunner) -> None:
     run_id = started(runner, "trap '' TERM; echo up; while :; do sleep 0.1; done")
     runner.stop(run_id)
