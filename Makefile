@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 # A virtual machine may spend most of its time looking up small pages (docs/decisions/0013).
 LARGE_PAGES := PYTHONMALLOC=malloc GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1
 
-.PHONY: demo prove-bus bench-bus bench-engine chaos walk check test test-unit test-real format lint \
+.PHONY: demo prove-bus bench-bus bench-engine chaos gaps walk check test test-unit test-real format lint \
 	types imports lock clean
 
 demo: $(STAMP)  ## run the main job: a local stack, a repository, agents that come to agree
@@ -32,6 +32,9 @@ bench-engine: $(STAMP)  ## figures of the engine, beside bare Celery and subproc
 
 chaos: $(STAMP)  ## kill every process of a stack at random under 20 pipelines; say what was lost (nothing)
 	$(BIN)/python -m benchmarks.chaos
+
+gaps: $(STAMP)  ## kill a process before each of its writes; another must take up its work and do nothing twice
+	GAPS_EVERY=1 $(LARGE_PAGES) $(BIN)/python -m pytest --timeout 3600 tests/integration/test_gaps.py
 
 walk: $(STAMP)  ## every state of every roster of up to three roles; fails at the first broken law or dead end
 	$(BIN)/python -m tests.unit.consensus_rosters

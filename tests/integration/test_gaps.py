@@ -1,0 +1,283 @@
+"""What if we die right here? A process is killed before each of its writes, and another takes up its work."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import func, select
+
+from egg_tasks.api import verdicts
+from egg_tasks.api.auth import Agent
+from egg_tasks.clock import utcnow
+from egg_tasks.config import settings
+from egg_tasks.database import unit_of_work
+from egg_tasks.services import pipelines
+from egg_tasks.services.signals import Signal
+from egg_tasks.tasks import adapters, agent_runs, owners, versions
+from egg_tasks.tasks import pipelines as pipeline_tasks
+from egg_tasks.tasks.attendance import Attendance, Left
+from egg_tasks.tasks.launching import token_hash
+from egg_tasks.tasks.leases import Leases
+from models.queries import agent_runs as run_rows
+from models.queries import pipelines as pipeline_rows
+from models.queries import versions as version_rows
+from models.schemas.run import Launch
+from models.states import MergeStatus, Readiness, RunStatus
+from models.tables import AgentRun, Event, Pipeline, Version
+from tests.integration import api_scene
+from tests.integration.api_scene import OPERATOR, Scene
+from tests.integration.gaps import dies, lives
+
+MOST = 200
+EVERY = int(os.environ.get("GAPS_EVERY", "12"))
+"""One gap in so many is tried; all of them take too long for every run of the tests (`make gaps`)."""
+AGENT = """
+import os, subprocess, sys
+with open(sys.argv[1], "a") as starts:
+    starts.write(os.environ["EGG_AGENT_RUN_ID"] + chr(10))
+open("done.txt", "w").write("done")
+for command in (("add", "."), ("commit", "-qm", "done")):
+    subprocess.run(["git", *command], check=True)
+open("begun.txt", "w").write("begun")
+"""
+
+
+@dataclass
+class Ground:
+    """A database and a home, where pipelines of one role are begun one after the other."""
+
+    scene: Scene
+    starts: Path
+
+    def begin(self, name: str) -> None:
+        """A pipeline that wants its repository."""
+        roles = {"phases": [{"name": "implement", "roles": [{"role": "coder"}]}]}
+        program = {"backend": "command", "command": [sys.executable, "-c", AGENT, str(self.starts)]}
+        self.scene.create(name=name, agents={"coder": program}, **roles)
+        with unit_of_work() as session:
+            pipelines.start(session, pipeline_id=name, now=utcnow())
+
+    def queue(self, name: str) -> UUID:
+        """The run of a pipeline that waits for a worker."""
+        self.begin(name)
+        lives(partial(pipeline_tasks.prepare, name))
+        return self.run(name).id
+
+    def run(self, name: str) -> AgentRun:
+        """The first run of a pipeline."""
+        with unit_of_work() as session:
+            return run_rows.list_agent_runs(session, pipeline_id=name)[0]
+
+    def speaker(self, name: str) -> Agent:
+        """The agent of a pipeline, with a clone in which something is committed."""
+        run_id = self.queue(name)
+        self.scene.bring_to_life(name, run_id)
+        commit = self.pipeline(name).work_commit
+        assert commit is not None
+        adapters.workspace().open_clone(name, role="coder", run_id=run_id, work_commit=commit)
+        self.scene.commit(name, "done.txt")
+        return Agent(run_id, name, self.run(name).phase_run_id, "coder")
+
+    def pipeline(self, name: str) -> Pipeline:
+        """A pipeline as it is now."""
+        with unit_of_work() as session:
+            return pipeline_rows.get_pipeline(session, pipeline_id=name)
+
+    def version(self, who: Agent) -> Version | None:
+        """The first version of an agent's role."""
+        with unit_of_work() as session:
+            return version_rows.find_version(session, phase_run_id=who.phase_run_id, role=who.role, number=1)
+
+    def is_known(self, run_id: UUID) -> bool:
+        """Whether a run's own token speaks for it."""
+        token = (self.scene.home / "runs" / str(run_id) / "token").read_text()
+        with unit_of_work() as session:
+            return run_rows.find_agent_run_by_token(session, token_hash=token_hash(token)) is not None
+
+    def told(self, name: str, kind: str) -> int:
+        """How often an event was told."""
+        query = select(func.count()).where(Event.pipeline_id == name, Event.type == kind)
+        with unit_of_work() as session:
+            return session.scalars(query).one()
+
+
+@pytest.fixture
+def ground(
+    database_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Ground]:
+    """No server and no worker: the processes of a test are all there are."""
+    given = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "EGG_HOME": str(tmp_path)}
+    for name, value in {**given, "EGG_OPERATOR_TOKEN": OPERATOR}.items():
+        monkeypatch.setenv(name, value)
+    api_scene.forget()
+    yield Ground(Scene(port=0, home=tmp_path), tmp_path / "starts")
+    api_scene.forget()
+
+
+def at_gaps(
+    begin: Callable[[str], object],
+    act: Callable[[str], object],
+    after: Callable[[str], object],
+    *,
+    every: int = EVERY,
+) -> None:
+    """Kill *act* before one of its writes, each time on something begun anew, until it outlives that."""
+    for at in range(1, MOST, every):
+        name = f"shop-{at}"
+        begin(name)
+        has_died = dies(partial(act, name), at=at)
+        after(name)
+        if not has_died:
+            return
+    pytest.fail("it never comes to its end")
+
+
+def attend(run_id: UUID) -> Left:
+    """Attend a run, as a worker does that has just started."""
+    agent_runs._free_leases()
+    return Attendance(
+        run_id,
+        owner=owners.new_name(settings().node),
+        settings=settings(),
+        runner=adapters.runner(),
+        workspace=adapters.workspace(),
+        draining=threading.Event(),
+        leases=Leases(),
+    ).attend()
+
+
+def test_the_making_of_a_repository_may_die_anywhere(ground: Ground) -> None:
+    def check(name: str) -> None:
+        lives(partial(pipeline_tasks.prepare, name))
+        work = adapters.workspace().find_branch(name, branch=f"egg/{name}/work")
+        assert work == ground.pipeline(name).work_commit is not None
+        assert ground.run(name).status is RunStatus.QUEUED, "its agent is due, once"
+
+    at_gaps(ground.begin, pipeline_tasks.prepare, check)
+
+
+def test_an_attendance_may_die_anywhere(ground: Ground) -> None:
+    def act(name: str) -> None:
+        attend(ground.run(name).id)
+
+    def check(name: str) -> None:
+        lives(partial(act, name))
+        run = ground.run(name)
+        assert (run.status, run.closed_at is not None) == (RunStatus.SUCCEEDED, True)
+        started = ground.starts.read_text().split()
+        assert started.count(str(run.id)) == 1, "the agent ran once"
+        assert [ground.told(name, kind) for kind in ("agent.started", "agent.salvaged")] == [1, 1]
+        assert ground.is_known(run.id), "its token is the one it was given last"
+        kept = adapters.workspace().find_branch(name, branch=f"egg/{name}/coder")
+        assert kept == run.salvaged_commit is not None, "its work is safe"
+
+    at_gaps(ground.queue, act, check)
+
+
+def test_a_ready_may_die_anywhere(ground: Ground) -> None:
+    spoken: dict[str, Agent] = {}
+
+    def begin(name: str) -> None:
+        spoken[name] = ground.speaker(name)
+
+    def act(name: str) -> None:
+        verdicts.take(spoken[name], Signal(Readiness.READY))
+
+    def check(name: str) -> None:
+        who = spoken[name]
+        if ground.version(who) is None:
+            # Who got no answer says it again.
+            lives(partial(act, name))
+        version = ground.version(who)
+        assert version is not None
+        assert version.merge_status is MergeStatus.MERGING, "whoever finds it merges it"
+        assert ground.told(name, "readiness.changed") == 1
+        assert version.commit == head(ground.scene.clone(name))
+        assert adapters.workspace().tree(name, commit=version.commit) == version.tree
+
+    at_gaps(begin, act, check)
+
+
+def test_a_merge_may_die_anywhere(ground: Ground) -> None:
+    keys: dict[str, tuple[str, str, int]] = {}
+
+    def begin(name: str) -> None:
+        who = ground.speaker(name)
+        lives(partial(verdicts.take, who, Signal(Readiness.READY)))
+        keys[name] = (str(who.phase_run_id), who.role, 1)
+
+    def act(name: str) -> None:
+        versions.integrate(*keys[name])
+
+    def check(name: str) -> None:
+        # What the reconciler sends again: the merge, and the moving of the branch behind its row.
+        lives(partial(act, name))
+        lives(partial(pipeline_tasks.publish, name))
+        pipeline = ground.pipeline(name)
+        work = adapters.workspace().find_branch(name, branch=f"egg/{name}/work")
+        assert work == pipeline.work_commit == pipeline.published_commit != pipeline.base_commit
+        assert ground.told(name, "branch.merged") == 1
+        assert ground.told(name, "consensus.reached") == 1
+
+    at_gaps(begin, act, check)
+
+
+def test_a_telling_may_die_anywhere(ground: Ground) -> None:
+    """The agent is woken once or twice, and finds what it is told when it is."""
+    runner, words = adapters.runner(), "CONVERGE: write down how far you are"
+    program = (
+        "import os, signal, sys, time\n"
+        "def told(*_):\n"
+        "    open(sys.argv[1], 'a').write(open(os.environ['EGG_SIGNAL_FILE']).read() + chr(10))\n"
+        "signal.signal(signal.SIGUSR1, told)\n"
+        "open(sys.argv[1], 'w').close()\n"
+        "while True: time.sleep(60)\n"
+    )
+    runs: dict[str, UUID] = {}
+
+    def begin(name: str) -> None:
+        runs[name] = uuid4()
+        directory = ground.scene.home / name
+        directory.mkdir()
+        signal_file = ground.scene.home / "runs" / str(runs[name]) / "signal"
+        launch = Launch(
+            run_id=runs[name],
+            argv=(sys.executable, "-c", program, str(directory / "heard")),
+            environment={"EGG_SIGNAL_FILE": str(signal_file)},
+            directory=directory,
+        )
+        runner.ensure(launch)
+        until((directory / "heard").exists)
+
+    def check(name: str) -> None:
+        runner.tell(runs[name], words)
+        until(lambda: bool((ground.scene.home / name / "heard").read_text()))
+        runner.kill(runs[name])
+        heard = (ground.scene.home / name / "heard").read_text().splitlines()
+        assert set(heard) == {words}
+        assert len(heard) <= 2
+
+    at_gaps(begin, lambda name: runner.tell(runs[name], words), check, every=1)
+
+
+def head(clone: Path) -> str:
+    """The commit a clone is at."""
+    return subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=clone, check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for something that is certain to come."""
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
