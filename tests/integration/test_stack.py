@@ -211,7 +211,7 @@ def test_our_processes_get_nothing_else_of_the_users_environment(home: Path) -> 
 
     found = programs.environment(home, given, None)
 
-    assert set(found) == {"EGG_HOME", "EGG_NODE_CAPACITY", "HOME", "LANG", "PATH"}
+    assert set(found) == {"EGG_HOME", "EGG_NODE_CAPACITY", "HOME", "LANG", "PATH", *programs.LARGE_PAGES}
     assert found["PATH"].startswith(str(Path(sys.executable).parent))
 
 
