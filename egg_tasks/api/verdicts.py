@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from egg_tasks.api.auth import Agent
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
-from egg_tasks.database import unit_of_work
+from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.services import briefs, looks, signals, standings
 from egg_tasks.services.looks import Look
 from egg_tasks.services.signals import Signal
@@ -71,7 +71,7 @@ def clone(who: Agent) -> Path:
 def _look(who: Agent) -> Look:
     """Look at the clone's head; the transaction that follows checks that the run may still speak."""
     taken = workspace().take(who.pipeline_id, run_id=who.run_id, clone=clone(who))
-    with unit_of_work() as session:
+    with single_statements() as session:
         reading = looks.read(session, run=agent_runs.get_agent_run(session, run_id=who.run_id))
     return looks.look(workspace(), reading, taken=taken)
 

@@ -10,7 +10,7 @@ import structlog
 
 from egg_tasks.clock import utcnow
 from egg_tasks.config import Settings
-from egg_tasks.database import unit_of_work
+from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.ports import Runner, Workspace
 from egg_tasks.services import agent_runs, briefs, looks
 from egg_tasks.services.agent_runs import Answer, Salvaged
@@ -125,7 +125,7 @@ class Attendance:
                 commit, command = launching.check_to_run(session, run=run)
             directory = self.workspace.open_checkout(run.pipeline_id, run_id=run.id, commit=commit)
             return launching.of_check(run, command=command, directory=directory)
-        with unit_of_work() as session:
+        with single_statements() as session:
             work_commit = launching.work_commit(session, run=run)
             reading = looks.read(session, run=run)
         clone = self.workspace.open_clone(
@@ -196,7 +196,7 @@ class Attendance:
         )
         if commit is None:
             return None
-        with unit_of_work() as session:
+        with single_statements() as session:
             reading = looks.read(session, run=rows.get_agent_run(session, run_id=run.id))
         return Salvaged(commit, looks.is_ahead(self.workspace, reading, commit=commit))
 

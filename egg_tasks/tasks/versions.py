@@ -4,7 +4,7 @@ from uuid import UUID
 
 from egg_tasks.app import app
 from egg_tasks.clock import utcnow
-from egg_tasks.database import unit_of_work
+from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.services import merges
 from egg_tasks.services.effects import VersionKey
 from egg_tasks.services.merges import MergeOrder
@@ -18,7 +18,7 @@ from models.errors import Rejected
 def integrate(phase_run_id: str, role: str, number: int) -> None:
     """Merge a version into the work branch. Safe twice: the row decides which merge counts."""
     version = VersionKey(UUID(phase_run_id), role, number)
-    with unit_of_work() as session:
+    with single_statements() as session:
         made = merges.order(session, version=version)
     if made is None:
         return

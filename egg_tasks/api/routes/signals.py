@@ -10,7 +10,7 @@ from egg_tasks.api.auth import Agent, Speaker
 from egg_tasks.api.envelope import Envelope
 from egg_tasks.api.verdicts import ReadinessAnswer
 from egg_tasks.clock import utcnow
-from egg_tasks.database import unit_of_work
+from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.services import activity, briefs, looks, signals
 from egg_tasks.services.effects import Effects
 from egg_tasks.services.signals import Signal
@@ -61,7 +61,7 @@ def signal(pipeline_id: PipelineId, body: SignalIn, who: Speaker) -> Envelope[Re
 def sync(pipeline_id: PipelineId, who: Speaker) -> Envelope[Synced]:
     """Record which versions of the others the agent's clone holds."""
     head = workspace().head(pipeline_id, clone=verdicts.clone(who))
-    with unit_of_work() as session:
+    with single_statements() as session:
         reading = looks.read(session, run=agent_runs.get_agent_run(session, run_id=who.run_id))
     seen = looks.seen_in(workspace(), reading, commit=head)
     with unit_of_work() as session:
