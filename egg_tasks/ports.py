@@ -101,8 +101,8 @@ class Workspace(Protocol):
         """Move a branch of the pipeline's repository if it is where it is *expected*; whether it did."""
 
     def salvage(self, pipeline_id: str, *, role: str, run_id: UUID, clone: Path, branch: str) -> str | None:
-        """Commit what the clone has not committed, and bring its head to *branch*; that head.
+        """Commit what the clone has not committed, and bring it to *branch*; the commit that holds all.
 
-        The commit's message is `WIP: auto-commit uncommitted work (<role>) [<pipeline>]`. Returns None
-        when the clone has nothing the branch lacks. Repeating it makes no second commit.
+        The commit's message is `WIP: auto-commit uncommitted work (<role>) [<pipeline>]`. Repeating it
+        makes no second commit and gives the same. None when there is no clone.
         """

@@ -83,7 +83,7 @@ def is_ahead(workspace: Workspace, reading: Reading, *, commit: str) -> bool:
 
     What an earlier run had committed when this one started is not this one's to speak for.
     """
-    if commit == reading.start:
+    if commit in {reading.start, reading.own}:
         return False
     taken = Taken(commit=commit, tree=workspace.tree(reading.pipeline_id, commit=commit))
     if reading.own is not None:

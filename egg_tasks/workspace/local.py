@@ -97,7 +97,7 @@ class GitWorkspace:
         return history.move_ref(git, branch_ref(branch), commit, expected=expected)
 
     def salvage(self, pipeline_id: str, *, role: str, run_id: UUID, clone: Path, branch: str) -> str | None:
-        """Keep what the clone has and *branch* lacks; None if that is nothing, or the clone is gone."""
+        """Keep what the clone has; the commit that holds all of it, or None if the clone is gone."""
         role_branch(pipeline_id, role)
         branch_ref(branch)
         if not is_directory(clone):

@@ -30,11 +30,12 @@ class Salvage:
     clone: Path
     branch: str
 
-    def save(self) -> str | None:
-        """Commit what is not committed and bring it to the role's branch; None if nothing was missing.
+    def save(self) -> str:
+        """Commit what is not committed and bring it to the role's branch; the commit that holds all of it.
 
         Where the branch has moved away from the clone's head, the work is kept on a salvage branch of
-        its own instead. Files that cannot be saved are named in the commit's message.
+        its own instead. Files that cannot be saved are named in the commit's message. To do it again gives
+        the same commit: who died before noting it finds it.
         """
         evidence, tree = self._evidence()
         with scratch(self.clone) as directory:
@@ -42,19 +43,22 @@ class Salvage:
             paths = _to_save(self.git, evidence, staging.git, directory)
             found = staging.write(paths) if paths else tree
         is_clean = found == tree
-        if any(self._holds(branch, evidence.head, found, is_clean=is_clean) for branch in self._branches()):
-            return None
+        held = (self._held(branch, evidence.head, found, is_clean=is_clean) for branch in self._branches())
+        if commit := next(filter(None, held), None):
+            return commit
         if is_clean:
             return self._keep(evidence.head)
         message = f"WIP: auto-commit uncommitted work ({self.role}) [{self.pipeline_id}]\n{staging.report()}"
         return self._keep(commit_tree(self.git, found, evidence.head, message=message))
 
-    def _holds(self, branch: str, head: str, tree: str, *, is_clean: bool) -> bool:
-        """Whether a branch has the clone's head and, at its tip, what was not committed."""
+    def _held(self, branch: str, head: str, tree: str, *, is_clean: bool) -> str | None:
+        """The commit by which a branch holds the clone's head and what was not committed, if it does."""
         at = tip(self.git, branch)
         if at is None or not contains(self.git, at, head):
-            return False
-        return is_clean or tree_of(self.git, at) == tree
+            return None
+        if is_clean:
+            return head
+        return at if tree_of(self.git, at) == tree else None
 
     def _evidence(self) -> tuple[Evidence, str]:
         """The clone as it is, and its head's tree."""

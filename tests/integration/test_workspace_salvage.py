@@ -37,9 +37,10 @@ def test_files_of_a_clone_that_cannot_be_read_are_salvaged(
     commit(clone.path, {"a": "kept"})
     harm(clone.path)
 
-    assert scene.salvage(clone)
+    saved = scene.salvage(clone)
+    assert saved
     assert scene.saved(clone.branch, "a") == b"kept"
-    assert scene.salvage(clone) is None
+    assert scene.salvage(clone) == saved
 
 
 def test_salvage_commits_what_is_not_committed(scene: Scene) -> None:
@@ -60,7 +61,7 @@ def test_salvaging_again_makes_no_second_commit(scene: Scene) -> None:
     (clone.path / "new").write_text("new")
     saved = scene.salvage(clone)
 
-    assert scene.salvage(clone) is None
+    assert scene.salvage(clone) == saved
     assert scene.tip(clone.branch) == saved
 
 
@@ -69,15 +70,15 @@ def test_salvage_brings_commits_nobody_took(scene: Scene) -> None:
     version = commit(clone.path, {"a": "a"})
 
     assert scene.salvage(clone) == version
-    assert scene.salvage(clone) is None
+    assert scene.salvage(clone) == version
     assert scene.tip(clone.branch) == version
 
 
-def test_an_untouched_or_missing_clone_has_nothing_to_salvage(scene: Scene) -> None:
+def test_an_untouched_clone_is_safe_and_a_missing_one_is_nothing(scene: Scene) -> None:
     clone = scene.clone("coder")
     advance(scene, "coder", {"a": "a"})
 
-    assert scene.salvage(clone) is None
+    assert scene.salvage(clone) == clone.head
     gone = Clone(path=clone.path.parent / "gone", branch=clone.branch, head=clone.head)
     assert scene.salvage(gone) is None
 
@@ -93,7 +94,7 @@ def test_work_of_a_run_whose_branch_has_moved_away_is_kept_on_a_salvage_branch(s
     kept = f"egg/{PIPELINE}/salvage/{run_of(clone)}"
     assert scene.tip(clone.branch) == newer
     assert (scene.tip(kept), scene.tip(f"{kept}.2")) == (first, second)
-    assert scene.salvage(clone) is None
+    assert scene.salvage(clone) == second
 
 
 def test_salvage_saves_a_half_finished_merge(scene: Scene) -> None:
@@ -120,9 +121,9 @@ def test_salvage_saves_files_of_a_repository_inside_the_clone(scene: Scene, tmp_
     clone = scene.clone()
     inner_repository(clone.path, tmp_path / "marker")
 
-    assert scene.salvage(clone)
+    saved = scene.salvage(clone)
     assert scene.saved(clone.branch, "vendored/inner.py") == b"changed\n"
-    assert scene.salvage(clone) is None
+    assert scene.salvage(clone) == saved == scene.tip(clone.branch)
 
 
 def test_salvage_saves_what_was_staged_although_ignored(scene: Scene) -> None:
@@ -151,10 +152,10 @@ def test_salvage_goes_on_past_a_huge_file_and_names_it(scene: Scene) -> None:
         file.truncate(3 * 1024**3)
     (clone.path / "small").write_text("small")
 
-    assert scene.salvage(clone)
+    saved = scene.salvage(clone)
     assert scene.saved(clone.branch, "small") == b"small"
     assert "huge" in git(scene.bare, "log", "-1", "--format=%b", clone.branch)
-    assert scene.salvage(clone) is None
+    assert scene.salvage(clone) == saved == scene.tip(clone.branch)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
