@@ -13,16 +13,8 @@ from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, Select, Text, Uuid, bindparam, cast, exists, func, select
 from sqlalchemy.orm import QueryableAttribute, Session
 
-from models.consensus.verdict import DecisionKind
-from models.states import (
-    CheckStatus,
-    DecisionStatus,
-    Failure,
-    MergeStatus,
-    ObjectionStatus,
-    Readiness,
-    RunStatus,
-)
+from models.consensus.snapshot import CheckView, DecisionView, ObjectionView
+from models.states import DecisionStatus, Failure, MergeStatus, Readiness, RunStatus
 from models.tables import (
     AgentRun,
     Check,
@@ -101,44 +93,6 @@ class SeenRow:
 
 
 @dataclass(frozen=True)
-class ObjectionRow:
-    """An objection."""
-
-    number: int
-    from_role: str
-    about_role: str
-    version: int
-    status: ObjectionStatus
-    round: int
-    opened_at: datetime
-    upheld_over_words: int
-
-
-@dataclass(frozen=True)
-class DecisionRow:
-    """A question to a person."""
-
-    id: int
-    key: str
-    kind: DecisionKind
-    roles: tuple[str, ...]
-    status: DecisionStatus
-    resolution: str | None
-
-
-@dataclass(frozen=True)
-class CheckRow:
-    """What the check said of a commit."""
-
-    id: int
-    commit: str
-    status: CheckStatus
-    attempts: int
-    errors: int
-    ended_at: datetime | None
-
-
-@dataclass(frozen=True)
 class PhaseRows:
     """The rows of a phase run, each kind in its own order."""
 
@@ -149,9 +103,9 @@ class PhaseRows:
     runs: tuple[RunRow, ...]
     versions: tuple[VersionRow, ...]
     seen: tuple[SeenRow, ...]
-    objections: tuple[ObjectionRow, ...]
-    decisions: tuple[DecisionRow, ...]
-    checks: tuple[CheckRow, ...]
+    objections: tuple[ObjectionView, ...]
+    decisions: tuple[DecisionView, ...]
+    checks: tuple[CheckView, ...]
     unclosed_elsewhere: tuple[str, ...]
     """Roles with a run in another phase run of the pipeline that is not yet stopped and safe."""
 
@@ -175,6 +129,8 @@ def _statement() -> Select[str]:
         AgentRun.closed_at.is_(None),
         AgentRun.role.is_not(None),
     )
+    number = Decision.id.label("number")
+    pending = (Decision.status == DecisionStatus.PENDING).label("is_pending")
     parts = {
         "last_message": last_message.scalar_subquery(),
         "is_halted": exists().where(Halt.lifted_at.is_(None)),
@@ -182,9 +138,11 @@ def _statement() -> Select[str]:
         "runs": _listed(_columns(AgentRun, RunRow), AgentRun.created_at, AgentRun.role, AgentRun.number),
         "versions": _listed(_columns(Version, VersionRow), Version.role, Version.number),
         "seen": _listed(_columns(Seen, SeenRow)),
-        "objections": _listed(_columns(Objection, ObjectionRow), Objection.number),
-        "decisions": _listed(_columns(Decision, DecisionRow), Decision.id),
-        "checks": _listed(_columns(Check, CheckRow), Check.id),
+        "objections": _listed(_columns(Objection, ObjectionView), Objection.number),
+        "decisions": _listed(
+            _columns(Decision, DecisionView, number=number, is_pending=pending), Decision.id
+        ),
+        "checks": _listed(_columns(Check, CheckView, number=Check.id.label("number")), Check.id),
         "unclosed_elsewhere": _gathered(func.json_agg(elsewhere.subquery().c.role)),
     }
     pairs = [part for name, value in parts.items() for part in (name, value)]

@@ -13,10 +13,7 @@ from sqlalchemy.orm import Session
 
 from models.consensus.policy import PhasePolicy, RolePolicy
 from models.consensus.snapshot import (
-    CheckView,
     Deadlines,
-    DecisionView,
-    ObjectionView,
     ResultView,
     RoleView,
     RunView,
@@ -25,9 +22,6 @@ from models.consensus.snapshot import (
 from models.consensus.verdict import Cause
 from models.queries import messages, phase_rows, results
 from models.queries.phase_rows import (
-    CheckRow,
-    DecisionRow,
-    ObjectionRow,
     PhaseRows,
     RoleRow,
     RunRow,
@@ -37,7 +31,6 @@ from models.schemas.result import view
 from models.states import (
     LIVE_RUNS,
     CheckStatus,
-    DecisionStatus,
     MergeStatus,
     PhaseStatus,
     RunStatus,
@@ -67,7 +60,6 @@ def load_snapshot(
     """Build the snapshot of a locked phase run."""
     rows = phase_rows.read(session, pipeline_id=pipeline.id, phase_run_id=phase_run.id)
     by_role = _by_role(rows, _said_at(session, phase_run, rows.runs, policy, now))
-    check = next((check for check in rows.checks if check.commit == pipeline.work_commit), None)
     snapshot = Snapshot(
         now=now,
         status=phase_run.status,
@@ -75,9 +67,9 @@ def load_snapshot(
         roles=tuple(_role_view(role, policy.role(role.role), by_role) for role in rows.roles),
         tip=pipeline.work_commit,
         tip_owner=pipeline.tip_owner,
-        objections=tuple(map(_objection_view, rows.objections)),
-        decisions=tuple(map(_decision_view, rows.decisions)),
-        check=_check_view(check) if check else None,
+        objections=rows.objections,
+        decisions=rows.decisions,
+        check=next((check for check in rows.checks if check.commit == pipeline.work_commit), None),
         is_superseded_merging=_is_superseded_merging(rows.versions),
         is_check_live=any(check.status is CheckStatus.RUNNING for check in rows.checks),
         unclosed_runs=sum(1 for run in rows.runs if run.closed_at is None),
@@ -214,38 +206,3 @@ def _trailing(ended: Sequence[RunRow]) -> tuple[RunView, ...]:
 def _handled(ended: Iterable[RunRow]) -> frozenset[Cause]:
     good = (run for run in ended if gave_what_it_owed(run))
     return frozenset(Cause.parse(cause) for run in good for cause in run.causes)
-
-
-def _objection_view(row: ObjectionRow) -> ObjectionView:
-    return ObjectionView(
-        number=row.number,
-        from_role=row.from_role,
-        about_role=row.about_role,
-        version=row.version,
-        status=row.status,
-        round=row.round,
-        opened_at=row.opened_at,
-        upheld_over_words=row.upheld_over_words,
-    )
-
-
-def _decision_view(row: DecisionRow) -> DecisionView:
-    return DecisionView(
-        number=row.id,
-        key=row.key,
-        kind=row.kind,
-        roles=row.roles,
-        is_pending=row.status is DecisionStatus.PENDING,
-        resolution=row.resolution,
-    )
-
-
-def _check_view(row: CheckRow) -> CheckView:
-    return CheckView(
-        number=row.id,
-        commit=row.commit,
-        status=row.status,
-        attempts=row.attempts,
-        errors=row.errors,
-        ended_at=row.ended_at,
-    )
