@@ -43,4 +43,4 @@ def _over(session: Session, run: AgentRun, now: datetime) -> Conflict:
     pipeline = pipelines.get_pipeline(session, pipeline_id=run.pipeline_id)
     current = phase_runs.find_last_phase_run(session, pipeline_id=run.pipeline_id)
     assert current is not None, "a run belongs to a phase run"  # noqa: S101
-    return signals.stale(run, Epoch(pipeline, pipeline.definition, current, now))
+    return signals.stale(run, Epoch(pipeline, current, now))

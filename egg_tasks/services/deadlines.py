@@ -46,7 +46,7 @@ def follow(epoch: Epoch, verdict: Verdict) -> None:
 
 def expect(epoch: Epoch) -> None:
     """Have the phase run evaluated when an agent that starts now may be idle."""
-    phase_run, idle_at = epoch.phase_run, epoch.now + _policy(epoch).idle_timeout
+    phase_run, idle_at = epoch.phase_run, epoch.now + epoch.policy.idle_timeout
     phase_run.next_evaluation_at = min(phase_run.next_evaluation_at or idle_at, idle_at)
 
 
@@ -56,12 +56,12 @@ def extend(epoch: Epoch) -> None:
     soft, hard = phase_run.soft_deadline_at, phase_run.hard_deadline_at
     if soft is not None and hard is not None and hard > _clock(phase_run, epoch.now):
         now = _clock(phase_run, epoch.now)
-        phase_run.hard_deadline_at = rules.extended(hard, soft=soft, now=now, policy=_policy(epoch))
+        phase_run.hard_deadline_at = rules.extended(hard, soft=soft, now=now, policy=epoch.policy)
 
 
 def renew(session: Session, epoch: Epoch) -> None:
     """Give the phase run a whole new period; agents that are not yet stopped go on."""
-    _begin_period(epoch.phase_run, _policy(epoch), epoch.now)
+    _begin_period(epoch.phase_run, epoch.policy, epoch.now)
     for run in _live(session, epoch):
         is_undone = run.is_cut_short and run.verdict is None
         if is_undone and run.stop_at is not None and run.stop_at > epoch.now:
@@ -110,7 +110,7 @@ def _begin_period(phase_run: PhaseRun, policy: PhasePolicy, now: datetime) -> No
 
 
 def _converge(session: Session, epoch: Epoch) -> None:
-    phase_run, by = epoch.phase_run, epoch.now + _policy(epoch).finalize
+    phase_run, by = epoch.phase_run, epoch.now + epoch.policy.finalize
     phase_run.converge_at, phase_run.hard_deadline_at = epoch.now, by
     text = f"The phase takes too long. {ASKED} by {_moment(by)}"
     _announce(session, epoch, MessageType.CONVERGE, text, by=by)
@@ -121,7 +121,7 @@ def _converge(session: Session, epoch: Epoch) -> None:
 
 def _finalize(session: Session, epoch: Epoch) -> None:
     """Stop the agents, since a person is asked: those that run have a last grace."""
-    ends_at = epoch.now + _policy(epoch).verdict_grace
+    ends_at = epoch.now + epoch.policy.verdict_grace
     text = f"The time is up. {ASKED}: agents are stopped at {_moment(ends_at)}"
     _announce(session, epoch, MessageType.FINALIZE, text, by=ends_at)
     for run in _live(session, epoch):
@@ -131,7 +131,7 @@ def _finalize(session: Session, epoch: Epoch) -> None:
 
 
 def _nudge(session: Session, epoch: Epoch, role: str) -> None:
-    by = epoch.now + _policy(epoch).finalize
+    by = epoch.now + epoch.policy.finalize
     text = f"You have not been active for long. {ASKED} by {_moment(by)}"
     _announce(session, epoch, MessageType.CONVERGE, text, by=by, to_role=role)
     for run in _live(session, epoch, role):
@@ -150,10 +150,6 @@ def _live(session: Session, epoch: Epoch, role: str | None = None) -> Iterator[A
 def _clock(phase_run: PhaseRun, now: datetime) -> datetime:
     """What the phase run's clock shows."""
     return phase_run.clock_stopped_at or now
-
-
-def _policy(epoch: Epoch) -> PhasePolicy:
-    return epoch.definition.phase_policy(epoch.phase_run.position)
 
 
 def _moment(at: datetime) -> str:

@@ -92,7 +92,7 @@ def lock_epoch(session: Session, *, phase_run_id: UUID, now: datetime) -> Epoch:
     unlocked = phase_runs.get_phase_run(session, phase_run_id=phase_run_id)
     pipeline = pipelines.lock_pipeline(session, pipeline_id=unlocked.pipeline_id)
     phase_run = phase_runs.lock_phase_run(session, phase_run_id=phase_run_id)
-    return Epoch(pipeline, pipeline.definition, phase_run, now)
+    return Epoch(pipeline, phase_run, now)
 
 
 def evaluate(session: Session, *, phase_run_id: UUID, now: datetime) -> Effects:
@@ -126,7 +126,7 @@ def snapshot_of(session: Session, epoch: Epoch) -> Snapshot:
         session,
         pipeline=epoch.pipeline,
         phase_run=phase_run,
-        policy=epoch.definition.phase_policy(phase_run.position),
+        policy=epoch.policy,
         now=epoch.now,
     )
     phase_run.evaluated_facts, phase_run.evaluated_message = phase_run.facts, last_message
@@ -282,7 +282,7 @@ def _advance(session: Session, epoch: Epoch, verdict: Advance) -> None:
     """End a closing phase run and start what follows, in one transaction."""
     phase_run, pipeline, now = epoch.phase_run, epoch.pipeline, epoch.now
     is_good = _end_advancing(session, epoch, verdict)
-    if is_good and phase_run.position + 1 < len(epoch.definition.phases):
+    if is_good and phase_run.position + 1 < len(pipeline.definition.phases):
         # The live-phase index must see the old run ended before the new one begins.
         session.flush()
         epoch.phase_run = begin(session, pipeline=pipeline, position=phase_run.position + 1, now=now)

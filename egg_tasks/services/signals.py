@@ -172,7 +172,7 @@ def _say(session: Session, speaker: _Speaker, signal: Signal) -> None:
     run.last_active_at = max(run.last_active_at or epoch.now, epoch.now)
     if signal.state is not Readiness.WORKING:
         run.verdict = signal.state
-        ends_at = epoch.now + epoch.definition.phase_policy(epoch.phase_run.position).verdict_grace
+        ends_at = epoch.now + epoch.policy.verdict_grace
         run.stop_at = min(run.stop_at or ends_at, ends_at) if _is_held(run) else ends_at
         deadlines.extend(epoch)
         session.flush()

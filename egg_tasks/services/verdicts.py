@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from egg_tasks.services import journal, receipts
 from egg_tasks.services.effects import Effects, RunToSend, VersionKey
+from models.consensus.policy import PhasePolicy
 from models.consensus.verdict import (
     Ask,
     Assignment,
@@ -21,7 +22,6 @@ from models.consensus.verdict import (
     Wait,
 )
 from models.queries import agent_runs, decisions, phase_runs, versions
-from models.schemas.definition import Definition
 from models.schemas.message import MessageType
 from models.states import (
     LIVE_RUNS,
@@ -44,10 +44,14 @@ class Epoch:
     """A phase run being moved, and what moving it wants sent."""
 
     pipeline: Pipeline
-    definition: Definition
     phase_run: PhaseRun
     now: datetime
     effects: Effects = field(default_factory=Effects)
+
+    @property
+    def policy(self) -> PhasePolicy:
+        """The rules of its phase, as its pipeline pinned them."""
+        return self.pipeline.definition.phase_policy(self.phase_run.position)
 
 
 def wait(epoch: Epoch, verdict: Wait) -> None:
@@ -84,8 +88,7 @@ def check(session: Session, epoch: Epoch, verdict: Check) -> None:
     number = agent_runs.count_check_runs(session, phase_run_id=phase_run.id) + 1
     run = _new_run(epoch, role=None, number=number)
     if phase_run.hard_deadline_at is not None and phase_run.hard_deadline_at <= epoch.now:
-        policy = epoch.definition.phase_policy(phase_run.position)
-        run.stop_at = epoch.now + policy.finalize
+        run.stop_at = epoch.now + epoch.policy.finalize
     agent_runs.add_agent_run(session, run=run)
     row = versions.find_check(session, phase_run_id=phase_run.id, commit=verdict.commit)
     if row is None:
