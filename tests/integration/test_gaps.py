@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -19,9 +20,11 @@ from egg_tasks.api.auth import Agent
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import pipelines
+from egg_tasks.services import notices, pipelines, questions
+from egg_tasks.services.notices import Try
+from egg_tasks.services.questions import Question
 from egg_tasks.services.signals import Signal
-from egg_tasks.tasks import adapters, agent_runs, owners, versions
+from egg_tasks.tasks import adapters, agent_runs, decisions, owners, versions
 from egg_tasks.tasks import pipelines as pipeline_tasks
 from egg_tasks.tasks.attendance import Attendance, Left
 from egg_tasks.tasks.launching import token_hash
@@ -35,6 +38,7 @@ from models.tables import AgentRun, Event, Pipeline, Version
 from tests.integration import api_scene
 from tests.integration.api_scene import OPERATOR, Scene
 from tests.integration.gaps import dies, lives
+from tests.integration.test_notices import SECRET, receiving
 
 MOST = 200
 EVERY = int(os.environ.get("GAPS_EVERY", "12"))
@@ -266,6 +270,38 @@ def test_a_telling_may_die_anywhere(ground: Ground) -> None:
         assert len(heard) <= 2
 
     at_gaps(begin, lambda name: runner.tell(runs[name], words), check, every=1)
+
+
+def test_the_telling_of_a_person_may_die_anywhere(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who dies between the post and its note posts again, under the same id; who dies before, at all."""
+    asked: dict[str, int] = {}
+
+    def begin(name: str) -> None:
+        who = ground.speaker(name)
+        with unit_of_work() as session:
+            question = Question("Which?", options=("one", "two"))
+            put = questions.ask(session, run_id=who.run_id, question=question, now=utcnow())
+            asked[name] = put.decision.id
+
+    def act(name: str) -> None:
+        decisions.make(Try(asked[name], 1))
+
+    with receiving(*[200] * MOST) as hook:
+        monkeypatch.setenv("EGG_WEBHOOK_URL", f"{hook.url}/egg")
+        monkeypatch.setenv("EGG_WEBHOOK_SECRET", SECRET)
+        api_scene.forget()
+
+        def check(name: str) -> None:
+            with unit_of_work() as session:
+                due = notices.claim_due(session, now=utcnow() + timedelta(hours=2), limit=10)
+            for attempt in due:
+                lives(partial(decisions.make, attempt))
+            with unit_of_work() as session:
+                assert notices.claim_due(session, now=utcnow() + timedelta(days=1), limit=10) == []
+            ids = [headers["webhook-id"] for headers, _ in hook.got]
+            assert 1 <= ids.count(f"decision-{asked[name]}") <= 2
+
+        at_gaps(begin, act, check, every=1)
 
 
 def head(clone: Path) -> str:
