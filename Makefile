@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # A virtual machine may spend most of its time looking up small pages (docs/decisions/0013).
 LARGE_PAGES := PYTHONMALLOC=malloc GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1
 
@@ -54,14 +55,19 @@ imports: $(STAMP)
 	$(BIN)/lint-imports
 
 $(STAMP): requirements/dev.txt setup.cfg pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
-	touch $@
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v < (3, 11) and sys.exit("egg-tasks needs Python 3.11 or newer and $(PYTHON) is %d.%d: name another one, as in make PYTHON=python3.12" % v[:2])'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment (Debian: apt-get install python3-venv)" >&2; exit 1; }
+	@# The lock is complete, so nothing is resolved: no release of anything can break this (docs/decisions/0015).
+	$(PIP) install --no-deps --require-hashes -r requirements/dev.txt
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@$(PIP) check || { echo "$(VENV) does not fit the lock: make clean, then try again" >&2; exit 1; }
+	@touch $@
 
+LOCK := --universal --generate-hashes --python-version 3.11 --no-emit-find-links
 lock: $(STAMP)  ## renew the locks (needs uv)
-	uv pip compile setup.cfg --extra embedded --generate-hashes --python-version 3.11 -o requirements/runtime.txt
-	uv pip compile setup.cfg --extra embedded --extra dev --generate-hashes --python-version 3.11 -o requirements/dev.txt
+	uv pip compile setup.cfg --extra embedded $(LOCK) -o requirements/runtime.txt
+	uv pip compile setup.cfg --extra embedded --extra dev $(LOCK) -o requirements/dev.txt
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
