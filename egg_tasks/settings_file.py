@@ -1,0 +1,54 @@
+"""`$EGG_HOME/settings.toml`: what a person says once about this machine; all of it is optional."""
+
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from models.errors import Unprocessable
+
+NAME = "settings.toml"
+
+
+class AgentsTable(BaseModel):
+    """`[agents]`: what agents and checks of this machine find."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: str | None = None
+    """Their PATH; else the PATH of the shell in which `egg up` was typed."""
+
+
+class FetchTable(BaseModel):
+    """`[fetch]`: how our own processes reach the repositories of pipelines."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SettingsFile(BaseModel):
+    """The whole file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    agents: AgentsTable = AgentsTable()
+    fetch: FetchTable = FetchTable()
+
+
+def read(home: Path) -> SettingsFile:
+    """Read the settings of the stack in *home*; without a file, all defaults.
+
+    `Unprocessable`, naming file and place, for what is not TOML, an unknown key or a wrong kind of value.
+    """
+    path = home / NAME
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return SettingsFile()
+    except (OSError, ValueError) as error:
+        raise Unprocessable(f"{path} cannot be read ({error}): mend or remove it") from error
+    try:
+        return SettingsFile.model_validate(found)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise Unprocessable(f"{path}: {where}: {first['msg']}: mend or remove it") from error
