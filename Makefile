@@ -7,8 +7,8 @@ PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # A virtual machine may spend most of its time looking up small pages (docs/decisions/0013).
 LARGE_PAGES := PYTHONMALLOC=malloc GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1
 
-.PHONY: demo prove-bus bench-bus bench-engine chaos gaps walk check test test-unit test-real format lint \
-	types imports lock clean
+.PHONY: demo prove-bus bench-bus bench-engine chaos gaps walk field check test test-unit test-real \
+	test-install format lint types imports lock clean
 
 demo: $(STAMP)  ## run the main job: a local stack, a repository, agents that come to agree
 	$(BIN)/egg demo
@@ -30,6 +30,14 @@ bench-bus: $(STAMP)  ## figures of the bus, each beside its yardstick; also writ
 
 bench-engine: $(STAMP)  ## figures of the engine, beside bare Celery and subprocess; also written to bench-engine.json
 	$(BIN)/python -m benchmarks.bench_engine --json bench-engine.json
+
+test-install: $(STAMP)  ## install from the lock with old and new pip, whatever was released since
+	$(BIN)/python -m pytest tests/install
+
+CASES ?= ../shared/cases
+LATER ?= 30-disk-full
+field: $(STAMP)  ## cases from the field, a folder each: make field CASES=DIR
+	$(BIN)/python -m tests.field $(CASES) --later $(LATER)
 
 chaos: $(STAMP)  ## kill every process of a stack at random under 20 pipelines; say what was lost (nothing)
 	$(BIN)/python -m benchmarks.chaos

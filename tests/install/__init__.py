@@ -1,0 +1,1 @@
+"""Installing from the lock, with old and new pip, whatever was released since: `make test-install`."""
