@@ -6,33 +6,28 @@ STAMP  := $(VENV)/.installed
 PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # A virtual machine may spend most of its time looking up small pages (docs/decisions/0013).
 LARGE_PAGES := PYTHONMALLOC=malloc GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1
+PYTEST := $(LARGE_PAGES) $(BIN)/python -m pytest
 
 .PHONY: demo prove-bus bench-bus bench-engine chaos gaps walk field check test test-unit test-real \
-	test-install format lint types imports lock clean
+	test-proofs test-install format lint types imports lock clean
 
 demo: $(STAMP)  ## run the main job: a local stack, a repository, agents that come to agree
 	$(BIN)/egg demo
 
 test: $(STAMP)  ## run all tests, with real PostgreSQL, Valkey, workers and git
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-unit test-real
+	$(PYTEST) -n 3
 
 test-unit: $(STAMP)  ## those that need nothing but a processor
-	$(LARGE_PAGES) $(BIN)/python -m pytest tests/unit
+	$(PYTEST) -n 2 tests/unit
 
-test-real: $(STAMP)  ## those that mostly wait for real servers, stacks and agents
-	$(LARGE_PAGES) $(BIN)/python -m pytest tests/integration tests/acceptance
+test-real: $(STAMP)  ## those with real servers, stacks and agents
+	$(PYTEST) -n 3 tests/integration tests/acceptance
 
-prove-bus: $(STAMP)  ## 200,000 messages while servers are killed; fails at the first one lost, doubled or out of order
-	$(BIN)/python -m benchmarks.prove_bus
-
-bench-bus: $(STAMP)  ## figures of the bus, each beside its yardstick; also written to bench-bus.json
-	$(BIN)/python -m benchmarks.bench_bus --json bench-bus.json
-
-bench-engine: $(STAMP)  ## figures of the engine, beside bare Celery and subprocess; also written to bench-engine.json
-	$(BIN)/python -m benchmarks.bench_engine --json bench-engine.json
+test-proofs: $(STAMP)  ## the proofs and benchmarks in their short forms, one after the other
+	$(PYTEST) tests/proofs
 
 test-install: $(STAMP)  ## install from the lock with old and new pip, whatever was released since
-	$(BIN)/python -m pytest tests/install
+	$(PYTEST) tests/install
 
 CASES ?= ../shared/cases
 LATER ?= 30-disk-full
@@ -43,12 +38,12 @@ chaos: $(STAMP)  ## kill every process of a stack at random under 20 pipelines; 
 	$(BIN)/python -m benchmarks.chaos
 
 gaps: $(STAMP)  ## kill a process before each of its writes; another must take up its work and do nothing twice
-	GAPS_EVERY=1 $(LARGE_PAGES) $(BIN)/python -m pytest --timeout 3600 tests/integration/test_gaps.py
+	GAPS_EVERY=1 $(PYTEST) --timeout 3600 tests/integration/test_gaps.py
 
 walk: $(STAMP)  ## every state of every roster of up to three roles; fails at the first broken law or dead end
 	$(BIN)/python -m tests.unit.consensus_rosters
 
-check: format lint types imports test  ## all that CI runs
+check: format lint types imports test  ## format, lint, types, imports and tests; CI runs it first
 
 format: $(STAMP)
 	$(BIN)/ruff format --check .
