@@ -88,8 +88,8 @@ class Workspace(Protocol):
     def tree(self, pipeline_id: str, *, commit: str) -> str:
         """The tree of a commit."""
 
-    def merged_tree(self, pipeline_id: str, *, ours: str, theirs: str) -> str | None:
-        """The tree that merging two commits gives, or None when they conflict."""
+    def merged_tree(self, pipeline_id: str, *, ours: str, theirs: str) -> str | Conflicted:
+        """The tree that merging two commits gives, or the paths on which they do not go together."""
 
     def merge(self, pipeline_id: str, *, work: str, version: str, message: str) -> Merged | Conflicted:
         """Build the merge of *version* into *work* without moving a branch; *work* itself if it has it."""

@@ -58,7 +58,7 @@ def take(who: Agent, signal: Signal) -> ReadinessAnswer:
             ),
             consensus=standings.consensus(session, standing),
         )
-    if look is not None and look.is_new:
+    if look is not None and (look.is_new or look.is_mended):
         _publish(who, look.commit)
     return answer
 

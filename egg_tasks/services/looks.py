@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from egg_tasks.ports import Workspace
+from models.errors import Conflict
 from models.queries import pipelines, versions
-from models.schemas.git import Taken
+from models.schemas.git import Conflicted, Taken
+from models.states import MergeStatus
 from models.tables import AgentRun, Version
 
 AT_ONCE = 20
@@ -25,6 +27,8 @@ class Reading:
     own: str | None
     """The commit of the role's latest version in this phase run."""
     own_number: int
+    is_conflicted: bool
+    """Whether that version does not go together with the work branch."""
     start: str | None
     """The head the run's clone started with."""
     versions: tuple[Version, ...]
@@ -39,6 +43,8 @@ class Look:
     commit: str
     tree: str
     is_new: bool
+    is_mended: bool
+    """Whether the latest version had a conflict, which is gone: a version is made, so that it is merged."""
     own_number: int
     """The latest version it was held against."""
     seen: Seen
@@ -54,6 +60,7 @@ def read(session: Session, *, run: AgentRun) -> Reading:
         pipeline_id=pipeline.id,
         own=own[-1].commit if own else None,
         own_number=own[-1].number if own else 0,
+        is_conflicted=bool(own) and own[-1].merge_status is MergeStatus.CONFLICTED,
         start=run.start_commit,
         versions=tuple(version for version in all_versions if version.role != run.role),
         work_commits=(*versions.list_work_commits(session, pipeline_id=pipeline.id), *base),
@@ -68,11 +75,14 @@ def seen_in(workspace: Workspace, reading: Reading, *, commit: str) -> Seen:
 
 
 def look(workspace: Workspace, reading: Reading, *, taken: Taken) -> Look:
-    """Hold a clone's head against the rows."""
+    """Hold a clone's head against the rows; `Conflict` while the role's own conflict is in it unmended."""
+    if reading.is_conflicted:
+        _refuse_unmended(workspace, reading, taken)
     return Look(
         commit=taken.commit,
         tree=taken.tree,
         is_new=_is_new(workspace, reading, taken),
+        is_mended=reading.is_conflicted,
         own_number=reading.own_number,
         seen=seen_in(workspace, reading, commit=taken.commit),
     )
@@ -90,6 +100,19 @@ def is_ahead(workspace: Workspace, reading: Reading, *, commit: str) -> bool:
         return _is_new(workspace, reading, taken)
     work = _contained_work(workspace, reading, commit)
     return work is None or workspace.tree(reading.pipeline_id, commit=work) != taken.tree
+
+
+def _refuse_unmended(workspace: Workspace, reading: Reading, taken: Taken) -> None:
+    """Refuse a head that does not go together with the work branch, like the role's latest version."""
+    work = reading.work_commits[0]
+    outcome = workspace.merged_tree(reading.pipeline_id, ours=work, theirs=taken.commit)
+    if isinstance(outcome, Conflicted):
+        paths = list(outcome.paths)
+        raise Conflict(
+            f"your version {reading.own_number} conflicts with the work branch, and so does this commit, in"
+            f" {', '.join(paths)}: run `egg sync`, mend those files, commit, then signal READY again",
+            {"paths": paths, "version": reading.own_number, "work_commit": work},
+        )
 
 
 def _is_new(workspace: Workspace, reading: Reading, taken: Taken) -> bool:

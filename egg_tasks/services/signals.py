@@ -118,7 +118,7 @@ def _ready(session: Session, speaker: _Speaker, signal: Signal, look: Look) -> N
         _refuse_unexplained(session, epoch, role, signal)
     objections.answer(session, epoch, run, words=signal.answers, is_new=look.is_new)
     objections.withdraw_own(session, epoch, role)
-    if look.is_new:
+    if look.is_new or look.is_mended:
         role.version += 1
         version = Version(
             phase_run_id=run.phase_run_id,

@@ -12,6 +12,7 @@ from models.consensus.settled import (
     has_consensus,
     live_objections_about,
     unseen_versions,
+    unsettled,
     unsettled_reason,
 )
 from models.consensus.snapshot import RoleView, Snapshot
@@ -88,8 +89,10 @@ def waiting(standing: Standing) -> tuple[Waiting, ...]:
     snapshot = standing.snapshot
     if snapshot is None or not standing.is_live:
         return ()
-    reasons = ((view, _reason(snapshot, view)) for view in snapshot.present)
-    return tuple(Waiting(role=view.name, state=view.state, why=reason) for view, reason in reasons if reason)
+    return tuple(
+        Waiting(role=view.name, state=view.state, why=_with_time(snapshot, view, why))
+        for view, why in unsettled(snapshot)
+    )
 
 
 def is_waited_for(standing: Standing, decision: Decision) -> bool:
@@ -98,10 +101,10 @@ def is_waited_for(standing: Standing, decision: Decision) -> bool:
     return is_held or standing.pipeline.status is PipelineStatus.AWAITING_HUMAN
 
 
-def _reason(snapshot: Snapshot, role: RoleView) -> str | None:
+def _with_time(snapshot: Snapshot, role: RoleView, reason: str) -> str:
     """Why the role is not settled, with when it may run again if that is not yet."""
-    reason, at = unsettled_reason(snapshot, role), ready_at(snapshot, role)
-    if reason is None or role.live is not None or at <= snapshot.now:
+    at = ready_at(snapshot, role)
+    if role.live is not None or at <= snapshot.now:
         return reason
     return f"{reason}; it may run again at {at:%Y-%m-%d %H:%M:%S} UTC"
 

@@ -74,10 +74,9 @@ class GitWorkspace:
         """The tree of a commit."""
         return history.tree_of(self._git(pipeline_id), commit)
 
-    def merged_tree(self, pipeline_id: str, *, ours: str, theirs: str) -> str | None:
-        """The tree that merging two commits gives, or None when they conflict."""
-        outcome = history.merge_tree(self._git(pipeline_id), ours, theirs)
-        return None if isinstance(outcome, Conflicted) else outcome
+    def merged_tree(self, pipeline_id: str, *, ours: str, theirs: str) -> str | Conflicted:
+        """The tree that merging two commits gives, or the paths on which they do not go together."""
+        return history.merge_tree(self._git(pipeline_id), ours, theirs)
 
     def merge(self, pipeline_id: str, *, work: str, version: str, message: str) -> Merged | Conflicted:
         """Build the merge of *version* into *work* without moving a branch."""

@@ -8,7 +8,7 @@ from models.consensus.checks import wants_check
 from models.consensus.due import grace_ends_at, is_at_bound, new_causes
 from models.consensus.policy import OnFailure
 from models.consensus.retries import failure, ready_at
-from models.consensus.settled import has_consensus, unsettled_reason
+from models.consensus.settled import has_consensus, unsettled
 from models.consensus.snapshot import Snapshot
 from models.consensus.verdict import (
     ABORT,
@@ -135,6 +135,4 @@ def _why(snapshot: Snapshot) -> str:
         return f"a person's answer to decision {numbers}"
     if snapshot.is_check_live:
         return f"the check of {(snapshot.tip or '')[:10]}"
-    by_need = sorted(snapshot.present, key=lambda role: not role.policy.required)
-    reasons = [(role.name, unsettled_reason(snapshot, role)) for role in by_need]
-    return "; ".join(f"{name} {reason}" for name, reason in reasons if reason) or "a merge"
+    return "; ".join(f"{role.name} {reason}" for role, reason in unsettled(snapshot)) or "a merge"

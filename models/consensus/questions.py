@@ -6,7 +6,7 @@ from models.consensus.checks import dead_end
 from models.consensus.due import grace_ends_at, is_at_bound, new_causes
 from models.consensus.policy import OnFailure
 from models.consensus.retries import failure, ready_at
-from models.consensus.settled import check_owner, unsettled_reason
+from models.consensus.settled import check_owner, conflict_reason, unsettled
 from models.consensus.snapshot import ObjectionView, RoleView, Snapshot
 from models.consensus.treatments import TREATMENTS
 from models.consensus.verdict import (
@@ -35,9 +35,9 @@ def stall(snapshot: Snapshot) -> Verdict | None:
     """The question put when nobody works, nobody is due and nothing is under way."""
     if snapshot.pending or is_under_way(snapshot):
         return None
-    blockers = [(role, unsettled_reason(snapshot, role)) for role in snapshot.present]
-    named = [role.name for role, reason in blockers if reason] or [role.name for role in snapshot.required]
-    reasons = "; ".join(f"{role.name} {reason}" for role, reason in blockers if reason)
+    blockers = unsettled(snapshot)
+    named = [role.name for role, _ in blockers] or [role.name for role in snapshot.required]
+    reasons = "; ".join(f"{role.name} {reason}" for role, reason in blockers)
     live = len(snapshot.live_objections)
     key = f"stall:{sum(role.dispatched for role in snapshot.roles)}:{live}"
     question = f"Nobody can go on: {reasons or 'nothing is due'}. What now?"
@@ -78,12 +78,13 @@ def _due(snapshot: Snapshot) -> Iterator[Ask]:
 
 
 def _about_role(snapshot: Snapshot, role: RoleView) -> Iterator[Ask]:
-    why = failure(snapshot, role)
+    why, conflict = failure(snapshot, role), conflict_reason(role)
+    who = f"{role.name} {conflict}. {role.name}" if conflict else role.name
     if why and role.policy.on_failure in {OnFailure.ASK, OnFailure.RETRY}:
         yield Ask(
             f"failure:{role.name}:{role.dispatched}",
             DecisionKind.FAILURE,
-            f"{role.name} {TREATMENTS[why].said} (run {role.dispatched}). What now?",
+            f"{who} {TREATMENTS[why].said} (run {role.dispatched}). What now?",
             (RETRY, ABORT, CONTINUE),
             ABORT,
             (role.name,),
@@ -94,7 +95,7 @@ def _about_role(snapshot: Snapshot, role: RoleView) -> Iterator[Ask]:
         yield Ask(
             f"bound:{role.name}:{role.dispatched}",
             DecisionKind.BOUND,
-            f"{role.name} has run {role.runs} times in this phase and is due again: {reasons}. What now?",
+            f"{who} has run {role.runs} times in this phase and is due again: {reasons}. What now?",
             stall_options(snapshot),
             ABORT,
             (role.name,),

@@ -3,13 +3,38 @@
 from models.consensus.snapshot import ObjectionView, RoleView, Snapshot
 from models.states import CheckStatus, MergeStatus, ObjectionStatus, Readiness
 
+NAMED = 10
+"""So many paths of a conflict are named in a sentence."""
+
 
 def unsettled_reason(snapshot: Snapshot, role: RoleView) -> str | None:
     """Why the role is not settled, as a predicate of its name; None when it is.
 
-    While the phase converges a stale READY is as good as a fresh one.
+    While the phase converges a stale READY is as good as a fresh one. A conflict is named before all else:
+    until it is mended nothing else brings the role's work anywhere.
     """
-    return _dissent(snapshot, role, but_stale=snapshot.is_converging) or _red_reason(snapshot, role)
+    other = _dissent(snapshot, role, but_stale=snapshot.is_converging) or _red_reason(snapshot, role)
+    return ", and ".join(filter(None, (conflict_reason(role), other))) or None
+
+
+def unsettled(snapshot: Snapshot) -> tuple[tuple[RoleView, str], ...]:
+    """The roles that are not settled, each with why: conflicts first, advisory roles last."""
+    roles = sorted(
+        snapshot.present, key=lambda role: (conflict_reason(role) is None, not role.policy.required)
+    )
+    reasons = ((role, unsettled_reason(snapshot, role)) for role in roles)
+    return tuple((role, reason) for role, reason in reasons if reason)
+
+
+def conflict_reason(role: RoleView) -> str | None:
+    """That the role's latest version does not go with the work branch, as a predicate of its name."""
+    if role.merge is not MergeStatus.CONFLICTED:
+        return None
+    paths = role.conflict_paths
+    more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
+    return (
+        f"has a conflict of version {role.version} with the work branch in {', '.join(paths[:NAMED])}{more}"
+    )
 
 
 def is_ready(snapshot: Snapshot, role: RoleView) -> bool:
@@ -66,7 +91,6 @@ def _dissent(snapshot: Snapshot, role: RoleView, *, but_stale: bool) -> str | No
         or _owing_reason(role)
         or (None if but_stale else _stale_reason(snapshot, role))
         or _accused_reason(snapshot, role)
-        or _conflict_reason(role)
     )
 
 
@@ -112,14 +136,6 @@ def _accused_reason(snapshot: Snapshot, role: RoleView) -> str | None:
             return f"has to answer objection {objection.number} by {objection.from_role}"
         return f"waits for {objection.from_role}'s word on its answer to objection {objection.number}"
     return None
-
-
-def _conflict_reason(role: RoleView) -> str | None:
-    if role.merge is not MergeStatus.CONFLICTED:
-        return None
-    return (
-        f"has a conflict of version {role.version} with the work branch in {', '.join(role.conflict_paths)}"
-    )
 
 
 def _red_reason(snapshot: Snapshot, role: RoleView) -> str | None:

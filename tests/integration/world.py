@@ -111,20 +111,22 @@ class World:
             self.finish(session)
         return brief
 
-    def say(self, role: str, signal: Signal, *, is_new: bool = True, **seen: int) -> None:
+    def say(
+        self, role: str, signal: Signal, *, is_new: bool = True, is_mended: bool = False, **seen: int
+    ) -> None:
         """Have the role's run signal, its clone holding these versions of the others."""
         run = self.live(role)
         with self.work() as session:
             number = phase_runs.get_role(session, phase_run_id=run.phase_run_id, role=role).version
             phase_runs.mark_seen(session, phase_run_id=run.phase_run_id, role=role, versions=seen)
             commit = f"{role}-{next(self.ids)}"
-            look = Look(commit, f"tree-{commit}", is_new, number, seen)
+            look = Look(commit, f"tree-{commit}", is_new, is_mended, number, seen)
             signals.readiness(session, run_id=run.id, signal=signal, look=look, now=self.now)
             self.finish(session)
 
-    def ready(self, role: str, *, is_new: bool = True, **seen: int) -> None:
+    def ready(self, role: str, *, is_new: bool = True, is_mended: bool = False, **seen: int) -> None:
         """Have the role say READY."""
-        self.say(role, Signal(Readiness.READY), is_new=is_new, **seen)
+        self.say(role, Signal(Readiness.READY), is_new=is_new, is_mended=is_mended, **seen)
 
     def report(self, role: str, **fields: object) -> Result:
         """Have the role's run submit its typed result."""

@@ -170,8 +170,10 @@ def _signals(story: Story, world: World, at: int) -> Iterator[Move]:
         return
     if "new" in story.moves and row.version < story.max_versions:
         yield f"{at} READY, new", _ready(world, at, is_new=True)
-    if row.version:
+    if row.version and row.merge is not MergeStatus.CONFLICTED:
         yield f"{at} READY, unchanged", _ready(world, at, is_new=False)
+    if row.merge is MergeStatus.CONFLICTED and row.version < story.max_versions:
+        yield f"{at} READY, its conflict gone", _ready(world, at, is_new=False, is_mended=True)
     if "working" in story.moves and (row.live.verdict or not row.live.owes_verdict):
         live = replace(row.live, verdict=None, owes_verdict=True, active_at=None, converge_at=None)
         yield f"{at} WORKING", world.with_role(at, live=live, state=Readiness.WORKING, blocked_on=None)
@@ -198,7 +200,7 @@ def _said(world: World, at: int, state: Readiness, *, on: int | None = None) -> 
     return world.with_role(at, live=live, state=state, blocked_on=on, at_verdict=row.seen)
 
 
-def _ready(world: World, at: int, *, is_new: bool) -> World:
+def _ready(world: World, at: int, *, is_new: bool, is_mended: bool = False) -> World:
     row = world.roles[at]
     assert row.live is not None
     changed = []
@@ -212,7 +214,7 @@ def _ready(world: World, at: int, *, is_new: bool) -> World:
         else:
             changed.append(objection)
     world = world._replace(objections=tuple(changed))
-    if is_new:
+    if is_new or is_mended:
         seen = brought_up(world, at) if row.merge is MergeStatus.CONFLICTED else row.seen
         world = world.with_role(at, version=row.version + 1, merge=MergeStatus.PENDING, seen=seen)
     return _said(world, at, Readiness.READY)

@@ -4,7 +4,7 @@ import pytest
 
 from models.consensus.decide import decide
 from models.consensus.policy import OnFailure
-from models.consensus.snapshot import RoleView, RunView, Snapshot
+from models.consensus.snapshot import Deadlines, RoleView, RunView, Snapshot
 from models.consensus.verdict import (
     ABORT,
     ACCEPT,
@@ -24,6 +24,7 @@ from models.consensus.verdict import (
 from models.states import Failure, MergeStatus, ObjectionStatus, Readiness
 from tests.factories import (
     FIRST,
+    LONG_AGO,
     NOW,
     decision,
     fresh,
@@ -315,3 +316,38 @@ def test_a_pause_that_runs_is_no_stall() -> None:
     phase = snapshot(unready("coder", run(1, failure=Failure.STARTUP, ended_at=NOW)), ready("tester"))
 
     assert isinstance(decide(phase), Wait)
+
+
+CONFLICT = {"merge": MergeStatus.CONFLICTED, "conflict_paths": ("app.py",), "version": 2}
+IN_CONFLICT = "coder has a conflict of version 2 with the work branch in app.py"
+
+
+def test_a_stall_over_a_conflict_names_the_conflict_first() -> None:
+    blocked = ran("tester", Readiness.BLOCKED)
+    handled = frozenset({FIRST, Cause(CauseKind.CONFLICT, number=2)})
+    phase = snapshot(blocked, ran("coder", Readiness.READY, handled=handled, **CONFLICT))
+
+    assert asked(phase).question == f"Nobody can go on: {IN_CONFLICT}; tester is BLOCKED. What now?"
+
+
+def test_the_question_about_a_role_that_ran_too_often_names_its_conflict_first() -> None:
+    phase = snapshot(ran("coder", Readiness.READY, runs=6, **CONFLICT))
+
+    assert asked(phase).question == (
+        f"{IN_CONFLICT}. coder has run 6 times in this phase and is due again: conflict. What now?"
+    )
+
+
+def test_the_question_about_a_run_that_failed_names_its_roles_conflict_first() -> None:
+    assert asked(snapshot(unready("coder", CRASH, **CONFLICT))).question == (
+        f"{IN_CONFLICT}. coder failed (run 1). What now?"
+    )
+
+
+def test_the_question_at_the_deadline_names_conflicts_first() -> None:
+    over = Deadlines(LONG_AGO, LONG_AGO, LONG_AGO)
+    phase = snapshot(
+        running(fresh("tester")), running(ran("coder", Readiness.READY, **CONFLICT)), deadlines=over
+    )
+
+    assert asked(phase).question.startswith(f"{IN_CONFLICT}. ")

@@ -232,3 +232,16 @@ def test_consensus_needs_the_check_green_on_the_tip(status: CheckStatus | None) 
     phase = replace(whole, check=check(status) if status else None)
 
     assert has_consensus(phase) is (status is CheckStatus.GREEN)
+
+
+def test_a_conflict_is_named_before_what_else_keeps_a_role_from_being_settled() -> None:
+    phase = snapshot(ran("coder", Readiness.BLOCKED, merge=MergeStatus.CONFLICTED, conflict_paths=("a.py",)))
+
+    assert reason(phase) == "has a conflict of version 0 with the work branch in a.py, and is BLOCKED"
+
+
+def test_a_conflict_in_very_many_paths_names_ten() -> None:
+    paths = tuple(f"{number}.py" for number in range(12))
+    phase = snapshot(ready("coder", merge=MergeStatus.CONFLICTED, conflict_paths=paths))
+
+    assert str(reason(phase)).endswith("8.py, 9.py and 2 more")
