@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from egg_tasks.workspace import merge_attributes
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.names import branch_ref, checked_commit
 from egg_tasks.workspace.places import locked
@@ -55,7 +56,10 @@ def ancestors(git: Git, commit: str, among: Iterable[str]) -> frozenset[str]:
 
 
 def merge_tree(git: Git, ours: str, theirs: str) -> str | Conflicted:
-    """The tree that merging two commits gives, or the paths on which they do not go together."""
+    """The tree that merging two commits gives, or the paths on which they do not go together.
+
+    As git does where *ours* is checked out, it obeys the merge attributes of *ours*.
+    """
     command = (
         "merge-tree",
         "--write-tree",
@@ -65,7 +69,8 @@ def merge_tree(git: Git, ours: str, theirs: str) -> str | Conflicted:
         "-z",
     )
     try:
-        clean, output = git.answers(*command, checked_commit(ours), checked_commit(theirs))
+        with merge_attributes.obeyed(git, checked_commit(ours)) as obeying:
+            clean, output = obeying.answers(*command, ours, checked_commit(theirs))
     except GitFailed as error:
         raise unknown(git.directory, f"{ours} or {theirs}", error) from error
     tree, *paths = (part for part in output.split(b"\0") if part)
