@@ -19,7 +19,8 @@ def of(client: Client, name: str) -> str:
 def write(pipeline: Json, phases: Sequence[Json], messages: Json, *, now: datetime) -> str:
     """The report as text, the same on a terminal and in a log."""
     parts = [_headline(pipeline, now=now), _phase_lines(phases, now=now), _talk(messages)]
-    parts += [_lacks(phases), _results(phases), _objections(phases), _versions(phases), _where(pipeline)]
+    parts += [_lacks(phases), _results(phases), _objections(phases), _versions(phases)]
+    parts += [_unchanged(pipeline), _where(pipeline)]
     return "\n" + "\n\n".join(words.clean(part) for part in parts if part) + "\n"
 
 
@@ -115,6 +116,13 @@ def _versions(phases: Sequence[Json]) -> str:
         for version in phase.get("versions") or []
     ]
     return f"Versions:\n{_aligned(rows)}" if rows else ""
+
+
+def _unchanged(pipeline: Json) -> str:
+    """The versions that are merged and changed nothing: their work may be where nobody looked."""
+    names = pipeline.get("unchanged") or []
+    verb = "changes" if len(names) == 1 else "change"
+    return f"{', '.join(names)} {verb} nothing." if names else ""
 
 
 def _where(pipeline: Json) -> str:

@@ -1,6 +1,6 @@
 """What use cases ask of the outside world; adapters and their fakes pass the same tests."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -73,7 +73,8 @@ class Workspace(Protocol):
     def take(self, pipeline_id: str, *, run_id: UUID, clone: Path) -> Taken:
         """Fetch the clone's head into the pipeline's repository, kept at refs/egg/taken/<run>/<commit>.
 
-        Raises `Conflict` naming the paths when the clone holds uncommitted changes.
+        Raises `Conflict` naming the paths when the clone holds uncommitted changes, and the branches when it
+        holds commits of its own that are not in its head.
         """
 
     def last_moved_at(self, clone: Path) -> datetime | None:
@@ -87,6 +88,9 @@ class Workspace(Protocol):
 
     def tree(self, pipeline_id: str, *, commit: str) -> str:
         """The tree of a commit."""
+
+    def trees(self, pipeline_id: str, *, commits: Iterable[str]) -> Mapping[str, str]:
+        """The trees of commits, those that are not there left out."""
 
     def merged_tree(self, pipeline_id: str, *, ours: str, theirs: str) -> str | Conflicted:
         """The tree that merging two commits gives, or the paths on which they do not go together."""
@@ -105,4 +109,11 @@ class Workspace(Protocol):
 
         The commit's message is `WIP: auto-commit uncommitted work (<role>) [<pipeline>]`. Repeating it
         makes no second commit and gives the same. None when there is no clone.
+        """
+
+    def save_strays(self, pipeline_id: str, *, run_id: UUID, clone: Path) -> tuple[str, ...]:
+        """Bring commits that only other branches of the clone hold to branches of their own.
+
+        A sentence for each says where it was and is. Repeating it gives the same; a clone that is gone or
+        cannot be read gives none.
         """

@@ -47,6 +47,8 @@ class Salvaged:
     commit: str
     is_ahead: bool
     """Whether it holds changes of the role's own that are in no version."""
+    strays: tuple[str, ...] = ()
+    """What its clone had committed elsewhere than in its head, and where that is kept."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,8 @@ def settle(
     if run.salvaged_commit:
         text = f"unpublished work of {journal.label(run)} is kept at {run.salvaged_commit[:10]}"
         verdicts.record(session, epoch, "agent.salvaged", text, run)
+    for stray in salvaged.strays if salvaged else ():
+        _tell_of_stray(session, epoch, run, stray)
     effects = _go_on(session, epoch)
     # A place is free: who waits for one anywhere comes before who has only now become due here.
     effects.dispatches[:0] = places.waiting(session, now=now)
@@ -187,6 +191,21 @@ def _settle_role(session: Session, epoch: Epoch, run: AgentRun) -> None:
     if run.failure is not None and run.failure is not Failure.LOST:
         subject = f"{journal.label(run)} failed: {_how(run)}"
         journal.announce(session, MessageType.AGENT_FAILED, subject, now=epoch.now, phase_run=epoch.phase_run)
+
+
+def _tell_of_stray(session: Session, epoch: Epoch, run: AgentRun, stray: str) -> None:
+    """Tell everybody, and the role in its next prompt, of commits that are in none of its work."""
+    text = f"{journal.label(run)} left commits out of its work: {stray}"
+    verdicts.record(session, epoch, "agent.salvaged", text, run)
+    journal.announce(
+        session,
+        MessageType.STATUS,
+        "commits of yours are not in your work",
+        body=text,
+        now=epoch.now,
+        phase_run=epoch.phase_run,
+        to_role=str(run.role),
+    )
 
 
 def _record_end(session: Session, epoch: Epoch, run: AgentRun) -> None:

@@ -1,6 +1,7 @@
 """Reports: where a pipeline stands and what it waits for. They lock nothing and write nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -12,7 +13,8 @@ from egg_tasks.services import halts as halt_words
 from egg_tasks.services.standings import Standing
 from models.answers import usual
 from models.consensus.policy import Mode
-from models.queries import agent_runs, decisions, halts, messages, phase_runs, pipelines, reports
+from models.errors import NotFound
+from models.queries import agent_runs, decisions, halts, messages, phase_runs, pipelines, reports, versions
 from models.schemas.report import (
     AgentStanding,
     Concurrent,
@@ -27,6 +29,15 @@ from models.schemas.report import (
 )
 from models.states import LIVE_PHASES, DecisionStatus, PipelineStatus, is_final
 from models.tables import Decision, Halt, PhaseRun, Pipeline
+
+
+@dataclass(frozen=True)
+class Merges:
+    """A work branch's base and the merges that followed, each with the version's name and the commit."""
+
+    pipeline_id: str
+    base: str | None
+    steps: tuple[tuple[str, str], ...]
 
 
 def list_pipelines(
@@ -50,6 +61,31 @@ def pipeline(session: Session, workspace: Workspace, *, pipeline_id: str) -> Pip
     return PipelineDetail.model_validate(
         {**short.model_dump(), "definition": row.definition.model_dump(mode="json")}
     )
+
+
+def list_merges(session: Session, *, pipeline_id: str) -> Merges:
+    """What the work branch of a pipeline came to be, version by version."""
+    row = pipelines.get_pipeline(session, pipeline_id=pipeline_id)
+    merged = versions.list_merged(session, pipeline_id=pipeline_id)
+    steps = tuple((f"{each.role}'s version {each.number}", str(each.merge_commit)) for each in merged)
+    return Merges(pipeline_id, row.base_commit, steps)
+
+
+def unchanged(workspace: Workspace, merges: Merges) -> tuple[str, ...]:
+    """The versions that are merged and left the work branch's files as they were."""
+    if merges.base is None or not merges.steps:
+        return ()
+    commits = (merges.base, *(commit for _, commit in merges.steps))
+    try:
+        trees = workspace.trees(merges.pipeline_id, commits=commits)
+    except NotFound:
+        return ()
+    before_and_after = zip(commits, merges.steps, strict=False)
+    return tuple(name for before, (name, after) in before_and_after if _same(trees, before, after))
+
+
+def _same(trees: Mapping[str, str], before: str, after: str) -> bool:
+    return before == after or (before in trees and trees[before] == trees.get(after))
 
 
 def status(session: Session, *, pipeline_id: str, now: datetime) -> StatusRead:

@@ -116,6 +116,8 @@ def sentence(standing: Standing) -> str:
         return f"it was not started yet: egg pipeline start {pipeline.id}"
     if pipeline.status is PipelineStatus.COMPLETE:
         ended = f"; {phase_run.phase} ended by {phase_run.stop_reason}" if phase_run else ""
+        if pipeline.work_commit == pipeline.base_commit:
+            ended += "; no version changes anything"
         return f"nothing: it is complete{ended}" + (f"; {pipeline.why}" if pipeline.why else "")
     if not standing.is_live or phase_run is None or snapshot is None:
         return f"nothing: it is {pipeline.status}" + (f": {pipeline.why}" if pipeline.why else "")

@@ -198,7 +198,9 @@ class Attendance:
             return None
         with single_statements() as session:
             reading = looks.read(session, run=rows.get_agent_run(session, run_id=run.id))
-        return Salvaged(commit, looks.is_ahead(self.workspace, reading, commit=commit))
+        is_ahead = looks.is_ahead(self.workspace, reading, commit=commit)
+        strays = self.workspace.save_strays(run.pipeline_id, run_id=run.id, clone=self.clone)
+        return Salvaged(commit, is_ahead, strays)
 
     def _log(self) -> str:
         text, offset = b"", 0

@@ -1,6 +1,6 @@
 """Questions about a pipeline's commits, and merges built without touching a branch."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from egg_tasks.workspace import merge_attributes
@@ -30,6 +30,15 @@ def tree_of(git: Git, commit: str) -> str:
         return git.line("rev-parse", "--verify", f"{checked_commit(commit)}^{{tree}}")
     except GitFailed as error:
         raise unknown(git.directory, commit, error) from error
+
+
+def trees(git: Git, commits: Iterable[str]) -> Mapping[str, str]:
+    """The trees of commits, those that are not there left out: one question, however many they are."""
+    asked = [checked_commit(commit) for commit in commits]
+    names = "".join(f"{commit}^{{tree}}\n" for commit in asked)
+    answers = git.lines("cat-file", "--batch-check=%(objecttype) %(objectname)", stdin=names.encode())
+    found = zip(asked, (answer.split(" ") for answer in answers), strict=True)
+    return {commit: tree for commit, (kind, tree) in found if kind == "tree"}
 
 
 def contains(git: Git, commit: str, other: str) -> bool:

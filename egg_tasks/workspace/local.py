@@ -1,17 +1,17 @@
 """Pipelines' repositories and agents' clones on this machine's disk."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
-from egg_tasks.workspace import checkouts, history, repositories
+from egg_tasks.workspace import checkouts, history, repositories, strays
 from egg_tasks.workspace.clones import inspect, is_directory
 from egg_tasks.workspace.git import Git
 from egg_tasks.workspace.names import branch_ref, checked_commit, checked_pipeline, role_branch, taken_ref
 from egg_tasks.workspace.salvage import Salvage
 from egg_tasks.workspace.versions import fetch, refuse_uncommitted
-from models.errors import NotFound
+from models.errors import Conflict, NotFound
 from models.schemas.git import Clone, Conflicted, Merged, Taken
 
 
@@ -50,6 +50,7 @@ class GitWorkspace:
         evidence = inspect(clone, repository=git.directory)
         taken = fetch(git, evidence)
         refuse_uncommitted(git, evidence, clone.with_name("clone.index"))
+        strays.refuse(git, evidence)
         history.move_ref(git, taken_ref(run_id, taken.commit), taken.commit, expected=None)
         return taken
 
@@ -73,6 +74,10 @@ class GitWorkspace:
     def tree(self, pipeline_id: str, *, commit: str) -> str:
         """The tree of a commit."""
         return history.tree_of(self._git(pipeline_id), commit)
+
+    def trees(self, pipeline_id: str, *, commits: Iterable[str]) -> Mapping[str, str]:
+        """The trees of commits, those that are not there left out."""
+        return history.trees(self._git(pipeline_id), commits)
 
     def merged_tree(self, pipeline_id: str, *, ours: str, theirs: str) -> str | Conflicted:
         """The tree that merging two commits gives, or the paths on which they do not go together."""
@@ -102,6 +107,15 @@ class GitWorkspace:
         if not is_directory(clone):
             return None
         return Salvage(self._git(pipeline_id), pipeline_id, role, run_id, clone, branch).save()
+
+    def save_strays(self, pipeline_id: str, *, run_id: UUID, clone: Path) -> tuple[str, ...]:
+        """Keep what the clone has committed elsewhere than in its head; what was kept, and where."""
+        git = self._git(pipeline_id)
+        try:
+            evidence = inspect(clone, repository=git.directory)
+        except Conflict:
+            return ()
+        return strays.save(git, evidence, pipeline_id=pipeline_id, run_id=run_id)
 
     def _git(self, pipeline_id: str) -> Git:
         directory = self.repository(pipeline_id)

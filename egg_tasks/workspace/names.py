@@ -59,6 +59,11 @@ def salvage_branch(pipeline_id: str, run_id: UUID, *, number: int) -> str:
     return f"egg/{pipeline_id}/salvage/{run_id}{suffix}"
 
 
+def stray_branch(pipeline_id: str, run_id: UUID, name: str) -> str:
+    """Where commits go that a run left on another branch of its clone."""
+    return f"egg/{pipeline_id}/salvage/{run_id}-{name}"
+
+
 def taken_ref(run_id: UUID, commit: str) -> str:
     """What keeps a taken version alive."""
     return f"refs/egg/taken/{run_id}/{commit}"

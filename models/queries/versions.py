@@ -36,6 +36,13 @@ def find_version(session: Session, *, phase_run_id: UUID, role: str, number: int
     return session.get(Version, (phase_run_id, role, number), populate_existing=True)
 
 
+def list_merged(session: Session, *, pipeline_id: str) -> Sequence[Version]:
+    """The merged versions of a pipeline, in the order in which they were merged."""
+    query = select(Version).join(PhaseRun, PhaseRun.id == Version.phase_run_id)
+    query = query.where(PhaseRun.pipeline_id == pipeline_id, Version.merge_status == MergeStatus.MERGED)
+    return session.scalars(query.order_by(Version.merged_at, Version.role, Version.number)).all()
+
+
 def list_work_commits(session: Session, *, pipeline_id: str) -> Sequence[str]:
     """The commits the work branch of a pipeline has had, newest first, its base left out."""
     query = select(Version.merge_commit).join(PhaseRun, PhaseRun.id == Version.phase_run_id)

@@ -47,6 +47,8 @@ class PipelineDetail(PipelineRead):
     """A pipeline with its pinned definition."""
 
     definition: dict[str, JsonValue]
+    unchanged: tuple[str, ...] = ()
+    """Versions that are merged and change nothing, as `coder's version 1`."""
 
 
 class PipelinePage(Read):

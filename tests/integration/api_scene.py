@@ -22,10 +22,13 @@ from egg_tasks.api.app import create_app
 from egg_tasks.api.streaming import Pace
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import agent_runs, pipelines
+from egg_tasks.services import agent_runs, merges, pipelines
+from egg_tasks.services.effects import VersionKey
 from egg_tasks.tasks import adapters
 from models.queries import agent_runs as rows
+from models.queries import phase_runs, versions
 from models.schemas.definition import validate
+from models.states import MergeStatus
 
 OPERATOR = "operators-own"
 NAME = "shop"
@@ -131,6 +134,25 @@ class Scene:
         """Signal readiness as a role's agent."""
         body = {"signal_type": "readiness", "state": state, **more}
         return self.ask("POST", f"/pipelines/{NAME}/signal", body, who=who)
+
+
+def merge(role: str, number: int) -> MergeStatus:
+    """Play the worker that merges a version; what became of it."""
+    with unit_of_work() as session:
+        phase_run = phase_runs.find_live_phase_run(session, pipeline_id=NAME)
+        assert phase_run is not None
+        key = VersionKey(phase_run.id, role, number)
+        made = merges.order(session, version=key)
+    assert made is not None
+    result = adapters.workspace().merge(
+        NAME, work=made.work_commit, version=made.commit, message=made.message
+    )
+    with unit_of_work() as session:
+        merges.settle(session, version=key, made=made, result=result, now=utcnow())
+    with unit_of_work() as session:
+        row = versions.find_version(session, phase_run_id=key.phase_run_id, role=role, number=number)
+        assert row is not None
+        return row.merge_status
 
 
 def definition(repository: Path) -> dict[str, object]:

@@ -4,14 +4,10 @@ import subprocess
 
 import pytest
 
-from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import merges
-from egg_tasks.services.effects import VersionKey
-from egg_tasks.tasks.adapters import workspace
-from models.queries import phase_runs, pipelines, versions
+from models.queries import pipelines
 from models.states import MergeStatus
-from tests.integration.api_scene import GIT, NAME, Scene
+from tests.integration.api_scene import GIT, NAME, Scene, merge
 
 
 @pytest.fixture
@@ -22,28 +18,6 @@ def torn(shop: Scene) -> Scene:
         shop.say(role, "READY")
         merge(role, 1)
     return shop
-
-
-def merge(role: str, number: int) -> MergeStatus:
-    """Play the worker that merges a version; what became of it."""
-    with unit_of_work() as session:
-        phase_run = phase_runs.find_live_phase_run(session, pipeline_id=NAME)
-        assert phase_run is not None
-        key = VersionKey(phase_run.id, role, number)
-        made = merges.order(session, version=key)
-    assert made is not None
-    result = workspace().merge(NAME, work=made.work_commit, version=made.commit, message=made.message)
-    with unit_of_work() as session:
-        merges.settle(session, version=key, made=made, result=result, now=utcnow())
-    return MergeStatus(versions_of(role)[-1])
-
-
-def versions_of(role: str) -> list[str]:
-    with unit_of_work() as session:
-        phase_run = phase_runs.find_live_phase_run(session, pipeline_id=NAME)
-        assert phase_run is not None
-        rows = versions.list_versions(session, phase_run_id=phase_run.id)
-        return [row.merge_status for row in rows if row.role == role]
 
 
 def in_clone(shop: Scene, *arguments: str, check: bool = True) -> None:

@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.integration.api_scene import NAME, Scene, definition
+from tests.integration.api_scene import NAME, Scene, definition, merge
 
 
 def test_a_pipeline_is_created_with_its_definition(scene: Scene) -> None:
@@ -72,3 +72,13 @@ def test_a_log_is_cut_between_characters(shop: Scene) -> None:
     rest = shop.ask("GET", f"/pipelines/{NAME}/agents/{run}/logs?offset={first['next_offset']}").data
 
     assert (first["next_offset"], rest["text"]) == (256 * 1024 - 1, "ü!")
+
+
+def test_versions_that_change_nothing_are_named(shop: Scene) -> None:
+    shop.commit("coder", "shop.py")
+    shop.say("coder", "READY")
+    merge("coder", 1)
+    shop.say("tester", "READY")
+    merge("tester", 1)
+
+    assert shop.ask("GET", f"/pipelines/{NAME}").data["pipeline"]["unchanged"] == ["tester's version 1"]

@@ -227,6 +227,37 @@ def test_a_conflict_is_its_roles_to_resolve(world: World) -> None:
     assert brief.conflicts == ("README.md",)
 
 
+def test_a_conflict_that_is_gone_without_a_change_is_a_version_and_answers_no_objection(world: World) -> None:
+    world.begin(definition(CODER, TESTER))
+    world.start("coder")
+    world.start("tester")
+    world.ready("coder")
+    world.end("coder")
+    world.merge("coder", 1)
+    world.say("tester", Signal(Readiness.OBJECTING, about="coder", reason="wrong"), coder=1)
+    world.start("coder")
+
+    with pytest.raises(Conflict, match="objection 1 stands against you"):
+        world.ready("coder", is_new=False, is_mended=True)
+    world.say("coder", Signal(Readiness.READY, answers={1: "it is right"}), is_new=False, is_mended=True)
+
+    assert world.role("coder").version == 2
+
+
+def test_commits_a_run_left_elsewhere_are_in_its_roles_next_prompt(world: World) -> None:
+    world.begin(definition(CODER))
+    world.start("coder")
+    strays = ("branch topic is kept on egg/p/salvage/1-topic-c0ffee",)
+
+    world.end("coder", salvaged=Salvaged("c0ffee", is_ahead=False, strays=strays))
+    brief = world.start("coder")
+
+    assert brief is not None
+    assert [message.body for message in brief.messages] == [
+        f"coder (run 1) left commits out of its work: {strays[0]}"
+    ]
+
+
 def test_unpublished_work_after_ready_owes_another_verdict(world: World) -> None:
     world.begin(definition(CODER, {"role": "tester"}))
     world.start("coder")

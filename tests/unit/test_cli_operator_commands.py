@@ -5,10 +5,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from cli import report
 from tests.unit.cli_samples import DECISION, EVENTS, PHASES, PIPELINE, STATUS
 from tests.unit.scripted_server import Scripted
 
@@ -133,6 +135,14 @@ def test_watching_prints_each_event_and_then_the_report(server: Scripted, egg: E
         "after=0&wait=20",
         "after=1&wait=0",
     ]
+
+
+def test_the_report_names_versions_that_change_nothing() -> None:
+    pipeline = {**PIPELINE, "unchanged": ["coder's version 1"]}
+
+    text = report.write(pipeline, PHASES, {"total": 0}, now=datetime.now(UTC))
+
+    assert "coder's version 1 changes nothing." in text
 
 
 def test_a_watch_in_which_nothing_happens_says_once_what_is_waited_for(

@@ -60,9 +60,11 @@ def list_(
 
 @router.get("/pipelines/{pipeline_id}")
 def get(pipeline_id: PipelineId) -> Envelope[PipelineAnswer]:
-    """Show a pipeline with its definition."""
+    """Show a pipeline with its definition, and the versions that changed nothing."""
     with unit_of_work() as session:
         detail = reports.pipeline(session, workspace(), pipeline_id=pipeline_id)
+        merges = reports.list_merges(session, pipeline_id=pipeline_id)
+    detail = detail.model_copy(update={"unchanged": reports.unchanged(workspace(), merges)})
     return Envelope(
         message=f"pipeline {pipeline_id} is {detail.status}", data=PipelineAnswer(pipeline=detail)
     )
