@@ -72,7 +72,9 @@ def running() -> Iterator[Stack]:
         subprocess.run([EGG, "up"], env=environment, check=True, stdout=subprocess.DEVNULL)
         found = local.find(home)
         assert found is not None, "egg up has just said that it is there"  # noqa: S101
-        os.environ.update(DATABASE_URL=found.database_url, REDIS_URL=found.redis_url, EGG_HOME=str(home))
+        os.environ.update(
+            EGG_DATABASE_URL=found.database_url, EGG_REDIS_URL=found.redis_url, EGG_HOME=str(home)
+        )
         yield Stack(home, found)
     finally:
         subprocess.run([EGG, "down"], env=environment, check=False, stdout=subprocess.DEVNULL)

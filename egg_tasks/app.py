@@ -1,18 +1,38 @@
 """Celery: its settings, each with the reason in docs/decisions/0003, and the base task. Nothing else."""
 
+import os
 from collections.abc import Callable
 from functools import wraps
 
 from celery import Celery, Task
+from celery.app.utils import Settings
 from kombu.transport import redis as redis_transport
 
-from egg_tasks.config import settings
+from egg_tasks.config import settings_at_start
 from models.errors import Unavailable
 
 CONTROL = "control"
+CELERYS_OWN = (
+    "CELERY_BROKER_URL",
+    "CELERY_BROKER_READ_URL",
+    "CELERY_BROKER_WRITE_URL",
+    "CELERY_RESULT_BACKEND",
+)
+"""With Celery these beat every setting; here they can only be another program's (`config.BROKER_URL`)."""
 AGENTS = "agents"
 RETRIES_WHILE_ANSWERING = {"max_retries": 3, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5}
 """How a process that answers somebody publishes: what it cannot send is found by the reconciler."""
+
+
+class EggCelery(Celery):  # type: ignore[misc]
+    """Celery that takes its servers from our settings alone."""
+
+    @property
+    def conf(self) -> Settings:
+        """The configuration; Celery looks into the environment each time before it asks what is set."""
+        for name in CELERYS_OWN:
+            os.environ.pop(name, None)
+        return super().conf
 
 
 class EggTask(Task):  # type: ignore[misc]
@@ -27,9 +47,10 @@ class EggTask(Task):  # type: ignore[misc]
 def configuration() -> dict[str, object]:
     """The measured settings; reads the environment when Celery first needs them."""
     survive_lost_connections()
+    settings = settings_at_start()
     return {
-        "broker_url": settings().broker_url,
-        "result_backend": settings().result_backend,
+        "broker_url": settings.broker_url,
+        "result_backend": settings.result_backend,
         "imports": (
             "egg_tasks.tasks.agent_runs",
             "egg_tasks.tasks.decisions",
@@ -104,5 +125,5 @@ def _closing_without_drain(
     return closing
 
 
-app = Celery("egg", task_cls=EggTask)
+app = EggCelery("egg", task_cls=EggTask)
 app.add_defaults(configuration)

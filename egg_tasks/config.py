@@ -3,6 +3,7 @@
 import base64
 import os
 import platform
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -13,6 +14,9 @@ from models.errors import Unprocessable
 
 WHSEC = "whsec_"
 LEAST_SECRET = 16
+DATABASE_URL, REDIS_URL, BROKER_URL = "EGG_DATABASE_URL", "EGG_REDIS_URL", "EGG_BROKER_URL"
+"""The only names of what is given; without EGG_ they are other programs' (`others`)."""
+EXAMPLES = {DATABASE_URL: "postgresql://host/database", REDIS_URL: "redis://host:port/0"}
 SPARE_THREADS = 8
 """Threads of an agents worker beyond its places: they put back what there is no place for, so that what
 starts next is chosen by fair share and not by its turn in the broker."""
@@ -32,8 +36,27 @@ def sqlalchemy_url(url: str) -> str:
     """Turn a PostgreSQL URL as people write it into the one SQLAlchemy wants (the psycopg driver)."""
     scheme, separator, rest = url.partition("://")
     if not separator or scheme.split("+")[0] not in {"postgresql", "postgres"}:
-        raise Unprocessable("DATABASE_URL must look like postgresql://user:password@host/database")
+        raise Unprocessable(f"{DATABASE_URL} must look like postgresql://user:password@host/database")
     return f"postgresql+psycopg://{rest}"
+
+
+def others(environ: Mapping[str, str]) -> list[str]:
+    """Names of servers that are set for other programs, which are none of our business."""
+    names = (name.removeprefix("EGG_") for name in EXAMPLES)
+    return [name for name in names if environ.get(name)]
+
+
+def server_url(environ: Mapping[str, str], name: str) -> str:
+    """The URL that *name* gives; `Unprocessable` when it is not set, even if another program's is."""
+    if url := environ.get(name):
+        return url
+    way_out = f"give {EXAMPLES[name]}, or start a local stack: egg up"
+    theirs = name.removeprefix("EGG_")
+    if theirs in others(environ):
+        raise Unprocessable(
+            f"{name} is not set, and {theirs} may be another program's, so that it is not used: {way_out}"
+        )
+    raise Unprocessable(f"{name} is not set: {way_out}")
 
 
 def celery_url(url: str) -> str:
@@ -43,6 +66,11 @@ def celery_url(url: str) -> str:
         database = dict(pair.split("=", 1) for pair in parts.query.split("&") if "=" in pair).get("db", "0")
         return f"redis+socket://{quote(unquote(parts.path))}?virtual_host={database}"
     return url
+
+
+def broker_url(environ: Mapping[str, str], redis_url: str) -> str:
+    """The broker as Celery spells it: the one given for itself, else Redis."""
+    return celery_url(environ.get(BROKER_URL) or redis_url)
 
 
 @dataclass(frozen=True)
@@ -104,22 +132,15 @@ class Settings:
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
         """Read the settings; one that is missing or malformed is `Unprocessable`, by name."""
-        redis_url = environ.get("REDIS_URL", "")
-        if not redis_url:
-            raise Unprocessable(
-                "REDIS_URL is not set: give redis://host:port/0, or start a local stack: egg up"
-            )
-        if not environ.get("DATABASE_URL"):
-            raise Unprocessable(
-                "DATABASE_URL is not set: give postgresql://host/database, or start a local stack: egg up"
-            )
+        database_url = sqlalchemy_url(server_url(environ, DATABASE_URL))
+        redis_url = server_url(environ, REDIS_URL)
         capacity = _whole(environ, "EGG_NODE_CAPACITY", "200", least=1, of="agents")
         rate_limit = _whole(environ, "EGG_RATE_LIMIT", "50", least=0, of="requests a second")
         return cls(
             home=default_home(environ),
-            database_url=sqlalchemy_url(environ["DATABASE_URL"]),
+            database_url=database_url,
             redis_url=redis_url,
-            broker_url=environ.get("CELERY_BROKER_URL") or celery_url(redis_url),
+            broker_url=broker_url(environ, redis_url),
             result_backend=celery_url(redis_url),
             api_url=environ.get("EGG_ORCHESTRATOR_URL", "http://127.0.0.1:8700"),
             operator_token=environ.get("EGG_OPERATOR_TOKEN") or None,
@@ -141,3 +162,11 @@ def _whole(environ: Mapping[str, str], name: str, default: str, *, least: int, o
 def settings() -> Settings:
     """The process's settings, from its environment at the first call."""
     return Settings.from_environment(os.environ)
+
+
+def settings_at_start() -> Settings:
+    """The same for a program that starts: it ends with one sentence when they are not right."""
+    try:
+        return settings()
+    except Unprocessable as error:
+        sys.exit(f"error: {error}")

@@ -4,8 +4,6 @@ import os
 
 import click
 
-from models.errors import Unprocessable
-
 
 @click.group()
 def db() -> None:
@@ -19,9 +17,9 @@ def db() -> None:
 
 @db.command()
 def upgrade() -> None:
-    """Migrate the database at DATABASE_URL to the newest schema, under a lock; repeating it does nothing.
+    """Migrate the database at EGG_DATABASE_URL to the newest schema, under a lock; repeating it does nothing.
 
-    Example:  DATABASE_URL=postgresql://egg@db/egg egg db upgrade
+    Example:  EGG_DATABASE_URL=postgresql://egg@db/egg egg db upgrade
     """
     import migrations
 
@@ -31,7 +29,7 @@ def upgrade() -> None:
 
 @db.command()
 def current() -> None:
-    """Print the version of the schema the database at DATABASE_URL has.
+    """Print the version of the schema the database at EGG_DATABASE_URL has.
 
     Example:  egg db current
     """
@@ -41,11 +39,6 @@ def current() -> None:
 
 
 def _url() -> str:
-    from egg_tasks.config import sqlalchemy_url
+    from egg_tasks.config import DATABASE_URL, server_url, sqlalchemy_url
 
-    url = os.environ.get("DATABASE_URL")
-    if not url:
-        raise Unprocessable(
-            "DATABASE_URL is not set: give postgresql://host/database (a local stack needs no `egg db`)"
-        )
-    return sqlalchemy_url(url)
+    return sqlalchemy_url(server_url(os.environ, DATABASE_URL))

@@ -43,7 +43,7 @@ def unprivileged() -> Account | None:
     except KeyError as error:
         raise Unprocessable(
             "PostgreSQL does not run as root, and this machine has no user `nobody`: "
-            "start the stack as an ordinary user, or set DATABASE_URL to a running server"
+            "start the stack as an ordinary user, or set EGG_DATABASE_URL to a running server"
         ) from error
     return Account(found.pw_name, found.pw_uid, found.pw_gid)
 

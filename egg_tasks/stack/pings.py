@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
-from egg_tasks.config import celery_url
+from egg_tasks.config import REDIS_URL, broker_url
 from egg_tasks.stack.processes import Child
 
 PERIOD_SECONDS = 30.0
@@ -22,7 +22,8 @@ class Pings:
 
     def __init__(self, environment: Mapping[str, str], *, period: float = PERIOD_SECONDS) -> None:
         # the broker alone is named: a ping needs none of our code
-        self._environment = {**environment, "CELERY_BROKER_URL": celery_url(environment["REDIS_URL"])}
+        broker = broker_url(environment, environment[REDIS_URL])
+        self._environment = {**environment, "CELERY_BROKER_URL": broker}
         self._period = period
         self._round: subprocess.Popen[str] | None = None
         self._asked: dict[str, int] = {}

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from egg_tasks.config import SPARE_THREADS, webhook_of
+from egg_tasks.config import DATABASE_URL, REDIS_URL, SPARE_THREADS, webhook_of
 from egg_tasks.stack import probes
 from egg_tasks.stack.manifest import Manifest
 from egg_tasks.stack.processes import Program
@@ -44,12 +44,10 @@ def environment(home: Path, environ: Mapping[str, str], manifest: Manifest | Non
         "LANG": environ.get("LANG", "C.UTF-8"),
         "PATH": f"{Path(sys.executable).parent}:{environ.get('PATH', '/usr/local/bin:/usr/bin:/bin')}",
     }
-    if manifest is None:
-        own |= {name: environ[name] for name in ("DATABASE_URL", "REDIS_URL") if environ.get(name)}
-    else:
+    if manifest is not None:
         own |= {
-            "DATABASE_URL": manifest.database_url,
-            "REDIS_URL": manifest.redis_url,
+            DATABASE_URL: manifest.database_url,
+            REDIS_URL: manifest.redis_url,
             "EGG_ORCHESTRATOR_URL": manifest.api_url,
             "EGG_OPERATOR_TOKEN": manifest.operator_token,
             "EGG_NODE": environ.get("EGG_NODE") or NODE,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from egg_tasks.config import DATABASE_URL, REDIS_URL
 from egg_tasks.stack import home as homes
 from egg_tasks.stack import postgres, valkey
 from egg_tasks.stack.keeper import Keeper
@@ -35,7 +36,7 @@ class Servers:
 def plan(home: Path, environ: Mapping[str, str]) -> Servers:
     """Prepare what has to be started in *home*; a server whose URL the environment gives is not."""
     homes.prepare(home)
-    database_url, redis_url = environ.get("DATABASE_URL"), environ.get("REDIS_URL")
+    database_url, redis_url = environ.get(DATABASE_URL), environ.get(REDIS_URL)
     programs = []
     if not database_url:
         cluster = postgres.prepare(home, environ)

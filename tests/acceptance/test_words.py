@@ -83,8 +83,8 @@ phases:
         (("up",), {"EGG_HOME": "/proc/egg"}, "/proc/egg"),
         (
             ("up",),
-            {"EGG_HOME": "/tmp/egg-dead-database", "DATABASE_URL": "postgresql://127.0.0.1:9/egg"},
-            "DATABASE_URL",
+            {"EGG_HOME": "/tmp/egg-dead-database", "EGG_DATABASE_URL": "postgresql://127.0.0.1:9/egg"},
+            "EGG_DATABASE_URL",
         ),
     ],
     ids=["unknown pipeline", "wrong token", "no stack", "no server", "unwritable directory", "dead database"],

@@ -127,7 +127,7 @@ def test_a_bug_is_answered_with_a_sentence_and_no_traceback(scene: Scene) -> Non
 def test_a_database_that_is_away_is_503_and_worth_another_try(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DATABASE_URL", "postgresql://egg@127.0.0.1:1/egg")
+    monkeypatch.setenv("EGG_DATABASE_URL", "postgresql://egg@127.0.0.1:1/egg")
     forget()
 
     answer = scene.ask("GET", "/pipelines")

@@ -118,7 +118,7 @@ def ground(
     database_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Ground]:
     """No server and no worker: the processes of a test are all there are."""
-    given = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "EGG_HOME": str(tmp_path)}
+    given = {"EGG_DATABASE_URL": database_url, "EGG_REDIS_URL": redis_url, "EGG_HOME": str(tmp_path)}
     for name, value in {**given, "EGG_OPERATOR_TOKEN": OPERATOR}.items():
         monkeypatch.setenv(name, value)
     api_scene.forget()

@@ -125,7 +125,7 @@ def test_the_prompt_is_on_standard_input(runner: ProcessRunner) -> None:
 def test_the_environment_is_what_was_given_and_the_token(
     runner: ProcessRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DATABASE_URL", "postgresql://ours")
+    monkeypatch.setenv("EGG_DATABASE_URL", "postgresql://ours")
     run = launch("", argv=("/usr/bin/env",), environment={"A": "ä b=c"}, token="t0ken")
 
     runner.ensure(run)

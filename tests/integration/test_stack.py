@@ -197,16 +197,58 @@ def test_what_workers_started_outlives_an_orderly_end(home: Path) -> None:
 
 def test_given_servers_are_used_and_not_started(home: Path) -> None:
     with servers(home.parent / "other", environ()) as urls:
-        found = up(home, DATABASE_URL=urls.database_url, REDIS_URL=urls.redis_url)
+        found = up(home, EGG_DATABASE_URL=urls.database_url, EGG_REDIS_URL=urls.redis_url)
         local.down(home)
 
     assert (found.database_url, found.redis_url) == urls
     assert not (home / "postgres").exists()
 
 
+def test_servers_of_other_programs_are_left_alone(home: Path) -> None:
+    theirs = {"DATABASE_URL": "postgresql://127.0.0.1:1/shop", "REDIS_URL": "redis://127.0.0.1:1/0"}
+
+    found = up(home, **theirs)
+
+    assert "127.0.0.1:1/" not in found.database_url + found.redis_url
+    assert answers(found)
+
+
+def test_a_database_with_others_tables_takes_ours_beside_them(home: Path) -> None:
+    with servers(home.parent / "other", environ()) as urls:
+        with psycopg.connect(urls.database_url, autocommit=True) as connection:
+            connection.execute(
+                "CREATE TABLE events (theirs text); CREATE TABLE alembic_version (version_num text)"
+            )
+        up(home, EGG_DATABASE_URL=urls.database_url)
+        with psycopg.connect(urls.database_url) as connection:
+            theirs = connection.execute(
+                "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+            ).fetchall()
+            ours = connection.execute("SELECT count(*) FROM egg.events").fetchone()
+        local.down(home)
+
+    assert sorted(theirs) == [("alembic_version",), ("events",)]
+    assert ours == (0,)
+
+
+def test_a_broker_that_is_given_for_itself_reaches_our_processes(home: Path) -> None:
+    up(home)
+    found = manifest.read(home)
+    given = environ(EGG_BROKER_URL="amqp://broker")
+
+    env = programs.environment(home, given, found)
+
+    assert env["EGG_BROKER_URL"] == "amqp://broker"
+
+
 def test_our_processes_get_nothing_else_of_the_users_environment(home: Path) -> None:
     given = environ(
-        EGG_NODE_CAPACITY="3", EGG_SESSION_TOKEN="an agent's", ANTHROPIC_API_KEY="secret", PYTHONPATH="/x"
+        EGG_NODE_CAPACITY="3",
+        EGG_SESSION_TOKEN="an agent's",
+        ANTHROPIC_API_KEY="secret",
+        PYTHONPATH="/x",
+        DATABASE_URL="postgresql://theirs/shop",
+        CELERY_BROKER_URL="amqp://theirs",
     )
 
     found = programs.environment(home, given, None)
@@ -217,7 +259,7 @@ def test_our_processes_get_nothing_else_of_the_users_environment(home: Path) -> 
 
 def test_a_worker_that_hangs_is_found_by_its_silence(home: Path) -> None:
     with servers(home, environ()) as urls:
-        env = environ(REDIS_URL=urls.redis_url, CELERY_BROKER_URL=celery_url(urls.redis_url))
+        env = environ(EGG_REDIS_URL=urls.redis_url, CELERY_BROKER_URL=celery_url(urls.redis_url))
         worker = Program(
             name="control",
             argv=(

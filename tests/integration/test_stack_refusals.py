@@ -102,8 +102,10 @@ def test_programs_that_nobody_may_not_read_are_copied(home: Path) -> None:
 @pytest.mark.parametrize(
     ("variable", "url"),
     [
-        ("DATABASE_URL", "postgresql://egg:hidden@127.0.0.1:1/egg"),
-        ("REDIS_URL", "redis://:hidden@127.0.0.1:1/0"),
+        ("EGG_DATABASE_URL", "postgresql://egg:hidden@127.0.0.1:1/egg"),
+        ("EGG_REDIS_URL", "redis://:hidden@127.0.0.1:1/0"),
+        ("EGG_BROKER_URL", "redis://:hidden@127.0.0.1:1/0"),
+        ("EGG_BROKER_URL", "amqp://egg:hidden@127.0.0.1:1//"),
     ],
 )
 def test_a_given_server_that_does_not_answer_is_named_without_its_password(
@@ -124,8 +126,9 @@ def test_a_named_program_that_is_not_there_is_refused(home: Path, variable: str)
 def test_the_doctor_sees_what_is_there_and_what_is_missing(home: Path) -> None:
     given = environ(
         EGG_REDIS_BIN="/nowhere",
-        DATABASE_URL="postgresql://127.0.0.1:1/egg",
+        EGG_DATABASE_URL="postgresql://127.0.0.1:1/egg",
         EGG_WEBHOOK_URL="https://hook.example",
+        DATABASE_URL="postgresql://theirs:hidden@127.0.0.1/shop",
     )
 
     found = {finding.name: finding for finding in doctor.examine(home, given)}
@@ -135,6 +138,7 @@ def test_the_doctor_sees_what_is_there_and_what_is_missing(home: Path) -> None:
     assert found["stack"].ok is None
     assert found["PostgreSQL"].ok is False
     assert found["Valkey"].ok is False
+    assert found["other programs"].text == "DATABASE_URL left alone"
     assert found["webhook"].ok is False
     assert "hook.example" not in found["webhook"].text
     assert all(finding.mend for finding in found.values() if not finding.ok)

@@ -1,0 +1,90 @@
+"""Settings: which names are read, and what a program says that does not find them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from egg_tasks.config import Settings
+from models.errors import Unprocessable
+
+OURS = {"EGG_DATABASE_URL": "postgresql://ours/egg", "EGG_REDIS_URL": "redis://ours/0"}
+THEIRS = {"DATABASE_URL": "postgresql://theirs/shop", "REDIS_URL": "redis://theirs/0"}
+CELERYS = {
+    "CELERY_BROKER_URL": "amqp://theirs",
+    "CELERY_BROKER_READ_URL": "amqp://theirs",
+    "CELERY_BROKER_WRITE_URL": "amqp://theirs",
+    "CELERY_RESULT_BACKEND": "redis://theirs/9",
+    "BROKER_URL": "amqp://theirs",
+}
+SHOW = """
+from egg_tasks.app import app
+print(app.conf.broker_read_url, app.conf.broker_write_url, app.conf.result_backend)
+"""
+EGG = str(Path(sys.executable).parent / "egg")
+PYTHON = (sys.executable, "-m")
+PROGRAMS = (
+    (EGG, "api"),
+    (EGG, "worker", "control"),
+    (EGG, "worker", "agents"),
+    (EGG, "reconcile"),
+    (EGG, "flower"),
+    (EGG, "db", "upgrade"),
+    (EGG, "db", "current"),
+    (*PYTHON, "egg_tasks.reconciler"),
+    (*PYTHON, "celery", "-A", "egg_tasks.app", "worker", "-P", "threads"),
+)
+
+
+def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a program in nothing but this environment."""
+    given = {"PATH": os.environ["PATH"], "HOME": "/nowhere", **environment}
+    return subprocess.run(
+        command, env=given, capture_output=True, text=True, check=False, timeout=60, cwd="/"
+    )
+
+
+def test_only_our_own_names_are_read() -> None:
+    found = Settings.from_environment({**OURS, **THEIRS, **CELERYS})
+
+    assert found.database_url == "postgresql+psycopg://ours/egg"
+    assert (found.redis_url, found.broker_url, found.result_backend) == ("redis://ours/0",) * 3
+
+
+def test_a_broker_of_its_own_may_be_named() -> None:
+    found = Settings.from_environment({**OURS, "EGG_BROKER_URL": "amqp://ours"})
+
+    assert (found.broker_url, found.result_backend) == ("amqp://ours", "redis://ours/0")
+
+
+def test_a_broker_on_a_socket_is_spelled_for_celery() -> None:
+    found = Settings.from_environment({**OURS, "EGG_BROKER_URL": "unix:///tmp/broker.sock?db=2"})
+
+    assert found.broker_url == "redis+socket:///tmp/broker.sock?virtual_host=2"
+
+
+@pytest.mark.parametrize("name", ["EGG_DATABASE_URL", "EGG_REDIS_URL"])
+def test_another_programs_name_alone_is_told_with_ours(name: str) -> None:
+    given = {**OURS, **THEIRS, name: ""}
+
+    with pytest.raises(Unprocessable, match=rf"{name} is not set, and {name.removeprefix('EGG_')} may be"):
+        Settings.from_environment(given)
+
+
+def test_celery_reads_no_url_of_another_program() -> None:
+    done = run(sys.executable, "-c", SHOW, **OURS, **CELERYS)
+
+    assert done.stdout.split() == ["redis://ours/0"] * 3, done.stderr
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=" ".join)
+def test_a_program_of_ours_ends_with_one_sentence_when_only_another_programs_servers_are_named(
+    program: tuple[str, ...],
+) -> None:
+    done = run(*program, **THEIRS)
+
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert "EGG_DATABASE_URL is not set, and DATABASE_URL may be another program's" in done.stderr
