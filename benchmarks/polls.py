@@ -23,14 +23,14 @@ PAGE = 100
 READERS = 20
 CHUNK = 1_000_000
 LOAD = """
-INSERT INTO messages (pipeline_id, id, phase_run_id, phase, iteration, from_role, to_role, message_type,
+INSERT INTO egg.messages (pipeline_id, id, phase_run_id, phase, iteration, from_role, to_role, message_type,
                       subject, body, metadata, created_at)
-SELECT %(pipeline)s, number, (SELECT id FROM phase_runs WHERE pipeline_id = %(pipeline)s), 'talk', 1,
+SELECT %(pipeline)s, number, (SELECT id FROM egg.phase_runs WHERE pipeline_id = %(pipeline)s), 'talk', 1,
        'writer', CASE WHEN number %% 10 = 0 THEN 'all' ELSE 'reader' || number %% 20 END, 'PROGRESS',
        'news', repeat('x', 60), '{}', now()
 FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS number
 """
-BARE = "SELECT * FROM messages WHERE pipeline_id = %s AND to_role = %s AND id > %s ORDER BY id LIMIT %s"
+BARE = "SELECT * FROM egg.messages WHERE pipeline_id = %s AND to_role = %s AND id > %s ORDER BY id LIMIT %s"
 
 
 def measure(url: str, database_url: str, reader: Seat, sizes: Sequence[int]) -> list[Figure]:
@@ -64,11 +64,11 @@ def _load(connection: psycopg.Connection, pipeline_id: str, first: int, last: in
         given = {"pipeline": pipeline_id, "first": start, "last": min(last, start + CHUNK - 1)}
         connection.execute(LOAD, given)
     for query in (
-        "UPDATE message_streams SET last_message_id = %s WHERE pipeline_id = %s",
-        "UPDATE phase_runs SET evaluated_message = %s WHERE pipeline_id = %s",
+        "UPDATE egg.message_streams SET last_message_id = %s WHERE pipeline_id = %s",
+        "UPDATE egg.phase_runs SET evaluated_message = %s WHERE pipeline_id = %s",
     ):
         connection.execute(query, [last, pipeline_id])
-    connection.execute("VACUUM ANALYZE messages")
+    connection.execute("VACUUM ANALYZE egg.messages")
 
 
 def _p50(read: Callable[[], object]) -> float:

@@ -39,17 +39,16 @@ def check(database_url: str, written: Sequence[Written], read: Sequence[Read]) -
 
 
 def _rows(connection: psycopg.Connection, pipeline_id: str) -> list[Row]:
-    query = (
-        "SELECT id, from_role, to_role, subject, client_key FROM messages WHERE pipeline_id = %s ORDER BY id"
-    )
+    columns = "id, from_role, to_role, subject, client_key"
+    query = f"SELECT {columns} FROM egg.messages WHERE pipeline_id = %s ORDER BY id"  # noqa: S608 - our own names
     return [Row(*row) for row in connection.execute(query, [pipeline_id])]
 
 
 def _check_numbers(connection: psycopg.Connection, pipeline_id: str, rows: Sequence[Row]) -> None:
     """Messages are 1…n, events are 1…n, and the stream's counters say the same."""
-    query = "SELECT last_message_id, last_event_id FROM message_streams WHERE pipeline_id = %s"
+    query = "SELECT last_message_id, last_event_id FROM egg.message_streams WHERE pipeline_id = %s"
     counters = connection.execute(query, [pipeline_id]).fetchone()
-    query = "SELECT id FROM events WHERE pipeline_id = %s ORDER BY id"
+    query = "SELECT id FROM egg.events WHERE pipeline_id = %s ORDER BY id"
     events = [int(row[0]) for row in connection.execute(query, [pipeline_id])]
     _same(f"{pipeline_id}: the ids of its messages", [row.id for row in rows], range(1, len(rows) + 1))
     _same(f"{pipeline_id}: the numbers of its events", events, range(1, len(events) + 1))

@@ -22,7 +22,7 @@ Send = Callable[[], object]
 SECONDS = 4.0
 WRITERS = (1, 8)
 INSERT = """
-INSERT INTO messages (pipeline_id, id, phase, iteration, from_role, to_role, message_type, subject, body,
+INSERT INTO egg.messages (pipeline_id, id, phase, iteration, from_role, to_role, message_type, subject, body,
                       metadata, created_at)
 VALUES (%s, %s, 'talk', 1, 'writer', 'all', 'PROGRESS', 'news', %s, '{}', now())
 """
@@ -74,7 +74,7 @@ def _repeat(send: Send) -> int:
 def _raw(database_url: str, seat: Seat, place: int) -> Send:
     """A row and a commit, with ids nobody competes for, in a pipeline that has no agents."""
     connection = psycopg.connect(database_url, autocommit=True)
-    query = "SELECT coalesce(max(id), 0) FROM messages WHERE pipeline_id = 'raw'"
+    query = "SELECT coalesce(max(id), 0) FROM egg.messages WHERE pipeline_id = 'raw'"
     first = int((connection.execute(query).fetchone() or (0,))[0]) + 1 + place * 10_000_000
     numbers = iter(range(first, first + 10_000_000))
     del seat

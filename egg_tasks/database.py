@@ -17,12 +17,20 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from egg_tasks.config import settings
 from models.errors import DatabaseAway
 from models.queries import streams
+from models.tables.base import SCHEMA
 
 log = structlog.get_logger()
 
 AFTER_COMMIT = "after_commit"
 USED_AT = "used_at"
 IDLE_SECONDS = 30.0
+OPTIONS = {
+    # Our own SQL names the schema; this keeps what others put into `public` out of our sight.
+    "search_path": SCHEMA,
+    "timezone": "utc",
+    "lock_timeout": "30s",
+    "idle_in_transaction_session_timeout": "60s",
+}
 
 
 @cache
@@ -39,7 +47,7 @@ def engine() -> Engine:
         connect_args={
             "connect_timeout": 5,
             "application_name": "egg",
-            "options": "-c timezone=utc -c lock_timeout=30s -c idle_in_transaction_session_timeout=60s",
+            "options": " ".join(f"-c {name}={value}" for name, value in OPTIONS.items()),
         },
     )
     event.listen(made, "checkout", _look_alive)
@@ -123,19 +131,22 @@ def _away_is_told() -> Iterator[None]:
 
 
 @contextmanager
-def hold_advisory_lock(key: int, *, until: Callable[[], bool]) -> Iterator[Callable[[], bool]]:
-    """Hold an advisory lock on a connection of its own; gives a check that it is still held.
+def advisory_lock(key: int) -> Iterator[Callable[[], bool]]:
+    """Hold an advisory lock on a connection of its own while the context lasts, if nobody else holds it.
 
-    Waits until the lock is free, or *until* says not to. `DatabaseAway` when the database is away.
+    Never waits. Gives a look at whether it is held: as long as its connection lives, it is. `DatabaseAway`
+    when the database is away.
     """
     try:
         with engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            while not connection.scalar(select(func.pg_try_advisory_lock(key))):
-                if until():
-                    break
-                time.sleep(1)
-            yield lambda: bool(connection.scalar(select(true())))
-    except (OperationalError, DBAPIError) as error:
+            is_ours = bool(connection.scalar(select(func.pg_try_advisory_lock(key))))
+            try:
+                yield lambda: is_ours and bool(connection.scalar(select(true())))
+            finally:
+                # A connection goes back to the pool, and would take the lock along.
+                if is_ours and not connection.invalidated:
+                    connection.execute(select(func.pg_advisory_unlock(key)))
+    except DBAPIError as error:
         raise DatabaseAway(f"the database cannot be used now: {_first_line(error)}") from error
 
 

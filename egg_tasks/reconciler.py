@@ -13,8 +13,8 @@ from prometheus_client import Counter
 from egg_tasks import logging
 from egg_tasks.app import answer_quickly
 from egg_tasks.clock import utcnow
-from egg_tasks.config import settings
-from egg_tasks.database import after_commit, hold_advisory_lock, unit_of_work
+from egg_tasks.config import settings, settings_at_start
+from egg_tasks.database import advisory_lock, after_commit, unit_of_work
 from egg_tasks.services import decisions, notices, phases, places
 from egg_tasks.services.effects import VersionKey
 from egg_tasks.tasks import dispatch
@@ -37,13 +37,14 @@ repairs = Counter("egg_repairs", "What the reconciler found waiting and sent on 
 def main() -> None:
     """Reconcile until asked to end."""
     logging.configure()
+    settings_at_start()
     answer_quickly()
     ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())
     while not ending.is_set():
         try:
-            with hold_advisory_lock(LOCK, until=ending.is_set) as is_held:
+            with advisory_lock(LOCK) as is_held:
                 while is_held() and not ending.wait(INTERVAL.total_seconds()):
                     reconcile()
         except Unavailable as error:

@@ -6,7 +6,7 @@ from alembic import context
 from alembic.autogenerate.api import AutogenContext
 
 from models.tables import Base
-from models.tables.base import State
+from models.tables.base import SCHEMA, State
 
 
 def render_item(kind: str, item: object, _autogen: AutogenContext) -> str | Literal[False]:
@@ -17,6 +17,7 @@ def render_item(kind: str, item: object, _autogen: AutogenContext) -> str | Lite
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=Base.metadata,
+    version_table_schema=SCHEMA,
     transaction_per_migration=True,
     render_item=render_item,
 )

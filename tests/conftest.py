@@ -4,12 +4,14 @@ import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
 
 import migrations
 from egg_tasks.stack.servers import servers
+from models.tables import Base
 
 LEAVE = """
 SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
@@ -18,10 +20,10 @@ WHERE datname = current_database() AND pid <> pg_backend_pid()
 EMPTY = """
 DO $$ DECLARE name text; BEGIN
     SET LOCAL session_replication_role = replica;
-    FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'
-    LOOP EXECUTE format('DELETE FROM %I', name); END LOOP;
-    FOR name IN SELECT sequencename FROM pg_sequences WHERE schemaname = 'public'
-    LOOP EXECUTE format('ALTER SEQUENCE %I RESTART', name); END LOOP;
+    FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'egg' AND tablename <> 'alembic_version'
+    LOOP EXECUTE format('DELETE FROM egg.%I', name); END LOOP;
+    FOR name IN SELECT sequencename FROM pg_sequences WHERE schemaname = 'egg'
+    LOOP EXECUTE format('ALTER SEQUENCE egg.%I RESTART', name); END LOOP;
 END $$
 """
 """Far quicker than a database for each test, whose files would be copied and written twice."""
@@ -39,13 +41,25 @@ def server_urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str,
         yield urls
 
 
+def url_of(server_url: str, *, database: str, user: str) -> str:
+    """The URL of a database of the tests' PostgreSQL, as one of its users."""
+    parts = urlsplit(server_url)
+    return urlunsplit(parts._replace(netloc=f"{user}@", path=f"/{database}"))
+
+
 @pytest.fixture(scope="session")
 def migrated_database(server_urls: tuple[str, str]) -> str:
-    """The URL of a database built by the migrations."""
-    base, separator, query = server_urls[0].partition("?")
-    url = f"{base.rpartition('/')[0]}/egg_tests{separator}{query}"
+    """The URL of a database built by the migrations, where `public` holds others' tables named as ours.
+
+    Its user's own search path does not lead to our schema.
+    """
+    url = url_of(server_urls[0], database="shop", user="shop")
     with psycopg.connect(server_urls[0], autocommit=True) as connection:
-        connection.execute("CREATE DATABASE egg_tests")
+        connection.execute("CREATE ROLE shop SUPERUSER LOGIN")
+        connection.execute("CREATE DATABASE shop")
+    with psycopg.connect(url, autocommit=True) as connection:
+        for table in Base.metadata.tables.values():
+            connection.execute(f"CREATE TABLE public.{table.name} (theirs text)".encode())
     migrations.upgrade(url)
     return url
 

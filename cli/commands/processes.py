@@ -58,6 +58,7 @@ def api(*, host: str, port: int) -> None:
 
     The same as: uvicorn egg_tasks.api.app:create_app --factory
     """
+    _look()
     _become(
         "uvicorn", "egg_tasks.api.app:create_app", "--factory", "--host", host, "--port", str(port), *PATIENT
     )
@@ -71,6 +72,7 @@ def reconcile() -> None:
 
     The same as: python -m egg_tasks.reconciler
     """
+    _look()
     _become("egg_tasks.reconciler")
 
 
@@ -91,9 +93,18 @@ def _work(kind: str, queues: str, threads: int, loglevel: str) -> None:
     """Become a worker, named by its kind and this node."""
     from egg_tasks.config import settings
 
+    _look()
     name = f"{kind}@{settings().node}"
     what = ("worker", "-n", name, "-Q", queues, "--pool", "threads", "--concurrency", str(threads))
     _become(*CELERY, *what, *QUIET, "-l", loglevel)
+
+
+def _look() -> None:
+    """Refuse settings that are not right, and a database whose schema is not the newest."""
+    import migrations
+    from egg_tasks.config import settings
+
+    migrations.require_head(settings().database_url)
 
 
 def _become(module: str, *arguments: str) -> None:

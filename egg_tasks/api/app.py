@@ -27,6 +27,7 @@ from egg_tasks.api.routes import (
 from egg_tasks.api.streaming import Pace
 from egg_tasks.api.waiting import Waiters
 from egg_tasks.app import answer_quickly
+from egg_tasks.config import settings
 
 STATUSES = (400, 401, 403, 404, 409, 413, 422, 429, 503)
 
@@ -63,6 +64,7 @@ def create_app(pace: Pace | None = None) -> FastAPI:
 @asynccontextmanager
 async def _listening(app: FastAPI) -> AsyncIterator[None]:
     """Pass hints on to those who wait, as long as the application runs."""
+    settings()
     waiters: Waiters = app.state.waiters
     deliveries: Deliveries = app.state.deliveries
     deliveries.begin(asyncio.get_running_loop())

@@ -1,9 +1,4 @@
-"""What the whole decision engine keeps: deadlines, results, free answers, notices, halts.
-
-Rules for the author: forward only; one change; safe while the previous release runs (add, fill, then
-require in a later release); a constraint on a big table is added NOT VALID and validated after; never
-import the project's tables, which move on; name every constraint as the tables do.
-"""
+"""What the whole decision engine keeps: deadlines, results, free answers, notices, halts."""
 
 from typing import Any
 
@@ -46,8 +41,8 @@ def _agent_runs() -> None:
     _required("agent_runs", "is_cut_short", sa.Boolean(), "false")
     op.drop_constraint("ck_agent_runs_failure_known", "agent_runs")
     for column in ("failure", "stopped_for", "reported_failure"):
-        name = op.f(f"ck_agent_runs_{column}_known")
-        op.create_check_constraint(name, "agent_runs", f"{column} IN ({FAILURES})")
+        name = f"ck_agent_runs_{column}_known"
+        _checked("agent_runs", name, f"{column} IN ({FAILURES})")
 
 
 def _phase_runs() -> None:
@@ -55,15 +50,10 @@ def _phase_runs() -> None:
     _required("phase_runs", "feedback", postgresql.JSONB(astext_type=sa.Text()), "'{}'")
     for name in ("soft_deadline_at", "converge_at", "hard_deadline_at", "clock_stopped_at"):
         op.add_column("phase_runs", sa.Column(name, MOMENT, nullable=True))
-    op.create_check_constraint(
-        op.f("ck_phase_runs_iterations_counted_from_one"), "phase_runs", "iterations_used > 0"
-    )
+    _checked("phase_runs", "ck_phase_runs_iterations_counted_from_one", "iterations_used > 0")
     op.drop_constraint("ck_phase_runs_stop_reason_known", "phase_runs")
-    op.create_check_constraint(
-        op.f("ck_phase_runs_stop_reason_known"),
-        "phase_runs",
-        "stop_reason IN ('consensus', 'converged', 'accepted', 'max_iterations')",
-    )
+    reasons = "'consensus', 'converged', 'accepted', 'max_iterations'"
+    _checked("phase_runs", "ck_phase_runs_stop_reason_known", f"stop_reason IN ({reasons})")
 
 
 def _decisions() -> None:
@@ -74,16 +64,12 @@ def _decisions() -> None:
     _required("decisions", "notices", sa.Integer(), "0")
     # NULL is in no array, and in an empty one that is no longer unknown but false.
     op.drop_constraint("ck_decisions_default_is_an_option", "decisions")
-    op.create_check_constraint(
-        op.f("ck_decisions_default_is_an_option"),
-        "decisions",
-        '"default" IS NULL OR "default" = ANY (options)',
+    _checked(
+        "decisions", "ck_decisions_default_is_an_option", '"default" IS NULL OR "default" = ANY (options)'
     )
     op.drop_constraint("ck_decisions_kind_known", "decisions")
-    op.create_check_constraint(op.f("ck_decisions_kind_known"), "decisions", f"kind IN ({KINDS})")
-    op.create_check_constraint(
-        op.f("ck_decisions_can_be_answered"), "decisions", "is_free OR cardinality(options) > 0"
-    )
+    _checked("decisions", "ck_decisions_kind_known", f"kind IN ({KINDS})")
+    _checked("decisions", "ck_decisions_can_be_answered", "is_free OR cardinality(options) > 0")
     op.create_index(
         "ix_decisions_deadline", "decisions", ["deadline"], postgresql_where=sa.text("status = 'pending'")
     )
@@ -141,6 +127,10 @@ def _new_tables() -> None:
 
 
 def _required(table: str, name: str, kind: sa.types.TypeEngine[Any], value: str) -> None:
-    """Add a column that is never empty; rows there already get *value*."""
+    """Add a column that is never empty; rows there already get *value*, and those of the release before."""
     op.add_column(table, sa.Column(name, kind, nullable=False, server_default=sa.text(value)))
-    op.alter_column(table, name, server_default=None)
+
+
+def _checked(table: str, name: str, condition: str) -> None:
+    """Add a constraint for what is written from now on; `2026_11_25_validated` looks at the rows there."""
+    op.create_check_constraint(op.f(name), table, condition, postgresql_not_valid=True)

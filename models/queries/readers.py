@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from models.states import LIVE_RUNS
 from models.tables import AgentRun
-from models.tables.base import words
+from models.tables.base import SCHEMA, words
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ class Step:
 FIND = f"""
 SELECT agent_runs.id, agent_runs.pipeline_id, agent_runs.phase_run_id, agent_runs.role,
        agent_runs.status IN ({words(*LIVE_RUNS)}), cursor, poll_key, poll_began, last_message_id
-FROM agent_runs JOIN roles USING (phase_run_id, role) JOIN message_streams USING (pipeline_id)
+FROM {SCHEMA}.agent_runs JOIN {SCHEMA}.roles USING (phase_run_id, role)
+    JOIN {SCHEMA}.message_streams USING (pipeline_id)
 WHERE agent_runs.id = :run_id
 """  # noqa: S608 - the states are ours
 _FIND = text(FIND).bindparams(bindparam("run_id", type_=Uuid))
@@ -64,11 +65,11 @@ def list_live(session: Session, *, run_ids: Sequence[UUID]) -> frozenset[UUID]:
 ADVANCE = """
 WITH held AS MATERIALIZED (
     SELECT agent_runs.id, roles.phase_run_id, roles.role
-    FROM agent_runs JOIN roles USING (phase_run_id, role)
+    FROM {schema}.agent_runs JOIN {schema}.roles USING (phase_run_id, role)
     WHERE agent_runs.id = ANY(:run_ids) AND agent_runs.status IN ({live})
     FOR SHARE OF agent_runs {waiting} FOR NO KEY UPDATE OF roles {waiting}
 )
-UPDATE roles
+UPDATE {schema}.roles
 SET cursor = step.to_id,
     poll_key = CASE WHEN step.poll_began IS NULL THEN roles.poll_key ELSE step.poll_key END,
     poll_began = coalesce(step.poll_began, roles.poll_began)
@@ -90,7 +91,9 @@ _PARAMETERS = (
 @cache
 def _advance(skip_locked: bool) -> TextClause:
     waiting = "SKIP LOCKED" if skip_locked else ""
-    return text(ADVANCE.format(live=words(*LIVE_RUNS), waiting=waiting)).bindparams(*_PARAMETERS)
+    return text(ADVANCE.format(schema=SCHEMA, live=words(*LIVE_RUNS), waiting=waiting)).bindparams(
+        *_PARAMETERS
+    )
 
 
 def advance_cursors(session: Session, *, steps: Sequence[Step], skip_locked: bool) -> frozenset[UUID]:

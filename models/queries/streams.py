@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from models.errors import KeyTaken
 from models.states import LIVE_PHASES, LIVE_RUNS
 from models.tables import Event, Message, MessageStream
-from models.tables.base import words
+from models.tables.base import SCHEMA, words
 
 PENDING = "pending_stream_rows"
 
@@ -72,31 +72,33 @@ def number_pending(session: Session) -> None:
 SEND = f"""
 WITH place AS MATERIALIZED (
     SELECT agent_runs.pipeline_id, phase_runs.id AS phase_run_id, phase_runs.phase, phase_runs.iteration
-    FROM agent_runs JOIN phase_runs ON phase_runs.id = agent_runs.phase_run_id
+    FROM {SCHEMA}.agent_runs JOIN {SCHEMA}.phase_runs ON phase_runs.id = agent_runs.phase_run_id
     WHERE agent_runs.id = :run_id AND agent_runs.role = :from_role
       AND agent_runs.status IN ({words(*LIVE_RUNS)}) AND phase_runs.status IN ({words(*LIVE_PHASES)})
       AND (:is_common OR EXISTS (
-          SELECT FROM roles WHERE roles.phase_run_id = phase_runs.id AND role = :to_role AND NOT is_dropped))
+          SELECT FROM {SCHEMA}.roles
+          WHERE roles.phase_run_id = phase_runs.id AND role = :to_role AND NOT is_dropped))
       AND (CAST(:in_reply_to AS bigint) IS NULL OR EXISTS (
-          SELECT FROM messages WHERE messages.pipeline_id = agent_runs.pipeline_id
+          SELECT FROM {SCHEMA}.messages WHERE messages.pipeline_id = agent_runs.pipeline_id
           AND messages.id = :in_reply_to))
       AND (CAST(:client_key AS text) IS NULL OR NOT EXISTS (
-          SELECT FROM messages WHERE messages.pipeline_id = agent_runs.pipeline_id
+          SELECT FROM {SCHEMA}.messages WHERE messages.pipeline_id = agent_runs.pipeline_id
           AND from_role = :from_role AND client_key = :client_key))
     FOR SHARE OF agent_runs
 ), stream AS (
-    UPDATE message_streams
+    UPDATE {SCHEMA}.message_streams
     SET last_message_id = last_message_id + 1, last_event_id = last_event_id + 1
     FROM place WHERE message_streams.pipeline_id = place.pipeline_id
     RETURNING last_message_id, last_event_id
 ), message AS (
-    INSERT INTO messages (pipeline_id, id, phase_run_id, phase, iteration, from_role, to_role, message_type,
-                          subject, body, metadata, in_reply_to, client_key, created_at)
+    INSERT INTO {SCHEMA}.messages
+        (pipeline_id, id, phase_run_id, phase, iteration, from_role, to_role, message_type,
+         subject, body, metadata, in_reply_to, client_key, created_at)
     SELECT pipeline_id, last_message_id, phase_run_id, phase, iteration, :from_role, :to_role, :message_type,
            :subject, :body, :metadata, :in_reply_to, :client_key, :created_at
     FROM place, stream
 ), event AS (
-    INSERT INTO events (pipeline_id, id, type, phase, iteration, role, text, details, created_at)
+    INSERT INTO {SCHEMA}.events (pipeline_id, id, type, phase, iteration, role, text, details, created_at)
     SELECT pipeline_id, last_event_id, :event_type, phase, iteration, :from_role, :event_text,
            :details || jsonb_build_object('message_id', last_message_id), :created_at
     FROM place, stream

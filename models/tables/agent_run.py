@@ -73,7 +73,7 @@ class AgentRun(Base):
     """When its process is asked to end."""
     stopped_for: Mapped[Failure | None] = mapped_column(State(Failure))
     """What a run that is stopped for it has failed by; to be stopped is else a good end."""
-    is_cut_short: Mapped[bool] = mapped_column(default=False)
+    is_cut_short: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     """Whether it is stopped for no fault of its own: its phase's time is up, or a person has stopped all."""
     converge_at: Mapped[datetime | None]
     """When its agent is asked to write down what it has and give its verdict."""

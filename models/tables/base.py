@@ -12,19 +12,22 @@ from models.errors import Conflict
 from models.states import may_become
 
 S = TypeVar("S", bound=StrEnum)
+SCHEMA = "egg"
+"""Where our tables are, in whatever database: beside others', never among them."""
 
 
 class Base(DeclarativeBase):
     """The tables of the project."""
 
     metadata = MetaData(
+        schema=SCHEMA,
         naming_convention={
             "ix": "ix_%(table_name)s_%(column_0_N_name)s",
             "uq": "uq_%(table_name)s_%(column_0_N_name)s",
             "ck": "ck_%(table_name)s_%(constraint_name)s",
             "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
             "pk": "pk_%(table_name)s",
-        }
+        },
     )
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it from the class
         datetime: DateTime(timezone=True),

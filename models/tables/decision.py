@@ -39,9 +39,9 @@ class Decision(Base):
     question: Mapped[str]
     options: Mapped[list[str]]
     default: Mapped[str | None]
-    is_free: Mapped[bool] = mapped_column(default=False)
+    is_free: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     """Whether it may also be answered in other words than its options."""
-    asked_by: Mapped[str] = mapped_column(default="orchestrator")
+    asked_by: Mapped[str] = mapped_column(default="orchestrator", server_default="orchestrator")
     """The role that asks, `human`, or the system itself."""
     roles: Mapped[list[str]] = mapped_column(default=list)
     status: Mapped[DecisionStatus] = mapped_column(State(DecisionStatus), default=DecisionStatus.PENDING)
@@ -51,5 +51,5 @@ class Decision(Base):
     resolved_at: Mapped[datetime | None]
     notify_after: Mapped[datetime | None]
     """When the installation's webhook is to be told of it (again); None once it knows."""
-    notices: Mapped[int] = mapped_column(default=0)
+    notices: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     """How often that was tried."""

@@ -40,9 +40,9 @@ class PhaseRun(Base):
     evaluated_message: Mapped[int] = mapped_column(BigInteger, default=0)
     """The newest message there was when it was last evaluated."""
     next_evaluation_at: Mapped[datetime | None]
-    iterations_used: Mapped[int] = mapped_column(default=1)
+    iterations_used: Mapped[int] = mapped_column(default=1, server_default=text("1"))
     """Iterations of its phase so far, itself included; a retry or a restart uses none up."""
-    feedback: Mapped[dict[str, object]] = mapped_column(default=dict)
+    feedback: Mapped[dict[str, object]] = mapped_column(default=dict, server_default=text("'{}'"))
     """By role, the sentences the iteration before left it."""
     soft_deadline_at: Mapped[datetime | None]
     """When its agents are asked to converge; both deadlines move by the time its clock stands still."""

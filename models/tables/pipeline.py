@@ -13,6 +13,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     cast,
+    text,
     type_coerce,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -74,7 +75,7 @@ class Pipeline(Base):
     send_after: Mapped[datetime | None]
     """When a pipeline without a repository is to be prepared (again)."""
     preparations: Mapped[int] = mapped_column(default=0)
-    extra_iterations: Mapped[int] = mapped_column(default=0)
+    extra_iterations: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     """So many more than its definition says, as a person granted."""
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]

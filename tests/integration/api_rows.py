@@ -24,10 +24,10 @@ def digests() -> dict[str, str]:
 
 def digests_of(pipeline_id: str) -> dict[str, str]:
     """A digest of what every table holds of a pipeline."""
-    conditions = {table.name: _belongs(table) for table in Base.metadata.sorted_tables}
+    conditions = {table: _belongs(table) for table in Base.metadata.sorted_tables}
     return {
-        name: _digest(Base.metadata.tables[name], condition, pipeline_id=pipeline_id)
-        for name, condition in conditions.items()
+        table.name: _digest(table, condition, pipeline_id=pipeline_id)
+        for table, condition in conditions.items()
         if condition
     }
 
@@ -85,6 +85,6 @@ def _belongs(table: Table) -> str:
 
 
 def _digest(table: Table, condition: str, **values: str) -> str:
-    rows = f"SELECT md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) FROM {table.name} t"  # noqa: S608
+    rows = f"SELECT md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) FROM {table.fullname} t"  # noqa: S608
     with unit_of_work() as session:
         return cast("str", session.scalar(text(f"{rows} WHERE {condition}"), values))

@@ -26,8 +26,8 @@ def scene(
     database_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[api_scene.Scene]:
     """A served API over an empty database."""
-    monkeypatch.setenv("DATABASE_URL", database_url)
-    monkeypatch.setenv("REDIS_URL", redis_url)
+    monkeypatch.setenv("EGG_DATABASE_URL", database_url)
+    monkeypatch.setenv("EGG_REDIS_URL", redis_url)
     monkeypatch.setenv("EGG_HOME", str(tmp_path))
     monkeypatch.setenv("EGG_OPERATOR_TOKEN", api_scene.OPERATOR)
     monkeypatch.setenv("EGG_RATE_LIMIT", "0")

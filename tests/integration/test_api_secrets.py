@@ -32,11 +32,14 @@ def launched(shop: Scene) -> Launch:
 
 
 def test_an_agents_environment_holds_nothing_of_ours(shop: Scene) -> None:
-    ours = [os.environ[name] for name in ("DATABASE_URL", "REDIS_URL", "EGG_OPERATOR_TOKEN")]
+    ours = [os.environ[name] for name in ("EGG_DATABASE_URL", "EGG_REDIS_URL", "EGG_OPERATOR_TOKEN")]
 
     launch = launched(shop)
 
-    assert not {"DATABASE_URL", "REDIS_URL", "EGG_OPERATOR_TOKEN", "EGG_HOME"} & launch.environment.keys()
+    assert (
+        not {"EGG_DATABASE_URL", "EGG_REDIS_URL", "EGG_OPERATOR_TOKEN", "EGG_HOME"}
+        & launch.environment.keys()
+    )
     assert not [value for value in launch.environment.values() if any(secret in value for secret in ours)]
 
 
@@ -46,7 +49,7 @@ def test_a_token_is_in_no_table_no_prompt_and_no_representation(shop: Scene) -> 
 
     with unit_of_work() as session:
         rows = [
-            str(session.scalars(text(f"SELECT t::text FROM {table.name} t")).all())  # noqa: S608 - our own names
+            str(session.scalars(text(f"SELECT t::text FROM {table.fullname} t")).all())  # noqa: S608 - our own names
             for table in Base.metadata.sorted_tables
         ]
 

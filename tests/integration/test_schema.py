@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from sqlalchemy import Engine, create_engine, text
 
 import migrations
+from egg_tasks.config import sqlalchemy_url
 from models.tables import Base
+from models.tables.base import SCHEMA
 
 CATALOGUE = {
     "columns": """
@@ -24,10 +26,10 @@ CATALOGUE = {
 ASIDE = "described"
 
 
-def engine(url: str, schema: str = "public") -> Engine:
-    """An engine for a URL as people write it, that sees one schema."""
-    options = {"options": f"-c search_path={schema}"}
-    return create_engine(url.replace("postgresql://", "postgresql+psycopg://"), connect_args=options)
+def engine(url: str, schema: str = SCHEMA) -> Engine:
+    """An engine for a URL as people write it, that has our tables in one schema."""
+    made = create_engine(sqlalchemy_url(url), connect_args={"options": f"-c search_path={schema}"})
+    return made.execution_options(schema_translate_map={SCHEMA: schema})
 
 
 def catalogue(connected: Engine) -> Mapping[str, str]:
@@ -35,7 +37,9 @@ def catalogue(connected: Engine) -> Mapping[str, str]:
     with connected.connect() as connection:
         rows = [row for query in CATALOGUE.values() for row in connection.execute(text(query))]
     return {
-        name: definition.replace(f"{ASIDE}.", "public.") for name, definition in rows if "alembic" not in name
+        name: definition.replace(f"{ASIDE}.", f"{SCHEMA}.")
+        for name, definition in rows
+        if "alembic" not in name
     }
 
 

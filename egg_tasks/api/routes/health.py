@@ -1,7 +1,5 @@
 """Whether the server is there, whether it can work, and how much it has done."""
 
-from functools import cache
-
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.core import REGISTRY
@@ -41,15 +39,10 @@ async def health() -> Envelope[Alive]:
 @router.get("/ready")
 def ready() -> Envelope[Ready]:
     """Touch the database and the broker; 503 names what is away or out of date."""
-    found, known = migrations.current(settings().database_url), _newest_revision()
-    if found != known:
-        raise Unavailable(
-            f"the database's schema is {found or 'empty'}, this server needs {known}: run `egg db upgrade`",
-            {"schema_revision": found, "needed": known},
-        )
+    found = migrations.require_head(settings().database_url)
     if away := hints.ping():
-        raise Unavailable(f"the broker cannot be reached ({away}); check REDIS_URL", {"broker": away})
-    return Envelope(message="ready", data=Ready(database="ok", broker="ok", schema_revision=str(found)))
+        raise Unavailable(f"the broker cannot be reached ({away}); check EGG_REDIS_URL", {"broker": away})
+    return Envelope(message="ready", data=Ready(database="ok", broker="ok", schema_revision=found))
 
 
 @router.get("/metrics", response_class=Response)
@@ -58,8 +51,3 @@ def metrics() -> Response:
     with unit_of_work() as session:
         rows = generate_latest(measured(session))
     return Response(rows + generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
-
-
-@cache
-def _newest_revision() -> str | None:
-    return migrations.head()
