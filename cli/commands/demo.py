@@ -1,48 +1,42 @@
 """egg demo: the whole thing once, on this machine, with nothing set up before."""
 
 import re
-import runpy
 from pathlib import Path
 
 import click
 
-import cli
 from cli import following, live, server
 from cli.commands.stack import say
 from egg_tasks.client import Client
-from models.errors import Unprocessable
-
-EXAMPLES = Path(cli.__file__).resolve().parent.parent / "examples"
 
 
 @click.command()
+@click.argument("directory", type=click.Path(path_type=Path), required=False)
 @click.pass_context
-def demo(ctx: click.Context) -> None:
+def demo(ctx: click.Context, *, directory: Path | None) -> None:
     """See it all once: scripted agents work on a small change until they agree.
 
-    Brings up the local stack, makes a real git repository, runs a planner and then three agents at
-    once; one of them objects on the way.
+    Brings up the local stack, makes a real git repository (in DIRECTORY, or where the stack keeps its own),
+    runs a planner and then three agents at once; one of them objects on the way.
     No key, no Docker, no server installed.
 
     Example:  egg demo
     """
-    if not (EXAMPLES / "demo.py").exists():
-        raise Unprocessable(f"egg demo runs from a checkout of egg-tasks: there is no {EXAMPLES / 'demo.py'}")
     from cli import definition_file
+    from egg_tasks.demo.repository import make_repository
     from egg_tasks.stack import local
 
     home = server.home()
     manifest = local.up(home, report=say)
     client = Client(manifest.api_url, manifest.operator_token)
     name = _unused(client, home / "demo")
-    # The examples are no installed package: they are found by their place in the checkout.
-    repository: Path = runpy.run_path(str(EXAMPLES / "demo.py"))["make_repository"](home / "demo" / name)
+    repository = make_repository(directory or home / "demo" / name)
     client.post("/pipelines", definition_file.read(repository / "egg.yaml", overrides=[("name", name)]))
     client.post(f"/pipelines/{name}/start", repeatable=True)
     say(f"{name} works on {repository}")
     code = live.follow(client, name)
     click.echo(f"Flower, Celery at work: {manifest.flower_url}  (login: {manifest.flower_login})")
-    click.echo("The stack goes on running; stop it with: egg down")
+    say("The stack goes on running; stop it with: egg down")
     ctx.exit(code)
 
 

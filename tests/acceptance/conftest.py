@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from egg_tasks.demo.repository import make_repository
+
 ROOT = Path(__file__).parents[2]
 EGG = str(Path(sys.executable).parent / "egg")
 DEADLINE = 150.0
@@ -124,9 +126,4 @@ def egg() -> Iterator[Egg]:
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
     """The demo's repository, with its agents and its definition in it."""
-    sys.path.insert(0, str(ROOT))
-    try:
-        from examples.demo import make_repository
-    finally:
-        sys.path.remove(str(ROOT))
     return make_repository(tmp_path / "shop")

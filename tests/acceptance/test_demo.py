@@ -1,7 +1,6 @@
 """The main job, as somebody new to it would try it."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ pytestmark = pytest.mark.acceptance
 
 def test_the_demo_comes_to_consensus_twice(egg: Egg, tmp_path: Path) -> None:
     first = egg.run("demo")
-    second = egg.run("demo")
+    second = egg.run("demo", str(tmp_path / "shop"))
 
     assert "consensus" in first.stdout
     assert "consensus" in second.stdout
@@ -23,20 +22,25 @@ def test_the_demo_comes_to_consensus_twice(egg: Egg, tmp_path: Path) -> None:
     assert [row["status"] for row in phases[1]["objections"]] == ["withdrawn"]
     clone = tmp_path / "merged"
     subprocess.run(
-        ["git", "clone", "-q", "-b", newest["work_branch"], newest["repository"], str(clone)], check=True
+        ["git", "clone", "-q", "-b", f"egg/{newest['id']}", str(tmp_path / "shop"), str(clone)], check=True
     )
     tests = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q"], cwd=clone, check=False, capture_output=True, text=True
+        ["python3", "-m", "unittest"], cwd=clone, check=False, capture_output=True, text=True
     )
-    assert tests.returncode == 0, tests.stdout
+    assert tests.returncode == 0, tests.stderr
 
 
-def test_a_stall_is_asked_and_why_names_both(egg: Egg, tmp_path: Path) -> None:
-    sys.path.insert(0, str(Path(__file__).parents[2]))
-    from examples.demo import STALL, make_repository
+def test_the_demo_makes_nothing_of_a_directory_with_something_in_it(egg: Egg, tmp_path: Path) -> None:
+    (tmp_path / "mine").touch()
 
-    repository = make_repository(tmp_path / "shop", definition=STALL)
-    done = egg.run("run", "egg.yaml", "--name", "quarrel", "--wait", check=False, cwd=repository)
+    done = egg.run("demo", str(tmp_path), check=False)
+
+    assert (done.returncode, [path.name for path in tmp_path.iterdir()]) == (1, ["mine"])
+    assert f"{tmp_path} is not empty" in done.stderr
+
+
+def test_a_stall_is_asked_and_why_names_both(egg: Egg, shop: Path) -> None:
+    done = egg.run("run", "stall.yaml", "--name", "quarrel", "--wait", check=False, cwd=shop)
 
     assert done.returncode == 3, done.stdout + done.stderr
     why = egg.run("why", "quarrel").stdout

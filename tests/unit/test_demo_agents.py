@@ -1,5 +1,6 @@
-"""The example agents do real work: the code they write is run, and so are the tests they write for it."""
+"""The demo's agents do real work: the code they write is run, and so are the tests they write for it."""
 
+import ast
 import importlib
 import subprocess
 import sys
@@ -10,20 +11,20 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from examples import demo
+from egg_tasks.demo import repository as demo
+from models.errors import Unavailable, Unprocessable
 from models.schemas.definition import validate
 
-PROGRAMS = Path(demo.__file__).parent / "scripted-agents"
 NAMES = ("agent", "spec", "planner", "coder", "tester", "documenter")
-PROMPT = yaml.safe_load(demo.DEMO.read_text())["prompt"]
-DEFINITIONS = pytest.mark.parametrize("definition", [demo.DEMO, demo.STALL], ids=["demo", "stall"])
+PROMPT = yaml.safe_load((demo.SHOP / "egg.yaml").read_text())["prompt"]
+DEFINITIONS = pytest.mark.parametrize("definition", ["egg.yaml", "stall.yaml"])
 REASON = "shipping_cost(5000) returned 490, docs/spec.md says 0"
 
 
 @pytest.fixture
 def agents(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
     """The agents' own functions; they import each other as they do in a clone."""
-    monkeypatch.syspath_prepend(PROGRAMS)
+    monkeypatch.syspath_prepend(demo.AGENTS)
     yield SimpleNamespace(**{name: importlib.import_module(name) for name in NAMES})
     for name in NAMES:
         del sys.modules[name]
@@ -32,7 +33,6 @@ def agents(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The demo's repository, as the current directory, like an agent's clone."""
-    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     made = demo.make_repository(tmp_path / "shop")
     monkeypatch.chdir(made)
     return made
@@ -54,7 +54,7 @@ def objection(reason: str) -> dict[str, object]:
 
 
 def test_the_repository_is_clean_and_its_own_tests_pass(repository: Path) -> None:
-    tested = subprocess.run([sys.executable, "-m", "pytest", "-q"], cwd=repository, check=False)
+    tested = subprocess.run([sys.executable, "-m", "unittest"], cwd=repository, check=False)
     status = subprocess.run(
         ["git", "status", "--porcelain"], cwd=repository, capture_output=True, check=True, text=True
     )
@@ -65,24 +65,75 @@ def test_the_repository_is_clean_and_its_own_tests_pass(repository: Path) -> Non
 def test_a_directory_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").touch()
 
-    with pytest.raises(FileExistsError, match="is not empty"):
+    with pytest.raises(Unprocessable, match="is not empty"):
         demo.make_repository(tmp_path)
 
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
-@DEFINITIONS
-def test_every_agent_a_definition_names_is_in_the_repository(tmp_path: Path, definition: Path) -> None:
-    repository = demo.make_repository(tmp_path / "shop", definition=definition)
+def test_a_place_where_nothing_can_be_made_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "mine").touch()
 
-    agents = validate(yaml.safe_load((repository / "egg.yaml").read_text())).agents
+    with pytest.raises(Unprocessable, match=r"cannot make a repository in .*/mine/shop"):
+        demo.make_repository(tmp_path / "mine" / "shop")
+
+
+def test_a_machine_without_git_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(Unavailable, match="git is not on the PATH"):
+        demo.make_repository(tmp_path / "shop")
+
+
+def test_the_repository_is_the_same_whatever_the_persons_own_git_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ignored").write_text("*.yaml\n.egg\n")
+    (tmp_path / "hooks").mkdir()
+    (tmp_path / "hooks" / "pre-commit").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "hooks" / "pre-commit").chmod(0o755)
+    (tmp_path / "git").write_text(
+        f"[core]\n\texcludesFile = {tmp_path}/ignored\n\thooksPath = {tmp_path}/hooks\n"
+        "[commit]\n\tgpgSign = true\n"
+    )
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "git"))
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
+
+    made = demo.make_repository(tmp_path / "shop")
+
+    committed = subprocess.run(
+        ["git", f"--git-dir={made}/.git", "ls-tree", "-r", "--name-only", "main"],
+        capture_output=True, check=True, text=True,
+    ).stdout.split()  # fmt: skip
+    assert {"egg.yaml", "stall.yaml", ".egg/agents/agent.py", ".gitignore"} <= set(committed)
+
+
+def test_the_agents_are_python_that_an_older_python3_understands_and_import_nothing_else() -> None:
+    for program in [*demo.AGENTS.glob("*.py"), *demo.SHOP.rglob("*.py")]:
+        tree = ast.parse(program.read_text(), feature_version=(3, 9))
+        imported = {
+            name.split(".")[0]
+            for node in ast.walk(tree)
+            for name in (
+                [alias.name for alias in node.names] if isinstance(node, ast.Import)
+                else [node.module or ""] if isinstance(node, ast.ImportFrom)
+                else []
+            )
+        }  # fmt: skip
+
+        assert imported <= sys.stdlib_module_names | set(NAMES) | {"shop"}, program
+
+
+@DEFINITIONS
+def test_every_agent_a_definition_names_is_in_the_repository(repository: Path, definition: str) -> None:
+    agents = validate(yaml.safe_load((repository / definition).read_text())).agents
 
     assert all((repository / agent.command[1]).is_file() for agent in agents.values())
 
 
 @DEFINITIONS
-def test_every_role_of_an_example_is_required(definition: Path) -> None:
-    phases = validate(yaml.safe_load(definition.read_text())).phases
+def test_every_role_of_the_demo_is_required(definition: str) -> None:
+    phases = validate(yaml.safe_load((demo.SHOP / definition).read_text())).phases
 
     assert all(role.required for phase in phases for role in phase.roles)
 

@@ -4,6 +4,8 @@ Its first version has the oldest bug there is, `>` where `>=` is meant, and its 
 because it only tried the first and the last example. That is what the other two are for.
 """
 
+from __future__ import annotations
+
 import re
 
 import agent

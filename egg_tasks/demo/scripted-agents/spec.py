@@ -1,5 +1,7 @@
 """docs/spec.md: what the planner writes and the others work from."""
 
+from __future__ import annotations
+
 import re
 import subprocess
 import sys
@@ -25,7 +27,7 @@ class Rule:
     free_from: int
 
     @classmethod
-    def read(cls, text: str) -> "Rule":
+    def read(cls, text: str) -> Rule:
         """Find the rule in a prompt or a spec."""
         fee = re.search(r"Sending an order costs (\d+)", text)
         free_from = re.search(r"Orders of (\d+) or more are sent free", text)

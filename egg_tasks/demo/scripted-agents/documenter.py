@@ -4,6 +4,8 @@ It reviews the coder: after each new version it is started again, runs everythin
 become true. It leaves objecting to the tester.
 """
 
+from __future__ import annotations
+
 import subprocess
 import sys
 from pathlib import Path
@@ -26,7 +28,7 @@ TEXT = """\
 def true_examples(examples: list[Example]) -> list[Example]:
     """Keep the examples on which the code in this clone and the spec agree."""
     costs = call(example.subtotal for example in examples) or []
-    return [example for example, cost in zip(examples, costs, strict=False) if example.cost == cost]
+    return [example for example, cost in zip(examples, costs) if example.cost == cost]
 
 
 def write_usage(examples: list[Example], meaning: str | None) -> str:

@@ -4,6 +4,8 @@ An agent run is one invocation: look at the context, work, commit, give a verdic
 wait for in a loop; the orchestrator starts a new run when there is a reason to, and names it in the causes.
 """
 
+from __future__ import annotations
+
 import json
 import subprocess
 import time

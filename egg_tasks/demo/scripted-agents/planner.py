@@ -1,5 +1,7 @@
 """The planner: turns the prompt into docs/spec.md, with an example for every case that could be mistaken."""
 
+from __future__ import annotations
+
 import agent
 from spec import SPEC, Example, Rule
 

@@ -1,5 +1,7 @@
 """An agent that starts only when another role is done. Two of them make a stall."""
 
+from __future__ import annotations
+
 import agent
 
 

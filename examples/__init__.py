@@ -1,1 +1,0 @@
-"""Agents, definitions and a repository to learn from; everything here is used by `egg demo` or by a test."""
