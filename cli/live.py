@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import click
 
-from cli import following, render, report, words
+from cli import following, render, report, typed, words
 from cli.screen import Look, draw
 from egg_tasks.client import Client, Json
 
@@ -23,7 +23,7 @@ def follow(client: Client, name: str, *, stop_for_person: bool = False) -> int:
     try:
         status = show(client, name, stop_for_person=stop_for_person)
     except KeyboardInterrupt:
-        click.echo(f"\n{name} goes on without you; come back with: egg watch {name}", err=True)
+        click.echo(typed.hint(f"\n{name} goes on without you; come back with: egg watch {name}"), err=True)
         raise
     if status["status"] in following.ENDED:
         click.echo(report.of(client, name))
@@ -37,7 +37,7 @@ def _lines(client: Client, name: str, *, stop_for_person: bool) -> Json:
     """Print each event as it comes, and what is waited for when none does; the status at the end."""
 
     def quiet(why: str) -> None:
-        click.echo(f"{name} waits: {words.one_line(why)}", err=True)
+        click.echo(f"{name} waits: {typed.hint(words.one_line(why))}", err=True)
 
     for event in following.coming(client, name, after=0, stop_for_person=stop_for_person, quiet=quiet):
         click.echo(following.line(event))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import click
 
+from cli import typed
 from models.errors import EggError
 
 SECTIONS: Mapping[str, Mapping[str, str]] = {
@@ -109,7 +110,7 @@ def run() -> int:
 
 def _refused(error: EggError) -> int:
     """Say what was refused; a faulty definition file is a matter of usage, and says all its faults."""
-    click.echo(f"error: {error.message}", err=True)
+    click.echo(f"error: {typed.hint(error.message)}", err=True)
     lines = error.details.get("lines")
     if not isinstance(lines, list):
         return 1

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import click
 
-from cli import words
+from cli import typed, words
 from egg_tasks.client import Json
 
 Columns = Mapping[str, str | Callable[[Json], object]]
@@ -47,7 +47,7 @@ def write_list(answer: Json, key: str, columns: Columns, *, output: str, nothing
     elif items:
         write_table(items, columns)
     else:
-        click.echo(nothing, err=True)
+        click.echo(typed.hint(nothing), err=True)
 
 
 def write_record(record: Json, *, output: str) -> None:

@@ -10,7 +10,7 @@ from rich.rule import Rule
 from rich.text import Text
 
 from cli import screen_lines as line
-from cli import words
+from cli import typed, words
 from egg_tasks.client import Json
 
 STANDING = frozenset({"open", "answered"})
@@ -64,7 +64,7 @@ def head(look: Look, *, now: datetime) -> list[Text | Rule]:
     if turn:
         first.append(f"  {turn}", "dim")
     gates = Text(" → ").join(_gate(name, look) for name in _phase_names(look)) + line.check(look.phases)
-    why = Text.assemble(("why: ", "dim"), words.clean(words.one_line(look.status.get("why"))))
+    why = Text.assemble(("why: ", "dim"), words.clean(typed.hint(words.one_line(look.status.get("why")))))
     return [first, gates, why] if look.status.get("why") else [first, gates]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from cli import typed
 from models.answers import command
 
 UNPRINTABLE = {
@@ -80,9 +81,9 @@ def answers(asked: Mapping[str, Any]) -> list[str]:
     for option in asked.get("options") or []:
         deadline = f", taken at {moment(asked['deadline'])}" if asked.get("deadline") else ""
         mark = f"   (default{deadline})" if option == asked.get("default") else ""
-        lines.append(f"{command(asked['id'], option)}{mark}")
+        lines.append(f"{command(asked['id'], option, program=typed.egg())}{mark}")
     if asked.get("is_free"):
-        lines.append(f"{command(asked['id'], '…')}   (your own words)")
+        lines.append(f"{command(asked['id'], '…', program=typed.egg())}   (your own words)")
     return lines
 
 
@@ -160,4 +161,6 @@ def iteration(used: object, most: object) -> str:
 def halted(halt: Mapping[str, object]) -> str:
     """That all is stopped, since when, why, and the way out."""
     reason = f" ({halt['why']})" if halt.get("why") else ""
-    return f"all is stopped since {moment(halt['ordered_at'])}{reason}; lift it: egg stop-all --lift"
+    return (
+        f"all is stopped since {moment(halt['ordered_at'])}{reason}; lift it: {typed.egg()} stop-all --lift"
+    )

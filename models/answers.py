@@ -7,10 +7,10 @@ UNSAFE = frozenset('"$`\\!\n')
 """What a shell would understand within double quotes."""
 
 
-def command(number: int, words: str) -> str:
+def command(number: int, words: str, *, program: str = "egg") -> str:
     """The line that gives *words* as the answer; safe to paste, whoever wrote the words."""
     given = shlex.quote(words) if UNSAFE & set(words) else f'"{words}"'
-    return f"egg decision resolve {number} --resolution {given}"
+    return f"{program} decision resolve {number} --resolution {given}"
 
 
 def usual(number: int, *, default: str | None, options: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import click
 
-from cli import options, render, server, words
+from cli import options, render, server, typed, words
 from egg_tasks.client import Draft, Json, Wanted
 
 AGENT_TYPES = ("PROGRESS", "QUESTION", "RESPONSE", "STATUS", "HANDOFF")
@@ -141,7 +141,7 @@ def _write_page(page: Json) -> None:
     if not page["messages"]:
         click.echo("no new messages", err=True)
     elif page.get("has_more"):
-        click.echo(f"there are more: egg message poll --since {page['next_since_id']}", err=True)
+        click.echo(typed.hint(f"there are more: egg message poll --since {page['next_since_id']}"), err=True)
 
 
 def _object(text: str | None) -> Json | None:

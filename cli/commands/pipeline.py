@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from cli import options, render, server, words
+from cli import options, render, server, typed, words
 
 COLUMNS: render.Columns = {
     "ID": "id",
@@ -57,7 +57,7 @@ def list_(*, status: str | None, limit: int | None, after: str | None, output: s
         page, "pipelines", COLUMNS, output=output, nothing="no pipelines; make one: egg run FILE"
     )
     if page.get("next_after") is not None:
-        click.echo(f"there are more: egg pipeline list --after {page['next_after']}", err=True)
+        click.echo(typed.hint(f"there are more: egg pipeline list --after {page['next_after']}"), err=True)
 
 
 @pipeline.command()

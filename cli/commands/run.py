@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from cli import live, options, server
+from cli import live, options, server, typed
 from cli.commands.stack import ensure_stack
 
 
@@ -32,6 +32,6 @@ def run(ctx: click.Context, *, file: Path, given: list[tuple[str, str]], detach:
     client.post(f"/pipelines/{name}/start", repeatable=True)
     if detach:
         click.echo(name)
-        click.echo(f"{name} runs; see it with: egg watch {name}", err=True)
+        click.echo(typed.hint(f"{name} runs; see it with: egg watch {name}"), err=True)
         return
     ctx.exit(live.follow(client, name, stop_for_person=wait))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli import options, render, server, words
+from cli import options, render, server, typed, words
 
 if TYPE_CHECKING:
     from egg_tasks.stack.doctor import Finding
@@ -78,7 +78,7 @@ def doctor(ctx: click.Context, *, output: str) -> None:
     else:
         for finding in findings:
             sign, colour = SIGNS[finding.ok]
-            mend = f"\n      {finding.mend}" if not finding.ok and finding.mend else ""
+            mend = f"\n      {typed.hint(finding.mend)}" if not finding.ok and finding.mend else ""
             line = f"{click.style(sign, fg=colour)} {finding.name:<15} {words.clean(finding.text)}{mend}"
             click.echo(line, color=False if "NO_COLOR" in os.environ else None)
     ctx.exit(1 if any(finding.ok is False for finding in findings) else 0)
@@ -107,4 +107,4 @@ def ensure_stack() -> None:
 
 def say(text: str) -> None:
     """Tell the person what goes on; stdout is for results."""
-    click.echo(text, err=True)
+    click.echo(typed.hint(text), err=True)

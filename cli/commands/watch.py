@@ -2,7 +2,7 @@
 
 import click
 
-from cli import following, live, options, render, server, words
+from cli import following, live, options, render, server, typed, words
 from egg_tasks.client import Client
 from models.errors import NotFound
 
@@ -37,11 +37,8 @@ def why(*, pipeline: str, output: str) -> None:
         render.write_json(answer)
         return
     phase = f", phase {answer['phase']}" if answer.get("phase") else ""
-    click.echo(
-        words.clean(
-            f"{answer['pipeline']} is {answer['status']}{phase}: {answer.get('why') or 'nothing to wait for'}"
-        )
-    )
+    reason = typed.hint(answer.get("why") or "nothing to wait for")
+    click.echo(words.clean(f"{answer['pipeline']} is {answer['status']}{phase}: {reason}"))
     if answer.get("waiting"):
         render.write_table(answer["waiting"], {"ROLE": "role", "STATE": "state", "WHY": "why"})
     from cli import report

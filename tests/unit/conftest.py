@@ -1,5 +1,6 @@
 """What the tests of commands share: a person at a command line, and the server that answers."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,6 +9,12 @@ import pytest
 
 from cli.main import run
 from tests.unit.scripted_server import Scripted, serving
+
+
+@pytest.fixture(autouse=True)
+def _on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`egg` is on the PATH, and is this one."""
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
 
 
 @pytest.fixture

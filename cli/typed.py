@@ -1,0 +1,55 @@
+"""What a person is told to type, written so that it works where they stand."""
+
+import os
+import re
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+COMMAND = re.compile(r"(?<![^\s`'\"(])egg(?= [a-z][a-z-]*)")
+"""The word `egg` where a command of ours may follow."""
+
+
+def hint(text: str) -> str:
+    """The text with each of our commands in it, `egg up`, as it works here: `.venv/bin/egg up`."""
+    from cli.main import SECTIONS
+
+    commands = {name for section in SECTIONS.values() for name in section}
+
+    def typed(found: re.Match[str]) -> str:
+        return egg() if text[found.end() :].split(maxsplit=1)[0].strip("`'\",;:.)") in commands else "egg"
+
+    return COMMAND.sub(typed, text)
+
+
+def egg() -> str:
+    """How this program is called from here: `egg` where that is this one, else by the shortest path."""
+    own = _own()
+    found = shutil.which("egg")
+    # An agent is given an `egg` of its own on its PATH, which need not be this file.
+    if own is None or "EGG_SESSION_TOKEN" in os.environ or (found and Path(found).samefile(own)):
+        return "egg"
+    return path(own)
+
+
+def path(target: Path) -> str:
+    """An absolute path as it is shortest from here, ready to paste."""
+    try:
+        near = os.path.relpath(target)
+    except OSError:  # the current directory is gone
+        return shlex.quote(str(target))
+    if os.sep not in near and not target.is_dir():
+        near = f".{os.sep}{near}"
+    return shlex.quote(min(near, str(target), key=len))
+
+
+def _own() -> Path | None:
+    """The file of the command `egg` that runs, or that belongs to the Python that runs; None without one."""
+    program = Path(sys.argv[0])
+    beside = program if program.name in {"egg", "egg-orch"} else Path(sys.executable)
+    try:
+        own = beside.absolute().with_name("egg")
+    except OSError:
+        return None
+    return own if own.is_file() else None
