@@ -4,23 +4,23 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from cli import words
+from cli import words, work_branch
 from egg_tasks.client import Client, Json
 
 
 def of(client: Client, name: str) -> str:
-    """Ask the server for everything the report needs, and write it."""
+    """Bring the work of a complete pipeline home, ask for everything the report needs, and write it."""
     pipeline = client.get(f"/pipelines/{name}")["pipeline"]
     phases = client.get(f"/pipelines/{name}/phases")["phases"]
     messages = client.get(f"/pipelines/{name}/messages/status")
-    return write(pipeline, phases, messages, now=datetime.now(UTC))
+    return write(pipeline, phases, messages, where=work_branch.bring(pipeline), now=datetime.now(UTC))
 
 
-def write(pipeline: Json, phases: Sequence[Json], messages: Json, *, now: datetime) -> str:
-    """The report as text, the same on a terminal and in a log."""
+def write(pipeline: Json, phases: Sequence[Json], messages: Json, *, where: str = "", now: datetime) -> str:
+    """The report as text, the same on a terminal and in a log; *where* says where the work is."""
     parts = [_headline(pipeline, now=now), _phase_lines(phases, now=now), _talk(messages)]
     parts += [_lacks(phases), _results(phases), _objections(phases), _versions(phases)]
-    parts += [_unchanged(pipeline), _where(pipeline)]
+    parts += [_unchanged(pipeline), where]
     return "\n" + "\n\n".join(words.clean(part) for part in parts if part) + "\n"
 
 
@@ -123,18 +123,6 @@ def _unchanged(pipeline: Json) -> str:
     names = pipeline.get("unchanged") or []
     verb = "changes" if len(names) == 1 else "change"
     return f"{', '.join(names)} {verb} nothing." if names else ""
-
-
-def _where(pipeline: Json) -> str:
-    """Where the work is, ready to paste."""
-    if not pipeline.get("work_commit") or not pipeline.get("repository"):
-        return ""
-    branch, commit = pipeline["work_branch"], str(pipeline["work_commit"])[:10]
-    return (
-        f"The work is on {branch} at {commit}; in your repository:\n"
-        f"  git fetch {pipeline['repository']} {branch}\n"
-        "  git log --stat FETCH_HEAD"
-    )
 
 
 def _between(start: str | None, end: str | None, *, now: datetime) -> str:
