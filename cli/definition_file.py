@@ -3,16 +3,18 @@
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
 import yaml
 
-from cli.definition_repository import repository_faults, resolved
+from cli.definition_notes import notes
+from cli.definition_repository import Start, far_faults, resolved, start
 from cli.yaml_positions import Positions, duplicate_keys
 from models.errors import Unprocessable
 from models.schemas.definition import Fault, Faulty, validate
+from models.schemas.source import is_remote, split
 
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 _STEPS = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*((\.[A-Za-z0-9_-]+)|(\[[0-9]+\]))*")
@@ -84,26 +86,72 @@ def load(path: Path, *, overrides: Sequence[tuple[str, str]] = ()) -> Loaded:
     return Loaded(document, Positions(name, loaded.positions.root, given), loaded.faults)
 
 
+@dataclass(frozen=True)
+class Checked:
+    """A definition file without a fault, and what it is submitted with."""
+
+    name: str
+    positions: Positions
+    document: Mapping[str, object]
+    """The definition, `repo` absolute and without a password; `base_commit` in it where that is known."""
+    source: str = field(repr=False)
+    """The repository as git is to be given it."""
+    notes: tuple[str, ...] = ()
+    """What a person should know before it runs."""
+
+    def refused(self, faults: Iterable[Fault]) -> FaultyFile:
+        """Build the error of faults that were found later."""
+        return FaultyFile.of(self.name, faults_with_lines(faults, self.positions))
+
+
 def read(path: Path, *, overrides: Sequence[tuple[str, str]] = ()) -> Mapping[str, object]:
     """Read, validate and check a definition file; the document to submit, its `repo` absolute.
 
     Raises `FaultyFile` with every fault there is.
     """
+    return check(path, overrides=overrides).document
+
+
+def check(path: Path, *, overrides: Sequence[tuple[str, str]] = (), looks_far: bool = True) -> Checked:
+    """Read, validate and check a definition file, its repository too; one at a URL only if it *looks far*.
+
+    Raises `FaultyFile` with every fault there is.
+    """
     loaded = load(path, overrides=overrides)
     faults = list(loaded.faults)
+    definition = None
     try:
-        validate(loaded.document)
+        definition = validate(loaded.document)
     except Faulty as error:
         faults.extend(error.faults)
     document = dict(loaded.document) if isinstance(loaded.document, Mapping) else {}
-    repo, base = document.get("repo"), document.get("base")
-    is_sound = all(fault.path[:1] not in {("repo",), ("base",)} for fault in faults)
-    if isinstance(repo, str) and (base is None or isinstance(base, str)) and is_sound:
-        document["repo"] = resolved(repo, directory=path.absolute().parent)
-        faults.extend(repository_faults(document["repo"], base=base))
-    if faults:
+    found = None
+    if all(fault.path[:1] not in {("repo",), ("base",), ("base_commit",)} for fault in faults):
+        try:
+            found = _repository(document, directory=path.absolute().parent, looks_far=looks_far)
+        except Faulty as error:
+            faults.extend(error.faults)
+    if faults or definition is None:
         raise FaultyFile.of(str(path), faults_with_lines(faults, loaded.positions))
-    return document
+    source = str(document["repo"])
+    document["repo"] = split(source)[0]
+    told = tuple(notes(definition, found.source, found.commit)) if found else ()
+    return Checked(str(path), loaded.positions, document, source, told)
+
+
+def _repository(document: dict[str, object], *, directory: Path, looks_far: bool) -> Start | None:
+    """Make `repo` absolute, and find what `base` names there; None for a URL. `Faulty` if that fails."""
+    repo, base = document.get("repo"), document.get("base_commit") or document.get("base")
+    if not isinstance(repo, str) or not (base is None or isinstance(base, str)):
+        return None
+    document["repo"] = resolved(repo, directory=directory)
+    if is_remote(repo):
+        if faults := list(far_faults(repo, base=base, is_looked_at=looks_far)):
+            raise Faulty.of(faults)
+        return None
+    found = start(str(document["repo"]), base=base)
+    document["base_commit"] = found.commit
+    return found
 
 
 def faults_with_lines(faults: Iterable[Fault], positions: Positions) -> list[str]:

@@ -1,65 +1,88 @@
 """Looks at the repository a definition names, on the machine where the definition is."""
 
 import os
-import re
-import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from models.errors import Unavailable
-from models.schemas.definition import Fault
+from egg_tasks.workspace import remotes, repositories, sources
+from egg_tasks.workspace.reach import Reach, of_person
+from egg_tasks.workspace.sources import Source
+from models.errors import Unavailable, Unprocessable
+from models.schemas.fault import Fault, Faulty
+from models.schemas.source import is_remote, local_path, masked, split
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[^/:]+:")
-_GIT = ("git", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "safe.directory=*")
-_SECONDS = 20
+
+@dataclass(frozen=True)
+class Start:
+    """Where a pipeline starts, as far as it is known before its repository is copied."""
+
+    source: Source
+    commit: str
 
 
 def resolved(repo: str, *, directory: Path) -> str:
     """Make a path absolute, taken from *directory*; a URL (or `host:path`) stays as it is."""
-    if _URL.match(repo):
+    if is_remote(repo):
         return repo
-    path = Path(repo).expanduser() if repo.startswith("~/") else Path(repo)
+    given = local_path(repo)
+    path = Path(given).expanduser() if given.startswith("~/") else Path(given)
     return str((directory / path).resolve())
 
 
-def repository_faults(repo: str, *, base: str | None) -> Iterator[Fault]:
-    """Find what keeps an absolute path from being a repository with a commit to start from.
+def persons_reach() -> Reach:
+    """What the git of the person who types this uses; it may ask them on their terminal."""
+    return of_person(os.environ, is_attended=sys.stdin.isatty() and sys.stderr.isatty())
 
-    A URL is not looked at: the orchestrator must reach it, not this machine.
+
+def start(path: str, *, base: str | None) -> Start:
+    """Find the commit that *base* names in the repository at an absolute path.
+
+    `Faulty` when there is none, and when it is not all there and the rest cannot be had.
     """
-    if _URL.match(repo):
-        return
-    path = Path(repo)
-    if not path.is_dir():
-        yield Fault(("repo",), f"{path} is not a directory" if path.exists() else f"{path} does not exist")
-    elif (top := _git(path, "rev-parse", "--show-cdup")) is None:
-        yield Fault(("repo",), f"{path} is not a git repository; make one with `git init`")
-    elif top:
-        yield Fault(("repo",), f"{path} lies inside a repository; name its top, {(path / top).resolve()}")
-    elif _git(path, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{base or 'HEAD'}^{{commit}}"):
-        return
-    elif base is None:
-        yield Fault(("repo",), f"{path} has no commit yet; make one with `git commit`")
-    else:
-        yield Fault(("base",), f"no branch, tag or commit `{base}` in {path}")
+    source = sources.visit(Path(path))
+    commit = source.commit_of(base)
+    if source.promisors and (away := _away(source)) and source.lacks_objects(commit):
+        raise repositories.lacking(source, away)
+    return Start(source, commit)
 
 
-def _git(repository: Path, *arguments: str) -> str | None:
-    """Ask git without any of the user's configuration; its answer, or None when it says no."""
-    environment = {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "LC_ALL": "C",
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": "/dev/null",
-        "GIT_TERMINAL_PROMPT": "0",
-    }
-    command = [*_GIT, "-C", str(repository), *arguments]
-    try:
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False
+def far_faults(url: str, *, base: str | None, is_looked_at: bool) -> Iterator[Fault]:
+    """Find what keeps the repository at a URL from being copied.
+
+    Only our own stack reaches it as this person does: else it *is not looked at*, and what the URL says
+    of its user would have to be stored.
+    """
+    if not is_looked_at and split(url)[1] is not None:
+        yield Fault(
+            ("repo",),
+            "a name or password in a URL is not sent to a server, which would store it: leave it out, and "
+            "name it in [fetch] of the settings.toml there",
         )
-    except FileNotFoundError as error:
-        raise Unavailable("git is not on the PATH; install it") from error
-    except subprocess.TimeoutExpired as error:
-        raise Unavailable(f"git did not answer for {_SECONDS} s in {repository}") from error
-    return done.stdout.strip() if done.returncode == 0 else None
+    try:
+        remotes.checked_url(url)
+        remotes.refuse_reckoned(base)
+        if is_looked_at:
+            with tempfile.TemporaryDirectory(prefix="egg-look-") as directory:
+                remotes.look(url, persons_reach(), directory=Path(directory)).ref(base)
+    except Faulty as error:
+        yield from error.faults
+    except (Unprocessable, Unavailable) as error:
+        yield Fault(("repo",), error.message)
+
+
+def _away(source: Source) -> str | None:
+    """Why what a partial clone lacks cannot be had from where it was left; None if it can."""
+    for name in source.promisors:
+        url = source.url(name)
+        try:
+            if not is_remote(url):
+                sources.visit(Path(source.path / local_path(url)))
+                continue
+            with tempfile.TemporaryDirectory(prefix="egg-look-") as directory:
+                remotes.look(url, persons_reach(), directory=Path(directory))
+        except (Unprocessable, Unavailable) as error:
+            return masked(error.message).removeprefix("repo: ")
+    return None

@@ -35,6 +35,18 @@ def manifest() -> Json | None:
     return found if isinstance(found, dict) and "api_url" in found else None
 
 
+def own_home() -> "Path | None":
+    """The local stack's directory, if commands talk to that stack and its directory is this user's.
+
+    Then what its workers would do there can be done here, with all this user can reach.
+    """
+    url, stack, directory = os.environ.get("EGG_ORCHESTRATOR_URL"), manifest(), home()
+    if url and (stack is None or url.rstrip("/") != str(stack["api_url"]).rstrip("/")):
+        return None
+    is_ours = not directory.exists() or directory.stat().st_uid == os.geteuid()
+    return directory if is_ours else None
+
+
 def operator(*, patience: float = OPERATOR_PATIENCE) -> Client:
     """A client with the operator's credential: the environment's, else the local stack's own."""
     url = os.environ.get("EGG_ORCHESTRATOR_URL")

@@ -54,11 +54,11 @@ class Workspace(Protocol):
     def repository(self, pipeline_id: str) -> Path:
         """Where the pipeline's bare repository is, made or not."""
 
-    def prepare(self, pipeline_id: str, *, source: str, base: str) -> str:
+    def prepare(self, pipeline_id: str, *, source: str, base: str | None) -> str:
         """Make the pipeline's bare repository from *source* unless it is there; the commit *base* names.
 
-        Also creates the work branch at that commit. Raises `Unprocessable` when source or base do not
-        exist, `Unavailable` when the source cannot be reached now.
+        Without a base it is HEAD's. Also creates the work branch at that commit. Raises `Unprocessable`
+        when source or base do not exist, `Unavailable` when the source cannot be reached now.
         """
 
     def open_clone(self, pipeline_id: str, *, role: str, run_id: UUID, work_commit: str) -> Clone:

@@ -24,6 +24,19 @@ class FetchTable(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    home: str | None = None
+    """The HOME in which git and ssh find .gitconfig, .netrc and helpers; else none, and no configuration."""
+    credential_helper: str | None = None
+    """As git's `credential.helper`: who knows the names and passwords."""
+    ssh_command: str | None = None
+    """As GIT_SSH_COMMAND; it cannot ask anybody."""
+    proxy: str | None = None
+    """As git's `http.proxy`."""
+    ca_file: str | None = None
+    """As git's `http.sslCAInfo`: the certificates a server is held against."""
+    environment: dict[str, str] = {}
+    """Variables added to git's environment, such as SSH_AUTH_SOCK."""
+
 
 class SettingsFile(BaseModel):
     """The whole file."""

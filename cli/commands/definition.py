@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from cli import options, render
+from cli import options, render, server
 
 
 @click.command()
@@ -13,14 +13,16 @@ from cli import options, render
 def validate(*, file: Path, given: list[tuple[str, str]]) -> None:
     """Check a definition file.
 
-    Every fault is named with its path and line; nothing is stored.
+    Every fault is named with its path and line, those of its repository too; nothing is stored. A
+    repository at a URL is asked whether it has `base`, as `egg run` would ask it. Notes say what agents
+    will not find: files that are named and not committed, or not executable.
     Exit code: 0 sound, 2 faults.
 
     Example:  egg validate pipeline.yaml
     """
-    from cli import definition_file
+    from cli import submitting
 
-    definition_file.read(file, overrides=given)
+    submitting.check(file, overrides=given, looks_far=server.own_home() is not None)
     click.echo(f"{file} is sound", err=True)
 
 

@@ -33,13 +33,13 @@ def create(*, file: Path, given: list[tuple[str, str]], output: str) -> None:
 
     Example:  egg pipeline create pipeline.yaml --name rate-limit
     """
-    from cli import definition_file
+    from cli import submitting
 
-    answer = server.operator().post("/pipelines", definition_file.read(file, overrides=given))
+    created = submitting.create(server.operator(), submitting.check(file, overrides=given))
     if output:
-        render.write_json(answer)
+        render.write_json({"pipeline": created})
     else:
-        click.echo(answer["pipeline"]["id"])
+        click.echo(created["id"])
 
 
 @pipeline.command(name="list")

@@ -23,12 +23,12 @@ def run(ctx: click.Context, *, file: Path, given: list[tuple[str, str]], detach:
 
     Example:  egg run pipeline.yaml --set config.max_rounds=4
     """
-    from cli import definition_file
+    from cli import submitting
 
-    document = definition_file.read(file, overrides=given)
+    checked = submitting.check(file, overrides=given)
     ensure_stack()
     client = server.operator(patience=server.AGENT_PATIENCE)
-    name = client.post("/pipelines", document)["pipeline"]["id"]
+    name = submitting.create(client, checked)["id"]
     client.post(f"/pipelines/{name}/start", repeatable=True)
     if detach:
         click.echo(name)

@@ -62,6 +62,7 @@ def prepared(session: Session, *, pipeline_id: str, base_commit: str, now: datet
     is_new = pipeline.work_commit is None
     if is_new:
         pipeline.base_commit = pipeline.work_commit = base_commit
+        pipeline.why = None
     phase_run = phase_runs.find_live_phase_run(session, pipeline_id=pipeline_id)
     if phase_run is None:
         return Effects()
@@ -82,6 +83,8 @@ def preparation_failed(
         return Effects()
     pipeline.preparations += 1
     pipeline.send_after = now + FIRST_BACKOFF * 2**pipeline.preparations
+    # What `egg why` says until the next try.
+    pipeline.why = why
     if is_final or pipeline.preparations >= MAX_PREPARATIONS:
         _finish(session, pipeline, PipelineStatus.FAILED, why=why, now=now)
     return Effects(hints={pipeline.id})

@@ -27,6 +27,7 @@ from models.schemas.report import (
     StatusRead,
     WhyRead,
 )
+from models.schemas.source import masked
 from models.states import LIVE_PHASES, DecisionStatus, PipelineStatus, is_final
 from models.tables import Decision, Halt, PhaseRun, Pipeline
 
@@ -59,7 +60,7 @@ def pipeline(session: Session, workspace: Workspace, *, pipeline_id: str) -> Pip
     last = phase_runs.find_last_phase_run(session, pipeline_id=pipeline_id)
     short = _pipeline(row, last, workspace)
     return PipelineDetail.model_validate(
-        {**short.model_dump(), "definition": row.definition.model_dump(mode="json")}
+        {**short.model_dump(), "definition": {**row.definition.model_dump(mode="json"), "repo": short.repo}}
     )
 
 
@@ -175,8 +176,9 @@ def _pipeline(row: Pipeline, last: PhaseRun | None, workspace: Workspace) -> Pip
     return PipelineRead(
         id=row.id,
         status=row.status,
-        repo=row.definition.repo,
+        repo=masked(row.definition.repo),
         base=row.definition.base,
+        base_commit=row.base_commit or row.definition.base_commit,
         current_phase=last.phase if last else None,
         iteration=last.iteration if last else None,
         work_branch=briefs.branch(row.id, "work"),

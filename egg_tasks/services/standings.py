@@ -122,6 +122,9 @@ def sentence(standing: Standing) -> str:
     if not standing.is_live or phase_run is None or snapshot is None:
         return f"nothing: it is {pipeline.status}" + (f": {pipeline.why}" if pipeline.why else "")
     verdict = decide(snapshot)
+    if snapshot.tip is None and pipeline.why:
+        again = f", tried again at {pipeline.send_after:%H:%M:%S} UTC" if pipeline.send_after else ""
+        return f"the repository is being prepared{again}: {pipeline.why}"
     if isinstance(verdict, Wait):
         return verdict.why
     return "; ".join(f"{each.role} {each.why}" for each in waiting(standing)) or phase_run.why

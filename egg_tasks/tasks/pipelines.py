@@ -30,7 +30,7 @@ def _make_repository(pipeline_id: str) -> str | None:
     with unit_of_work() as session:
         pipeline = rows.get_pipeline(session, pipeline_id=pipeline_id)
         definition = pipeline.definition
-    base = definition.base or "HEAD"
+    base = definition.base_commit or definition.base
     try:
         return workspace().prepare(pipeline_id, source=definition.repo, base=base)
     except Conflict as error:

@@ -18,7 +18,7 @@ CHECKOUT_LIMIT = timedelta(minutes=10)
 FOLDERS = ("info", "objects/info", "objects/pack", "refs/heads", "refs/tags")
 CONFIGURATION = """\
 [core]
-	repositoryformatversion = 0
+	repositoryformatversion = {version}
 	filemode = true
 	bare = false
 	logallrefupdates = true
@@ -36,6 +36,8 @@ CONFIGURATION = """\
 [advice]
 	detachedHead = false
 """
+SHA256_DIGITS = 64
+SHA256 = "[extensions]\n\tobjectFormat = sha256\n"
 
 
 def open_clone(git: Git, target: Path, *, pipeline_id: str, role: str, work_commit: str) -> Clone:
@@ -83,7 +85,9 @@ def _furnish(git: Git, partial: Path, *, head: str, branch: str | None, name: st
     inner = Git(partial / ".git")
     for folder in FOLDERS:
         (inner.directory / folder).mkdir(parents=True)
-    (inner.directory / "config").write_text(CONFIGURATION.format(origin=quoted(git.directory), name=name))
+    is_sha256 = len(head) == SHA256_DIGITS
+    text = CONFIGURATION.format(origin=quoted(git.directory), name=name, version=int(is_sha256))
+    (inner.directory / "config").write_text(text + SHA256 * is_sha256)
     (inner.directory / "objects/info/alternates").write_bytes(alternates(git.directory))
     if (git.directory / "shallow").exists():
         shutil.copyfile(git.directory / "shallow", inner.directory / "shallow")

@@ -63,6 +63,11 @@ class Git:
     configuration: Path = Path(os.devnull)
     """Read as the user's own configuration."""
 
+    @property
+    def is_attended(self) -> bool:
+        """Whether git may ask the person at the terminal: then it stays in their session."""
+        return False
+
     def within(
         self, work_tree: Path, *, index: Path, borrowed: Path | None = None, excludes: Path | None = None
     ) -> "Git":
@@ -118,7 +123,7 @@ class Git:
                 stdin=subprocess.PIPE if isinstance(stdin, bytes) else stdin,
                 stdout=stdout or subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                start_new_session=True,
+                start_new_session=not self.is_attended,
                 pass_fds=holding,
             )
         except FileNotFoundError as error:
@@ -136,7 +141,9 @@ class Git:
                     f"git {arguments[0]} in {self.directory} took longer than {seconds} s"
                 ) from error
             finally:
-                if process.poll() is None:
+                if process.poll() is None and self.is_attended:
+                    process.kill()
+                elif process.poll() is None:
                     # Its own session, so that a transport program it started dies with it.
                     os.killpg(process.pid, signal.SIGKILL)
         return process.returncode, output or b"", errors.decode("utf-8", "backslashreplace")

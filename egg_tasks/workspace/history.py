@@ -10,7 +10,8 @@ from egg_tasks.workspace.places import locked
 from models.errors import NotFound, Unavailable
 from models.schemas.git import Conflicted, Merged
 
-NOTHING = "0" * 40
+NOTHING = ""
+"""No commit, whatever the hash."""
 
 
 def unknown(repository: Path, commit: str, error: GitFailed) -> NotFound:

@@ -5,13 +5,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
+from egg_tasks import settings_file
 from egg_tasks.workspace import checkouts, history, repositories, strays
 from egg_tasks.workspace.clones import inspect, is_directory
 from egg_tasks.workspace.git import Git
 from egg_tasks.workspace.names import branch_ref, checked_commit, checked_pipeline, role_branch, taken_ref
+from egg_tasks.workspace.reach import of_settings
 from egg_tasks.workspace.salvage import Salvage
 from egg_tasks.workspace.versions import fetch, refuse_uncommitted
-from models.errors import Conflict, NotFound
+from models.errors import Conflict, NotFound, Unavailable, Unprocessable
 from models.schemas.git import Clone, Conflicted, Merged, Taken
 
 
@@ -28,9 +30,17 @@ class GitWorkspace:
         """Where the pipeline's bare repository is, made or not."""
         return self._home / "repos" / f"{checked_pipeline(pipeline_id)}.git"
 
-    def prepare(self, pipeline_id: str, *, source: str, base: str) -> str:
-        """Make the pipeline's bare repository and work branch unless they are there; the base commit."""
-        return repositories.prepare(self.repository(pipeline_id), pipeline_id, source=source, base=base)
+    def prepare(self, pipeline_id: str, *, source: str, base: str | None) -> str:
+        """Make the pipeline's bare repository and work branch unless they are there; the base commit.
+
+        Another machine's is reached with what `[fetch]` of settings.toml names, read anew each time.
+        """
+        repository = self.repository(pipeline_id)
+        try:
+            reach = of_settings(settings_file.read(self._home).fetch)
+        except Unprocessable as error:
+            raise Unavailable(error.message) from error
+        return repositories.prepare(repository, pipeline_id, source=source, base=base, reach=reach)
 
     def open_clone(self, pipeline_id: str, *, role: str, run_id: UUID, work_commit: str) -> Clone:
         """Make the run's clone; if it is there, leave it alone and return it as it was made."""

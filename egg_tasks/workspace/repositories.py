@@ -4,108 +4,193 @@ import re
 from datetime import timedelta
 from pathlib import Path
 
+from egg_tasks.workspace import remotes, sources
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.history import move_ref, tip
 from egg_tasks.workspace.names import COMMIT, branch_ref, work_branch
 from egg_tasks.workspace.places import made_once
-from models.errors import Rejected, Unavailable, Unprocessable
+from egg_tasks.workspace.reach import Reach, ReachingGit
+from egg_tasks.workspace.sources import Source
+from models.errors import Unprocessable
+from models.schemas.fault import Fault, Faulty
+from models.schemas.source import is_remote, local_path, masked, split
 
 TRANSFER_LIMIT = timedelta(minutes=30)
 # Our own branches stay behind: those of an earlier pipeline of the same name would pass for this one's.
 REFSPECS = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", "^refs/heads/egg", "^refs/heads/egg/*")
-ABBREVIATED = re.compile(r"[0-9a-f]{7,64}")
-URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[^/:]+:(?!:)")
-REFUSED = re.compile(
-    r"not found|does not exist|denied|authentication|could not read|not appear to be a git repo",
-    re.IGNORECASE,
+START = "refs/egg/start"
+"""What the base stood for when the repository was made."""
+FETCH = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head")
+# What serves a repository on this disk must not start anything to get objects that it lacks.
+SERVING = f"env GIT_ALLOW_PROTOCOL={sources.NO_NETWORK} GIT_NO_LAZY_FETCH=1 git upload-pack"
+LACKING = re.compile(
+    r"promisor remote|lazy fetching disabled|missing blob|bad tree object|unable to read tree"
 )
 
 
-def prepare(repository: Path, pipeline_id: str, *, source: str, base: str) -> str:
+def prepare(repository: Path, pipeline_id: str, *, source: str, base: str | None, reach: Reach) -> str:
     """Make the bare repository unless it is there, and its work branch; the commit *base* names.
 
     A repository that is there is not brought up to date: *base* means what it meant when it was made.
     """
     with made_once(repository, waits=False) as partial:
         if partial:
-            _fetch(partial, checked_source(source), base)
-            _start_work(Git(partial), pipeline_id, source=source, base=base)
-    return _start_work(Git(repository), pipeline_id, source=source, base=base)
-
-
-def checked_source(source: str) -> str:
-    """The source as git should be given it: a URL as it is, a path absolute and there."""
-    if source.startswith("-") or "::" in source.split("/", 1)[0] or "\0" in source:
-        raise Unprocessable(f"The repository {source!r} is refused: give a path or an https, ssh or git URL")
-    path = Path(source)
-    if URL.match(source) and not path.exists():
-        return source
-    if not path.exists():
-        raise Unprocessable(f"The repository {source!r} does not exist: give the path or URL of one")
-    return str(path.resolve())
-
-
-def _fetch(partial: Path, source: str, base: str) -> None:
-    # Fetched, not cloned: a local clone would share files with the user's repository, or lean on its
-    # alternates; and the user's own may belong to another account, which only a file can allow.
-    trusting = partial / "egg-trust.conf"
-    git = Git(partial, configuration=trusting)
-    trusting.write_text('[safe]\n\tdirectory = "*"\n')
-    refspecs = list(REFSPECS)
-    if base == "HEAD" or COMMIT.fullmatch(base):
-        refspecs.append(f"+{base}:{_base_ref(base)}")
-    try:
-        _initialize(git)
-        git.run(
-            "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", source, *refspecs,
-            timeout=TRANSFER_LIMIT,
-        )  # fmt: skip
-    except GitFailed as error:
-        raise _unfetched(source, base, error) from error
-    trusting.unlink()
-
-
-def _initialize(git: Git) -> None:
-    git.run("init", "--quiet", "--bare", "--template=")
-    git.run("config", "gc.auto", "0")
-    git.run("config", "gc.pruneExpire", "never")
-    git.run("config", "maintenance.auto", "false")
-
-
-def _unfetched(source: str, base: str, error: GitFailed) -> Rejected | Unavailable:
-    reason = str(error).splitlines()[0].removeprefix("fatal: ")
-    if "remote ref" in str(error) or "not our ref" in str(error):
-        return _no_base(source, base)
-    if Path(source).exists() or REFUSED.search(str(error)):
-        return Unprocessable(f"The repository {source!r} cannot be read ({reason}): give one git can clone")
-    return Unavailable(f"The repository {source!r} cannot be reached now: {reason}")
-
-
-def _no_base(source: str, base: str) -> Unprocessable:
-    return Unprocessable(f"{source!r} has no branch, tag or commit {base!r}: name one that it has, as `base`")
-
-
-def _base_ref(base: str) -> str:
-    return f"refs/egg/base/{base}"
-
-
-def _resolve(git: Git, base: str) -> str | None:
-    names = [f"refs/heads/{base}", f"refs/tags/{base}", _base_ref(base)]
-    for name in [*names, base] if ABBREVIATED.fullmatch(base) else names:
-        try:
-            known, output = git.answers("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
-        except GitFailed:
-            continue
-        if known:
-            return output.decode().strip()
-    return None
-
-
-def _start_work(git: Git, pipeline_id: str, *, source: str, base: str) -> str:
-    commit = _resolve(git, base)
+            copy(partial, source=source, base=base, reach=reach)
+    git = Git(repository)
+    commit = _start(git) or _resolve(git, base or "HEAD")
     if commit is None:
         raise _no_base(source, base)
     branch = work_branch(pipeline_id)
     if tip(git, branch) is None:
         move_ref(git, branch_ref(branch), commit, expected=None)
     return commit
+
+
+def copy(directory: Path, *, source: str, base: str | None, reach: Reach) -> str:
+    """Fill an empty directory with a bare copy of *source*, and keep what *base* names in it; that commit.
+
+    Branches called `egg/…` are not copied. `Faulty` or `Unprocessable` when source or base are not to be
+    had, `Unavailable` when the source cannot be reached now.
+    """
+    if not is_remote(source):
+        return _copy_local(directory, _visited(source), base, reach)
+    remote = remotes.look(source, reach, directory=directory)
+    git = ReachingGit(directory, reach=reach.with_credential(split(source)[1]))
+    try:
+        ref = remote.ref(base)
+        _initialize(directory, remote.object_format)
+        wanted = ["+HEAD:" + START] if ref == "HEAD" else []
+        git.run(*FETCH, "--", remote.source, *REFSPECS, *wanted, timeout=TRANSFER_LIMIT)
+        if known := _commit(git, ref or str(base)):
+            git.run("update-ref", START, known)
+        elif not wanted:
+            git.run(*FETCH, "--", remote.source, f"+{ref or base}:{START}", timeout=TRANSFER_LIMIT)
+    except GitFailed as error:
+        if "not our ref" in str(error) or "remote ref" in str(error):
+            raise _no_base(source, base) from error
+        raise remotes.unreadable(remote.source, error) from error
+    return _started(Git(directory), source, base)
+
+
+def checked_path(source: str) -> Path:
+    """The directory a source names; `Unprocessable` for what git would take for something else."""
+    path = local_path(source)
+    if path.startswith("-") or "::" in path.split("/", 1)[0] or "\0" in path:
+        raise Unprocessable(f"The repository {source!r} is refused: give a path or an https, ssh or git URL")
+    return Path(path).absolute()
+
+
+def _visited(source: str) -> Source:
+    return sources.visit(checked_path(source))
+
+
+def _copy_local(directory: Path, source: Source, base: str | None, reach: Reach) -> str:
+    commit = source.commit_of(base)
+    _initialize(directory, source.object_format)
+    try:
+        _fetch_local(directory, source, commit)
+    except GitFailed as error:
+        if not (source.promisors and LACKING.search(str(error))):
+            raise _uncopied(source, str(error)) from error
+        _fetch_promised(directory, source, reach)
+        try:
+            _fetch_local(directory, source, commit)
+        except GitFailed as again:
+            raise lacking(source, masked(str(again)).splitlines()[0]) from again
+    return _started(Git(directory), str(source.path), base)
+
+
+def _fetch_local(directory: Path, source: Source, commit: str) -> None:
+    # Fetched, not cloned: a local clone would share files with the user's repository, or lean on its
+    # alternates; and the user's own may belong to another account, which only a file can allow.
+    trusting = directory / "egg-trust.conf"
+    trusting.write_text('[safe]\n\tdirectory = "*"\n')
+    options = ("--update-shallow", "--upload-pack", SERVING)
+    git = Git(directory, configuration=trusting)
+    git.run(*FETCH, *options, "--", str(source.path), *REFSPECS, f"+{commit}:{START}", timeout=TRANSFER_LIMIT)
+    trusting.unlink()
+
+
+def _fetch_promised(directory: Path, source: Source, reach: Reach) -> None:
+    """Copy what a partial clone left at its remotes: into our copy, since the clone is the user's."""
+    for name in source.promisors:
+        url = source.url(name)
+        refspec = f"+refs/heads/*:refs/egg/promised/{name}/*"
+        try:
+            if not is_remote(url):
+                _fetch_beside(directory, source, url, refspec)
+                continue
+            plain, credential = remotes.checked_url(url), split(url)[1]
+            git = ReachingGit(directory, reach=reach.with_credential(credential))
+            git.run(*FETCH, "--", plain, refspec, "+refs/tags/*:refs/tags/*", timeout=TRANSFER_LIMIT)
+        except (GitFailed, Unprocessable) as error:
+            reason = masked(str(error)).splitlines()[0].removeprefix("fatal: ").removeprefix("repo: ")
+            raise lacking(source, reason) from error
+
+
+def _fetch_beside(directory: Path, source: Source, url: str, refspec: str) -> None:
+    beside = _visited(str(source.path / local_path(url)))
+    trusting = directory / "egg-trust.conf"
+    trusting.write_text('[safe]\n\tdirectory = "*"\n')
+    git = Git(directory, configuration=trusting)
+    git.run(*FETCH, "--upload-pack", SERVING, "--", str(beside.path), refspec, timeout=TRANSFER_LIMIT)
+
+
+def lacking(source: Source, reason: str) -> Faulty:
+    """The refusal of a partial clone whose objects cannot be had."""
+    name = next(iter(source.promisors), "origin")
+    sentence = (
+        f"{source.path} is a partial clone, and what it lacks cannot be had ({reason}): bring it there with "
+        f"`git -C {source.path} fetch --refetch --no-filter {name}`, or name another clone"
+    )
+    return Faulty.of([Fault(("repo",), sentence)])
+
+
+def _initialize(directory: Path, object_format: str) -> None:
+    git = Git(directory)
+    git.run("init", "--quiet", "--bare", "--template=", f"--object-format={object_format}")
+    git.run("config", "gc.auto", "0")
+    git.run("config", "gc.pruneExpire", "never")
+    git.run("config", "maintenance.auto", "false")
+
+
+def _uncopied(source: Source, said: str) -> Faulty:
+    reason = next((line for line in said.splitlines() if "fatal: " in line), said.splitlines()[0])
+    sentence = f"{source.path} cannot be copied ({reason}): look at it with `git -C {source.path} fsck`"
+    return Faulty.of([Fault(("repo",), sentence)])
+
+
+def _no_base(source: str, base: str | None) -> Faulty:
+    shown = masked(source)
+    return Faulty.of(
+        [Fault(("base",), f"no branch, tag or commit `{base or 'HEAD'}` in {shown}; name one it has")]
+    )
+
+
+def _started(git: Git, source: str, base: str | None) -> str:
+    commit = _start(git)
+    if commit is None:
+        raise _no_base(source, base)
+    return commit
+
+
+def _start(git: Git) -> str | None:
+    return _commit(git, START)
+
+
+def _resolve(git: Git, base: str) -> str | None:
+    """What *base* names in a repository of ours; one made by an earlier release has no START."""
+    names = [f"refs/heads/{base}", f"refs/tags/{base}", f"refs/egg/base/{base}"]
+    for name in [*names, base] if remotes.ABBREVIATED.fullmatch(base) else names:
+        if commit := _commit(git, name):
+            return commit
+    return None
+
+
+def _commit(git: Git, name: str) -> str | None:
+    try:
+        known, output = git.answers("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+    except GitFailed:
+        return None
+    found = output.decode().strip()
+    return found if known and COMMIT.fullmatch(found) else None

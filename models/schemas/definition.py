@@ -13,7 +13,7 @@ from models.schemas import sentences
 from models.schemas.fault import Fault, Faulty, Path
 from models.schemas.roster import Check, Convergence, Flag, Gate, Need, Phase, Role, Shape
 from models.schemas.roster_faults import roster_faults
-from models.schemas.text import Listed, OperandText, PipelineId, RoleName, SaidText, Text, Variable
+from models.schemas.text import CommitId, Listed, OperandText, PipelineId, RoleName, SaidText, Text, Variable
 
 __all__ = ["Agent", "Config", "Definition", "Fault", "Faulty", "Isolation", "json_schema", "validate"]
 
@@ -92,7 +92,9 @@ class Definition(Shape):
     repo: OperandText
     """The repository: a path, relative to the file, or a git URL."""
     base: OperandText | None = None
-    """The branch, tag or commit the work starts from; the repository's HEAD when not given."""
+    """What the work starts from, as `git rev-parse` reads it in the repository; its HEAD when not given."""
+    base_commit: CommitId | None = None
+    """The full id of the commit that `base` stands for; `egg run` and `egg pipeline create` find it."""
     prompt: SaidText
     """What is to be done, in words for the agents."""
     config: Config = Config()

@@ -30,6 +30,9 @@ class PipelineRead(Read):
     status: PipelineStatus
     repo: str
     base: str | None
+    """What it started from, in the words of who asked for it."""
+    base_commit: str | None
+    """The commit that stands for, as soon as it is known."""
     current_phase: str | None
     iteration: int | None
     work_branch: str

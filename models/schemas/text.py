@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 PIPELINE_ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 ROLE = r"[a-z][a-z0-9_]{0,31}"
 PHASE = r"[a-z][a-z0-9_-]{0,31}"
+COMMIT = r"[0-9a-f]{40}|[0-9a-f]{64}"
 VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 
 MAX_QUESTION = 2000
@@ -72,6 +73,12 @@ def _check_phase(name: str) -> str:
     return name
 
 
+def _check_commit(name: str) -> str:
+    if not re.fullmatch(COMMIT, name):
+        raise refused(f"must be a commit's full id, 40 or 64 of 0-9 and a-f, not {name[:80]!a}")
+    return name
+
+
 def _check_variable(name: str) -> str:
     if not re.fullmatch(VARIABLE, name):
         raise refused(f"must be the name of an environment variable, not {name[:80]!a}")
@@ -112,6 +119,7 @@ PipelineId = Annotated[
 ]
 RoleName = Annotated[Text, AfterValidator(_check_role), Field(json_schema_extra=_pattern(ROLE))]
 PhaseName = Annotated[Text, AfterValidator(_check_phase), Field(json_schema_extra=_pattern(PHASE))]
+CommitId = Annotated[Text, AfterValidator(_check_commit), Field(json_schema_extra=_pattern(f"({COMMIT})"))]
 Variable = Annotated[Text, AfterValidator(_check_variable)]
 Listed = BeforeValidator(_check_list)
 

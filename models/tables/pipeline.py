@@ -71,7 +71,7 @@ class Pipeline(Base):
     tip_owner: Mapped[str | None]
     """The role whose version was merged last."""
     why: Mapped[str | None]
-    """Why it failed, or what it still lacked when it was complete, in a sentence."""
+    """Why it failed, what it still lacked when it was complete, or why it has no repository yet."""
     send_after: Mapped[datetime | None]
     """When a pipeline without a repository is to be prepared (again)."""
     preparations: Mapped[int] = mapped_column(default=0)

@@ -7,7 +7,7 @@ from textwrap import dedent
 
 import pytest
 
-from cli.definition_file import FaultyFile, load, read
+from cli.definition_file import FaultyFile, check, load, read
 from models.errors import Unprocessable
 from models.schemas.definition import validate
 
@@ -253,7 +253,7 @@ def test_a_base_that_is_not_there_is_refused_on_its_line(tmp_path: Path) -> None
     text = GOOD.replace("repo: repo", "repo: repo\nbase: mian")
 
     assert lines(written(tmp_path, text)) == [
-        f"work.yaml:3: base: no branch, tag or commit `mian` in {tmp_path}/repo"
+        f"work.yaml:3: base: no branch, tag or commit `mian` in {tmp_path}/repo (did you mean `main`?)"
     ]
 
 
@@ -265,6 +265,14 @@ def test_a_bare_repository_and_its_branch_are_good(tmp_path: Path, repository: P
     assert document["repo"] == str(tmp_path / "bare.git")
 
 
-@pytest.mark.parametrize("url", ["https://example.org/x.git", "git@example.org:x/y.git", "file:///x"])
-def test_a_url_is_left_to_the_orchestrator(tmp_path: Path, url: str) -> None:
-    assert read(written(tmp_path, GOOD.replace("repo: repo", f"repo: {url}")))["repo"] == url
+@pytest.mark.parametrize("url", ["https://example.org/x.git", "git@example.org:x/y.git", "gh:x/y"])
+def test_a_url_that_is_not_looked_at_stays_as_it_is(tmp_path: Path, url: str) -> None:
+    path = written(tmp_path, GOOD.replace("repo: repo", f"repo: {url}"))
+
+    assert check(path, looks_far=False).document["repo"] == url
+
+
+def test_a_file_url_is_a_path(tmp_path: Path, repository: Path) -> None:
+    path = written(tmp_path, GOOD.replace("repo: repo", f"repo: file://{repository}"))
+
+    assert read(path)["repo"] == str(repository)

@@ -1,6 +1,5 @@
 """Pipelines: create, list, look, start, pause, resume, restart a phase, cancel."""
 
-import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import PurePosixPath
@@ -21,13 +20,11 @@ from models.schemas.definition import Definition, validate
 from models.schemas.fault import Fault, Faulty
 from models.schemas.http import ExtensionIn
 from models.schemas.report import PipelineDetail, PipelinePage, StatusRead, WhyRead
+from models.schemas.source import REMOTE, split
 from models.schemas.text import PhaseName, PipelineId
 from models.states import PipelineStatus
 
 router = APIRouter(tags=["pipelines"], dependencies=[OPERATOR])
-
-REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[^/:]+:(?!:)")
-"""How a git URL begins: with a scheme, or as ssh writes it."""
 
 Limit = Annotated[int, Query(ge=1, le=500)]
 
@@ -149,4 +146,9 @@ def _valid(document: object) -> Definition:
     if not is_absolute and not REMOTE.match(definition.repo):
         sentence = "must be an absolute path or a git URL: the server does not know where you are"
         raise Faulty.of([Fault(("repo",), sentence)])
+    if split(definition.repo)[1] is not None:
+        sentence = "must not hold a name or password, which would be stored: leave it out; [fetch] in "
+        raise Faulty.of(
+            [Fault(("repo",), f"{sentence}settings.toml of the server's EGG_HOME says how to get in")]
+        )
     return definition

@@ -1,0 +1,130 @@
+"""What a person should know of a sound definition before it runs: what its agents will not find."""
+
+import itertools
+import posixpath
+import re
+import shlex
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from egg_tasks.workspace.git import GitFailed
+from egg_tasks.workspace.sources import Source
+from models.schemas.definition import Definition
+
+SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh"})
+LANGUAGES = re.compile(r"(python|ruby|perl|php)[0-9.]*|Rscript")
+EXECUTABLE = "100755"
+UNKNOWN_BEYOND = frozenset({"120000", "160000"})
+"""Links and submodules: what lies behind them is not in the commit."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """A file of the repository that the definition names."""
+
+    where: str
+    path: str
+    is_started: bool
+    """Whether it is itself the program, rather than what a program reads."""
+
+
+def notes(definition: Definition, source: Source, commit: str) -> Iterator[str]:
+    """Say which of the files it names *commit* lacks, and how many of a person's agents will not see."""
+    changed = source.uncommitted()
+    for named in dict.fromkeys(_named(definition)):
+        if sentence := _lack(named, source, commit, changed or frozenset()):
+            yield f"{named.where}: {sentence}"
+    if changed:
+        files = "1 uncommitted file" if len(changed) == 1 else f"{len(changed)} uncommitted files"
+        yield f"{files} in {source.path} will not be seen by agents: commit what they need"
+
+
+def _lack(named: Named, source: Source, commit: str, changed: frozenset[str]) -> str | None:
+    path = named.path
+    parents = [posixpath.join(*path.split("/")[: depth + 1]) for depth in range(path.count("/") + 1)]
+    try:
+        modes = source.modes(commit, parents)
+    except GitFailed:
+        return None
+    if any(modes.get(part) in UNKNOWN_BEYOND for part in parents):
+        return None
+    if path not in modes:
+        return _missing(path, source, commit, changed)
+    if named.is_started and modes[path] != EXECUTABLE:
+        return f"{path} is not executable in {commit[:10]}: `git update-index --chmod=+x {path}`, then commit"
+    if path in changed:
+        return f"{path} has uncommitted changes, and agents get it as it is in {commit[:10]}: commit them"
+    return None
+
+
+def _missing(path: str, source: Source, commit: str, changed: frozenset[str]) -> str:
+    here = source.has_files and (source.path / path).exists()
+    if here and path in changed:
+        return f"{path} is not committed, so agents will not find it: `git add {path}`, then commit"
+    if here:
+        return (
+            f"{path} is not in {commit[:10]}, where agents start: commit it there (`git add -f` if ignored)"
+        )
+    return (
+        f"{path} is not in {commit[:10]}, where agents start: add and commit it, unless a role makes it first"
+    )
+
+
+def _named(definition: Definition) -> Iterator[Named]:
+    for name, agent in definition.agents.items():
+        yield from _of_command(f"agents.{name}.command", agent.command, agent.environment)
+    for number, phase in enumerate(definition.phases):
+        if phase.check:
+            yield from _of_command(f"phases[{number}].check.run", _first_command(phase.check.run), {})
+
+
+def _of_command(where: str, words: Sequence[str], environment: Mapping[str, str]) -> Iterator[Named]:
+    """The program of a command if it lies in the repository, or the script an interpreter is given."""
+    program = words[0] if words else ""
+    if "/" in program:
+        yield from _inside(where, program, is_started=True)
+        return
+    script = _script(program, words[1:])
+    if script and not (program in SHELLS and _is_on_path(script, environment)):
+        yield from _inside(where, script, is_started=False)
+
+
+def _inside(where: str, path: str, *, is_started: bool) -> Iterator[Named]:
+    normal = posixpath.normpath(path)
+    if (
+        not normal.startswith(("/", "../", "~"))
+        and not re.search(r"[$`*?=\s]", normal)
+        and normal not in {".", ".."}
+    ):
+        yield Named(where, normal, is_started)
+
+
+def _script(program: str, words: Sequence[str]) -> str | None:
+    """The file an interpreter reads; None where options may mean that it reads none."""
+    if program not in SHELLS and not LANGUAGES.fullmatch(program):
+        return None
+    # Flags without a value; all else may be followed by code, a module's name or a value.
+    flags = r"-[eux]+" if program in SHELLS else r"-[uBIsE]+" if program.startswith("python") else r"(?!)"
+    rest = itertools.dropwhile(lambda word: re.fullmatch(flags, word), words)
+    script = next(rest, "-")
+    return None if script.startswith("-") else script
+
+
+def _is_on_path(name: str, environment: Mapping[str, str]) -> bool:
+    return "/" not in name and shutil.which(name, path=environment.get("PATH")) is not None
+
+
+def _first_command(text: str) -> list[str]:
+    """The words of a shell line's first command; none where only a shell could tell."""
+    lexer = shlex.shlex(text.strip().partition("\n")[0], posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    words: list[str] = []
+    try:
+        for word in lexer:
+            if set(word) <= set("();<>|&"):
+                break
+            words.append(word)
+    except ValueError:
+        return []
+    return words

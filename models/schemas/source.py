@@ -1,0 +1,45 @@
+"""What a definition's `repo` may be: a path or a git URL; the password in a URL is never kept or shown."""
+
+import re
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
+
+REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[^/:]+:(?!:)")
+"""How a git URL begins: with a scheme, or as ssh writes it."""
+# Over HTTP a name alone may be a token; over ssh it is just a name.
+_SECRET = re.compile(r"(?i)((?:https?|ftps?)://)[^/\s'\"]*@|([a-z][a-z0-9+.-]*://)[^/\s'\"@:]*:[^/\s'\"]*@")
+
+
+@dataclass(frozen=True)
+class Credential:
+    """The name and the password a URL held, and for which server."""
+
+    server: str
+    username: str = field(repr=False)
+    password: str | None = field(repr=False)
+
+
+def is_remote(repo: str) -> bool:
+    """Whether *repo* is a URL rather than a path; `file://` is a path in other words."""
+    return bool(REMOTE.match(repo)) and not repo.startswith("file://")
+
+
+def local_path(repo: str) -> str:
+    """The path that *repo*, which is no URL of another machine, names."""
+    return unquote(urlsplit(repo).path) if repo.startswith("file://") else repo
+
+
+def masked(text: str) -> str:
+    """*text* with what may be a password taken out of every URL in it."""
+    return _SECRET.sub(lambda found: found[1] or found[2], text)
+
+
+def split(repo: str) -> tuple[str, Credential | None]:
+    """A URL without its credential, and the credential, if it holds one."""
+    plain = masked(repo)
+    if plain == repo:
+        return repo, None
+    parts = urlsplit(repo)
+    userinfo, _, host = parts.netloc.rpartition("@")
+    name, colon, password = userinfo.partition(":")
+    return plain, Credential(f"{parts.scheme}://{host}", unquote(name), unquote(password) if colon else None)
