@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
@@ -36,58 +37,67 @@ def clone(upstream: Path, name: str, *options: str) -> Path:
     return path
 
 
-def validated(repo: Path | str, base: str | None = None) -> str:
-    """The commit that validate finds."""
-    path = Path(os.environ["PYTEST_TMP"]) / "work.json"
-    agent = {"backend": "command", "command": ["true"]}
-    definition = {
-        "version": 1,
-        "repo": str(repo),
-        "prompt": "Work.",
-        "agents": {"coder": agent},
-        "phases": [{"name": "build", "roles": [{"role": "coder"}]}],
-    }
-    path.write_text(json.dumps(definition | ({"base": base} if base else {})))
-    return str(check(path).document["base_commit"])
+@dataclass(frozen=True)
+class Desk:
+    """Where a person writes definitions, and the home of their stack."""
+
+    directory: Path
+
+    @property
+    def home(self) -> Path:
+        """The stack's."""
+        return self.directory / "home"
+
+    def validated(self, repo: Path | str, base: str | None = None) -> str:
+        """The commit that validate finds."""
+        path = self.directory / "work.json"
+        agent = {"backend": "command", "command": ["true"]}
+        definition = {
+            "version": 1,
+            "repo": str(repo),
+            "prompt": "Work.",
+            "agents": {"coder": agent},
+            "phases": [{"name": "build", "roles": [{"role": "coder"}]}],
+        }
+        path.write_text(json.dumps(definition | ({"base": base} if base else {})))
+        return str(check(path).document["base_commit"])
+
+    def fault(self, repo: Path | str, base: str | None = None) -> str:
+        """What validate refuses; a worker's copy is refused in the same words."""
+        with pytest.raises(FaultyFile) as caught:
+            self.validated(repo, base)
+        (line,) = caught.value.lines
+        with pytest.raises(Rejected) as refused:
+            GitWorkspace(self.home).prepare("refused", source=str(repo), base=base)
+        assert refused.value.message in line
+        assert not (self.home / "repos/refused.git").exists()
+        return line
+
+    def works(self, repo: Path, base: str | None = None) -> tuple[str, GitWorkspace]:
+        """The commit that validate finds and that copies start from; a role's clone of it is whole."""
+        found = self.validated(repo, base)
+        reach = of_person(os.environ, is_attended=False)
+        with incoming.fetched(self.home, source=str(repo), base=found, reach=reach) as fetched:
+            assert fetched.commit == found
+            fetched.keep("ours")
+        workspace = GitWorkspace(self.home)
+        assert workspace.prepare("ours", source=str(repo), base=base) == found
+        assert workspace.prepare("workers", source=str(repo), base=base) == found
+        clone = workspace.open_clone("ours", role="coder", run_id=RUN, work_commit=found)
+        version = commit(clone.path, {"new": "new\n"})
+        assert workspace.take("ours", run_id=RUN, clone=clone.path).commit == version
+        assert git(clone.path, "fsck", "--full", "--connectivity-only") == ""
+        merged = workspace.merge("ours", work=found, version=version, message="Merge")
+        assert isinstance(merged, Merged)
+        assert workspace.move_branch("ours", branch="egg/ours/work", commit=merged.commit, expected=found)
+        return found, workspace
 
 
-@pytest.fixture(autouse=True)
-def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTEST_TMP", str(tmp_path))
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """A person's desk, whose git knows nobody."""
     monkeypatch.setenv("HOME", str(tmp_path))
-
-
-def fault(repo: Path | str, base: str | None = None) -> str:
-    """What validate refuses; a copy, and a worker's, must be refused in the same words."""
-    with pytest.raises(FaultyFile) as caught:
-        validated(repo, base)
-    (line,) = caught.value.lines
-    home = Path(os.environ["PYTEST_TMP"]) / "home"
-    with pytest.raises(Rejected) as refused:
-        GitWorkspace(home).prepare("refused", source=str(repo), base=base)
-    assert refused.value.message in line
-    assert not (home / "repos/refused.git").exists()
-    return line
-
-
-def works(repo: Path, base: str | None = None) -> tuple[str, GitWorkspace]:
-    """The commit that validate finds and that copies start from; a role's clone of it is whole."""
-    found = validated(repo, base)
-    home = Path(os.environ["PYTEST_TMP"]) / "home"
-    reach = of_person(os.environ, is_attended=False)
-    with incoming.fetched(home, source=str(repo), base=found, reach=reach) as fetched:
-        assert fetched.commit == found
-        fetched.keep("ours")
-    workspace = GitWorkspace(home)
-    assert workspace.prepare("ours", source=str(repo), base=base) == found
-    roles = workspace.open_clone("ours", role="coder", run_id=RUN, work_commit=found)
-    version = commit(roles.path, {"new": "new\n"})
-    assert workspace.take("ours", run_id=RUN, clone=roles.path).commit == version
-    assert git(roles.path, "fsck", "--full", "--connectivity-only") == ""
-    merged = workspace.merge("ours", work=found, version=version, message="Merge")
-    assert isinstance(merged, Merged)
-    assert workspace.move_branch("ours", branch="egg/ours/work", commit=merged.commit, expected=found)
-    return found, workspace
+    return Desk(tmp_path)
 
 
 # What a base may be
@@ -107,32 +117,34 @@ def works(repo: Path, base: str | None = None) -> tuple[str, GitWorkspace]:
         (None, "HEAD"),
     ],
 )
-def test_a_base_is_what_git_understands_in_the_clone(upstream: Path, base: str | None, means: str) -> None:
+def test_a_base_is_what_git_understands_in_the_clone(
+    desk: Desk, upstream: Path, base: str | None, means: str
+) -> None:
     mine = clone(upstream, "mine")
     commit(upstream, {"ahead": "ahead\n"})
     git(mine, "fetch", "-q")
     git(mine, "tag", "-a", "v1", "-m", "one", "HEAD~1")
     git(mine, "branch", "egg/earlier/work", "HEAD~2")
 
-    assert works(mine, base)[0] == git(mine, "rev-parse", means)
+    assert desk.works(mine, base)[0] == git(mine, "rev-parse", means)
 
 
-def test_branches_of_an_earlier_pipeline_are_not_the_new_ones(upstream: Path) -> None:
+def test_branches_of_an_earlier_pipeline_are_not_the_new_ones(desk: Desk, upstream: Path) -> None:
     git(upstream, "branch", "egg/ours/coder", "HEAD~1")
     git(upstream, "branch", "egg/ours/work", "HEAD~1")
 
-    found, workspace = works(upstream, "egg/ours/coder")
+    found, workspace = desk.works(upstream, "egg/ours/coder")
 
     listed = git(workspace.repository("ours"), "for-each-ref", "--format=%(refname)", "refs/heads/egg")
     assert listed.split() == ["refs/heads/egg/ours/work"]
     assert found == git(upstream, "rev-parse", "HEAD~1")
 
 
-def test_a_detached_head_is_a_base(upstream: Path) -> None:
+def test_a_detached_head_is_a_base(desk: Desk, upstream: Path) -> None:
     git(upstream, "checkout", "-q", "--detach")
     lonely = commit(upstream, {"lonely": "x"})
 
-    assert works(upstream)[0] == lonely
+    assert desk.works(upstream)[0] == lonely
 
 
 @pytest.mark.parametrize(
@@ -145,68 +157,68 @@ def test_a_detached_head_is_a_base(upstream: Path) -> None:
         ("@{upstream}", "(no upstream configured for branch 'main')"),
     ],
 )
-def test_a_base_that_names_no_commit_is_refused(upstream: Path, base: str, words: str) -> None:
-    assert words.format(path=upstream) in fault(upstream, base)
+def test_a_base_that_names_no_commit_is_refused(desk: Desk, upstream: Path, base: str, words: str) -> None:
+    assert words.format(path=upstream) in desk.fault(upstream, base)
 
 
-def test_an_unborn_head_is_refused_with_the_way_out(tmp_path: Path) -> None:
+def test_an_unborn_head_is_refused_with_the_way_out(desk: Desk, tmp_path: Path) -> None:
     (tmp_path / "new").mkdir()
     git(tmp_path / "new", "init", "-q")
 
-    assert "has no commit yet; make one with `git commit`" in fault(tmp_path / "new")
-    assert "has no commit yet" in fault(tmp_path / "new", "main")
+    assert "has no commit yet; make one with `git commit`" in desk.fault(tmp_path / "new")
+    assert "has no commit yet" in desk.fault(tmp_path / "new", "main")
 
 
-def test_an_unborn_head_beside_a_branch_names_the_branch(upstream: Path) -> None:
+def test_an_unborn_head_beside_a_branch_names_the_branch(desk: Desk, upstream: Path) -> None:
     git(upstream, "symbolic-ref", "HEAD", "refs/heads/other")
 
-    assert fault(upstream).endswith("name what to start from as `base`: main")
+    assert desk.fault(upstream).endswith("name what to start from as `base`: main")
 
 
 # What a repository may be
 
 
-def test_a_bare_repository_works(upstream: Path) -> None:
-    works(clone(upstream, "bare.git", "--bare"), "main~1")
+def test_a_bare_repository_works(desk: Desk, upstream: Path) -> None:
+    desk.works(clone(upstream, "bare.git", "--bare"), "main~1")
 
 
-def test_a_git_directory_works(upstream: Path) -> None:
-    works(upstream / ".git")
+def test_a_git_directory_works(desk: Desk, upstream: Path) -> None:
+    desk.works(upstream / ".git")
 
 
-def test_a_linked_worktree_starts_at_its_own_head(upstream: Path, tmp_path: Path) -> None:
+def test_a_linked_worktree_starts_at_its_own_head(desk: Desk, upstream: Path, tmp_path: Path) -> None:
     git(upstream, "worktree", "add", "-q", "--detach", str(tmp_path / "tree"), "HEAD~1")
 
-    assert works(tmp_path / "tree")[0] == git(upstream, "rev-parse", "HEAD~1")
+    assert desk.works(tmp_path / "tree")[0] == git(upstream, "rev-parse", "HEAD~1")
 
 
-def test_a_worktree_whose_repository_is_gone_is_refused(upstream: Path, tmp_path: Path) -> None:
+def test_a_worktree_whose_repository_is_gone_is_refused(desk: Desk, upstream: Path, tmp_path: Path) -> None:
     git(upstream, "worktree", "add", "-q", str(tmp_path / "tree"))
     shutil.rmtree(upstream)
 
-    assert "git worktree repair" in fault(tmp_path / "tree")
+    assert "git worktree repair" in desk.fault(tmp_path / "tree")
 
 
-def test_a_sha256_repository_works(tmp_path: Path) -> None:
+def test_a_sha256_repository_works(desk: Desk, tmp_path: Path) -> None:
     path = tmp_path / "new"
     path.mkdir()
     git(path, "init", "-q", "-b", "main", "--object-format=sha256")
     commit(path, {"a": "a\n"})
 
-    assert len(works(path)[0]) == 64
+    assert len(desk.works(path)[0]) == 64
 
 
-def test_a_shallow_clone_works(upstream: Path) -> None:
+def test_a_shallow_clone_works(desk: Desk, upstream: Path) -> None:
     mine = clone(upstream, "mine", "--depth", "1")
 
-    works(mine)
+    desk.works(mine)
 
-    assert "`git fetch --unshallow`" in fault(mine, "HEAD~1")
+    assert "`git fetch --unshallow`" in desk.fault(mine, "HEAD~1")
 
 
-def test_the_result_of_a_shallow_clone_can_be_fetched_into_it(upstream: Path) -> None:
+def test_the_result_of_a_shallow_clone_can_be_fetched_into_it(desk: Desk, upstream: Path) -> None:
     mine = clone(upstream, "mine", "--depth", "1")
-    _, workspace = works(mine)
+    _, workspace = desk.works(mine)
     bare = workspace.repository("ours")
 
     git(mine, "fetch", "-q", str(bare), "egg/ours/work:result")
@@ -215,42 +227,46 @@ def test_the_result_of_a_shallow_clone_can_be_fetched_into_it(upstream: Path) ->
 
 
 @pytest.mark.parametrize("kind", ["blob:none", "tree:0"])
-def test_a_partial_clone_gets_what_it_lacks_into_the_copy_alone(upstream: Path, kind: str) -> None:
+def test_a_partial_clone_gets_what_it_lacks_into_the_copy_alone(
+    desk: Desk, upstream: Path, kind: str
+) -> None:
     mine = clone(upstream, "mine", f"--filter={kind}")
     commit(mine, {"data": "mine\n"})
     before = sorted(path.name for path in (mine / ".git/objects").rglob("*"))
 
-    found, workspace = works(mine)
+    found, workspace = desk.works(mine)
 
     bare = workspace.repository("ours")
     assert git(bare, "rev-list", "--objects", "--missing=print", found).count("?") == 0
     assert sorted(path.name for path in (mine / ".git/objects").rglob("*")) == before
 
 
-def test_a_partial_clone_without_its_remote_is_refused_and_the_cure_cures(upstream: Path) -> None:
+def test_a_partial_clone_without_its_remote_is_refused_and_the_cure_cures(desk: Desk, upstream: Path) -> None:
     mine = clone(upstream, "mine", "--filter=blob:none")
     upstream.rename(upstream.with_name("elsewhere"))
 
-    said = fault(mine)
+    said = desk.fault(mine)
 
     assert "is a partial clone" in said
     upstream.with_name("elsewhere").rename(upstream)
     command = said.partition("`")[2].partition("`")[0].split()
     git(upstream.parent, *command[1:])
     upstream.rename(upstream.with_name("elsewhere"))
-    works(mine)
+    desk.works(mine)
 
 
-def test_a_clone_with_alternates_works_until_they_are_gone(upstream: Path) -> None:
+def test_a_clone_with_alternates_works_until_they_are_gone(desk: Desk, upstream: Path) -> None:
     mine = clone(upstream, "mine", "--reference", str(upstream))
-    works(mine)
+    desk.works(mine)
     upstream.rename(upstream.with_name("elsewhere"))
 
-    assert f"borrows objects from {upstream}/.git/objects, which is not there" in fault(mine)
+    assert f"borrows objects from {upstream}/.git/objects, which is not there" in desk.fault(mine)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a repository away")
-def test_a_repository_of_another_account_works_and_none_of_its_settings_run(upstream: Path) -> None:
+def test_a_repository_of_another_account_works_and_none_of_its_settings_run(
+    desk: Desk, upstream: Path
+) -> None:
     marker = upstream.with_name("marker")
     trap = upstream.with_name("trap")
     trap.write_text(f"#!/bin/sh\ntouch {marker}\n")
@@ -264,6 +280,6 @@ def test_a_repository_of_another_account_works_and_none_of_its_settings_run(upst
     for path in [mine, *mine.rglob("*")]:
         os.lchown(path, 65534, 65534)
 
-    works(mine)
+    desk.works(mine)
 
     assert not marker.exists()
