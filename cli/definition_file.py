@@ -10,7 +10,7 @@ from typing import cast
 import yaml
 
 from cli.definition_notes import notes
-from cli.definition_repository import Start, far_faults, resolved, start
+from cli.definition_repository import Far, Start, far_faults, resolved, start
 from cli.yaml_positions import Positions, duplicate_keys
 from models.errors import Unprocessable
 from models.schemas.definition import Fault, Faulty, validate
@@ -112,8 +112,8 @@ def read(path: Path, *, overrides: Sequence[tuple[str, str]] = ()) -> Mapping[st
     return check(path, overrides=overrides).document
 
 
-def check(path: Path, *, overrides: Sequence[tuple[str, str]] = (), looks_far: bool = True) -> Checked:
-    """Read, validate and check a definition file, its repository too; one at a URL only if it *looks far*.
+def check(path: Path, *, overrides: Sequence[tuple[str, str]] = (), far: Far = Far.ASKED) -> Checked:
+    """Read, validate and check a definition file, its repository too.
 
     Raises `FaultyFile` with every fault there is.
     """
@@ -128,7 +128,7 @@ def check(path: Path, *, overrides: Sequence[tuple[str, str]] = (), looks_far: b
     found = None
     if all(fault.path[:1] not in {("repo",), ("base",), ("base_commit",)} for fault in faults):
         try:
-            found = _repository(document, directory=path.absolute().parent, looks_far=looks_far)
+            found = _repository(document, directory=path.absolute().parent, far=far)
         except Faulty as error:
             faults.extend(error.faults)
     if faults or definition is None:
@@ -139,14 +139,14 @@ def check(path: Path, *, overrides: Sequence[tuple[str, str]] = (), looks_far: b
     return Checked(str(path), loaded.positions, document, source, told)
 
 
-def _repository(document: dict[str, object], *, directory: Path, looks_far: bool) -> Start | None:
+def _repository(document: dict[str, object], *, directory: Path, far: Far) -> Start | None:
     """Make `repo` absolute, and find what `base` names there; None for a URL. `Faulty` if that fails."""
     repo, base = document.get("repo"), document.get("base_commit") or document.get("base")
     if not isinstance(repo, str) or not (base is None or isinstance(base, str)):
         return None
     document["repo"] = resolved(repo, directory=directory)
     if is_remote(repo):
-        if faults := list(far_faults(repo, base=base, is_looked_at=looks_far)):
+        if faults := list(far_faults(repo, base=base, far=far)):
             raise Faulty.of(faults)
         return None
     found = start(str(document["repo"]), base=base)

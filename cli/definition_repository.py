@@ -5,6 +5,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 from egg_tasks.workspace import remotes, repositories, sources
@@ -49,13 +50,17 @@ def start(path: str, *, base: str | None) -> Start:
     return Start(source, commit)
 
 
-def far_faults(url: str, *, base: str | None, is_looked_at: bool) -> Iterator[Fault]:
-    """Find what keeps the repository at a URL from being copied.
+class Far(Enum):
+    """Who fetches a repository at a URL, and whether it is asked for its names before."""
 
-    Only our own stack reaches it as this person does: else it *is not looked at*, and what the URL says
-    of its user would have to be stored.
-    """
-    if not is_looked_at and split(url)[1] is not None:
+    ASKED = "this person, who is told now whether that will go"
+    FETCHED = "this person, at once"
+    ELSEWHERE = "a server that reaches it by means of its own"
+
+
+def far_faults(url: str, *, base: str | None, far: Far) -> Iterator[Fault]:
+    """Find what keeps the repository at a URL from being copied."""
+    if far is Far.ELSEWHERE and split(url)[1] is not None:
         yield Fault(
             ("repo",),
             "a name or password in a URL is not sent to a server, which would store it: leave it out, and "
@@ -64,7 +69,7 @@ def far_faults(url: str, *, base: str | None, is_looked_at: bool) -> Iterator[Fa
     try:
         remotes.checked_url(url)
         remotes.refuse_reckoned(base)
-        if is_looked_at:
+        if far is Far.ASKED:
             with tempfile.TemporaryDirectory(prefix="egg-look-") as directory:
                 remotes.look(url, persons_reach(), directory=Path(directory)).ref(base)
     except Faulty as error:

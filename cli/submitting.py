@@ -9,7 +9,7 @@ import click
 
 from cli import definition_file, server, words
 from cli.definition_file import Checked
-from cli.definition_repository import persons_reach
+from cli.definition_repository import Far, persons_reach
 from egg_tasks.client import Client, Json
 from egg_tasks.workspace import incoming
 from egg_tasks.workspace.incoming import Incoming
@@ -18,12 +18,14 @@ from models.schemas.fault import Fault, Faulty
 from models.schemas.source import is_remote
 
 
-def check(file: Path, *, overrides: Sequence[tuple[str, str]], looks_far: bool = False) -> Checked:
+def check(file: Path, *, overrides: Sequence[tuple[str, str]], is_submitted: bool = True) -> Checked:
     """Read and check a definition file, and say its notes. `FaultyFile` with every fault there is.
 
-    To submit, a repository at a URL is not looked at before it is fetched.
+    A repository at a URL is not looked at if it is fetched here at once, or by a server elsewhere.
     """
-    checked = definition_file.check(file, overrides=overrides, looks_far=looks_far)
+    here = Far.FETCHED if is_submitted else Far.ASKED
+    far = Far.ELSEWHERE if server.own_home() is None else here
+    checked = definition_file.check(file, overrides=overrides, far=far)
     for note in checked.notes:
         click.echo(words.clean(f"note: {note}"), err=True)
     return checked

@@ -1,7 +1,14 @@
 """Pipelines over HTTP."""
 
+import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
+from egg_tasks.clock import utcnow
+from egg_tasks.database import unit_of_work
+from egg_tasks.services import pipelines
 from tests.integration.api_scene import NAME, Scene, definition, merge
 
 
@@ -82,3 +89,59 @@ def test_versions_that_change_nothing_are_named(shop: Scene) -> None:
     merge("tester", 1)
 
     assert shop.ask("GET", f"/pipelines/{NAME}").data["pipeline"]["unchanged"] == ["tester's version 1"]
+
+
+@pytest.mark.parametrize(
+    "repo", ["https://ada:s3cret@example.org/x.git", "https://s3cret@example.org/x", "ssh://ada:s3cret@h/x"]
+)
+def test_a_password_in_a_url_is_neither_taken_nor_shown(scene: Scene, repo: str) -> None:
+    refused = scene.ask("POST", "/pipelines", definition(scene.home) | {"repo": repo})
+    scene.create(name="of-an-earlier-release", repo=repo)
+    shown = [
+        scene.ask("GET", path).body
+        for path in (
+            "/pipelines",
+            "/pipelines/of-an-earlier-release",
+            "/pipelines/of-an-earlier-release/events",
+        )
+    ]
+
+    assert (refused.status, refused.body["details"]["faults"][0]["path"]) == (422, "repo")
+    assert "s3cret" not in json.dumps([refused.body, *shown])
+
+
+def test_a_name_over_ssh_is_no_password(scene: Scene) -> None:
+    answer = scene.ask("POST", "/pipelines", definition(scene.home) | {"repo": "ssh://git@example.org/x.git"})
+
+    assert answer.data["pipeline"]["repo"] == "ssh://git@example.org/x.git"
+
+
+def test_the_words_of_a_base_and_its_commit_are_both_shown(scene: Scene) -> None:
+    body = definition(scene.home) | {"base": "origin/main", "base_commit": "a" * 40}
+
+    pipeline = scene.ask("POST", "/pipelines", body).data["pipeline"]
+
+    assert (pipeline["base"], pipeline["base_commit"]) == ("origin/main", "a" * 40)
+
+
+@pytest.mark.parametrize("commit", ["main", "a" * 39, "A" * 40, "", 7])
+def test_a_base_commit_that_is_no_full_id_is_refused(scene: Scene, commit: object) -> None:
+    answer = scene.ask("POST", "/pipelines", definition(scene.home) | {"base_commit": commit})
+
+    assert (answer.status, answer.body["details"]["faults"][0]["path"]) == (422, "base_commit")
+
+
+def test_why_says_why_a_repository_does_not_come_until_it_has_come(scene: Scene) -> None:
+    name, reason = scene.create(), "https://example.org/x cannot be reached now: no route"
+    with unit_of_work() as session:
+        pipelines.start(session, pipeline_id=name, now=utcnow())
+        pipelines.preparation_failed(session, pipeline_id=name, why=reason, is_final=False, now=utcnow())
+
+    waiting = [scene.ask("GET", f"/pipelines/{name}/{page}").data["why"] for page in ("why", "status")]
+    with unit_of_work() as session:
+        pipelines.prepared(session, pipeline_id=name, base_commit="a" * 40, now=utcnow())
+    afterwards = scene.ask("GET", f"/pipelines/{name}/why").data["why"]
+
+    assert all(re.search(rf"being prepared, tried again at [0-9:]+ UTC: {reason}", why) for why in waiting)
+    assert "prepared" not in afterwards
+    assert scene.ask("GET", f"/pipelines/{name}").data["pipeline"]["why"] != reason

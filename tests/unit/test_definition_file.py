@@ -8,6 +8,7 @@ from textwrap import dedent
 import pytest
 
 from cli.definition_file import FaultyFile, check, load, read
+from cli.definition_repository import Far
 from models.errors import Unprocessable
 from models.schemas.definition import validate
 
@@ -269,7 +270,7 @@ def test_a_bare_repository_and_its_branch_are_good(tmp_path: Path, repository: P
 def test_a_url_that_is_not_looked_at_stays_as_it_is(tmp_path: Path, url: str) -> None:
     path = written(tmp_path, GOOD.replace("repo: repo", f"repo: {url}"))
 
-    assert check(path, looks_far=False).document["repo"] == url
+    assert check(path, far=Far.ELSEWHERE).document["repo"] == url
 
 
 def test_a_file_url_is_a_path(tmp_path: Path, repository: Path) -> None:
