@@ -40,7 +40,7 @@ class ProcessRunner:
         return self._root / str(run_id)
 
     def ensure(self, launch: Launch) -> None:
-        """Start the run unless it was started before. HOME and TMPDIR are its own if not given."""
+        """Start the run unless it was started before. HOME, unless it is given, and TMPDIR are its own."""
         self._bury()
         if self.has_started(launch.run_id):
             return

@@ -2,22 +2,29 @@
 
 import json
 import os
+import shlex
+import shutil
+import stat
 import tempfile
 from pathlib import Path
 
-from egg_tasks.runners import liveness
+from egg_tasks.runners import liveness, room
 from models.schemas.run import Exit, Launch
+
+MARK = "EGG_AGENT_RUN_ID"
+"""The variable that tells a run's processes from everybody else's."""
+
+GREETING = "# Written by egg: the PATH of agents, for login shells.\n"
 
 
 def write(directory: Path, launch: Launch) -> None:
     """Lay out what the shim needs, each file whole or not at all. The token is in its own file alone."""
-    for folder in (directory, directory / "home", directory / "tmp"):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     # The clone may have been made first, with the directories above it as the umask has it.
     directory.chmod(0o700)
     spec = {
         "argv": launch.argv,
-        "environment": _own(directory) | launch.environment,
+        "environment": _places(directory, launch) | launch.environment,
         "directory": str(launch.directory),
         "prompt_file": str(directory / "prompt.md"),
     }
@@ -64,22 +71,56 @@ def find_exit(directory: Path) -> Exit | None:
         return None
     # Looked at after the lock: nobody can write it any more.
     try:
-        return Exit.model_validate_json((directory / "outcome.json").read_bytes())
+        found = Exit.model_validate_json((directory / "outcome.json").read_bytes())
     except (FileNotFoundError, ValueError):
         # The directory is the agent's to write in: an outcome that cannot be read is as good as none.
-        liveness.kill_remains(directory, _marks(directory))
-        return Exit(stopped=(directory / "stop").exists())
+        liveness.kill_remains(directory, _mark(directory))
+        found = Exit(stopped=(directory / "stop").exists())
+    # Nobody of the run is left who could need it; as much as can be removed.
+    shutil.rmtree(room.of_run(directory), ignore_errors=True)
+    return found
 
 
-def _own(directory: Path) -> dict[str, str]:
-    """What a run's environment says unless its launch says otherwise."""
-    return {"HOME": str(directory / "home"), "TMPDIR": str(directory / "tmp")}
+def _places(directory: Path, launch: Launch) -> dict[str, str]:
+    """Make a run's HOME and TMPDIR, and return what its environment says unless its launch does."""
+    own = room.of_run(directory)
+    room.prepare(own)
+    home = launch.home or own / "home"
+    for folder in (own, own / "tmp", home):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if launch.home is not None:
+        home = room.shortened(directory.parent.parent, home)
+    if "PATH" in launch.environment:
+        _greet_login_shells(home, launch.environment["PATH"])
+    return {"HOME": str(home), "TMPDIR": str(own / "tmp"), MARK: directory.name}
 
 
-def _marks(directory: Path) -> frozenset[bytes]:
-    """What the environment of this run's processes holds, and nobody else's."""
-    own = {**_own(directory), "EGG_AGENT_RUN_ID": directory.name}
-    return frozenset(os.fsencode(f"{name}={value}") for name, value in own.items())
+def _greet_login_shells(home: Path, path: str) -> None:
+    """Have login shells, whose system sets PATH anew, find what other programs of the agent find.
+
+    A file that the agent has put there is its own.
+    """
+    profile = home / ".profile"
+    try:
+        if not profile.is_symlink() and (not profile.exists() or _is_ours(profile)):
+            _replace(profile, f"{GREETING}export PATH={shlex.quote(path)}\n")
+    except OSError:
+        # No program needs it to start.
+        return
+
+
+def _is_ours(profile: Path) -> bool:
+    descriptor = os.open(profile, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        is_plain = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        return is_plain and os.read(descriptor, len(GREETING)) == GREETING.encode()
+    finally:
+        os.close(descriptor)
+
+
+def _mark(directory: Path) -> frozenset[bytes]:
+    """What the environment of this run's processes holds, and nobody else's: a role's runs share a HOME."""
+    return frozenset({os.fsencode(f"{MARK}={directory.name}")})
 
 
 def _replace(path: Path, text: str) -> None:

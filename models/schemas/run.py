@@ -16,6 +16,9 @@ class Launch(BaseModel):
     argv: tuple[str, ...] = Field(min_length=1)
     environment: dict[str, str]
     directory: Path
+    home: Path | None = None
+    """The role's own, kept for all its runs; without one the run has its own, which goes with it."""
+
     prompt: str = ""
     token: str | None = Field(default=None, repr=False)
 

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from egg_tasks.runners import room
 from egg_tasks.runners.process import ProcessRunner
 from models.errors import Unavailable
 from models.schemas.run import Exit, Launch
@@ -131,10 +132,11 @@ def test_the_environment_is_what_was_given_and_the_token(
     runner.ensure(run)
     end(runner, run.run_id)
 
-    own = runner.directory(run.run_id)
+    own = room.of_run(runner.directory(run.run_id))
     assert set(output(runner, run.run_id).splitlines()) == {
         "A=ä b=c",
         "EGG_SESSION_TOKEN=t0ken",
+        f"EGG_AGENT_RUN_ID={run.run_id}",
         f"HOME={own}/home",
         f"TMPDIR={own}/tmp",
     }
@@ -451,11 +453,14 @@ def test_fifty_runs_at_once_leave_no_descriptor_and_no_zombie(runner: ProcessRun
     until(lambda: end(runner, runs[0].run_id).exit_code == 0 and children() <= before)
 
 
-TRAPS = "trap 'cat $HOME/../signal' USR1; echo up; while :; do sleep 0.05; done"
+def traps(runner: ProcessRunner) -> str:
+    """A script that prints its signal file when it is told."""
+    signal_file = runner.directory(uuid4()).parent / "$EGG_AGENT_RUN_ID" / "signal"
+    return f"trap 'cat {signal_file}' USR1; echo up; while :; do sleep 0.05; done"
 
 
 def test_one_that_catches_the_signal_is_told_once(runner: ProcessRunner) -> None:
-    run_id = started(runner, TRAPS)
+    run_id = started(runner, traps(runner))
 
     runner.tell(run_id, "CONVERGE\nsoon\n")
     until(lambda: "soon" in output(runner, run_id))
@@ -478,7 +483,7 @@ def test_one_that_does_not_catch_it_lives_on_and_finds_the_file(runner: ProcessR
 
 
 def test_of_an_agents_processes_only_those_that_catch_it_are_signalled(runner: ProcessRunner) -> None:
-    run_id = started(runner, f"sleep 100 & child=$!; {TRAPS.replace('cat', 'kill -0 $child && cat')}")
+    run_id = started(runner, f"sleep 100 & child=$!; {traps(runner).replace('cat', 'kill -0 $child && cat')}")
 
     runner.tell(run_id, "CONVERGE\n")
 
