@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
+from egg_tasks import agent_tools
 from models.errors import Unprocessable
 
 WHSEC = "whsec_"
@@ -126,6 +127,8 @@ class Settings:
     node_capacity: int
     rate_limit: int
     """How many requests a second an agent may make for long; 0 is any number."""
+    agents_path: str = os.defpath
+    """The PATH that agents and checks have behind their `egg`."""
     webhook: Webhook | None = None
     """Where people hear of decisions; nowhere when it is None."""
 
@@ -136,8 +139,9 @@ class Settings:
         redis_url = server_url(environ, REDIS_URL)
         capacity = _whole(environ, "EGG_NODE_CAPACITY", "200", least=1, of="agents")
         rate_limit = _whole(environ, "EGG_RATE_LIMIT", "50", least=0, of="requests a second")
+        home = default_home(environ)
         return cls(
-            home=default_home(environ),
+            home=home,
             database_url=database_url,
             redis_url=redis_url,
             broker_url=broker_url(environ, redis_url),
@@ -147,6 +151,7 @@ class Settings:
             node=environ.get("EGG_NODE") or platform.node() or "local",
             node_capacity=capacity,
             rate_limit=rate_limit,
+            agents_path=agent_tools.agents_path(environ, home),
             webhook=webhook_of(environ),
         )
 

@@ -1,9 +1,10 @@
 """The processes of a cluster; each is the ordinary program, started with the flags it must have."""
 
 import os
-import sys
 
 import click
+
+from cli import server
 
 CELERY = ("celery", "-A", "egg_tasks.app")
 PATIENT = ("--timeout-graceful-shutdown", "3")
@@ -109,4 +110,10 @@ def _look() -> None:
 
 def _become(module: str, *arguments: str) -> None:
     """Replace this process by a Python program, so that signals and the exit code are its own."""
-    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606  no shell wanted
+    from egg_tasks import interpreter
+
+    words = interpreter.command(module, *arguments)
+    # It works elsewhere, where a relative path would mean something else.
+    environment = interpreter.unled(os.environ) | {"EGG_HOME": str(server.home())}
+    os.chdir(interpreter.OURS)
+    os.execve(words[0], words, environment)  # noqa: S606  no shell wanted

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from egg_tasks import agent_tools, settings_file
 from egg_tasks.config import DATABASE_URL, REDIS_URL, others, webhook_of
-from egg_tasks.stack import binaries, local, manifest, outside, ports, probes, programs
+from egg_tasks.stack import binaries, frozen, local, manifest, outside, ports, probes, programs
 from egg_tasks.stack import home as homes
 from egg_tasks.stack.account import closed_parent
 from models.errors import EggError
@@ -46,8 +47,11 @@ def examine(home: Path, environ: Mapping[str, str] | None = None) -> Sequence[Fi
         _others(given),
         _webhook(given),
         _docker(),
-        _agent_program("claude"),
-        _agent_program("codex"),
+        _environment(),
+        _agents_path(home, given),
+        *_frozen(home),
+        _agent_program("claude", home, given),
+        _agent_program("codex", home, given),
     )
 
 
@@ -183,17 +187,69 @@ def _docker() -> Finding:
     return Finding("docker", True if version else None, version or "no engine answers", mend)
 
 
-def _agent_program(name: str) -> Finding:
-    version = _said(name, "--version")
+def _environment() -> Finding:
+    """Whether what agents install can change egg."""
+    if agent_tools.is_separate():
+        return Finding("installation", ok=True, text=f"an environment of its own, {sys.prefix}")
+    mend = "install it in an environment of its own, as `pipx install egg-tasks` does"
+    text = f"in {sys.prefix}, where agents' `pip install` could change it"
+    return Finding("installation", ok=None, text=text, mend=mend)
+
+
+def _agents_path(home: Path, environ: Mapping[str, str]) -> Finding:
+    """Where agents and checks find programs, behind their `egg`."""
+    try:
+        taken = _taken(home, environ)
+    except EggError as error:
+        text, _, mend = str(error).rpartition(": ")
+        return Finding("agents' PATH", ok=False, text=text, mend=mend)
+    return Finding("agents' PATH", ok=True, text=f"{taken[frozen.PATH]} (from {taken[frozen.ORIGIN]})")
+
+
+def _taken(home: Path, environ: Mapping[str, str]) -> Mapping[str, str]:
+    """What the stack that runs was started with, else what one would be that is started now."""
+    running = local.find(home)
+    return running.frozen if running and running.frozen else frozen.of(home, environ)
+
+
+def _frozen(home: Path) -> Sequence[Finding]:
+    """What else the stack that runs took from the shell it was started in."""
+    running = local.find(home)
+    settings = frozen.shown(running.frozen) if running else ()
+    return [Finding("started with", ok=True, text=", ".join(settings))] if settings else []
+
+
+def _agent_program(name: str, home: Path, environ: Mapping[str, str]) -> Finding:
+    """An agent program, looked for where agents will find it."""
     mend = f"only agents of the {name} backend need it"
-    return Finding(name, True if version else None, version or "not installed", mend)
+    try:
+        path = _taken(home, environ)[frozen.PATH]
+    except EggError:
+        return Finding(name, ok=None, text="not looked for", mend=mend)
+    program = shutil.which(name, path=path)
+    if program is None:
+        elsewhere = shutil.which(name, path=environ.get("PATH"))
+        if elsewhere is None:
+            return Finding(name, ok=None, text="not installed", mend=mend)
+        text = f"{elsewhere} is not on the agents' PATH"
+        mend += f": `egg down` and `egg up` in this shell, or `[agents] path` in {home / settings_file.NAME}"
+        return Finding(name, ok=None, text=text, mend=mend)
+    version = _said(program, "--version", path=path)
+    return Finding(name, True if version else None, f"{version or 'does not run'} ({program})", mend)
 
 
-def _said(*command: str) -> str | None:
-    """The first line a program says; None when it is not there or fails."""
+def _said(*command: str, path: str | None = None) -> str | None:
+    """The first line a program says, with PATH *path*; None when it is not there or fails."""
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=SECONDS, check=True, stdin=subprocess.DEVNULL
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=SECONDS,
+            check=True,
+            stdin=subprocess.DEVNULL,
+            env=None if path is None else {**os.environ, "PATH": path},
         )
     except (OSError, subprocess.SubprocessError):
         return None

@@ -3,15 +3,15 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from egg_tasks import interpreter
+from egg_tasks.stack import frozen, lock, manifest, outside, probes, programs, supervisor
 from egg_tasks.stack import home as homes
-from egg_tasks.stack import lock, manifest, outside, probes, programs, supervisor
 from egg_tasks.stack.manifest import Manifest
 from egg_tasks.stack.processes import open_log, tail
 from models.errors import Unavailable, Unprocessable
@@ -19,7 +19,6 @@ from models.errors import Unavailable, Unprocessable
 UP_SECONDS = 180.0
 DOWN_SECONDS = 120.0
 POLL_SECONDS = 0.1
-SUPERVISOR = (sys.executable, "-m", supervisor.__name__)
 
 
 def up(
@@ -27,7 +26,7 @@ def up(
     *,
     report: Callable[[str], None],
     environ: Mapping[str, str] | None = None,
-    command: Sequence[str] = SUPERVISOR,
+    command: Sequence[str] = (),
 ) -> Manifest:
     """Start the stack of *home* unless it runs, and return when it is ready; safe to call at once.
 
@@ -39,9 +38,10 @@ def up(
     waiting = False
     while time.monotonic() < deadline:
         if lock.holder(home) is None:
-            _start(home, given, command, report)
+            _start(home, given, command or interpreter.command(supervisor.__name__), report)
         found = find(home)
         if found and probes.http_answers(found.api_port, programs.READY_PATH) and find(home) == found:
+            tell_differences(home, given, found, report)
             return found
         if not waiting:
             waiting = True
@@ -50,6 +50,16 @@ def up(
     raise Unavailable(
         f"the stack in {home} runs but is not ready; look into {home / 'logs'}, or stop it with `egg down`"
     )
+
+
+def tell_differences(
+    home: Path, environ: Mapping[str, str], found: Manifest, report: Callable[[str], None]
+) -> None:
+    """Report what a stack started now, in this shell, would do otherwise than the one that runs."""
+    if lines := frozen.differences(found.frozen, frozen.of(home, environ)):
+        report("the stack was started with other settings; `egg down`, then `egg up`, changes them:")
+        for line in lines:
+            report(f"  {line}")
 
 
 def down(home: Path, *, report: Callable[[str], None] | None = None) -> bool:

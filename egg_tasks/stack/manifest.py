@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import get_type_hints
+from typing import get_origin, get_type_hints
 
 from egg_tasks.stack import ports
 from egg_tasks.stack.home import translated
@@ -32,6 +32,8 @@ class Manifest:
     database_url: str = field(repr=False)
     redis_url: str = field(repr=False)
     supervisor_pid: int
+    frozen: dict[str, str] = field(default_factory=dict)
+    """What it took from the shell it was started in; nothing is known of an older stack's."""
 
 
 def read(home: Path) -> Manifest | None:
@@ -40,10 +42,13 @@ def read(home: Path) -> Manifest | None:
         found: object = json.loads((home / NAME).read_text())
     except (OSError, ValueError):
         return None
-    kinds = get_type_hints(Manifest)
-    if not isinstance(found, dict) or not all(isinstance(found.get(name), kinds[name]) for name in kinds):
+    kinds = {name: get_origin(kind) or kind for name, kind in get_type_hints(Manifest).items()}
+    if not isinstance(found, dict):
         return None
-    return Manifest(**{name: found[name] for name in kinds})
+    known = {"frozen": {}} | {name: found[name] for name in kinds if name in found}
+    if not all(isinstance(known.get(name), kinds[name]) for name in kinds):
+        return None
+    return Manifest(**known)
 
 
 def write(home: Path, manifest: Manifest) -> None:
@@ -59,7 +64,9 @@ def write(home: Path, manifest: Manifest) -> None:
         new.replace(home / NAME)
 
 
-def settle(home: Path, environ: Mapping[str, str], urls: Urls) -> Manifest:
+def settle(
+    home: Path, environ: Mapping[str, str], urls: Urls, frozen: Mapping[str, str] | None = None
+) -> Manifest:
     """Decide ports, token and login: what the environment says, else what was kept, else new.
 
     `Unavailable`, naming the holder, when the port of the API is somebody else's; Flower just moves.
@@ -78,6 +85,7 @@ def settle(home: Path, environ: Mapping[str, str], urls: Urls) -> Manifest:
         database_url=urls.database_url,
         redis_url=urls.redis_url,
         supervisor_pid=os.getpid(),
+        frozen=dict(frozen or {}),
     )
 
 

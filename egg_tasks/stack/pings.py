@@ -2,10 +2,10 @@
 
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 
+from egg_tasks import interpreter
 from egg_tasks.config import REDIS_URL, broker_url
 from egg_tasks.stack.processes import Child
 
@@ -59,7 +59,7 @@ class Pings:
             return
         question = ("inspect", "ping", "--json", "--timeout", ANSWER_SECONDS, "-d", ",".join(self._asked))
         self._round = subprocess.Popen(
-            (sys.executable, "-m", "celery", *question),
+            interpreter.command("celery", *question),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

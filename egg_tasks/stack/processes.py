@@ -27,6 +27,9 @@ class Program:
     tier: int
     """Lower tiers start first and stop last; those of one tier start and stop together."""
 
+    directory: Path = Path("/")
+    """Where it works; by itself where it keeps nothing from being unmounted."""
+
     account: Account | None = None
     before: Callable[[], None] | None = None
     """Called before every start: removes what a dead predecessor left."""
@@ -56,7 +59,7 @@ class Child:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=dict(program.environment),
-                cwd="/",
+                cwd=program.directory,
                 start_new_session=True,
                 preexec_fn=_dying_with_parent(program.orphan_signal),  # noqa: PLW1509  prctl alone, no threads
                 **identity(program.account),

@@ -1,9 +1,10 @@
 """The processes of our own that a local stack runs, as data."""
 
-import sys
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from egg_tasks import agent_tools, interpreter
 from egg_tasks.config import DATABASE_URL, REDIS_URL, SPARE_THREADS, webhook_of
 from egg_tasks.stack import probes
 from egg_tasks.stack.manifest import Manifest
@@ -42,9 +43,12 @@ def environment(home: Path, environ: Mapping[str, str], manifest: Manifest | Non
         "EGG_HOME": str(home),
         "HOME": environ.get("HOME", str(home)),
         "LANG": environ.get("LANG", "C.UTF-8"),
-        "PATH": f"{Path(sys.executable).parent}:{environ.get('PATH', '/usr/local/bin:/usr/bin:/bin')}",
+        "PATH": _fixed(environ.get("PATH", "")),
     }
-    if manifest is not None:
+    if manifest is None:
+        # Settled here, where the user's shell is known: what the supervisor starts hears of it from us.
+        own[agent_tools.VARIABLE] = agent_tools.agents_path(environ, home)
+    else:
         own |= {
             DATABASE_URL: manifest.database_url,
             REDIS_URL: manifest.redis_url,
@@ -53,6 +57,12 @@ def environment(home: Path, environ: Mapping[str, str], manifest: Manifest | Non
             "EGG_NODE": environ.get("EGG_NODE") or NODE,
         }
     return given | own | LARGE_PAGES
+
+
+def _fixed(path: str) -> str:
+    """A PATH for ourselves: an entry that depends on the current directory would find what agents wrote."""
+    entries = [entry for entry in path.split(os.pathsep) if Path(entry).is_absolute()]
+    return os.pathsep.join(entries) or "/usr/local/bin:/usr/bin:/bin"
 
 
 def ours(manifest: Manifest, env: Mapping[str, str]) -> tuple[Program, ...]:
@@ -66,7 +76,7 @@ def ours(manifest: Manifest, env: Mapping[str, str]) -> tuple[Program, ...]:
     threads = str(int(capacity) + SPARE_THREADS)
     return (
         _api(manifest, env),
-        Program(name="reconciler", argv=_python("egg_tasks.reconciler"), environment=env, tier=FRONT),
+        _reconciler(env),
         _flower(manifest, env),
         _worker("control", env, node=node, queues="control", threads=CONTROL_THREADS),
         _worker("agents", env, node=node, queues=f"agents,agents.{node}", threads=threads),
@@ -80,10 +90,21 @@ def _api(manifest: Manifest, env: Mapping[str, str]) -> Program:
     manner = ("--no-access-log", "--timeout-graceful-shutdown", "3")
     return Program(
         name="api",
-        argv=_python("uvicorn", *application, *where, *manner),
+        argv=interpreter.command("uvicorn", *application, *where, *manner),
         environment=env,
+        directory=interpreter.OURS,
         tier=FRONT,
         is_ready=lambda: probes.http_answers(manifest.api_port, READY_PATH),
+    )
+
+
+def _reconciler(env: Mapping[str, str]) -> Program:
+    return Program(
+        name="reconciler",
+        argv=interpreter.command("egg_tasks.reconciler"),
+        environment=env,
+        directory=interpreter.OURS,
+        tier=FRONT,
     )
 
 
@@ -93,8 +114,9 @@ def _worker(kind: str, env: Mapping[str, str], *, node: str, queues: str, thread
     quiet = ("--without-gossip", "--without-mingle", "-l", "WARNING")
     return Program(
         name=f"worker-{kind}",
-        argv=_python("celery", "-A", "egg_tasks.app", *what, *quiet),
+        argv=interpreter.command("celery", "-A", "egg_tasks.app", *what, *quiet),
         environment=env,
+        directory=interpreter.OURS,
         tier=WORKERS,
         celery_node=name,
     )
@@ -104,12 +126,9 @@ def _flower(manifest: Manifest, env: Mapping[str, str]) -> Program:
     where = ("--address=127.0.0.1", f"--port={manifest.flower_port}")
     return Program(
         name="flower",
-        argv=_python("celery", "-A", "egg_tasks.app", "flower", *where),
+        argv=interpreter.command("celery", "-A", "egg_tasks.app", "flower", *where),
         environment={**env, "FLOWER_BASIC_AUTH": manifest.flower_login},
+        directory=interpreter.OURS,
         tier=FRONT,
         stop_seconds=3,
     )
-
-
-def _python(module: str, *arguments: str) -> tuple[str, ...]:
-    return (sys.executable, "-m", module, *arguments)

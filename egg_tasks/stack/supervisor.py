@@ -14,9 +14,9 @@ from pathlib import Path
 
 import structlog
 
-from egg_tasks import logging
+from egg_tasks import agent_tools, interpreter, logging
 from egg_tasks.config import default_home
-from egg_tasks.stack import manifest, outside, programs
+from egg_tasks.stack import frozen, manifest, outside, programs
 from egg_tasks.stack.keeper import Keeper
 from egg_tasks.stack.lock import locked
 from egg_tasks.stack.manifest import Manifest
@@ -71,9 +71,10 @@ class Supervisor:
     def _start(self) -> Mapping[str, str]:
         """Bring everything up; the environment of our own processes."""
         found = plan(self._home, self._environ)
-        settled = manifest.settle(self._home, self._environ, found.urls)
+        settled = manifest.settle(self._home, self._environ, found.urls, frozen.of(self._home, self._environ))
         environment = programs.environment(self._home, self._environ, settled)
         own = self._own_programs(settled, environment)
+        agent_tools.renew(self._home)
         for program in found.programs:
             self._tell(f"starting {program.name}")
         self._keeper.start(found.programs, timeout=SECONDS, is_over=self._is_stopping)
@@ -107,7 +108,7 @@ class Supervisor:
 
 def _look_outside(environment: Mapping[str, str]) -> None:
     """Have the servers checked and the schema migrated; what is wrong is raised."""
-    command = (sys.executable, "-m", outside.__name__)
+    command = interpreter.command(outside.__name__)
     done = subprocess.run(
         command, env=dict(environment), cwd="/", capture_output=True, text=True, check=False
     )

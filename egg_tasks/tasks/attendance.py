@@ -124,7 +124,7 @@ class Attendance:
             with unit_of_work() as session:
                 commit, command = launching.check_to_run(session, run=run)
             directory = self.workspace.open_checkout(run.pipeline_id, run_id=run.id, commit=commit)
-            return launching.of_check(run, command=command, directory=directory)
+            return launching.of_check(run, command=command, directory=directory, settings=self.settings)
         with single_statements() as session:
             work_commit = launching.work_commit(session, run=run)
             reading = looks.read(session, run=run)

@@ -3,11 +3,11 @@
 import hashlib
 import os
 import secrets
-import sys
 from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from egg_tasks import agent_tools
 from egg_tasks.backends.command import argv
 from egg_tasks.clock import utcnow
 from egg_tasks.config import Settings
@@ -58,6 +58,7 @@ def of_agent(
         argv=argv(agent.command, clone=clone.path),
         environment=_environment(brief, agent, definition, clone.path, settings),
         directory=clone.path,
+        home=settings.home / "roles" / run.pipeline_id / run.role / "home",
         prompt=render(brief),
         token=token,
     )
@@ -75,10 +76,13 @@ def check_to_run(session: Session, *, run: AgentRun) -> tuple[str, str]:
     return check.commit, rules.run
 
 
-def of_check(run: AgentRun, *, command: str, directory: Path) -> Launch:
+def of_check(run: AgentRun, *, command: str, directory: Path, settings: Settings) -> Launch:
     """Make a check's launch: its command in a fresh checkout, without a token."""
     return Launch(
-        run_id=run.id, argv=("sh", "-c", command), environment=_plain(directory), directory=directory
+        run_id=run.id,
+        argv=("sh", "-c", command),
+        environment=_plain(directory, settings),
+        directory=directory,
     )
 
 
@@ -89,9 +93,18 @@ def _agent(session: Session, run: AgentRun) -> tuple[Agent, Definition]:
     return definition.agent(phase_run.position, run.role or ""), definition
 
 
-def _plain(directory: Path) -> dict[str, str]:
-    path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
-    return {"PATH": path, "LANG": os.environ.get("LANG", "C.UTF-8"), "EGG_REPO_PATH": str(directory)}
+def _plain(directory: Path, settings: Settings) -> dict[str, str]:
+    """What agents and checks find: the user's PATH and tools, and nothing of ours but `egg`."""
+    return {
+        "PATH": _path(settings, settings.agents_path),
+        "LANG": os.environ.get("LANG", "C.UTF-8"),
+        "EGG_REPO_PATH": str(directory),
+    }
+
+
+def _path(settings: Settings, path: str) -> str:
+    """A PATH behind the directory that holds `egg` alone."""
+    return f"{agent_tools.install(settings.home)}{os.pathsep}{path}"
 
 
 def _environment(
@@ -104,9 +117,10 @@ def _environment(
     }
     run_directory = settings.home / "runs" / brief.run_id
     return {
-        **_plain(clone),
+        **_plain(clone, settings),
         **identity,
         **agent.environment,
+        "PATH": _path(settings, agent.environment.get("PATH", settings.agents_path)),
         "EGG_ORCHESTRATOR_URL": settings.api_url,
         "EGG_PIPELINE_ID": brief.pipeline_id,
         "EGG_AGENT_ROLE": brief.role,

@@ -1,0 +1,113 @@
+"""What a stack took from the shell it was started in: kept, shown, and said in a shell that differs."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from egg_tasks.stack import doctor, frozen, local, manifest, programs
+from tests.integration.small_stack import SUPERVISOR, environ, temporary_home
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A fresh home; what runs in it ends with the test."""
+    with temporary_home() as path:
+        yield path
+
+
+def up(home: Path, **more: str) -> list[str]:
+    """Bring the small stack up; what was reported."""
+    said: list[str] = []
+    local.up(home, report=said.append, environ=environ(**more), command=SUPERVISOR)
+    return said
+
+
+def shown(home: Path, name: str, **more: str) -> doctor.Finding:
+    """What the doctor finds in a shell."""
+    return next(each for each in doctor.examine(home, environ(**more)) if each.name == name)
+
+
+def program(directory: Path, name: str, says: str) -> str:
+    """Put a program into a directory; the directory."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / name).write_text(f"#!/bin/sh\necho {says}\n")
+    (directory / name).chmod(0o755)
+    return str(directory)
+
+
+def test_a_later_up_says_what_it_would_do_otherwise(home: Path) -> None:
+    first = up(home, PATH="/here:/usr/bin:/bin", EGG_NODE_CAPACITY="5", EGG_WEBHOOK_SECRET="never shown")
+    same = up(home, PATH="/here:/usr/bin:/bin", EGG_NODE_CAPACITY="5", EGG_WEBHOOK_SECRET="never shown")
+    other = up(home, PATH="/there:/usr/bin:/bin", EGG_WEBHOOK_SECRET="other")
+    told = "\n".join(other)
+
+    assert not any("other settings" in line for line in (*first, *same))
+    assert "`egg down`, then `egg up`" in told
+    assert "PATH is /here:/usr/bin:/bin, here /there:/usr/bin:/bin" in told
+    assert "EGG_NODE_CAPACITY is 5, here not set" in told
+    assert "EGG_WEBHOOK_SECRET is another one here" in told
+    assert "never shown" not in told + (home / manifest.NAME).read_text()
+
+
+def test_a_settings_file_written_since_is_said(home: Path) -> None:
+    up(home, PATH="/here:/usr/bin:/bin")
+    (home / "settings.toml").write_text('[agents]\npath = "/tools:/usr/bin"\n')
+
+    assert "  PATH is /here:/usr/bin:/bin, here /tools:/usr/bin" in up(home, PATH="/here:/usr/bin:/bin")
+
+
+def test_the_doctor_shows_the_path_of_the_stack_and_where_it_comes_from(home: Path) -> None:
+    (home).mkdir(mode=0o711, parents=True)
+    (home / "settings.toml").write_text('[agents]\npath = "/tools:/usr/bin"\n')
+    up(home, PATH="/here:/usr/bin:/bin", EGG_NODE_CAPACITY="5")
+    (home / "settings.toml").unlink()
+
+    path = shown(home, "agents' PATH", PATH="/elsewhere:/usr/bin:/bin")
+
+    assert path.text == f"/tools:/usr/bin (from {home}/settings.toml)"
+    assert "EGG_NODE_CAPACITY=5" in shown(home, "started with").text
+
+
+def test_the_doctor_looks_for_agent_programs_where_the_workers_do(home: Path, tmp_path: Path) -> None:
+    frozen_there = program(tmp_path / "frozen", "claude", "2.1.400")
+    only_here = program(tmp_path / "shell", "codex", "0.200")
+    up(home, PATH=f"{frozen_there}:/usr/bin:/bin")
+
+    claude = shown(home, "claude", PATH=f"{only_here}:/usr/bin:/bin")
+    codex = shown(home, "codex", PATH=f"{only_here}:/usr/bin:/bin")
+
+    assert (claude.ok, claude.text) == (True, f"2.1.400 ({frozen_there}/claude)")
+    assert (codex.ok, codex.text) == (None, f"{only_here}/codex is not on the agents' PATH")
+
+
+def test_a_faulty_settings_file_is_a_sentence_with_its_place(home: Path) -> None:
+    home.mkdir(mode=0o711, parents=True)
+    (home / "settings.toml").write_text("[agents]\npath = 7\n")
+
+    found = shown(home, "agents' PATH")
+
+    assert (found.ok, "settings.toml" in found.text) == (False, True)
+    with pytest.raises(Exception, match=r"settings\.toml: agents\.path"):
+        up(home)
+
+
+def test_a_manifest_of_an_older_stack_is_read_and_nothing_is_said_of_it(home: Path) -> None:
+    up(home)
+    local.down(home)
+    old = json.loads((home / manifest.NAME).read_text())
+    del old["frozen"]
+    (home / manifest.NAME).write_text(json.dumps(old))
+
+    found = manifest.read(home)
+
+    assert found is not None
+    assert frozen.differences(found.frozen, frozen.of(home, environ())) == []
+
+
+def test_our_own_processes_search_nothing_that_depends_on_where_they_are(home: Path) -> None:
+    found = programs.environment(home, environ(PATH=".:/usr/bin::node_modules/.bin:/bin"), None)
+
+    assert found["PATH"] == "/usr/bin:/bin"
+    assert found["EGG_AGENTS_PATH"] == ".:/usr/bin::node_modules/.bin:/bin"
