@@ -13,6 +13,7 @@ from egg_tasks.clock import utcnow
 from egg_tasks.config import Settings
 from egg_tasks.prompts.prompt import render
 from egg_tasks.services import briefs, halts, looks, phases, signals
+from models.consensus.policy import Mode
 from models.queries import agent_runs, phase_runs, pipelines, versions
 from models.schemas.brief import Brief
 from models.schemas.definition import Agent, Definition
@@ -56,7 +57,10 @@ def of_agent(
     return Launch(
         run_id=run.id,
         argv=argv(agent.command, clone=clone.path),
-        environment=_environment(brief, agent, definition, clone.path, settings),
+        environment={
+            **_environment(brief, agent, definition, clone.path, settings),
+            "EGG_CONCURRENT_MODE": "true" if epoch.policy.mode is Mode.CONCURRENT else "false",
+        },
         directory=clone.path,
         home=settings.home / "roles" / run.pipeline_id / run.role / "home",
         prompt=render(brief),
@@ -131,6 +135,5 @@ def _environment(
         "EGG_PROMPT_FILE": str(run_directory / "prompt.md"),
         "EGG_SIGNAL_FILE": str(run_directory / "signal"),
         "EGG_SOFT_DEADLINE": brief.soft_deadline_at.isoformat() if brief.soft_deadline_at else "",
-        "EGG_CONCURRENT_MODE": "true" if definition.config.concurrent_execution else "false",
         "EGG_MESSAGE_POLL_INTERVAL": str(definition.config.message_poll_hint_seconds),
     }

@@ -178,3 +178,22 @@ def test_no_other_site_is_let_in_by_a_browser(shop: Scene) -> None:
 def _work() -> str:
     with unit_of_work() as session:
         return str(session.scalar(text("SELECT work_commit FROM pipelines WHERE id = :name"), {"name": NAME}))
+
+
+@pytest.mark.parametrize(
+    ("mode", "concurrent_execution", "said"),
+    [
+        (None, True, "true"),
+        (None, False, "false"),
+        ("concurrent", False, "true"),
+        ("waves", True, "false"),
+        ("sequential", True, "false"),
+    ],
+)
+def test_an_agent_is_told_the_mode_of_its_phase(
+    scene: Scene, mode: str | None, concurrent_execution: bool, said: str
+) -> None:
+    phase = {"name": "implement", "roles": [{"role": "coder"}]} | ({"mode": mode} if mode else {})
+    scene.start(config={"concurrent_execution": concurrent_execution}, phases=[phase])
+
+    assert launched(scene).environment["EGG_CONCURRENT_MODE"] == said
