@@ -4,8 +4,8 @@ import re
 from uuid import UUID
 
 from models.errors import Malformed
+from models.schemas.text import pipeline_id_fault
 
-PIPELINE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 ROLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
 COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -14,12 +14,8 @@ RESERVED_ROLES = frozenset({"work", "salvage"})
 
 def checked_pipeline(pipeline_id: str) -> str:
     """The pipeline's id, or `Malformed` if it cannot be the name of a directory and a branch."""
-    unfit = ".." in pipeline_id or pipeline_id.endswith((".", ".lock"))
-    if unfit or not PIPELINE_ID.fullmatch(pipeline_id):
-        raise Malformed(
-            f"{pipeline_id!r} cannot be a pipeline's id: up to 64 letters, digits, '.', '_' and '-', "
-            "the first a letter or digit, no '..', and no '.' or '.lock' at the end"
-        )
+    if fault := pipeline_id_fault(pipeline_id):
+        raise Malformed(f"a pipeline's id {fault}")
     return pipeline_id
 
 

@@ -49,11 +49,21 @@ def _check_no_option(text: str) -> str:
     return text
 
 
-def _check_pipeline_id(name: str) -> str:
+def pipeline_id_fault(name: str) -> str | None:
+    """What keeps *name* from being a pipeline's id, and with it a directory and a part of branches' names."""
     if not re.fullmatch(PIPELINE_ID, name):
-        raise refused(f"must be 1 to 64 of the letters A-Z a-z, 0-9, `.`, `_`, `-`, not {name[:80]!a}")
-    if ".." in name or name.endswith(".lock"):
-        raise refused("must not hold `..` or end in `.lock`: git could not name a branch after it")
+        return (
+            "must be 1 to 64 of the letters A-Z a-z, 0-9, `.`, `_`, `-`, the first a letter or digit, "
+            f"not {name[:80]!a}"
+        )
+    if ".." in name or name.endswith((".", ".lock")):
+        return "must not hold `..` or end in `.` or `.lock`: git could not name a branch after it"
+    return None
+
+
+def _check_pipeline_id(name: str) -> str:
+    if fault := pipeline_id_fault(name):
+        raise refused(fault)
     return name
 
 
