@@ -14,13 +14,15 @@ from egg_tasks.services.looks import Look
 from egg_tasks.services.signals import Signal
 from egg_tasks.tasks.adapters import workspace
 from egg_tasks.tasks.dispatch import dispatch
-from models.errors import EggError
+from models.errors import EggError, Unavailable
 from models.queries import agent_runs
 from models.schemas.report import Consensus
 from models.states import Readiness
 
 log = structlog.get_logger()
 
+BRANCHES = 50
+"""How many salvage branches of one run are tried."""
 MOVES = 2
 """How often a role's branch is moved at most: somebody else may move it in between."""
 
@@ -97,6 +99,19 @@ def _contains(who: Agent, commit: str, other: str) -> bool:
 
 
 def _keep(who: Agent, commit: str) -> None:
-    """Keep work that the new version has left behind, before the role's branch leaves it too."""
-    branch = briefs.branch(who.pipeline_id, f"salvage/{who.run_id}")
-    workspace().move_branch(who.pipeline_id, branch=branch, commit=commit, expected=None)
+    """Keep work that the new version has left behind, before the role's branch leaves it too.
+
+    A branch that others' work is on stays where it is: the next one takes it. `Unavailable` when none did,
+    and then the role's branch stays as well.
+    """
+    for number in range(1, BRANCHES + 1):
+        name = f"salvage/{who.run_id}" if number == 1 else f"salvage/{who.run_id}.{number}"
+        branch = briefs.branch(who.pipeline_id, name)
+        stands = workspace().find_branch(who.pipeline_id, branch=branch)
+        if stands is not None and _contains(who, stands, commit):
+            return
+        if stands is None and workspace().move_branch(
+            who.pipeline_id, branch=branch, commit=commit, expected=None
+        ):
+            return
+    raise Unavailable(f"{commit} could not be kept on any of {BRANCHES} salvage branches of {who.run_id}")

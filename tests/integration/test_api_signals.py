@@ -1,11 +1,18 @@
 """Verdicts and other signals over HTTP."""
 
 import subprocess
+from pathlib import Path
 
 from egg_tasks.tasks.adapters import workspace
-from tests.integration.api_scene import NAME, Scene
+from tests.integration.api_scene import GIT, NAME, Scene
 
 SIGNAL = f"/pipelines/{NAME}/signal"
+
+
+def _git(directory: Path, *command: str) -> str:
+    return subprocess.run(
+        [*GIT, *command], cwd=directory, check=True, capture_output=True, text=True
+    ).stdout.strip()
 
 
 def test_ready_takes_the_clones_head_as_a_version(shop: Scene) -> None:
@@ -24,6 +31,23 @@ def test_ready_moves_the_roles_branch_to_its_version(shop: Scene) -> None:
     versions = shop.ask("GET", f"/pipelines/{NAME}/phases").data["phases"][0]["versions"]
 
     assert workspace().find_branch(NAME, branch=f"egg/{NAME}/coder") == versions[0]["commit"]
+
+
+def test_versions_that_a_role_threw_away_are_each_kept_on_a_branch(shop: Scene) -> None:
+    thrown_away = []
+    for number in range(3):
+        shop.commit("coder", f"try-{number}.py")
+        shop.say("coder", "READY")
+        thrown_away.append(_git(shop.clone("coder"), "rev-parse", "HEAD"))
+        _git(shop.clone("coder"), "reset", "--hard", "-q", "HEAD~1")
+    repository = shop.home / "repos" / f"{NAME}.git"
+
+    branches = {
+        commit: _git(repository, "branch", "--contains", commit, "--format=%(refname:short)")
+        for commit in thrown_away
+    }
+
+    assert all(branches.values()), branches
 
 
 def test_ready_with_uncommitted_work_is_refused_by_path(shop: Scene) -> None:
