@@ -48,19 +48,28 @@ def publish(pipeline_id: str) -> None:
 
 def publish_work_branch(pipeline_id: str) -> None:
     """Let the work branch follow its row; one that others moved elsewhere is left alone."""
-    with unit_of_work() as session:
-        commit = rows.get_pipeline(session, pipeline_id=pipeline_id).work_commit
+    commit = _work_commit(pipeline_id)
     if commit is None:
         return
     branch = briefs.branch(pipeline_id, "work")
     stands = workspace().find_branch(pipeline_id, branch=branch)
     is_behind = stands is None or workspace().ancestors(pipeline_id, commit=commit, among=[stands])
     if not is_behind:
+        if _work_commit(pipeline_id) != commit:
+            # Who publishes a later merge was quicker: the branch is where that row says.
+            return
         log.warning("branch.diverged", branch=branch, stands=stands, commit=commit)
     elif not workspace().move_branch(pipeline_id, branch=branch, commit=commit, expected=stands):
         return
     with unit_of_work() as session:
-        rows.lock_pipeline(session, pipeline_id=pipeline_id).published_commit = commit
+        pipeline = rows.lock_pipeline(session, pipeline_id=pipeline_id)
+        if pipeline.work_commit == commit:
+            pipeline.published_commit = commit
+
+
+def _work_commit(pipeline_id: str) -> str | None:
+    with unit_of_work() as session:
+        return rows.get_pipeline(session, pipeline_id=pipeline_id).work_commit
 
 
 def _failed(pipeline_id: str, *, why: str, is_final: bool) -> None:
