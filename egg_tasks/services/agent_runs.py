@@ -80,6 +80,8 @@ def claim(session: Session, *, run_id: UUID, owner: str, node: str, capacity: in
         move_to(run, RunStatus.STARTING)
     run.node = node
     run.lease_owner, run.lease_until = owner, now + LEASE
+    # It has arrived: if it is left again, whoever sends it next waits as after the first time.
+    run.sends = 0
     return Claim(Answer.CLAIMED, run)
 
 

@@ -172,3 +172,24 @@ def test_a_phase_that_cannot_be_manned_leaves_nothing_running(world: World) -> N
     with world.work() as session:
         statuses = [run.status for run in rows.list_agent_runs(session, pipeline_id="p")]
     assert RunStatus.RUNNING not in statuses
+
+
+def test_a_run_that_was_sent_in_vain_and_then_attended_is_sent_again_without_delay(crowd: Crowd) -> None:
+    crowd.begin("p")
+    [run, *_] = crowd.queue
+    for _ in range(5):
+        crowd.now += timedelta(minutes=2)
+        with crowd.work() as session:
+            places.due(session, now=crowd.now)
+            crowd.finish(session)
+    with crowd.work() as session:
+        agent_runs.claim(session, run_id=run.run_id, owner="n/1/1/x", node="n", capacity=9, now=crowd.now)
+        crowd.finish(session)
+
+    crowd.now += agent_runs.LEASE + timedelta(minutes=2)
+    with crowd.work() as session:
+        sent = [each.run_id for _, runs in places.due(session, now=crowd.now) for each in runs]
+        row = rows.get_agent_run(session, run_id=run.run_id)
+
+    assert run.run_id in sent
+    assert row.send_after - crowd.now == 2 * places.FIRST_RESEND
