@@ -7,7 +7,7 @@ from egg_tasks.services.verdicts import Epoch
 from models.queries import versions
 from models.schemas.run import Exit
 from models.states import CheckStatus
-from models.tables import AgentRun
+from models.tables import AgentRun, move_to
 
 MAX_LOG = 16 * 1024
 
@@ -17,7 +17,7 @@ def settle(session: Session, epoch: Epoch, run: AgentRun, outcome: Exit, log: st
     check = versions.find_running_check(session, phase_run_id=run.phase_run_id)
     if check is None or check.agent_run_id != run.id:
         return
-    check.status = _status(outcome)
+    move_to(check, _status(outcome))
     # One that was stopped says nothing of its environment.
     check.errors += check.status is CheckStatus.ERROR and not outcome.stopped
     check.log = log.replace("\x00", "")[-MAX_LOG:]

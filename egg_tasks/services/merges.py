@@ -11,7 +11,7 @@ from egg_tasks.services.verdicts import Epoch
 from models.queries import phase_runs, pipelines, versions
 from models.schemas.git import Conflicted, Merged
 from models.states import LIVE_PHASES, MergeStatus, PhaseStatus, PipelineStatus
-from models.tables import Version
+from models.tables import Version, merge_to
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ def settle(
         _merged(epoch, row, result)
         kind, text = "branch.merged", f"{name} is merged"
     else:
-        row.merge_status, row.conflict_paths = MergeStatus.CONFLICTED, list(result.paths)
+        merge_to(row, MergeStatus.CONFLICTED)
+        row.conflict_paths = list(result.paths)
         kind, text = "branch.conflicted", f"{name} conflicts in {', '.join(result.paths)}"
     epoch.phase_run.facts += 1
     journal.record(
@@ -88,7 +89,7 @@ def _find(session: Session, key: VersionKey) -> Version | None:
 
 def _merged(epoch: Epoch, version: Version, result: Merged) -> None:
     version.merge_commit = result.commit
-    version.merge_status = MergeStatus.MERGED
+    merge_to(version, MergeStatus.MERGED)
     version.merged_at = epoch.now
     epoch.pipeline.work_commit = result.commit
     epoch.pipeline.tip_owner = version.role

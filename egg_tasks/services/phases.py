@@ -34,7 +34,7 @@ from models.consensus.verdict import (
 from models.queries import phase_runs, pipelines, streams, versions
 from models.queries.snapshots import load_snapshot
 from models.states import LIVE_PHASES, CheckStatus, MergeStatus, PhaseStatus, PipelineStatus, StopReason
-from models.tables import PhaseRun, Pipeline, Role, move_to
+from models.tables import PhaseRun, Pipeline, Role, merge_to, move_to
 
 MAX_VERDICTS = 200
 """More verdicts in one evaluation than any roster can give: a rule that repeats itself is a bug."""
@@ -142,10 +142,11 @@ def end(session: Session, epoch: Epoch, status: PhaseStatus) -> None:
     phase_run.next_evaluation_at = None
     for version in versions.list_versions(session, phase_run_id=phase_run.id):
         if version.merge_status in {MergeStatus.PENDING, MergeStatus.MERGING}:
-            version.merge_status = MergeStatus.SUPERSEDED
+            merge_to(version, MergeStatus.SUPERSEDED)
     check = versions.find_running_check(session, phase_run_id=phase_run.id)
     if check is not None:
-        check.status, check.ended_at = CheckStatus.ERROR, epoch.now
+        move_to(check, CheckStatus.ERROR)
+        check.ended_at = epoch.now
 
 
 def restart(session: Session, epoch: Epoch) -> None:

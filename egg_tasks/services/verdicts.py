@@ -32,7 +32,7 @@ from models.states import (
     PipelineStatus,
     RunStatus,
 )
-from models.tables import AgentRun, Decision, PhaseRun, Pipeline, move_to
+from models.tables import AgentRun, Decision, PhaseRun, Pipeline, merge_to, move_to
 from models.tables import Check as CheckRow
 
 RESEND_AFTER = timedelta(seconds=5)
@@ -77,7 +77,7 @@ def integrate(session: Session, epoch: Epoch, verdict: Integrate) -> None:
         session, phase_run_id=phase_run_id, role=verdict.role, number=verdict.version
     )
     assert version is not None, "decide names versions of the snapshot"  # noqa: S101
-    version.merge_status = MergeStatus.MERGING
+    merge_to(version, MergeStatus.MERGING)
     version.send_after = epoch.now + RESEND_AFTER
     epoch.effects.merges.append(VersionKey(phase_run_id, verdict.role, verdict.version))
 
@@ -92,11 +92,11 @@ def check(session: Session, epoch: Epoch, verdict: Check) -> None:
     agent_runs.add_agent_run(session, run=run)
     row = versions.find_check(session, phase_run_id=phase_run.id, commit=verdict.commit)
     if row is None:
-        row = CheckRow(phase_run_id=phase_run.id, commit=verdict.commit)
+        row = CheckRow(phase_run_id=phase_run.id, commit=verdict.commit, status=CheckStatus.RUNNING)
         session.add(row)
     elif row.status is CheckStatus.RED:
         row.attempts += 1
-    row.status = CheckStatus.RUNNING
+    move_to(row, CheckStatus.RUNNING)
     row.agent_run_id = run.id
     session.flush()
     epoch.effects.dispatches.append((phase_run.id, (_to_send(run, phase_run),)))

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from models.states import LIVE_OBJECTIONS, CheckStatus, MergeStatus
-from models.tables import Check, Objection, PhaseRun, Version
+from models.tables import Check, Objection, PhaseRun, Version, merge_to
 
 
 def add_version(session: Session, *, version: Version) -> None:
@@ -19,7 +19,7 @@ def add_version(session: Session, *, version: Version) -> None:
         Version.merge_status == MergeStatus.PENDING,
     )
     for row in session.scalars(older):
-        row.merge_status = MergeStatus.SUPERSEDED
+        merge_to(row, MergeStatus.SUPERSEDED)
     session.add(version)
     session.flush()
 

@@ -9,7 +9,7 @@ from models.tables.message import Message
 from models.tables.phase_run import PhaseRun, Role, Seen
 from models.tables.pipeline import MessageStream, Pipeline
 from models.tables.result import Result
-from models.tables.version import Check, Objection, Version
+from models.tables.version import Check, Objection, Version, merge_to
 
 __all__ = [
     "AgentRun",
@@ -29,5 +29,6 @@ __all__ = [
     "Role",
     "Seen",
     "Version",
+    "merge_to",
     "move_to",
 ]

@@ -77,6 +77,11 @@ def words(*states: StrEnum) -> str:
 
 def move_to(row: Stateful[S], status: S) -> None:
     """Change a row's status along the allowed paths; any other step is a `Conflict`."""
-    if not may_become(row.status, status):
-        raise Conflict(f"{row.status} cannot become {status}", {"status": str(row.status)})
-    row.status = status
+    row.status = step(row.status, status)
+
+
+def step(old: S, new: S) -> S:
+    """Return the state that follows, or raise `Conflict` if it may not."""
+    if not may_become(old, new):
+        raise Conflict(f"{old} cannot become {new}", {"status": str(old)})
+    return new

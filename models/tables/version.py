@@ -7,7 +7,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index,
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.states import CheckStatus, MergeStatus, ObjectionStatus
-from models.tables.base import Base, State, one_of
+from models.tables.base import Base, State, one_of, step
 
 
 class Version(Base):
@@ -97,3 +97,8 @@ class Objection(Base):
     upheld_over_words: Mapped[int] = mapped_column(default=0)
     opened_at: Mapped[datetime]
     """When it was opened or last upheld."""
+
+
+def merge_to(version: Version, status: MergeStatus) -> None:
+    """Change what became of a version along the allowed paths, as `move_to` does with a status."""
+    version.merge_status = step(version.merge_status, status)

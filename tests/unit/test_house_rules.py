@@ -76,6 +76,39 @@ def test_nobody_locks_with_for_update() -> None:
     assert found == []
 
 
+def assigned(tree: ast.AST) -> Iterator[ast.Attribute]:
+    """Every attribute that is assigned to, alone or among others."""
+    return (
+        node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
+    )
+
+
+def test_a_state_changes_only_along_its_paths() -> None:
+    """`move_to` and `merge_to` know them; readiness has none, and only the role's own signal says it."""
+    allowed = {
+        "models/tables/base.py": {"status"},
+        "models/tables/version.py": {"merge_status"},
+        "egg_tasks/services/signals.py": {"state"},
+    }
+    states = {"status", "merge_status", "state"}
+
+    changed = [
+        f"{path}:{node.lineno} {ast.unparse(node)}"
+        for path, tree in sources().items()
+        for node in assigned(tree)
+        if node.attr in states - allowed.get(path, set())
+    ]
+    written = [
+        f"{path}:{call.lineno} {called(call)}"
+        for path, tree in sources().items()
+        for call in calls(tree)
+        if (called(call).endswith(".values") and {word.arg for word in call.keywords} & states)
+        or (called(call) == "setattr" and ast.unparse(call.args[1]).strip("'") in states)
+    ]
+
+    assert changed + written == []
+
+
 def test_only_the_unit_of_work_commits() -> None:
     allowed = ("egg_tasks/database.py", "migrations/", "egg_tasks/stack/", "egg_tasks/demo/")  # git's commit
 
