@@ -8,7 +8,6 @@ from functools import partial
 from uuid import UUID
 
 import structlog
-from prometheus_client import Counter
 
 from egg_tasks import logging
 from egg_tasks.app import answer_quickly
@@ -20,7 +19,7 @@ from egg_tasks.services.effects import VersionKey
 from egg_tasks.tasks import dispatch
 from models.errors import Unavailable
 from models.queries import decisions as decision_rows
-from models.queries import phase_runs, pipelines, versions
+from models.queries import phase_runs, pipelines, repairs, versions
 
 log = structlog.get_logger()
 
@@ -30,8 +29,6 @@ MAX_RESEND = timedelta(seconds=60)
 MERGE_RESEND = timedelta(seconds=15)
 LOCK = 0x6567_6772_6563_6F6E
 """The advisory lock that lets one reconciler work at a time ("eggrecon")."""
-
-repairs = Counter("egg_repairs", "What the reconciler found waiting and sent on its way again.", ["kind"])
 
 
 def main() -> None:
@@ -74,8 +71,17 @@ def reconcile() -> None:
             log.exception("reconcile.failed", kind=kind.__name__)
             continue
         if found:
-            repairs.labels(kind.__name__).inc(found)
+            _count(kind.__name__, found)
             log.info("reconcile.repaired", kind=kind.__name__, found=found)
+
+
+def _count(kind: str, found: int) -> None:
+    """Note what was found where `/metrics` reads it; a repair that was made is worth more than its count."""
+    try:
+        with unit_of_work() as session:
+            repairs.add_repairs(session, kind=kind, number=found)
+    except Unavailable as error:
+        log.warning("reconcile.uncounted", kind=kind, found=found, error=error.message)
 
 
 def evaluate_due() -> int:

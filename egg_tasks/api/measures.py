@@ -7,7 +7,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from sqlalchemy.orm import Session
 
-from models.queries import halts, reports
+from models.queries import halts, repairs, reports
 from models.states import LIVE_RUNS
 
 
@@ -29,6 +29,11 @@ class _Rows(Collector):
         messages = reports.count_messages(session)
         yield CounterMetricFamily("egg_messages", "Messages sent.", value=messages)
         yield CounterMetricFamily("egg_events", "Events recorded.", value=reports.count_events(session))
+        what = "What the reconciler found waiting and sent on its way again."
+        repaired = CounterMetricFamily("egg_repairs", what, labels=["kind"])
+        for kind, number in sorted(repairs.count_repairs(session).items()):
+            repaired.add_metric([kind], number)
+        yield repaired
 
 
 def measured(session: Session) -> CollectorRegistry:

@@ -8,6 +8,7 @@ from models.tables.halt import Halt
 from models.tables.message import Message
 from models.tables.phase_run import PhaseRun, Role, Seen
 from models.tables.pipeline import MessageStream, Pipeline
+from models.tables.repair import Repair
 from models.tables.result import Result
 from models.tables.version import Check, Objection, Version, merge_to
 
@@ -25,6 +26,7 @@ __all__ = [
     "Objection",
     "PhaseRun",
     "Pipeline",
+    "Repair",
     "Result",
     "Role",
     "Seen",

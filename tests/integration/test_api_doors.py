@@ -1,11 +1,16 @@
 """Who may enter, and what is answered to what may not."""
 
+import subprocess
+import sys
+from datetime import timedelta
 from http.client import HTTPConnection
 
 import pytest
 from sqlalchemy import text
 
+from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
+from egg_tasks.services import pipelines
 from tests.integration.api_scene import NAME, Scene, forget
 
 MIB = 1024 * 1024
@@ -19,13 +24,29 @@ def test_ready_touches_database_and_broker(scene: Scene) -> None:
     assert scene.ask("GET", "/ready", who=None).data["broker"] == "ok"
 
 
-def test_metrics_count_what_the_rows_hold(shop: Scene) -> None:
-    connection = HTTPConnection("127.0.0.1", shop.port)
+def metrics(scene: Scene) -> str:
+    """What Prometheus reads."""
+    connection = HTTPConnection("127.0.0.1", scene.port)
     connection.request("GET", "/api/v1/metrics")
     numbers = connection.getresponse().read().decode()
     connection.close()
+    return numbers
 
-    assert "egg_agents_live 2.0" in numbers
+
+def test_metrics_count_what_the_rows_hold(shop: Scene) -> None:
+    assert "egg_agents_live 2.0" in metrics(shop)
+
+
+def test_metrics_count_the_repairs_of_the_reconciler_which_is_another_process(scene: Scene) -> None:
+    """Each of its rounds finds one pipeline whose repository nobody has made."""
+    round_ = "from egg_tasks.reconciler import reconcile; reconcile()"
+    for name in ("one", "two"):
+        scene.create(name=name)
+        with unit_of_work() as session:
+            pipelines.start(session, pipeline_id=name, now=utcnow() - timedelta(minutes=1))
+        subprocess.run([sys.executable, "-c", round_], check=True, capture_output=True)
+
+    assert 'egg_repairs_total{kind="prepare_pipelines"} 2.0' in metrics(scene)
 
 
 @pytest.mark.parametrize("who", [None, "a-token-nobody-knows", "\xe9"])
