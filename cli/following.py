@@ -1,10 +1,13 @@
 """Following a pipeline: its events as they come, until it ends or a person is asked."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 from cli import words
 from egg_tasks.client import Client, Json
+from models.consensus.verdict import ABORT, DecisionKind
 from models.states import PipelineStatus
 
 exit_codes: Mapping[str, int] = {
@@ -13,12 +16,31 @@ exit_codes: Mapping[str, int] = {
     PipelineStatus.AWAITING_HUMAN: 3,
     PipelineStatus.CANCELLED: 5,
 }
+TIMED_OUT = 4
 PARTIAL = 6
 """A pipeline that is complete and still lacks something that was asked of it."""
 ENDED = frozenset({PipelineStatus.COMPLETE, PipelineStatus.FAILED, PipelineStatus.CANCELLED})
 
 WAIT_SECONDS = 20
 SHORTEST_ROUND_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Until:
+    """How long a pipeline is followed."""
+
+    for_person: bool = False
+    """Whether a question to a person ends it."""
+    at: float = math.inf
+    """The moment, as `time.monotonic` counts, at which it ends whatever happens."""
+
+    def is_met(self, status: str) -> bool:
+        """Whether there is nothing more to follow."""
+        return status in ENDED or (self.for_person and status == PipelineStatus.AWAITING_HUMAN)
+
+    def seconds_left(self) -> float:
+        """How long there is still time."""
+        return max(0.0, self.at - time.monotonic())
 
 
 def pipelines(client: Client) -> Iterator[Json]:
@@ -47,12 +69,12 @@ def coming(
     pipeline: str,
     *,
     after: int,
-    stop_for_person: bool = False,
+    until: Until = Until(),
     quiet: Callable[[str], object] = lambda _: None,
 ) -> Iterator[Json]:
-    """Every event after number *after* as it comes, until the pipeline has ended.
+    """Every event after number *after* as it comes, until the pipeline has ended or *until* says so.
 
-    With *stop_for_person* also until a person is asked. When nothing comes for a while, *quiet* is told
+    When nothing comes for a while, *quiet* is told
     what the pipeline waits for, each sentence once.
     """
     told = ""
@@ -61,10 +83,9 @@ def coming(
         found = client.get(f"/pipelines/{pipeline}/status")
         status = found["status"]
         # The status is read before the events: what led to it is in the page that follows.
-        over = is_over(status, stop_for_person=stop_for_person)
-        page = client.get(
-            f"/pipelines/{pipeline}/events", {"after": after, "wait": 0 if over else WAIT_SECONDS}
-        )
+        over = until.is_met(status) or not until.seconds_left()
+        wait = 0 if over else math.ceil(min(WAIT_SECONDS, until.seconds_left()))
+        page = client.get(f"/pipelines/{pipeline}/events", {"after": after, "wait": wait})
         yield from page["events"]
         after = page["next_after"] if page["events"] else after
         if over and not page.get("has_more"):
@@ -80,12 +101,16 @@ def exit_code(client: Client, pipeline: str, status: str) -> int:
     """What the pipeline's end, or its wait for a person, stands for."""
     if status == PipelineStatus.COMPLETE and client.get(f"/pipelines/{pipeline}")["pipeline"].get("why"):
         return PARTIAL
+    if status == PipelineStatus.FAILED and _ended_at_a_deadline(client, pipeline):
+        return TIMED_OUT
     return exit_codes.get(status, exit_codes[PipelineStatus.AWAITING_HUMAN])
 
 
-def is_over(status: str, *, stop_for_person: bool) -> bool:
-    """Whether there is nothing more to follow."""
-    return status in ENDED or (stop_for_person and status == PipelineStatus.AWAITING_HUMAN)
+def _ended_at_a_deadline(client: Client, pipeline: str) -> bool:
+    """Whether its last phase was aborted because it had not come to its end in its time."""
+    asked = client.get(f"/pipelines/{pipeline}/decisions")["decisions"]
+    last = max(asked, key=lambda decision: int(decision["id"]), default=None)
+    return last is not None and (last["kind"], last["resolution"]) == (DecisionKind.DEADLINE, ABORT)
 
 
 def line(event: Json) -> str:

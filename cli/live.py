@@ -1,5 +1,6 @@
 """Watching a pipeline until it ends: a live screen for people, lines for logs, a report for both."""
 
+import math
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -7,6 +8,7 @@ from datetime import UTC, datetime
 import click
 
 from cli import following, render, report, typed, words
+from cli.following import Until
 from cli.screen import Look, draw
 from egg_tasks.client import Client, Json
 
@@ -14,14 +16,17 @@ ROUND_SECONDS = 0.5
 KEPT_EVENTS = 300
 
 
-def follow(client: Client, name: str, *, stop_for_person: bool = False) -> int:
+def follow(client: Client, name: str, *, stop_for_person: bool = False, timeout: float | None = None) -> int:
     """Show *name* until it has ended, and report; the exit code its end stands for.
 
-    With *stop_for_person* it also ends when a person is asked. Ctrl-C leaves the pipeline running.
+    With *stop_for_person* it also ends when a person is asked, and in any case after *timeout* seconds: then,
+    and after Ctrl-C, the pipeline goes on.
     """
     show = _screen if render.is_terminal() else _lines
+    at = math.inf if timeout is None else time.monotonic() + timeout
+    until = Until(for_person=stop_for_person, at=at)
     try:
-        status = show(client, name, stop_for_person=stop_for_person)
+        status = show(client, name, until)
     except KeyboardInterrupt:
         click.echo(typed.hint(f"\n{name} goes on without you; come back with: egg watch {name}"), err=True)
         raise
@@ -29,22 +34,26 @@ def follow(client: Client, name: str, *, stop_for_person: bool = False) -> int:
         click.echo(report.of(client, name))
     for asked in status.get("pending_decisions") or []:
         click.echo(report.question(asked), err=True)
+    if not until.is_met(status["status"]):
+        left = f"{name} is not over in the time you gave, and goes on; see: egg watch {name}"
+        click.echo(typed.hint(left), err=True)
+        return following.TIMED_OUT
     # What a person was asked may have been answered in between.
     return following.exit_code(client, name, status["status"])
 
 
-def _lines(client: Client, name: str, *, stop_for_person: bool) -> Json:
+def _lines(client: Client, name: str, until: Until) -> Json:
     """Print each event as it comes, and what is waited for when none does; the status at the end."""
 
     def quiet(why: str) -> None:
         click.echo(f"{name} waits: {typed.hint(words.one_line(why))}", err=True)
 
-    for event in following.coming(client, name, after=0, stop_for_person=stop_for_person, quiet=quiet):
+    for event in following.coming(client, name, after=0, until=until, quiet=quiet):
         click.echo(following.line(event))
     return client.get(f"/pipelines/{name}/status")
 
 
-def _screen(client: Client, name: str, *, stop_for_person: bool) -> Json:
+def _screen(client: Client, name: str, until: Until) -> Json:
     """Keep one screen up to date; the status at the end."""
     from rich.console import Console
     from rich.live import Live
@@ -56,7 +65,7 @@ def _screen(client: Client, name: str, *, stop_for_person: bool) -> Json:
             look = refreshed(client, name, look)
             width, height = console.size
             live.update(draw(look, width=width, height=height, now=datetime.now(UTC)), refresh=True)
-            if following.is_over(look.status["status"], stop_for_person=stop_for_person):
+            if until.is_met(look.status["status"]) or not until.seconds_left():
                 return look.status
             time.sleep(ROUND_SECONDS)
 

@@ -92,7 +92,7 @@ def run() -> int:
     """Run one command; the process's exit code.
 
     0 done · 1 failed or refused · 2 usage, or faults in a definition · 3 waits for a person · 4 timed
-    out · 5 cancelled · 130 interrupted.
+    out · 5 cancelled · 6 ended partial · 130 interrupted.
     """
     try:
         code = egg.main(standalone_mode=False)

@@ -2,9 +2,10 @@
 
 import functools
 import json
+import re
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import click
 
@@ -69,6 +70,32 @@ def overrides(command: Callable[..., None]) -> Callable[..., None]:
         command(given=given, **rest)
 
     return chosen
+
+
+class Duration(click.ParamType[float]):
+    """How long: a number of seconds, or with s, m, h or d behind it."""
+
+    name = "duration"
+    seconds: ClassVar[dict[str, int]] = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 24 * 3600}
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The seconds it stands for."""
+        found = re.fullmatch(r"([0-9]+(?:[.][0-9]+)?)([smhd]?)", str(value).strip())
+        if found is None or not float(found[1]):
+            self.fail(f"{value!r} is not a time: give 90, 90s, 30m, 2h or 1d", param, ctx)
+        return float(found[1]) * self.seconds[found[2]]
+
+
+def following(command: F) -> F:
+    """Add --wait and --timeout, to commands that follow a pipeline."""
+    wait = click.option("--wait", is_flag=True, help="End with exit code 3 as soon as a person is asked.")
+    timeout = click.option(
+        "--timeout",
+        type=Duration(),
+        metavar="TIME",
+        help="End with exit code 4 after 90s, 30m or 2h; the pipeline goes on.",
+    )
+    return wait(timeout(command))
 
 
 def _setting(text: str) -> tuple[str, str]:

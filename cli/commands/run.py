@@ -12,14 +12,23 @@ from cli.commands.stack import ensure_stack
 @click.argument("file", type=click.Path(path_type=Path))
 @options.overrides
 @click.option("--detach", is_flag=True, help="Start it, print its id, and go.")
-@click.option("--wait", is_flag=True, help="End with exit code 3 as soon as a person is asked.")
+@options.following
 @click.pass_context
-def run(ctx: click.Context, *, file: Path, given: list[tuple[str, str]], detach: bool, wait: bool) -> None:
+def run(
+    ctx: click.Context,
+    *,
+    file: Path,
+    given: list[tuple[str, str]],
+    detach: bool,
+    wait: bool,
+    timeout: float | None,
+) -> None:
     """Run a definition file as a new pipeline, and show it until it ends.
 
     Checks the file first, and starts a local stack when no server is named and none runs.
     Ctrl-C only stops the watching.
-    Exit code: 0 complete, 1 failed, 2 faults in the file, 3 waits for a person (--wait), 5 cancelled.
+    Exit code: 0 complete, 1 failed, 2 faults in the file, 3 waits for a person (--wait), 4 a phase was
+    aborted at its deadline or --timeout is over, 5 cancelled, 6 complete but lacking something.
 
     Example:  egg run pipeline.yaml --set config.max_rounds=4
     """
@@ -34,4 +43,4 @@ def run(ctx: click.Context, *, file: Path, given: list[tuple[str, str]], detach:
         click.echo(name)
         click.echo(typed.hint(f"{name} runs; see it with: egg watch {name}"), err=True)
         return
-    ctx.exit(live.follow(client, name, stop_for_person=wait))
+    ctx.exit(live.follow(client, name, stop_for_person=wait, timeout=timeout))

@@ -9,17 +9,18 @@ from models.errors import NotFound
 
 @click.command()
 @click.argument("pipeline", required=False)
-@click.option("--wait", is_flag=True, help="End with exit code 3 as soon as a person is asked.")
+@options.following
 @click.pass_context
-def watch(ctx: click.Context, *, pipeline: str | None, wait: bool) -> None:
+def watch(ctx: click.Context, *, pipeline: str | None, wait: bool, timeout: float | None) -> None:
     """Show a pipeline live until it ends.
 
-    The newest one, if you name none. Ctrl-C only stops the watching.
+    The newest one, if you name none. Ctrl-C only stops the watching. Exit codes are those of egg run.
 
     Example:  egg watch rate-limit
     """
     client = server.operator(patience=server.AGENT_PATIENCE)
-    ctx.exit(live.follow(client, pipeline or _newest(client), stop_for_person=wait))
+    name = pipeline or _newest(client)
+    ctx.exit(live.follow(client, name, stop_for_person=wait, timeout=timeout))
 
 
 @click.command()

@@ -125,6 +125,7 @@ def test_watching_prints_each_event_and_then_the_report(server: Scripted, egg: E
     server.say(200, "", data={"pipeline": {**PIPELINE, "status": "failed"}})
     server.say(200, "", data={"phases": PHASES})
     server.say(200, "", data={"total": 14, "by_type": {}})
+    server.say(200, "", data={"decisions": [DECISION]})
 
     code = egg("watch", "demo-1")
 
@@ -175,6 +176,47 @@ def test_a_watch_that_waits_for_a_person_is_exit_3_and_says_what_is_asked(
 
     assert code == 3
     assert 'egg decision resolve 7 --resolution "Abort phase"   (default)' in capsys.readouterr().err
+
+
+def test_a_watch_that_has_lasted_long_enough_is_exit_4_and_says_how_to_come_back(
+    server: Scripted, egg: Egg, capsys: Captured
+) -> None:
+    for _ in range(3):
+        server.say(200, "", data={**STATUS, "status": "running"})
+        if len(server.answers) < 5:
+            server.say(200, "", data={"events": [], "next_after": 0, "has_more": False})
+
+    code = egg("watch", "demo-1", "--timeout", "0.3s")
+
+    assert code == 4
+    assert "goes on; see: egg watch demo-1" in capsys.readouterr().err
+    assert [asked.method for asked in server.asked] == ["GET"] * 5
+
+
+@pytest.mark.parametrize(
+    ("kind", "resolution", "expected"),
+    [("deadline", "Abort phase", 4), ("stall", "Abort phase", 1), ("deadline", "Continue waiting", 1)],
+)
+def test_a_pipeline_whose_phase_was_aborted_at_its_deadline_is_exit_4(
+    server: Scripted, egg: Egg, kind: str, resolution: str, expected: int
+) -> None:
+    server.say(200, "", data={**STATUS, "status": "failed"})
+    server.say(200, "", data={"events": [], "next_after": 0, "has_more": False})
+    server.say(200, "", data={**STATUS, "status": "failed"})
+    server.say(200, "", data={"pipeline": {**PIPELINE, "status": "failed"}})
+    server.say(200, "", data={"phases": PHASES})
+    server.say(200, "", data={"total": 14, "by_type": {}})
+    earlier = {**DECISION, "id": 1, "kind": "deadline", "resolution": "Abort phase"}
+    last = {**DECISION, "id": 12, "kind": kind, "resolution": resolution}
+    server.say(200, "", data={"decisions": [last, earlier]})
+
+    assert egg("watch", "demo-1") == expected
+
+
+@pytest.mark.parametrize("time", ["0", "soon", "-3", "3 weeks", "1e3", ""])
+def test_a_time_that_is_none_is_refused_with_examples(egg: Egg, capsys: Captured, time: str) -> None:
+    assert egg("watch", "demo-1", "--timeout", time) == 2
+    assert "30m" in capsys.readouterr().err
 
 
 def test_a_run_is_stored_started_and_left_alone_when_detached(
