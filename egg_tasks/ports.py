@@ -1,6 +1,6 @@
 """What use cases ask of the outside world; adapters and their fakes pass the same tests."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -8,6 +8,7 @@ from uuid import UUID
 
 from models.schemas.git import Clone, Conflicted, Merged, Taken
 from models.schemas.run import Exit, Launch
+from models.schemas.silence import Silence
 
 
 class Runner(Protocol):
@@ -46,6 +47,9 @@ class Runner(Protocol):
 
     def list_live(self) -> Collection[UUID]:
         """The runs on this machine whose supervisor lives."""
+
+    def list_silences(self, *, since: datetime) -> Collection[Sequence[Silence]]:
+        """For each run on this machine whose supervisor has ticked after *since*: when it did not."""
 
 
 class Workspace(Protocol):

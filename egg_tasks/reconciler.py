@@ -16,7 +16,7 @@ from egg_tasks.config import settings, settings_at_start
 from egg_tasks.database import advisory_lock, after_commit, unit_of_work
 from egg_tasks.services import decisions, notices, phases, places
 from egg_tasks.services.effects import VersionKey
-from egg_tasks.tasks import dispatch
+from egg_tasks.tasks import dispatch, ticking
 from models.errors import Unavailable
 from models.queries import decisions as decision_rows
 from models.queries import phase_runs, pipelines, repairs, versions
@@ -36,6 +36,7 @@ def main() -> None:
     logging.configure()
     settings_at_start()
     answer_quickly()
+    ticking.start()
     ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())

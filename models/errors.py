@@ -13,6 +13,7 @@
     └── Unavailable           503  the world is not ready: retried with back-off
         ├── DatabaseAway           our own database: nobody's failure but ours
         ├── KeyTaken               somebody used the same key at the same moment
+        ├── JustAwake              the machine has slept, and its deadlines are not yet moved
         └── Halted                 a person has stopped all: nothing starts until that is lifted
 
 Anything else that is raised is a bug. An agent that fails is not an error but a value in a row.
@@ -101,6 +102,10 @@ class DatabaseAway(Unavailable):
 
 class KeyTaken(Unavailable):
     """The same key was used at the same moment; the next try finds what stands under it."""
+
+
+class JustAwake(Unavailable):
+    """The machine may just have woken up: nothing is judged by the time before the next tick."""
 
 
 class Halted(Unavailable):

@@ -7,14 +7,15 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
-from egg_tasks.runners import liveness, run_directory
+from egg_tasks.runners import alive, liveness, run_directory
 from models.errors import Unavailable
 from models.schemas.run import Exit, Launch
+from models.schemas.silence import Silence
 
 SHIM = Path(__file__).with_name("shim.py")
 MARK_SECONDS = 20.0
@@ -136,6 +137,13 @@ class ProcessRunner:
         """The runs on this machine whose supervisor lives."""
         marks = self._root.glob("*-*-*-*-*/started")
         return [UUID(mark.parent.name) for mark in marks if liveness.is_held(mark.parent)]
+
+    def list_silences(self, *, since: datetime) -> Collection[Sequence[Silence]]:
+        """For each run here whose shim has ticked after *since*, ended or not: when it did not tick."""
+        now = datetime.now(UTC)
+        found = (alive.read(mark.parent, now=now) for mark in self._root.glob("*-*-*-*-*/started"))
+        # The last silence is the one that goes on.
+        return [silences for silences in found if silences and silences[-1].began_at > since]
 
     def _start_shim(self, directory: Path) -> None:
         """Start a shim and wait until it, or another, has taken the run's mark."""

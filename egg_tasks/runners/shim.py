@@ -5,11 +5,11 @@
     python -I -S shim.py RUN_DIRECTORY
 
 Reads `spec.json`, `token` and `prompt.md` there; leaves `shim.lock` (held as long as it lives), `started`
-(the once-only mark), `agent.pid`, `output.log` and, last, `outcome.json` in the shape of
-`models.schemas.run.Exit`. SIGTERM and SIGINT go on to the agent's process group, SIGUSR2 kills it, SIGUSR1
-goes on to those of its processes that catch it, since it would end the others, and a file `stop` that is
-there before the agent keeps it from starting. Its standard output is closed as soon as the mark is taken.
-Exits 0 without a word when another shim has the run.
+(the once-only mark), `agent.pid`, `output.log`, `alive` (touched every 5 s; a line says from when to when it
+was not) and, last, `outcome.json` in the shape of `models.schemas.run.Exit`. SIGTERM and SIGINT go on to the
+agent's process group, SIGUSR2 kills it, SIGUSR1 goes on to those of its processes that catch it, since it
+would end the others, and a file `stop` that is there before the agent keeps it from starting. Its standard
+output is closed as soon as the mark is taken. Exits 0 without a word when another shim has the run.
 
 Runs as a file on Python 3.9 or later, with nothing but the standard library.
 """
@@ -35,16 +35,13 @@ PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 SFD_FLAGS = os.O_CLOEXEC | os.O_NONBLOCK
 STOPPING = {signal.SIGTERM, signal.SIGINT}
-KILLING = signal.SIGUSR2
-TELLING = signal.SIGUSR1
+KILLING, TELLING = signal.SIGUSR2, signal.SIGUSR1
 WATCHED = {*STOPPING, KILLING, TELLING, signal.SIGCHLD}
 
-LOG_LIMIT = 64 << 20
-CHUNK = 64 << 10
-SWEEP_SECONDS = 10.0
-RESERVED = 8 << 10
+LOG_LIMIT, CHUNK, RESERVED = 64 << 20, 64 << 10, 8 << 10
+SWEEP_SECONDS, TICK_SECONDS, ASLEEP_SECONDS = 10.0, 5.0, 10.0
 OUTCOME, OUTCOME_DRAFT = "outcome.json", "outcome.json.new"
-
+PARENT, SESSION = 1, 3
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -65,6 +62,8 @@ class Output:
         os.set_blocking(self.reader, False)
         self.log = os.open("output.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self.room = LOG_LIMIT
+        self.alive = os.open("alive", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self.ticked_at = 0.0
 
     def pump(self) -> bool:
         """Move one chunk; False when there is none, now or ever."""
@@ -90,11 +89,24 @@ class Output:
         except OSError:
             return
 
+    def tick(self) -> None:
+        """Touch `alive` if it is time: so a machine that sleeps is told from one without an orchestrator."""
+        silent = time.time() - self.ticked_at
+        if 0 <= silent < TICK_SECONDS:
+            return
+        began, self.ticked_at = self.ticked_at, self.ticked_at + silent
+        try:
+            if silent >= ASLEEP_SECONDS:
+                os.write(self.alive, b"%.3f %.3f\n" % (began, self.ticked_at))
+            os.utime(self.alive, (self.ticked_at, self.ticked_at))
+        except OSError:
+            return
+
 
 def moment() -> str:
     """Return the time now, ISO 8601 in UTC."""
     seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{nanoseconds // 1000:06d}+00:00"
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{nanoseconds // 1000:06d}+00:00"
 
 
 def stat_fields(pid: int) -> list[str]:
@@ -126,11 +138,11 @@ def record(agent: int) -> None:
         return
 
 
-def sync_directory() -> None:
-    """Make new names in the run's directory outlive a power cut."""
-    directory = os.open(".", os.O_RDONLY)
-    os.fsync(directory)
-    os.close(directory)
+def sync(name: str) -> None:
+    """Make a file, or the names in a directory, outlive a power cut."""
+    descriptor = os.open(name, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
 
 
 def claim() -> bool:
@@ -145,13 +157,12 @@ def claim() -> bool:
     # Room for the outcome is taken before there is anything to tell: a full disk must not lose it.
     with open(OUTCOME_DRAFT, "w", encoding="utf-8") as draft:
         draft.write(" " * RESERVED)
-        draft.flush()
-        os.fsync(draft.fileno())
+    sync(OUTCOME_DRAFT)
     # Whoever sees the mark finds the lock held and its holder named.
     os.ftruncate(lock, 0)
     os.write(lock, identity(os.getpid()).encode())
     os.close(os.open("started", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    sync_directory()
+    sync(".")
     return True
 
 
@@ -183,10 +194,9 @@ def explain(error: Exception, program: str) -> str:
         return f"the interpreter in the first line of {program} does not exist"
     if number == errno.ENOENT:
         return f"no such file: {program}"
-    if number == errno.EACCES:
-        return f"not executable: {program}"
-    if number == errno.ENOEXEC:
-        return f"neither a binary nor a script with a #! line: {program}"
+    reasons = {errno.EACCES: "not executable", errno.ENOEXEC: "neither a binary nor a script with a #! line"}
+    if number in reasons:
+        return f"{reasons[number]}: {program}"
     return f"cannot start {program}: {os.strerror(number) if number else error}"
 
 
@@ -202,10 +212,8 @@ def become(spec: dict[str, Any], streams: tuple[int, int], parent: int) -> str:
         os.chdir(spec["directory"])
     except OSError as error:
         return f"cannot enter directory {spec['directory']}: {os.strerror(error.errno or 0)}"
-    # Python ignores these two, and what is ignored stays so across exec.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-    for number in STOPPING:
+    # Python ignores the latter two, and what is ignored stays so across exec.
+    for number in (*STOPPING, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     try:
@@ -240,29 +248,39 @@ def start(spec: dict[str, Any], writer: int) -> int:
     return pid
 
 
-def signal_group(pid: int, number: int) -> None:
-    """Send a signal to the agent's process group, as far as there is one."""
+def send(number: int, pid: int) -> None:
+    """Send a signal to a process, or to the group *-pid*, as far as there is one."""
     try:
-        os.killpg(pid, number)
+        os.kill(pid, number)
     except (ProcessLookupError, PermissionError):
         return
 
 
 def catches(pid: int, number: int) -> bool:
     """Return whether a process has a handler for a signal."""
-    with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as status:
-        caught = next((line.split()[1] for line in status if line.startswith("SigCgt:")), "0")
+    try:
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as status:
+            caught = next((line.split()[1] for line in status if line.startswith("SigCgt:")), "0")
+    except OSError:
+        return False
     return bool(int(caught, 16) >> (number - 1) & 1)
+
+
+def processes(field: int, value: int) -> Iterator[int]:
+    """Return the pids of those processes whose /proc/PID/stat has *value* there."""
+    for name in os.listdir("/proc"):
+        try:
+            if name.isdecimal() and stat_fields(int(name))[field] == str(value):
+                yield int(name)
+        except (OSError, IndexError):
+            continue
 
 
 def tell(agent: int) -> None:
     """Send SIGUSR1 to those processes of the agent's session that catch it."""
-    for name in os.listdir("/proc"):
-        try:
-            if name.isdecimal() and stat_fields(int(name))[3] == str(agent) and catches(int(name), TELLING):
-                os.kill(int(name), TELLING)
-        except (OSError, IndexError):
-            continue
+    for pid in processes(SESSION, agent):
+        if catches(pid, TELLING):
+            send(TELLING, pid)
 
 
 def reap(agent: int) -> int | None:
@@ -277,7 +295,7 @@ def reap(agent: int) -> int | None:
             return status
         if ended.si_pid == agent:
             # Before it is buried: until then its number cannot belong to anyone else's group.
-            signal_group(agent, signal.SIGKILL)
+            send(signal.SIGKILL, -agent)
         code = os.waitpid(ended.si_pid, 0)[1]
         status = code if ended.si_pid == agent else status
 
@@ -289,29 +307,19 @@ def supervise(agent: int, output: Output, signals: int) -> tuple[int, bool]:
     poll.register(signals, select.POLLIN)
     stopped = False
     while True:
-        ready = {descriptor for descriptor, _ in poll.poll()}
+        output.tick()
+        ready = {descriptor for descriptor, _ in poll.poll(TICK_SECONDS * 1000)}
         if output.reader in ready and not output.pump():
             poll.unregister(output.reader)
         for number in read_signals(signals) if signals in ready else ():
             if number in STOPPING or number == KILLING:
                 stopped = True
-                signal_group(agent, signal.SIGKILL if number == KILLING else number)
+                send(signal.SIGKILL if number == KILLING else number, -agent)
             elif number == TELLING:
                 tell(agent)
         status = reap(agent)
         if status is not None:
             return status, stopped
-
-
-def children() -> Iterator[int]:
-    """Return the pids of this process's children."""
-    own = str(os.getpid())
-    for name in os.listdir("/proc"):
-        try:
-            if name.isdecimal() and stat_fields(int(name))[1] == own:
-                yield int(name)
-        except (OSError, IndexError):
-            continue
 
 
 def sweep(signals: int) -> None:
@@ -325,11 +333,8 @@ def sweep(signals: int) -> None:
             os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
             return
-        for pid in children():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                continue
+        for pid in processes(PARENT, os.getpid()):
+            send(signal.SIGKILL, pid)
         poll.poll(50)
         for _ in read_signals(signals):
             pass
@@ -348,10 +353,8 @@ def run(spec: dict[str, Any], signals: int) -> dict[str, Any]:
     status, stopped = supervise(agent, output, signals)
     outcome["stopped"] = stopped or os.path.exists("stop")
     outcome["ended_at"] = moment()
-    if os.WIFSIGNALED(status):
-        outcome["signal"] = os.WTERMSIG(status)
-    else:
-        outcome["exit_code"] = os.WEXITSTATUS(status)
+    code = os.waitstatus_to_exitcode(status)
+    outcome["exit_code" if code >= 0 else "signal"] = abs(code)
     sweep(signals)
     while output.pump():
         pass
@@ -372,10 +375,9 @@ def publish(outcome: dict[str, Any]) -> None:
     """Make the outcome the run's, in the room reserved for it; blanks after a JSON text mean nothing."""
     with open(OUTCOME_DRAFT, "r+", encoding="utf-8") as draft:
         draft.write(json.dumps(outcome))
-        draft.flush()
-        os.fsync(draft.fileno())
+    sync(OUTCOME_DRAFT)
     os.rename(OUTCOME_DRAFT, OUTCOME)
-    sync_directory()
+    sync(".")
 
 
 def main(directory: str) -> NoReturn:
@@ -385,9 +387,7 @@ def main(directory: str) -> NoReturn:
     os.chdir(directory)
     if not claim():
         os._exit(0)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
     publish(run(read_spec(), open_signals()))
     # The interpreter's own farewell takes longer than everything above.

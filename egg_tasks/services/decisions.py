@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import bus, deadlines, journal, phases, receipts
+from egg_tasks.services import bus, deadlines, journal, phases, receipts, sleep
 from egg_tasks.services.bus import PERSON, Draft
 from egg_tasks.services.effects import Effects
 from egg_tasks.services.verdicts import Epoch
@@ -44,7 +44,7 @@ def default(session: Session, *, decision_id: int, now: datetime) -> Effects:
     Safe at any time: one that was answered, or whose pipeline is paused, stays as it is.
     """
     epoch, decision = _lock(session, decision_id, now)
-    is_overdue = decision.deadline is not None and decision.deadline <= now
+    is_overdue = decision.deadline is not None and decision.deadline <= sleep.latest(session, now=now)
     is_waiting = (
         decision.status is not DecisionStatus.PENDING or epoch.pipeline.status is PipelineStatus.PAUSED
     )

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import deadlines, focus, journal, receipts, verdicts
+from egg_tasks.services import deadlines, focus, journal, receipts, sleep, verdicts
 from egg_tasks.services.effects import Effects
 from egg_tasks.services.verdicts import Epoch
 from models.consensus import convergence
@@ -120,15 +120,19 @@ def settle(session: Session, epoch: Epoch) -> Effects:
 
 
 def snapshot_of(session: Session, epoch: Epoch) -> Snapshot:
-    """The epoch as `decide` sees it; notes up to where its facts were read."""
+    """The epoch as `decide` sees it; notes up to where its facts were read.
+
+    `JustAwake` while deadlines may be about to move, since the machine has slept.
+    """
     phase_run = epoch.phase_run
-    snapshot, last_message = load_snapshot(
+    snapshot, last_message, ticked_at = load_snapshot(
         session,
         pipeline=epoch.pipeline,
         phase_run=phase_run,
         policy=epoch.policy,
         now=epoch.now,
     )
+    sleep.refuse(ticked_at=ticked_at, now=epoch.now)
     phase_run.evaluated_facts, phase_run.evaluated_message = phase_run.facts, last_message
     return snapshot
 

@@ -55,7 +55,7 @@ def of(session: Session, pipeline: Pipeline, phase_run: PhaseRun | None, *, now:
     policy = pipeline.definition.phase_policy(phase_run.position if phase_run else 0)
     if phase_run is None:
         return Standing(pipeline, policy, None, None)
-    snapshot, _ = load_snapshot(session, pipeline=pipeline, phase_run=phase_run, policy=policy, now=now)
+    snapshot = load_snapshot(session, pipeline=pipeline, phase_run=phase_run, policy=policy, now=now).snapshot
     return Standing(pipeline, policy, phase_run, snapshot)
 
 

@@ -11,7 +11,7 @@ from egg_tasks.app import app
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
-from egg_tasks.tasks import owners
+from egg_tasks.tasks import owners, ticking
 from egg_tasks.tasks.adapters import runner, workspace
 from egg_tasks.tasks.attendance import Attendance, Left
 from egg_tasks.tasks.dispatch import send_to_node
@@ -63,10 +63,11 @@ def drain(**_: object) -> None:
 
 @signals.worker_ready.connect(weak=False)  # type: ignore[untyped-decorator]
 def take_up(**_: object) -> None:
-    """Free the runs of this machine's workers that are gone, so that they are attended again at once.
+    """Tick, and free the runs of this machine's workers that are gone: they are attended again at once.
 
-    In a thread of its own: the database may come up later than the worker.
+    In threads of their own: the database may come up later than the worker.
     """
+    ticking.start()
     threading.Thread(target=_free_leases, daemon=True).start()
 
 

@@ -1,7 +1,6 @@
 """Attending an agent run: claim, ensure, wait, finish. Each part may be repeated by another worker."""
 
 import threading
-import time
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
@@ -26,8 +25,8 @@ from models.tables import AgentRun
 log = structlog.get_logger()
 
 SLICE = timedelta(seconds=1)
-KILL_AFTER = 10.0
-"""Seconds an agent that was asked to end may take."""
+KILL_AFTER = timedelta(seconds=10)
+"""How long an agent that was asked to end may take."""
 MAX_LOG = 64 * 1024
 """So many bytes of the end of a run's output are kept or read for its result."""
 LOG_PIECE = 1024 * 1024
@@ -137,7 +136,8 @@ class Attendance:
 
     def _watch(self, lease: Lease) -> Exit | None:
         """Wait for the process to end; None when this worker is to go."""
-        stopped_at = 0.0
+        # Counted in slices and not by a clock, which may run on while all of us are stopped.
+        slices_left = None
         while True:
             outcome = self.runner.wait(self.run_id, timeout=SLICE)
             if outcome is not None:
@@ -147,12 +147,14 @@ class Attendance:
                 return None
             if lease.is_lost:
                 raise LeaseLostError
-            if not lease.is_to_end(utcnow()):
+            if not lease.is_to_end:
                 continue
-            if not stopped_at:
-                stopped_at = time.monotonic()
+            if slices_left is None:
+                slices_left = KILL_AFTER // SLICE
                 self.runner.stop(self.run_id)
-            elif time.monotonic() - stopped_at > KILL_AFTER:
+            elif slices_left:
+                slices_left -= 1
+            else:
                 self.runner.kill(self.run_id)
 
     def _last_active_at(self) -> datetime | None:

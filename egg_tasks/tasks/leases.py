@@ -12,7 +12,7 @@ import structlog
 
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import deadlines
+from egg_tasks.services import deadlines, sleep
 from egg_tasks.services.agent_runs import LEASE
 from models.errors import Unavailable
 from models.queries import agent_runs
@@ -36,13 +36,17 @@ class Lease:
     tell: Callable[[str], None]
     """Tells its agent something by a signal; safe to repeat."""
     run: AgentRun | None = None
+    looked_at: datetime | None = None
+    """When that was; no later than the machine's sleep, as long as that has not moved what is to come."""
     is_lost: bool = False
 
-    def is_to_end(self, now: datetime) -> bool:
-        """Whether the run is over, or its time is up, as far as is known."""
-        run = self.run
-        is_late = run is not None and run.stop_at is not None and run.stop_at <= now
-        return is_late or (run is not None and run.status not in LIVE_RUNS)
+    @property
+    def is_to_end(self) -> bool:
+        """Whether the run was over, or its time was up, when it was last looked at."""
+        run, at = self.run, self.looked_at
+        if run is None or at is None:
+            return False
+        return run.status not in LIVE_RUNS or (run.stop_at is not None and run.stop_at <= at)
 
 
 class Leases:
@@ -102,9 +106,10 @@ def renew(held: Sequence[Lease], *, now: datetime) -> None:
             run = found[lease.run_id]
             run.last_active_at = _latest(run.last_active_at, active[lease.run_id], now)
             words[lease.run_id] = deadlines.words(session, run)
+        looked_at = sleep.latest(session, now=now)
     for lease in held:
         if lease.run_id in words:
-            lease.run = found[lease.run_id]
+            lease.run, lease.looked_at = found[lease.run_id], looked_at
         elif lease.run_id in found:
             lease.is_lost = True
     for lease in owned:

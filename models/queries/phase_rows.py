@@ -18,6 +18,7 @@ from models.states import DecisionStatus, Failure, MergeStatus, Readiness, RunSt
 from models.tables import (
     AgentRun,
     Check,
+    Clock,
     Decision,
     Halt,
     Message,
@@ -99,6 +100,8 @@ class PhaseRows:
     last_message: int
     """The newest message of the pipeline, whomever it is for."""
     is_halted: bool
+    ticked_at: datetime | None
+    """When something of ours last ticked; None before anything did."""
     roles: tuple[RoleRow, ...]
     runs: tuple[RunRow, ...]
     versions: tuple[VersionRow, ...]
@@ -134,6 +137,7 @@ def _statement() -> Select[str]:
     parts = {
         "last_message": last_message.scalar_subquery(),
         "is_halted": exists().where(Halt.lifted_at.is_(None)),
+        "ticked_at": select(Clock.ticked_at).scalar_subquery(),
         "roles": _listed(_columns(Role, RoleRow, waking_message=_waking()), Role.position),
         "runs": _listed(_columns(AgentRun, RunRow), AgentRun.created_at, AgentRun.role, AgentRun.number),
         "versions": _listed(_columns(Version, VersionRow), Version.role, Version.number),

@@ -39,10 +39,13 @@ from models.tables import AgentRun, PhaseRun, Pipeline
 
 
 class Reading(NamedTuple):
-    """A snapshot, and the newest message of its pipeline when it was read."""
+    """A snapshot, and what was true beside it when it was read."""
 
     snapshot: Snapshot
     last_message: int
+    """The newest message of its pipeline."""
+    ticked_at: datetime | None
+    """When something of ours last ticked; None before anything did."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ def load_snapshot(
         extra_iterations=pipeline.extra_iterations,
         deadlines=Deadlines() if rows.is_halted else _deadlines(phase_run, now),
     )
-    return Reading(snapshot, rows.last_message)
+    return Reading(snapshot, rows.last_message, rows.ticked_at)
 
 
 def _results(

@@ -2,6 +2,7 @@
 
 from models.tables.agent_run import AgentRun, AgentToken, Node
 from models.tables.base import Base, move_to
+from models.tables.clock import Clock
 from models.tables.decision import Decision
 from models.tables.event import Event
 from models.tables.halt import Halt
@@ -17,6 +18,7 @@ __all__ = [
     "AgentToken",
     "Base",
     "Check",
+    "Clock",
     "Decision",
     "Event",
     "Halt",

@@ -52,7 +52,7 @@ def test_all_are_renewed_and_none_is_to_end(held: dict[str, Lease]) -> None:
     leases.renew(list(held.values()), now=later)
 
     assert {row(lease).lease_until for lease in held.values()} == {later + agent_runs.LEASE}
-    assert not any(lease.is_lost or lease.is_to_end(later) for lease in held.values())
+    assert not any(lease.is_lost or lease.is_to_end for lease in held.values())
 
 
 def test_who_has_lost_a_lease_is_told_and_the_other_keeps_its_own(held: dict[str, Lease]) -> None:
@@ -72,7 +72,7 @@ def test_a_run_that_is_stopped_is_to_end(held: dict[str, Lease]) -> None:
 
     leases.renew(list(held.values()), now=now)
 
-    assert (held["coder"].is_to_end(now), held["tester"].is_to_end(now)) == (True, False)
+    assert (held["coder"].is_to_end, held["tester"].is_to_end) == (True, False)
 
 
 def test_a_run_that_somebody_has_locked_is_left_to_the_next_time(held: dict[str, Lease]) -> None:

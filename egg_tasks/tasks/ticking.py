@@ -1,0 +1,65 @@
+"""Ticking: what every worker and the reconciler do, so that a machine that slept is told from a busy one."""
+
+import threading
+import time
+from datetime import datetime, timedelta
+
+import structlog
+
+from egg_tasks.clock import utcnow
+from egg_tasks.database import single_statements, unit_of_work
+from egg_tasks.ports import Runner
+from egg_tasks.services import sleep
+from egg_tasks.tasks.adapters import runner
+from models.errors import Unavailable
+from models.schemas.silence import ASLEEP, BEGINNING, Silence
+
+log = structlog.get_logger()
+
+TICK_SECONDS = 4.0
+
+
+class Ticker:
+    """One ticking process: it remembers when it did not tick, also while the database was away."""
+
+    def __init__(self, runner: Runner, *, now: datetime) -> None:
+        self._runner = runner
+        self._ticked_at = now
+        self.slept = timedelta(0)
+        """How long the machine has slept, as far as this process was the first to find it."""
+        # Of the time before it was there it knows nothing.
+        self._silences = [Silence(BEGINNING, now)]
+
+    def tick(self, *, now: datetime) -> None:
+        """Tick once; `Unavailable` when the database is away, which is no silence."""
+        if now - self._ticked_at >= ASLEEP:
+            self._silences.append(Silence(self._ticked_at, now))
+        self._ticked_at = now
+        with single_statements() as session:
+            ticked_at = sleep.tick(session, now=now)
+        if ticked_at is not None:
+            silences = [self._silences, *self._runner.list_silences(since=ticked_at)]
+            with unit_of_work() as session:
+                slept = sleep.wake(session, ticked_at=ticked_at, silences=silences, now=now)
+            self.slept += slept
+            if slept:
+                log.warning("machine.slept", seconds=slept.total_seconds(), since=ticked_at.isoformat())
+        self._silences.clear()
+
+
+def start() -> None:
+    """Tick from now on, in a thread of its own, as long as this process lives."""
+    ticker = Ticker(runner(), now=utcnow())
+    threading.Thread(target=_tick_for_ever, args=(ticker,), name="ticker", daemon=True).start()
+
+
+def _tick_for_ever(ticker: Ticker) -> None:
+    while True:
+        try:
+            ticker.tick(now=utcnow())
+        except Unavailable as error:
+            log.warning("ticker.waits", error=error.message)
+        except Exception:
+            # Whoever waits for the next tick must not wait for ever.
+            log.exception("ticker.failed")
+        time.sleep(TICK_SECONDS)
