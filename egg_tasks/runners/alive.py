@@ -4,16 +4,15 @@ The directory is the agent's to write in: what is no regular file, too long, or 
 """
 
 import os
-import stat
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from egg_tasks.runners import plain
 from models.schemas.silence import BEGINNING, Silence
 
 NAME = "alive"
 LONGEST = 64 << 10
-FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -23,23 +22,13 @@ def read(directory: Path, *, now: datetime) -> Sequence[Silence]:
     Nothing for a shim that has never ticked: those of the first layout do not.
     """
     try:
-        # Not blocking, so that a pipe in its place holds nobody up.
-        descriptor = os.open(directory / NAME, FLAGS)
-    except OSError:
-        return ()
-    try:
-        found = os.fstat(descriptor)
-        ticked_at = _moment(found.st_mtime)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > LONGEST or ticked_at > now:
-            return ()
-        lines = os.read(descriptor, LONGEST).decode("ascii").splitlines()
-        pairs = [line.split(" ") for line in lines]
+        with plain.opened(directory / NAME, longest=LONGEST) as file:
+            ticked_at = _moment(os.fstat(file.fileno()).st_mtime)
+            pairs = [line.split(b" ") for line in file.read(LONGEST).splitlines()]
         silences = [Silence(_moment(float(began)), _moment(float(ended))) for began, ended in pairs]
     except (OSError, ValueError, OverflowError):
         return ()
-    finally:
-        os.close(descriptor)
-    return (*silences, Silence(ticked_at, now))
+    return (*silences, Silence(ticked_at, now)) if ticked_at <= now else ()
 
 
 def _moment(seconds: float) -> datetime:

@@ -3,7 +3,6 @@
 import os
 import select
 import signal
-import stat
 import sys
 import threading
 import time
@@ -12,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
-from egg_tasks.runners import alive, liveness, run_directory
+from egg_tasks.runners import alive, liveness, plain, run_directory
 from models.errors import Unavailable
 from models.schemas.run import Exit, Launch
 from models.schemas.silence import Silence
@@ -20,7 +19,6 @@ from models.schemas.silence import Silence
 SHIM = Path(__file__).with_name("shim.py")
 MARK_SECONDS = 20.0
 KILL_SECONDS = 5.0
-LOG_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class ProcessRunner:
@@ -56,8 +54,17 @@ class ProcessRunner:
             ) from error
 
     def has_started(self, run_id: UUID) -> bool:
-        """Whether the run has taken its once-only start mark."""
-        return (self.directory(run_id) / "started").exists()
+        """Whether the run has taken its once-only start mark; `Unavailable` for one of a newer release."""
+        return (self._known(run_id) / "started").exists()
+
+    def is_newer(self, run_id: UUID) -> bool:
+        """Whether the run was laid out by a release that knows more of it than this one."""
+        return run_directory.find_layout(self.directory(run_id)) > run_directory.LAYOUT
+
+    def list_newer(self) -> Collection[UUID]:
+        """The runs on this machine that only a newer release can attend."""
+        found = (UUID(path.name) for path in self._root.glob("*-*-*-*-*"))
+        return [run_id for run_id in found if self.is_newer(run_id)]
 
     def wait(self, run_id: UUID, *, timeout: timedelta) -> Exit | None:
         """Return how the run ended, or None if it still runs after *timeout*.
@@ -76,13 +83,13 @@ class ProcessRunner:
 
     def stop(self, run_id: UUID) -> None:
         """Ask the run to end; one that has not started then never will, and ends as stopped."""
-        run_directory.request_stop(self.directory(run_id))
+        run_directory.request_stop(self._known(run_id))
         if self.has_started(run_id):
             liveness.signal_shim(self.directory(run_id), signal.SIGTERM)
 
     def kill(self, run_id: UUID) -> None:
         """End the run at once; over when this returns. Its exit says `stopped` as well."""
-        directory = self.directory(run_id)
+        directory = self._known(run_id)
         run_directory.request_stop(directory)
         if not self.has_started(run_id):
             return
@@ -123,20 +130,17 @@ class ProcessRunner:
         The directory is the agent's to write in: what is no regular file of its own is not read.
         """
         try:
-            # Not blocking, so that a pipe in the log's place holds nobody up.
-            log = os.open(self.directory(run_id) / "output.log", LOG_FLAGS)
+            with plain.opened(self.directory(run_id) / "output.log", longest=sys.maxsize) as log:
+                # Not sought: no file system has room for every offset that may be asked for.
+                return os.pread(log.fileno(), limit, offset)
         except OSError:
             return b""
-        try:
-            # Not sought: no file system has room for every offset that may be asked for.
-            return os.pread(log, limit, offset) if stat.S_ISREG(os.fstat(log).st_mode) else b""
-        finally:
-            os.close(log)
 
     def list_live(self) -> Collection[UUID]:
         """The runs on this machine whose supervisor lives."""
         marks = self._root.glob("*-*-*-*-*/started")
-        return [UUID(mark.parent.name) for mark in marks if liveness.is_held(mark.parent)]
+        live = [UUID(mark.parent.name) for mark in marks if liveness.is_held(mark.parent)]
+        return [run_id for run_id in live if not self.is_newer(run_id)]
 
     def list_silences(self, *, since: datetime) -> Collection[Sequence[Silence]]:
         """For each run here whose shim has ticked after *since*, ended or not: when it did not tick."""
@@ -144,6 +148,15 @@ class ProcessRunner:
         found = (alive.read(mark.parent, now=now) for mark in self._root.glob("*-*-*-*-*/started"))
         # The last silence is the one that goes on.
         return [silences for silences in found if silences and silences[-1].began_at > since]
+
+    def _known(self, run_id: UUID) -> Path:
+        """The run's directory, unless a newer release has laid it out: what is in it is not known then."""
+        if self.is_newer(run_id):
+            raise Unavailable(
+                f"agent run {run_id} was started by a newer egg and is left alone: "
+                "start the stack with that egg again (`egg up`), which attends it"
+            )
+        return self.directory(run_id)
 
     def _start_shim(self, directory: Path) -> None:
         """Start a shim and wait until it, or another, has taken the run's mark."""

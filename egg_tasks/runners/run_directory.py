@@ -8,9 +8,16 @@ import stat
 import tempfile
 from pathlib import Path
 
-from egg_tasks.runners import liveness, room
+from egg_tasks.runners import liveness, plain, room
 from models.schemas.run import Exit, Launch
 
+LAYOUT = 1
+"""Which files a run's directory holds and what they mean; spec.json says it. Those of 0 have no number.
+
+Every change of them gets the next number, and the runs of the layout before it are still attended.
+"""
+
+LONGEST_SPEC = 1 << 20
 MARK = "EGG_AGENT_RUN_ID"
 """The variable that tells a run's processes from everybody else's."""
 
@@ -23,6 +30,7 @@ def write(directory: Path, launch: Launch) -> None:
     # The clone may have been made first, with the directories above it as the umask has it.
     directory.chmod(0o700)
     spec = {
+        "layout": LAYOUT,
         "argv": launch.argv,
         "environment": _places(directory, launch) | launch.environment,
         "directory": str(launch.directory),
@@ -34,6 +42,17 @@ def write(directory: Path, launch: Launch) -> None:
     else:
         _replace(directory / "token", launch.token)
     _replace(directory / "spec.json", json.dumps(spec))
+
+
+def find_layout(directory: Path) -> int:
+    """The layout of a run that was laid out, as far as its spec.json can be read; else ours."""
+    try:
+        with plain.opened(directory / "spec.json", longest=LONGEST_SPEC) as spec:
+            found: object = json.loads(spec.read())
+    except (OSError, ValueError, RecursionError):
+        return LAYOUT
+    layout = found.get("layout", 0) if isinstance(found, dict) else LAYOUT
+    return layout if isinstance(layout, int) else LAYOUT
 
 
 def request_stop(directory: Path) -> None:
