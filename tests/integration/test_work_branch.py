@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from cli import work_branch
+from egg_tasks.settings_file import FetchTable
 from egg_tasks.workspace import repositories
+from egg_tasks.workspace.reach import of_settings
 from tests.integration.workspace_scene import commit, git
 
 NAME = "issue-42"
@@ -51,7 +53,7 @@ class Home:
 
 def prepared(shop: Path, bare: Path, *, base: str = "main") -> Home:
     """A pipeline that began from *shop*, at its end: there is one commit more on its work branch."""
-    repositories.prepare(bare, NAME, source=str(shop), base=base)
+    repositories.prepare(bare, NAME, source=str(shop), base=base, reach=of_settings(FetchTable()))
     tree = git(bare, "mktree", "--missing")
     made = git(bare, "commit-tree", tree, "-p", f"{BRANCH}/work", "-m", "the work")
     git(bare, "update-ref", f"refs/heads/{BRANCH}/work", made)
