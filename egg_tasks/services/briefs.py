@@ -60,10 +60,11 @@ def write(session: Session, *, run: AgentRun) -> Brief:
     )
 
 
-def hand_over(session: Session, *, run: AgentRun) -> Brief:
+def hand_over(session: Session, *, run: AgentRun, lacking: Sequence[str] = ()) -> Brief:
     """Write the brief of a run that is about to start, and note what it is told.
 
-    The open objections against its role are this run's to answer from here on.
+    The open objections against its role are this run's to answer from here on. *lacking* are submodules
+    whose files its clone does not have.
     """
     for row in versions.list_objections(session, phase_run_id=run.phase_run_id):
         if row.about_role == run.role and row.status is ObjectionStatus.OPEN:
@@ -73,7 +74,8 @@ def hand_over(session: Session, *, run: AgentRun) -> Brief:
     if brief.messages and run.role is not None:
         role = phase_runs.lock_role(session, phase_run_id=run.phase_run_id, role=run.role)
         role.cursor = max(role.cursor, brief.messages[-1].id)
-    return brief
+    notes = tuple(f"the submodule {path} could not be fetched: its folder is empty" for path in lacking)
+    return brief.model_copy(update={"notes": (*brief.notes, *notes)})
 
 
 SENTENCES = {

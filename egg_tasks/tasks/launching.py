@@ -50,7 +50,7 @@ def of_agent(
         raise signals.stale(row, epoch)
     row.start_commit = clone.head
     phase_runs.mark_seen(session, phase_run_id=run.phase_run_id, role=run.role, versions=seen)
-    brief = briefs.hand_over(session, run=run)
+    brief = briefs.hand_over(session, run=run, lacking=clone.missing)
     token = secrets.token_urlsafe(32)
     agent_runs.add_token(session, run_id=run.id, token_hash=token_hash(token))
     agent, definition = _agent(session, run)

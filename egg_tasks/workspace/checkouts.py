@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
+from egg_tasks.workspace import submodules
 from egg_tasks.workspace.clones import alternates
 from egg_tasks.workspace.git import Git, GitFailed, quoted
 from egg_tasks.workspace.history import commit_tree, contains, merge_tree, tip
@@ -54,9 +55,9 @@ def open_clone(git: Git, target: Path, *, pipeline_id: str, role: str, work_comm
             head, conflicts = _brought_up(
                 git, start, work_commit, f"{work_branch(pipeline_id)} into {branch}"
             )
-            _furnish(git, partial, head=head, branch=branch, name=role)
+            missing = _furnish(git, partial, head=head, branch=branch, name=role)
             shutil.copyfile(partial / ".git/index", index)
-            clone = Clone(path=target, branch=branch, head=head, conflicts=conflicts)
+            clone = Clone(path=target, branch=branch, head=head, conflicts=conflicts, missing=missing)
             record.write_text(clone.model_dump_json())
     return Clone.model_validate_json(record.read_text())
 
@@ -81,12 +82,15 @@ def _brought_up(git: Git, start: str, work: str, what: str) -> tuple[str, tuple[
     return commit_tree(git, outcome, start, work, message=f"Merge {what}"), ()
 
 
-def _furnish(git: Git, partial: Path, *, head: str, branch: str | None, name: str) -> None:
+def _furnish(
+    git: Git, partial: Path, *, head: str, branch: str | None, name: str, origin: str = ""
+) -> tuple[str, ...]:
+    """Check *head* out with a .git of its own, and its submodules; the paths of those that are not held."""
     inner = Git(partial / ".git")
     for folder in FOLDERS:
         (inner.directory / folder).mkdir(parents=True)
     is_sha256 = len(head) == SHA256_DIGITS
-    text = CONFIGURATION.format(origin=quoted(git.directory), name=name, version=int(is_sha256))
+    text = CONFIGURATION.format(origin=quoted(origin or git.directory), name=name, version=int(is_sha256))
     (inner.directory / "config").write_text(text + SHA256 * is_sha256)
     (inner.directory / "objects/info/alternates").write_bytes(alternates(git.directory))
     if (git.directory / "shallow").exists():
@@ -100,6 +104,11 @@ def _furnish(git: Git, partial: Path, *, head: str, branch: str | None, name: st
         )
     except GitFailed as error:
         raise NotFound(f"{head} cannot be checked out of {git.directory}: {error}") from error
+
+    def inside(copy: Git, tree: Path, commit: str) -> tuple[str, ...]:
+        return _furnish(copy, tree, head=commit, branch=None, name=name, origin=submodules.url_of(copy))
+
+    return submodules.fill(git, partial, head=head, furnish=inside)
 
 
 def _write_refs(directory: Path, refs: Iterable[str], *, head: str, branch: str | None) -> None:

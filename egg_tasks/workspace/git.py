@@ -176,7 +176,7 @@ class Git:
             yield f"GIT_CONFIG_VALUE_{number}", value
 
 
-def quoted(path: Path) -> str:
-    """Write a path as git reads it in configuration and in lists: any character is safe."""
+def quoted(path: Path | str) -> str:
+    """Write a path or a URL as git reads it in configuration and in lists: any character is safe."""
     text = str(path).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{text}"'

@@ -6,11 +6,18 @@ from pathlib import Path
 from uuid import UUID
 
 from egg_tasks import settings_file
-from egg_tasks.workspace import checkouts, history, repositories, strays
+from egg_tasks.workspace import checkouts, foreign_links, history, repositories, strays
 from egg_tasks.workspace.clones import inspect, is_directory
 from egg_tasks.workspace.git import Git
-from egg_tasks.workspace.names import branch_ref, checked_commit, checked_pipeline, role_branch, taken_ref
-from egg_tasks.workspace.reach import of_settings
+from egg_tasks.workspace.names import (
+    branch_ref,
+    checked_commit,
+    checked_pipeline,
+    role_branch,
+    taken_ref,
+    work_branch,
+)
+from egg_tasks.workspace.reach import Reach, of_settings
 from egg_tasks.workspace.salvage import Salvage
 from egg_tasks.workspace.versions import fetch, refuse_uncommitted
 from models.errors import Conflict, NotFound, Unavailable, Unprocessable
@@ -36,11 +43,7 @@ class GitWorkspace:
         Another machine's is reached with what `[fetch]` of settings.toml names, read anew each time.
         """
         repository = self.repository(pipeline_id)
-        try:
-            reach = of_settings(settings_file.read(self._home).fetch)
-        except Unprocessable as error:
-            raise Unavailable(error.message) from error
-        return repositories.prepare(repository, pipeline_id, source=source, base=base, reach=reach)
+        return repositories.prepare(repository, pipeline_id, source=source, base=base, reach=self._reach())
 
     def open_clone(self, pipeline_id: str, *, role: str, run_id: UUID, work_commit: str) -> Clone:
         """Make the run's clone; if it is there, leave it alone and return it as it was made."""
@@ -60,6 +63,8 @@ class GitWorkspace:
         evidence = inspect(clone, repository=git.directory)
         taken = fetch(git, evidence)
         refuse_uncommitted(git, evidence, clone.with_name("clone.index"))
+        work = history.tip(git, work_branch(pipeline_id))
+        foreign_links.refuse(git, evidence, work=work, reaching=self._reach)
         strays.refuse(git, evidence)
         history.move_ref(git, taken_ref(run_id, taken.commit), taken.commit, expected=None)
         return taken
@@ -126,6 +131,12 @@ class GitWorkspace:
         except Conflict:
             return ()
         return strays.save(git, evidence, pipeline_id=pipeline_id, run_id=run_id)
+
+    def _reach(self) -> Reach:
+        try:
+            return of_settings(settings_file.read(self._home).fetch)
+        except Unprocessable as error:
+            raise Unavailable(error.message) from error
 
     def _git(self, pipeline_id: str) -> Git:
         directory = self.repository(pipeline_id)

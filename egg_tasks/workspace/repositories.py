@@ -4,10 +4,11 @@ import re
 from datetime import timedelta
 from pathlib import Path
 
-from egg_tasks.workspace import remotes, sources
+from egg_tasks.workspace import remotes, sources, submodules
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.history import move_ref, tip
 from egg_tasks.workspace.names import COMMIT, branch_ref, work_branch
+from egg_tasks.workspace.origins import Origin
 from egg_tasks.workspace.places import made_once
 from egg_tasks.workspace.reach import Reach, ReachingGit
 from egg_tasks.workspace.sources import Source
@@ -49,11 +50,19 @@ def prepare(repository: Path, pipeline_id: str, *, source: str, base: str | None
 def copy(directory: Path, *, source: str, base: str | None, reach: Reach) -> str:
     """Fill an empty directory with a bare copy of *source*, and keep what *base* names in it; that commit.
 
-    Branches called `egg/…` are not copied. `Faulty` or `Unprocessable` when source or base are not to be
-    had, `Unavailable` when the source cannot be reached now.
+    Its submodules are held with it. Branches called `egg/…` are not copied. `Faulty` or `Unprocessable`
+    when source or base are not to be had, `Unavailable` when the source cannot be reached now.
     """
-    if not is_remote(source):
-        return _copy_local(directory, _visited(source), base, reach)
+    if is_remote(source):
+        commit, origin = _copy_remote(directory, source, base, reach), Origin((source,))
+    else:
+        here = _visited(source)
+        commit, origin = _copy_local(directory, here, base, reach), Origin.here(here)
+    submodules.hold(Git(directory), commit, origin=origin, reach=reach)
+    return commit
+
+
+def _copy_remote(directory: Path, source: str, base: str | None, reach: Reach) -> str:
     remote = remotes.look(source, reach, directory=directory)
     git = ReachingGit(directory, reach=reach.with_credential(split(source)[1]))
     try:

@@ -15,6 +15,8 @@ class Clone(BaseModel):
     head: str
     conflicts: tuple[str, ...] = ()
     """Paths that kept the work branch from being merged into it; empty when it is up to date."""
+    missing: tuple[str, ...] = ()
+    """Paths of submodules whose files are not in it, since they could not be had."""
 
 
 class Taken(BaseModel):

@@ -1,0 +1,106 @@
+"""Links to commits that nobody but the clone has: a repository inside it, a submodule that was moved."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from egg_tasks.workspace.clones import Evidence, read_plain
+from egg_tasks.workspace.git import Git
+from egg_tasks.workspace.links import declared, links
+from egg_tasks.workspace.reach import Reach
+from egg_tasks.workspace.submodules import copy_of, fetch_again, has, url_of
+from models.errors import Conflict
+
+Reaching = Callable[[], Reach]
+"""Says by what means other machines are reached; asked only where one must be."""
+LOOK_LIMIT = timedelta(seconds=20)
+"""How long a READY waits for the place a submodule comes from."""
+NAMED = 10
+ENTRY = (0o160000).to_bytes(4, "big")
+"""How an index writes that an entry is a link; other bytes may look the same."""
+FOLDED = (b"sdir", b"link")
+"""Marks of an index that does not hold every entry itself."""
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A link to a commit that only the clone may have."""
+
+    path: str
+    commit: str
+    before: str | None
+    """What the path was a link to before; None if it was none."""
+    url: str | None
+    """Where the submodule comes from; None for what the base has no submodule for."""
+
+    def __str__(self) -> str:
+        if self.url is None:
+            return f"{self.path} (a repository of its own that the base has no submodule for)"
+        return f"{self.path} (at {self.commit[:10]}, which {self.url} does not have)"
+
+
+def refuse(git: Git, evidence: Evidence, *, work: str | None, reaching: Reaching) -> None:
+    """Raise `Conflict` naming the links of the clone's head that lead nowhere for everybody else."""
+    if not may_link(evidence):
+        return
+    found = list(foreign(git, evidence.head, work=work, reaching=reaching))
+    if found:
+        named = ", ".join(map(str, found[:NAMED])) + (
+            f" and {len(found) - NAMED} more" if found[NAMED:] else ""
+        )
+        raise Conflict(
+            f"The clone {evidence.clone} links to commits that nobody else has: {named}. {_way_out(found)}. "
+            "Commit, then signal READY again",
+            {"paths": [each.path for each in found], "links": {each.path: each.commit for each in found}},
+        )
+
+
+def may_link(evidence: Evidence) -> bool:
+    """Whether the clone's index, which is as its head once nothing is uncommitted, may hold a link."""
+    index = read_plain(evidence.clone, ".git/index")
+    return index is None or ENTRY in index or any(mark in index for mark in FOLDED)
+
+
+def foreign(git: Git, head: str, *, work: str | None, reaching: Reaching) -> Iterator[Foreign]:
+    """The links of *head* that are not in the work branch, nor to be had where submodules come from."""
+    linked = links(git, head)
+    if not linked:
+        return
+    before, accepted = _known(git, head, work)
+    names = {module.path: module.name for module in declared(git, head)}
+    held = sorted((git.directory / "modules").glob("*"))
+    for path, commit in linked.items():
+        if commit in accepted or any(has(copy, commit) for copy in held):
+            continue
+        copy = copy_of(git.directory, names.get(path, ""))
+        is_held = path in names and copy.is_dir()
+        if is_held and fetch_again(copy, commit, reach=reaching(), limit=LOOK_LIMIT):
+            continue
+        yield Foreign(path, commit, before.get(path), url_of(Git(copy)) if is_held else None)
+
+
+def _known(git: Git, head: str, work: str | None) -> tuple[Mapping[str, str], frozenset[str]]:
+    """The links of the work branch by path, and the commits it links to or did where the head left it."""
+    if work is None:
+        return {}, frozenset()
+    now = links(git, work)
+    there, bases = git.answers("merge-base", head, work)
+    left = [links(git, base) for base in bases.decode().split()] if there else []
+    return now, frozenset(commit for each in (now, *left) for commit in each.values())
+
+
+def _way_out(found: list[Foreign]) -> str:
+    words = []
+    if moved := [each for each in found if each.before]:
+        path, before = moved[0].path, str(moved[0].before)[:10]
+        words.append(
+            "A submodule's commits cannot be published from here: take it back to one that others have "
+            f"(`git -C {path} checkout {before}`, `git add {path}`)"
+        )
+    if new := [each for each in found if not each.before]:
+        path = new[0].path
+        words.append(
+            f"Of a repository inside the clone, commit the files instead of a link (`git rm --cached {path}`, "
+            f"remove `{path}/.git`, `git add {path}`); a new submodule is for a person to add to the base"
+        )
+    return ". ".join(words)
