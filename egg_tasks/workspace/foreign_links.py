@@ -100,7 +100,7 @@ def _way_out(found: list[Foreign]) -> str:
     if new := [each for each in found if not each.before]:
         path = new[0].path
         words.append(
-            f"Of a repository inside the clone, commit the files instead of a link (`git rm --cached {path}`, "
+            f"Of a repository inside the clone commit the files and no link (`git rm --cached {path}`, "
             f"remove `{path}/.git`, `git add {path}`); a new submodule is for a person to add to the base"
         )
     return ". ".join(words)
