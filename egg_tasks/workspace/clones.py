@@ -51,16 +51,17 @@ class Evidence:
         return read_plain(self.clone, ".git/index")
 
 
-def inspect(clone: Path, *, repository: Path) -> Evidence:
+def inspect(clone: Path, *, repository: Path | None) -> Evidence:
     """Read a clone's head without running git in it, since its configuration is the agent's to write.
 
-    Raises `Conflict` when .git leads elsewhere, borrows objects from anywhere but *repository*, or has
-    no head.
+    Raises `Conflict` when .git leads elsewhere, borrows objects from anywhere but *repository* (None: at
+    all), or has no head.
     """
     for part in ("", ".git", ".git/objects", ".git/objects/info", ".git/objects/pack", ".git/refs"):
         if not is_directory(clone / part):
             raise unreadable(clone, f"{part or 'it'} is not a directory of its own")
-    if read_plain(clone, ".git/objects/info/alternates") != alternates(repository):
+    expected = alternates(repository) if repository else None
+    if read_plain(clone, ".git/objects/info/alternates") != expected:
         raise unreadable(clone, ".git/objects/info/alternates was changed")
     return Evidence(clone, _resolve(clone, "HEAD"))
 

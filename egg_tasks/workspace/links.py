@@ -16,6 +16,8 @@ class Submodule:
     name: str
     path: str
     url: str
+    ignore: str = "none"
+    """What git is not to see as a change of it: `untracked`, `dirty`, `all` or `none`."""
 
 
 def links(git: Git, commit: str) -> Mapping[str, str]:
@@ -41,7 +43,7 @@ def declared(git: Git, commit: str) -> tuple[Submodule, ...]:
         name, _, variable = key.removeprefix("submodule.").rpartition(".")
         said.setdefault(name, {})[variable] = value
     return tuple(
-        Submodule(name, known["path"], known["url"])
+        Submodule(name, known["path"], known["url"], known.get("ignore", "none"))
         for name, known in list(said.items())[:MOST]
         if name and known.get("path") and known.get("url")
     )

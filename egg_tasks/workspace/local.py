@@ -6,7 +6,7 @@ from pathlib import Path
 from uuid import UUID
 
 from egg_tasks import settings_file
-from egg_tasks.workspace import checkouts, foreign_links, history, repositories, strays
+from egg_tasks.workspace import checkouts, foreign_links, history, nested, repositories, strays
 from egg_tasks.workspace.clones import inspect, is_directory
 from egg_tasks.workspace.git import Git
 from egg_tasks.workspace.names import (
@@ -63,6 +63,7 @@ class GitWorkspace:
         evidence = inspect(clone, repository=git.directory)
         taken = fetch(git, evidence)
         refuse_uncommitted(git, evidence, clone.with_name("clone.index"))
+        nested.refuse_uncommitted(git, evidence)
         work = history.tip(git, work_branch(pipeline_id))
         foreign_links.refuse(git, evidence, work=work, reaching=self._reach)
         strays.refuse(git, evidence)
@@ -128,6 +129,7 @@ class GitWorkspace:
         git = self._git(pipeline_id)
         try:
             evidence = inspect(clone, repository=git.directory)
+            fetch(git, evidence)
         except Conflict:
             return ()
         return strays.save(git, evidence, pipeline_id=pipeline_id, run_id=run_id)

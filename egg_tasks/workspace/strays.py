@@ -6,16 +6,19 @@ The clone's refs are read as plain files. One that has only its own branch, at i
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from uuid import UUID
 
+from egg_tasks.workspace import nested
 from egg_tasks.workspace.clones import Evidence, is_directory, read_plain, unreadable
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.history import move_ref
 from egg_tasks.workspace.names import COMMIT, branch_ref, stray_branch
-from egg_tasks.workspace.versions import fetch
+from egg_tasks.workspace.nested import HEADS
+from egg_tasks.workspace.versions import bring
 from models.errors import Conflict
 
 MOST = 1000
@@ -23,7 +26,6 @@ MOST = 1000
 SAVED = 100
 """So many stray commits are brought away."""
 NAMED = 10
-HEADS = "refs/heads/"
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,12 @@ class Stray:
 
     where: str
     commit: str
+    objects: Path
+
+    @property
+    def name(self) -> str:
+        """What is said of where it is, without what kind of place that is."""
+        return self.where.partition(" ")[2] or self.where
 
     def __str__(self) -> str:
         return f"{self.where} at {self.commit[:10]}"
@@ -39,7 +47,10 @@ class Stray:
 
 def refuse(git: Git, evidence: Evidence) -> None:
     """Raise `Conflict` naming the commits that a READY of the clone's head would leave behind."""
-    found = strays(git, evidence)
+    found = list(strays(git, evidence))
+    for one in nested.repositories(git, evidence):
+        inside = strays(one.store, one.evidence)
+        found += [replace(stray, where=f"{stray.where} of {one.path}") for stray in inside]
     if not found:
         return
     named = ", ".join(map(str, found[:NAMED])) + (f" and {len(found) - NAMED} more" if found[NAMED:] else "")
@@ -54,40 +65,58 @@ def refuse(git: Git, evidence: Evidence) -> None:
 def save(git: Git, evidence: Evidence, *, pipeline_id: str, run_id: UUID) -> tuple[str, ...]:
     """Bring the clone's stray commits to branches of their own; where each was and is.
 
-    To do it again gives the same. What cannot be read stays in the clone.
+    What repositories inside the clone hold, committed or not, is brought away too. To do it again gives the
+    same. What cannot be read stays in the clone.
     """
-    try:
-        found = strays(git, evidence, but=stray_branch(pipeline_id, run_id, "*"))
-    except Conflict:
-        return ()
+    but = stray_branch(pipeline_id, run_id, "*")
     saved = []
-    for stray in found[:SAVED]:
-        name = re.sub(r"[^A-Za-z0-9]+", "-", stray.where.partition(" ")[2] or stray.where).strip("-")[:60]
+    for stray, store in islice(_found(git, evidence, but), SAVED):
+        name = re.sub(r"[^A-Za-z0-9]+", "-", stray.name).strip("-")[:60]
         branch = stray_branch(pipeline_id, run_id, f"{name}-{stray.commit[:10]}")
         try:
-            fetch(git, replace(evidence, head=stray.commit))
+            bring(store, evidence, stray.commit, objects=stray.objects)
         except Conflict:
             continue
-        move_ref(git, branch_ref(branch), stray.commit, expected=None)
-        saved.append(f"{stray.where} is kept on {branch}")
+        move_ref(store, branch_ref(branch), stray.commit, expected=None)
+        where = "" if store == git else f" in {store.directory}"
+        saved.append(f"{stray.where} is kept on {branch}{where}")
     return tuple(saved)
 
 
-def strays(git: Git, evidence: Evidence, *, but: str = "") -> tuple[Stray, ...]:
-    """The clone's stray commits by name; branches called *but* do not count as having them."""
+def _found(git: Git, evidence: Evidence, but: str) -> Iterator[tuple[Stray, Git]]:
+    """The stray commits of a clone and of the repositories inside it, and where each is to be kept."""
+    with suppress(Conflict):
+        yield from ((stray, git) for stray in strays(git, evidence, but=but))
+    for one in nested.repositories(git, evidence):
+        with suppress(Conflict):
+            inside = strays(one.store, one.evidence, but=but, with_head=True)
+            yield from ((replace(stray, where=f"{stray.where} of {one.path}"), one.store) for stray in inside)
+        if left := nested.save_uncommitted(one, evidence, among=but):
+            where = f"uncommitted work of {one.path}"
+            yield Stray(where, left, one.store.directory / "objects"), one.store
+
+
+def strays(git: Git, evidence: Evidence, *, but: str = "", with_head: bool = False) -> tuple[Stray, ...]:
+    """The clone's stray commits by name; branches called *but* do not count as having them.
+
+    *with_head* asks after the clone's head, too.
+    """
     refs = {where: commit for where, commit in _refs(evidence).items() if commit != evidence.head}
+    if with_head:
+        refs["HEAD"] = evidence.head
     if not refs:
         return ()
     borrowing = replace(git, borrowed=evidence.objects)
-    asked = "".join(f"{commit}\n" for commit in sorted(set(refs.values()))) + f"^{evidence.head}\n"
+    asked = "".join(f"{commit}\n" for commit in sorted(set(refs.values())))
+    asked += "" if with_head else f"^{evidence.head}\n"
     known = ["--not", f"--exclude={HEADS}{but}", "--all"] if but else ["--not", "--all"]
     try:
         # What is named and not there is ignored: nothing can be lost with it.
         left = borrowing.lines("rev-list", "--ignore-missing", "--stdin", *known, stdin=asked.encode())
     except GitFailed as error:
         raise unreadable(evidence.clone, f"a branch of it is not whole ({error})") from error
-    lacking = set(left)
-    return tuple(Stray(where, commit) for where, commit in sorted(refs.items()) if commit in lacking)
+    lacking, objects = set(left), evidence.objects
+    return tuple(Stray(where, commit, objects) for where, commit in sorted(refs.items()) if commit in lacking)
 
 
 def _refs(evidence: Evidence) -> Mapping[str, str]:

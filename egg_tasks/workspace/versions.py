@@ -25,14 +25,20 @@ def fetch(git: Git, evidence: Evidence) -> Taken:
     """Copy the objects of the clone's head into the pipeline's repository unless it holds them.
 
     Runs in the pipeline's repository with the clone's objects borrowed, never in the clone: a fetch
-    would start upload-pack there, under a configuration the agent writes. Objects arrive as one checked
-    pack, so a commit that is here is here with all it needs. Raises `Conflict` when objects are missing
-    or broken.
+    would start upload-pack there, under a configuration the agent writes. Raises `Conflict` when objects
+    are missing or broken.
     """
-    commit = evidence.head
+    return bring(git, evidence, evidence.head, objects=evidence.objects)
+
+
+def bring(git: Git, evidence: Evidence, commit: str, *, objects: Path) -> Taken:
+    """Copy a commit, and all it needs, from an object directory unless the repository holds it.
+
+    Objects arrive as one checked pack, so a commit that is here is here with all it needs.
+    """
     if tree := _tree(git, commit):
         return Taken(commit=commit, tree=tree)
-    borrowing = Git(git.directory, borrowed=evidence.objects)
+    borrowing = Git(git.directory, borrowed=objects)
     known = git.run("for-each-ref", "--format=^%(objectname)", "refs/heads", "refs/tags")
     with scratch(evidence.clone) as directory, (directory / "pack").open("w+b") as pack:
         try:

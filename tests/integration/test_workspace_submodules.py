@@ -1,6 +1,7 @@
 """Submodules in clones and checkouts, and links to commits that nobody else has."""
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
@@ -10,7 +11,18 @@ from egg_tasks.workspace.links import Submodule
 from egg_tasks.workspace.origins import Origin, relative
 from models.errors import Conflict
 from models.schemas.git import Clone
-from tests.integration.workspace_scene import Scene, commit, git, run_of
+from tests.integration.workspace_scene import (
+    Scene,
+    booby_trap,
+    commit,
+    git,
+    git_elsewhere,
+    git_file,
+    no_objects,
+    other_alternates,
+    pipe_head,
+    run_of,
+)
 
 LIBRARY = "vendor/lib"
 ALLOWED = ("-c", "protocol.file.allow=always")
@@ -267,3 +279,99 @@ def test_a_repository_of_another_machine_names_no_place_on_this_disk(tmp_path: P
     assert origin.of_submodule(Submodule("lib", "lib", str(tmp_path))).urls == ()
     assert origin.of_submodule(Submodule("lib", "lib", f"file://{tmp_path}")).urls == ()
     assert origin.of_submodule(Submodule("lib", "lib", "../lib.git")).urls == ("https://example.org/lib.git",)
+
+
+def save(shop: Shop, clone: Clone) -> tuple[str, ...]:
+    return shop.scene.workspace.save_strays("shop", run_id=run_of(clone), clone=clone.path)
+
+
+@pytest.mark.parametrize("file", ["lib.py", "new.py"])
+def test_uncommitted_work_in_a_submodule_is_refused_and_saved(shop: Shop, file: str) -> None:
+    clone = shop.clone()
+    (clone.path / LIBRARY / file).write_text("answer = 43\n")
+
+    with pytest.raises(Conflict) as refusal:
+        shop.take(clone)
+    (told,) = save(shop, clone)
+
+    assert refusal.value.details == {"paths": [f"{LIBRARY}/{file}"]}
+    assert save(shop, clone) == (told,)
+    assert told.startswith(f"uncommitted work of {LIBRARY} is kept on egg/shop/salvage/")
+    branch, _, held = told.partition("kept on ")[2].partition(" in ")
+    assert git(Path(held), "show", f"{branch}:{file}") == "answer = 43"
+
+
+def test_what_gitmodules_ignores_in_a_submodule_is_no_change(scene: Scene, tmp_path: Path) -> None:
+    shop = Shop(scene, tmp_path)
+    git(shop.source, "config", "-f", ".gitmodules", "submodule.the lib.ignore", "untracked")
+    commit(shop.source, {}, "ignore")
+    base = shop.prepare()
+    clone = shop.clone()
+    (clone.path / LIBRARY / "built.o").write_text("built\n")
+
+    assert shop.take(clone) == base
+    assert save(shop, clone) == ()
+
+
+def test_a_branch_of_a_submodule_is_not_left_behind(shop: Shop) -> None:
+    clone = shop.clone()
+    git(clone.path / LIBRARY, "checkout", "-q", "-b", "topic")
+    left = commit(clone.path / LIBRARY, {"lib.py": "answer = 43\n"})
+    git(clone.path / LIBRARY, "checkout", "-q", shop.first)
+
+    with pytest.raises(Conflict) as refusal:
+        shop.take(clone)
+
+    assert refusal.value.details == {"strays": {f"branch topic of {LIBRARY}": left}}
+
+
+def test_what_was_committed_in_a_submodule_is_saved_where_it_is_held(shop: Shop) -> None:
+    clone = shop.clone()
+    own = commit(clone.path / LIBRARY, {"lib.py": "answer = 43\n"})
+    commit(clone.path, {}, "use it")
+
+    (told,) = save(shop, clone)
+
+    assert save(shop, clone) == (told,)
+    branch, _, held = told.partition("kept on ")[2].partition(" in ")
+    assert git(Path(held), "rev-parse", branch) == own
+    git(Path(held), "fsck", "--connectivity-only", branch)
+
+
+def test_a_repository_of_the_agents_own_is_saved_in_the_pipelines(shop: Shop) -> None:
+    clone = shop.clone()
+    inner = clone.path / "tools"
+    inner.mkdir()
+    git(inner, "init", "-q")
+    made = commit(inner, {"tool.py": "tool\n"})
+    commit(clone.path, {}, "add tools")
+
+    (told,) = save(shop, clone)
+
+    assert told.startswith("HEAD of tools is kept on egg/shop/salvage/")
+    assert git(shop.scene.workspace.repository("shop"), "rev-parse", told.split()[-1]) == made
+
+
+def test_nothing_an_agent_wrote_in_a_submodule_is_run(shop: Shop, tmp_path: Path) -> None:
+    clone = shop.clone()
+    booby_trap(clone.path / LIBRARY, tmp_path / "ran")
+    (clone.path / LIBRARY / "lib.py").write_text("answer = 43\n")
+
+    with pytest.raises(Conflict):
+        shop.take(clone)
+    save(shop, clone)
+    shop.scene.workspace.salvage(
+        "shop", role="coder", run_id=run_of(clone), clone=clone.path, branch="egg/shop/coder"
+    )
+
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("break_in", [git_elsewhere, git_file, other_alternates, pipe_head, no_objects])
+def test_a_submodule_that_cannot_be_read_keeps_nobody_back(
+    shop: Shop, break_in: Callable[[Path], None]
+) -> None:
+    clone = shop.clone()
+    break_in(clone.path / LIBRARY)
+
+    save(shop, clone)
