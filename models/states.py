@@ -92,6 +92,7 @@ class Failure(StrEnum):
     """Why an agent run ended badly; each class has its own policy."""
 
     STARTUP = "startup"
+    PROGRAM_MISSING = "program_missing"
     PROCESS_FAILURE = "process_failure"
     NO_VERDICT = "no_verdict"
     LOST = "lost"

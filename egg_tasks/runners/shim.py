@@ -38,6 +38,7 @@ STOPPING = {signal.SIGTERM, signal.SIGINT}
 KILLING, TELLING = signal.SIGUSR2, signal.SIGUSR1
 WATCHED = {*STOPPING, KILLING, TELLING, signal.SIGCHLD}
 
+UNRUNNABLE, MISSING = {errno.ENOENT, errno.EACCES, errno.ENOEXEC, errno.ENOTDIR}, "missing: "
 LOG_LIMIT, CHUNK, RESERVED = 64 << 20, 64 << 10, 8 << 10
 SWEEP_SECONDS, TICK_SECONDS, ASLEEP_SECONDS = 10.0, 5.0, 10.0
 OUTCOME, OUTCOME_DRAFT = "outcome.json", "outcome.json.new"
@@ -219,7 +220,8 @@ def become(spec: dict[str, Any], streams: tuple[int, int], parent: int) -> str:
     try:
         os.execvpe(spec["argv"][0], spec["argv"], spec["environment"])  # noqa: S606 # never a shell
     except (OSError, ValueError) as error:
-        return explain(error, spec["argv"][0])
+        missing = MISSING if getattr(error, "errno", 0) in UNRUNNABLE else ""
+        return missing + explain(error, spec["argv"][0])
 
 
 def start(spec: dict[str, Any], writer: int) -> int:
@@ -349,7 +351,8 @@ def run(spec: dict[str, Any], signals: int) -> dict[str, Any]:
     try:
         agent = start(spec, output.writer)
     except NotStarted as error:
-        return {**outcome, "error": str(error), "stopped": os.path.exists("stop"), "ended_at": moment()}
+        outcome["error"], outcome["is_missing"] = str(error).removeprefix(MISSING), MISSING in str(error)[:9]
+        return {**outcome, "stopped": os.path.exists("stop"), "ended_at": moment()}
     status, stopped = supervise(agent, output, signals)
     outcome["stopped"] = stopped or os.path.exists("stop")
     outcome["ended_at"] = moment()

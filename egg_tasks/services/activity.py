@@ -5,15 +5,14 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import bus, credentials, journal
-from egg_tasks.services.bus import Draft
+from egg_tasks.services import credentials, journal
 from models.consensus.treatments import TREATMENTS, believed
 from models.queries import agent_runs, phase_runs, pipelines
-from models.schemas.message import MessageType
 from models.states import Failure
 from models.tables import AgentRun
 
-MAX_SUBJECT = 200
+MAX_SENTENCE = 1000
+"""Characters of a reported error that stand beside its run; all of it is in the event."""
 
 
 def heartbeat(session: Session, *, run_id: UUID, now: datetime) -> AgentRun:
@@ -40,21 +39,17 @@ def error(
     kind: Failure | None = None,
     retry_at: datetime | None = None,
 ) -> None:
-    """Put an error on record and tell everybody in the phase.
+    """Put an error on record: an event, and the run's own sentence; the other roles are not told.
 
     Its *kind* is what the run has failed by if it ends badly; the last one that is given counts.
     """
     run = heartbeat(session, run_id=run_id, now=now)
-    assert run.role is not None, "a check has no token"  # noqa: S101
     if kind is not None:
         run.reported_failure = kind
         run.retry_at = believed(retry_at, now=now) if retry_at else None
     said = text or (TREATMENTS[kind].said if kind else "an error without words")
+    run.error = " ".join(said.split())[:MAX_SENTENCE]
     _record(session, run, "agent.error", said, now)
-    subject = " ".join(said.split())[:MAX_SUBJECT]
-    draft = Draft(MessageType.STATUS, subject=subject, body=said)
-    pipeline = pipelines.get_pipeline(session, pipeline_id=run.pipeline_id)
-    bus.send(session, pipeline=pipeline, sender=run.role, draft=draft, now=now)
 
 
 def _record(session: Session, run: AgentRun, kind: str, text: str, now: datetime) -> None:

@@ -159,7 +159,9 @@ def _lock(session: Session, run_id: UUID, now: datetime) -> tuple[Epoch, AgentRu
 
 
 def _end(run: AgentRun, outcome: Exit, now: datetime) -> None:
-    run.exit_code, run.exit_signal, run.error = outcome.exit_code, outcome.signal, outcome.error or ""
+    run.exit_code, run.exit_signal = outcome.exit_code, outcome.signal
+    # What its agent reported stands where the program at least ran.
+    run.error = outcome.error or run.error
     run.ended_at = outcome.ended_at or now
     run.is_cut_short = run.is_cut_short and outcome.stopped
     run.failure = _failure(run, outcome)
@@ -175,7 +177,9 @@ def _failure(run: AgentRun, outcome: Exit) -> Failure | None:
         return (run.stopped_for or run.reported_failure) if is_owing else None
     if outcome.vanished or outcome.signal in KILLED_FROM_OUTSIDE:
         return Failure.LOST
-    return Failure.STARTUP if outcome.error is not None else run.reported_failure or Failure.PROCESS_FAILURE
+    if outcome.error is not None:
+        return Failure.PROGRAM_MISSING if outcome.is_missing else Failure.STARTUP
+    return run.reported_failure or Failure.PROCESS_FAILURE
 
 
 def _settle_role(session: Session, epoch: Epoch, run: AgentRun) -> None:
@@ -225,8 +229,13 @@ def _record_end(session: Session, epoch: Epoch, run: AgentRun) -> None:
 
 
 def _how(run: AgentRun) -> str:
-    if run.error:
+    if run.error and run.failure in {Failure.STARTUP, Failure.PROGRAM_MISSING}:
         return run.error
+    said = f"; it said: {run.error}" if run.error else ""
+    return f"{_ending(run)}{said}"
+
+
+def _ending(run: AgentRun) -> str:
     if run.failure and run.failure in {run.stopped_for, run.reported_failure}:
         return f"it {TREATMENTS[run.failure].said}"
     if run.exit_signal is not None:

@@ -30,6 +30,11 @@ class Treatment:
 
 TREATMENTS: Mapping[Failure, Treatment] = {
     Failure.STARTUP: Treatment("could not be started", "max_startup_retries", timedelta(seconds=1)),
+    Failure.PROGRAM_MISSING: Treatment(
+        "could not be started, since its program is not there (`egg agent list` names it, `egg doctor` shows"
+        " where agents look)",
+        asks_always=True,
+    ),
     Failure.NETWORK: Treatment(
         "could not reach the network", retries="max_startup_retries", pause=timedelta(seconds=1)
     ),

@@ -32,6 +32,8 @@ class Exit(BaseModel):
     signal: int | None = None
     error: str | None = None
     """Why the program could not be started at all."""
+    is_missing: bool = False
+    """Whether there is no such program, or none that can be run, so that trying again is of no use."""
     stopped: bool = False
     """Whether the system had asked it to stop before it ended."""
     started_at: datetime | None = None

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from egg_tasks.services import activity, reports
+from egg_tasks.services import activity, histories, reports
 from egg_tasks.services.signals import Signal
 from models.schemas.run import Exit
 from models.states import Failure, Readiness, RunStatus
@@ -111,3 +111,46 @@ def test_a_wrong_credential_is_asked_about_at_once(world: World) -> None:
 
     (asked,) = world.decisions()
     assert asked.question.startswith("coder was refused by its provider: its credential is missing or wrong")
+
+
+@pytest.mark.parametrize("on_failure", ["ask", "retry"])
+def test_a_program_that_is_not_there_is_asked_about_at_once(world: World, on_failure: str) -> None:
+    world.begin(definition(CODER | {"on_failure": on_failure}))
+    world.start("coder")
+
+    world.end("coder", Exit(error="no such program on PATH: coder-cli", is_missing=True, ended_at=world.now))
+
+    (asked,) = world.decisions()
+    assert asked.question.startswith("coder could not be started, since its program is not there")
+    assert (world.runs()[0].failure, world.runs()[0].error) == (
+        Failure.PROGRAM_MISSING,
+        "no such program on PATH: coder-cli",
+    )
+    assert world.roles_live() == set()
+
+
+def test_what_else_keeps_a_program_from_starting_is_tried_again(world: World) -> None:
+    world.begin(definition(CODER))
+    world.start("coder")
+
+    world.end("coder", Exit(error="cannot start a process: Resource temporarily unavailable"))
+
+    assert (world.runs()[0].failure, world.decisions()) == (Failure.STARTUP, [])
+
+
+def test_what_an_agent_reported_stays_beside_its_run_however_that_ends(world: World) -> None:
+    world.begin(definition(CODER, {"role": "tester"}))
+    world.start("coder")
+    run_id = world.live("coder").id
+    with world.work() as session:
+        activity.error(session, run_id=run_id, text="disk of the provider is full", now=world.now)
+        world.finish(session)
+
+    world.end("coder", CRASH)
+
+    with world.work() as session:
+        run = histories.agent(session, pipeline_id="p", run_id=run_id)
+        page = histories.list_events(session, pipeline_id="p", after=0, limit=100)
+    assert run.error == "disk of the provider is full"
+    said = "coder (run 1) failed: exit code 1; it said: disk of the provider is full"
+    assert said in [event.text for event in page.events]

@@ -375,7 +375,7 @@ def test_a_program_that_cannot_be_run_is_an_outcome(  # noqa: PLR0917 # pytest p
     runner.ensure(run)
 
     ended = end(runner, run.run_id)
-    assert (ended.error, ended.vanished) == (error, False)
+    assert (ended.error, ended.is_missing, ended.vanished) == (error, True, False)
 
 
 def test_a_directory_that_is_missing_is_an_outcome(runner: ProcessRunner, tmp_path: Path) -> None:
@@ -472,8 +472,9 @@ def test_one_that_catches_the_signal_is_told_once(runner: ProcessRunner) -> None
 
 
 def test_one_that_does_not_catch_it_lives_on_and_finds_the_file(runner: ProcessRunner) -> None:
+    own = runner.directory(uuid4()).parent / "$EGG_AGENT_RUN_ID"
     run_id = started(
-        runner, "echo up; until test -e $HOME/../signal.told; do sleep 0.05; done; cat $HOME/../signal"
+        runner, f"echo up; until test -e {own}/signal.told; do sleep 0.05; done; cat {own}/signal"
     )
 
     runner.tell(run_id, "CONVERGE\n")
