@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, NoReturn
 
-PR_SET_PDEATHSIG = 1
-PR_SET_CHILD_SUBREAPER = 36
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 SFD_FLAGS = os.O_CLOEXEC | os.O_NONBLOCK
 STOPPING = {signal.SIGTERM, signal.SIGINT}
 KILLING, TELLING = signal.SIGUSR2, signal.SIGUSR1

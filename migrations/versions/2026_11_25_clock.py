@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "2026_11_25_clock"
-down_revision = "2026_11_25_repairs"
+down_revision = "2026_11_25_missing_validated"
 branch_labels = None
 depends_on = None
 
