@@ -4,6 +4,7 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from egg_tasks.workspace.names import COMMIT
 from models.errors import Conflict
@@ -89,16 +90,28 @@ def is_plain(clone: Path, name: str) -> bool:
         return False
 
 
-def read_plain(clone: Path, name: str) -> bytes | None:
-    """A regular file of the clone, or None; a link, a pipe or a device is not opened."""
-    if not is_plain(clone, name):
+def open_plain(root: Path, name: str) -> IO[bytes] | None:
+    """A regular file below *root*, opened to be read, or None; a link, a pipe or a device is not opened."""
+    if not is_plain(root, name):
         return None
     try:
-        descriptor = os.open(clone / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(root / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
-    with os.fdopen(descriptor, "rb") as file:
-        return file.read(LARGEST_FILE) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+    file = os.fdopen(descriptor, "rb")
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return file
+    file.close()
+    return None
+
+
+def read_plain(root: Path, name: str, *, limit: int = LARGEST_FILE) -> bytes | None:
+    """What a regular file below *root* holds, up to *limit* bytes, or None."""
+    file = open_plain(root, name)
+    if file is None:
+        return None
+    with file:
+        return file.read(limit)
 
 
 def _resolve(clone: Path, name: str) -> str:

@@ -1,0 +1,163 @@
+"""The contents of large files (Git LFS): pointers are in commits, contents beside the repository.
+
+A pointer names its content by size and SHA-256, so all that is done here needs no `git-lfs`, which reads
+a configuration its repository's authors write and is never run by us.
+"""
+
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from egg_tasks.workspace.clones import is_plain, open_plain
+from egg_tasks.workspace.git import Git
+from egg_tasks.workspace.names import checked_commit
+from models.errors import Unavailable
+
+FILTER = b"lfs"
+LARGEST_POINTER = 1024
+LARGEST_OBJECT = 64 * 1024**3
+PIECE = 1024 * 1024
+POINTER = re.compile(
+    rb"version https://(?:git-lfs\.github\.com|hawser\.github\.com)/spec/v1\n(?:ext-[^\n]*\n)*"
+    rb"oid sha256:(?P<oid>[0-9a-f]{64})\nsize (?P<size>[0-9]{1,15})\n?"
+)
+SMALL_BLOBS = f"--filter=combine:blob:limit={LARGEST_POINTER}+object:type=blob"
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """What stands in a commit for a large file."""
+
+    oid: str
+    size: int
+
+    @classmethod
+    def parse(cls, content: bytes) -> "Pointer | None":
+        """The pointer that a file's content is, or None."""
+        found = POINTER.fullmatch(content) if len(content) < LARGEST_POINTER else None
+        return cls(found["oid"].decode(), int(found["size"])) if found else None
+
+    @classmethod
+    def of(cls, file: IO[bytes]) -> "Pointer":
+        """The pointer of a file's content, which is read to its end."""
+        digest, size = hashlib.sha256(), 0
+        while piece := file.read(PIECE):
+            digest.update(piece)
+            size += len(piece)
+        return cls(digest.hexdigest(), size)
+
+    @property
+    def content(self) -> bytes:
+        """The pointer as `git-lfs` writes it; an empty file stands for itself."""
+        text = f"version https://git-lfs.github.com/spec/v1\noid sha256:{self.oid}\nsize {self.size}\n"
+        return text.encode() if self.size else b""
+
+    @property
+    def place(self) -> str:
+        """Where its content is, below a .git directory."""
+        return f"lfs/objects/{self.oid[:2]}/{self.oid[2:4]}/{self.oid}"
+
+    def is_in(self, directory: Path) -> bool:
+        """Whether a .git directory of ours holds its content, which was checked when it came."""
+        return is_plain(directory, self.place)
+
+
+@dataclass(frozen=True)
+class Pointed:
+    """A pointer in a commit, by one of its paths."""
+
+    pointer: Pointer
+    blob: str
+    path: bytes
+
+
+def copy_lfs(git: Git, commits: Iterable[str], *, into: Path) -> None:
+    """Copy the contents that the trees of *commits* point to, as far as the repository has them.
+
+    *into* is the .git directory (or bare repository) that shall hold them, at git-lfs's usual place; what is
+    there already is left alone. Contents are checked against their names while they are copied. Nothing
+    happens, and no git is run, where the repository holds no such contents. Raises `Unavailable` when the
+    disk refuses.
+    """
+    if not (git.directory / "lfs").is_dir():
+        return
+    for pointed in pointers(git, "--no-walk", *map(checked_commit, commits)):
+        bring(pointed.pointer, source=git.directory, target=into)
+
+
+def pointers(git: Git, *revisions: str) -> Iterator[Pointed]:
+    """The pointers among the objects that revisions lead to, each once, as `rev-list` takes them."""
+    listed = git.run("rev-list", "--objects", SMALL_BLOBS, "--filter-provided-objects", *revisions)
+    paths = {blob: path for line in listed.splitlines() for blob, _, path in [line.partition(b" ")] if path}
+    for blob, content in contents(git, paths):
+        pointer = Pointer.parse(content)
+        if pointer is not None:
+            yield Pointed(pointer, blob.decode(), paths[blob])
+
+
+def contents(git: Git, blobs: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """Names of blobs with what they hold; for few or small ones, since all of it is held at once."""
+    asked = b"".join(blob + b"\n" for blob in blobs)
+    output = git.run("cat-file", "--batch", stdin=asked) if asked else b""
+    at = 0
+    while at < len(output):
+        head, _, _ = output[at : at + LARGEST_POINTER].partition(b"\n")
+        at += len(head) + 1
+        blob, *kind = head.split(b" ")
+        if len(kind) == 2:  # noqa: PLR2004 # type and size; else it is missing
+            size = int(kind[1])
+            yield blob, output[at : at + size]
+            at += size + 1
+
+
+def bring(pointer: Pointer, *, source: Path, target: Path) -> bool:
+    """Copy a content from one .git directory to another unless it is there; whether it is there now.
+
+    What does not match its name is not taken.
+    """
+    if pointer.is_in(target):
+        return True
+    file = open_plain(source, pointer.place)
+    if file is None:
+        return False
+    with file:
+        return take(pointer, file, target=target)
+
+
+def take(pointer: Pointer, file: IO[bytes], *, target: Path) -> bool:
+    """Copy what *pointer* names from an open file; whether it was that, and is there now."""
+    if pointer.size > LARGEST_OBJECT or os.fstat(file.fileno()).st_size != pointer.size:
+        return False
+    place = target / pointer.place
+    try:
+        # Where git-lfs itself keeps, and clears away, what is half there.
+        unfinished = target / "lfs/tmp"
+        for folder in (place.parent, unfinished):
+            folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=unfinished, prefix=pointer.oid, delete=False) as draft:
+            try:
+                is_it = _copy(file, draft, pointer)
+                if is_it:
+                    os.fchmod(draft.fileno(), 0o644)
+                    os.fsync(draft.fileno())
+                    Path(draft.name).rename(place)
+            finally:
+                Path(draft.name).unlink(missing_ok=True)
+    except OSError as error:
+        raise Unavailable(f"{place} cannot be written: {error.strerror or error}") from error
+    return is_it
+
+
+def _copy(file: IO[bytes], draft: IO[bytes], pointer: Pointer) -> bool:
+    digest, left = hashlib.sha256(), pointer.size
+    while left and (piece := file.read(min(PIECE, left))):
+        digest.update(piece)
+        draft.write(piece)
+        left -= len(piece)
+    draft.flush()
+    return not left and digest.hexdigest() == pointer.oid
