@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
-from models.schemas.git import Clone, Conflicted, Merged, Taken
+from models.schemas.git import Clone, Conflicted, Merged, Saved, Taken
 from models.schemas.run import Exit, Launch
 from models.schemas.silence import Silence
 
@@ -77,8 +77,9 @@ class Workspace(Protocol):
     def take(self, pipeline_id: str, *, run_id: UUID, clone: Path) -> Taken:
         """Fetch the clone's head into the pipeline's repository, kept at refs/egg/taken/<run>/<commit>.
 
-        Raises `Conflict` naming the paths when the clone holds uncommitted changes, and the branches when it
-        holds commits of its own that are not in its head.
+        *Uncommitted* is what the agent's own git says. Raises `Leftovers` naming the paths when the clone
+        holds uncommitted changes, and `Conflict` naming the branches when it holds commits of its own that
+        are not in its head, or the paths of large files (LFS) whose content is nowhere.
         """
 
     def last_moved_at(self, clone: Path) -> datetime | None:
@@ -108,11 +109,16 @@ class Workspace(Protocol):
     def move_branch(self, pipeline_id: str, *, branch: str, commit: str, expected: str | None) -> bool:
         """Move a branch of the pipeline's repository if it is where it is *expected*; whether it did."""
 
-    def salvage(self, pipeline_id: str, *, role: str, run_id: UUID, clone: Path, branch: str) -> str | None:
-        """Commit what the clone has not committed, and bring it to *branch*; the commit that holds all.
+    def salvage(
+        self, pipeline_id: str, *, role: str, run_id: UUID, clone: Path, branch: str, is_refused: bool = False
+    ) -> Saved | None:
+        """Commit what the clone has not committed, and bring it to *branch*; what became of it.
 
-        The commit's message is `WIP: auto-commit uncommitted work (<role>) [<pipeline>]`. Repeating it
-        makes no second commit and gives the same. None when there is no clone.
+        The commit's message is `WIP: auto-commit uncommitted work (<role>) [<pipeline>]`. It deletes and
+        rewrites nothing that the agent has not touched; what cannot be saved as it should be is kept in
+        the clone. *is_refused* says that READY was refused for what is not committed: that goes to a
+        branch of its own. Repeating it makes no second commit and gives the same. None when there is no
+        clone.
         """
 
     def save_strays(self, pipeline_id: str, *, run_id: UUID, clone: Path) -> tuple[str, ...]:

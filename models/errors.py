@@ -7,6 +7,7 @@
     │   ├── Forbidden         403  not this credential's to do
     │   ├── NotFound          404  there is no such thing
     │   ├── Conflict          409  over, stale, occupied, or too early
+    │   │   └── Leftovers          a clone holds what its head does not
     │   ├── TooLarge          413  more than may be sent
     │   ├── Unprocessable     422  well-formed, but refused
     │   └── TooMany           429  asked too often: the same request is granted a little later
@@ -70,6 +71,10 @@ class Conflict(Rejected):
     """What the request speaks of is over, stale, occupied or not reached; details hold the current state."""
 
     status = 409
+
+
+class Leftovers(Conflict):
+    """A clone holds what its head does not: READY is refused, and none of it is committed for the agent."""
 
 
 class TooLarge(Rejected):

@@ -7,6 +7,7 @@ import click
 
 from cli import options, server
 from models.errors import Conflict, Malformed, Unavailable
+from models.foreign import one_line
 
 
 @click.command()
@@ -35,17 +36,24 @@ def merge(clone: str, *, branch: str) -> None:
     merged = _git(clone, "merge", "--quiet", "--no-edit", branch)
     if merged.returncode == 0:
         return
-    paths = _git(clone, "diff", "--name-only", "--diff-filter=U").stdout.split()
+    paths = _git(clone, "diff", "-z", "--name-only", "--diff-filter=U").stdout.split("\0")[:-1]
     if not paths:
         raise Conflict(f"git merge {branch} failed in {clone}: {_last(merged.stderr or merged.stdout)}")
     raise Conflict(
-        f"merging {branch} conflicts in {', '.join(paths)}: "
+        f"merging {branch} conflicts in {', '.join(map(one_line, paths))}: "
         "resolve them, `git add` them, `git commit --no-edit`, then `egg sync` again"
     )
 
 
 def _git(clone: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["git", "-C", clone, *arguments], capture_output=True, text=True, check=False)
+    # What git says names files, and a file's name may be any bytes.
+    return subprocess.run(
+        ["git", "-C", clone, *arguments],
+        capture_output=True,
+        encoding="utf-8",
+        errors="backslashreplace",
+        check=False,
+    )
 
 
 def _last(text: str) -> str:

@@ -14,7 +14,7 @@ from egg_tasks.services.looks import Look
 from egg_tasks.services.signals import Signal
 from egg_tasks.tasks.adapters import workspace
 from egg_tasks.tasks.dispatch import dispatch
-from models.errors import EggError, Unavailable
+from models.errors import EggError, Leftovers, Unavailable
 from models.queries import agent_runs
 from models.schemas.report import Consensus
 from models.states import Readiness
@@ -72,7 +72,13 @@ def clone(who: Agent) -> Path:
 
 def _look(who: Agent) -> Look:
     """Look at the clone's head; the transaction that follows checks that the run may still speak."""
-    taken = workspace().take(who.pipeline_id, run_id=who.run_id, clone=clone(who))
+    try:
+        taken = workspace().take(who.pipeline_id, run_id=who.run_id, clone=clone(who))
+    except Leftovers:
+        # Before the agent is told: what it leaves so is never merged as if it had been committed.
+        with unit_of_work() as session:
+            signals.note_refused(session, run_id=who.run_id, now=utcnow())
+        raise
     with single_statements() as session:
         reading = looks.read(session, run=agent_runs.get_agent_run(session, run_id=who.run_id))
     return looks.look(workspace(), reading, taken=taken)

@@ -1,5 +1,6 @@
 """Agent runs: claim one for a worker, note its start, settle its end."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -7,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import checks, deadlines, halts, journal, phases, places, results, verdicts
+from egg_tasks.services import briefs, checks, deadlines, halts, journal, phases, places, results, verdicts
 from egg_tasks.services.effects import Effects
 from egg_tasks.services.verdicts import Epoch
 from models.consensus.treatments import TREATMENTS
@@ -20,6 +21,8 @@ from models.states import LIVE_PHASES, LIVE_RUNS, Failure, Readiness, RunStatus
 from models.tables import AgentRun, move_to
 
 LEASE = timedelta(seconds=12)
+MOST_KEPT = 200
+"""So many paths of what could not be saved are written down."""
 KILLED_FROM_OUTSIDE = frozenset({9, 15})
 """SIGKILL and SIGTERM that the system did not send: the agent did not fail, it was taken away."""
 
@@ -47,6 +50,10 @@ class Salvaged:
     commit: str
     is_ahead: bool
     """Whether it holds changes of the role's own that are in no version."""
+    set_aside: str | None = None
+    """The branch that holds what READY was refused for."""
+    kept: Sequence[str] = ()
+    """What stays in the clone, since it cannot be saved as it should be."""
     strays: tuple[str, ...] = ()
     """What its clone had committed elsewhere than in its head, and where that is kept."""
 
@@ -123,8 +130,9 @@ def settle(
         _end(run, outcome, now)
     run.lease_owner = run.lease_until = None
     run.closed_at = now
-    if salvaged is not None and salvaged.is_ahead:
-        run.salvaged_commit = salvaged.commit
+    if salvaged is not None:
+        run.salvaged_commit = salvaged.commit if salvaged.is_ahead else None
+        run.set_aside, run.kept_paths = salvaged.set_aside, list(salvaged.kept[:MOST_KEPT])
     epoch.phase_run.facts += 1
     if run.role is None:
         checks.settle(session, epoch, run, outcome, log)
@@ -132,8 +140,8 @@ def settle(
         _settle_role(session, epoch, run)
         results.take_from_output(session, epoch, run, output=log)
     _record_end(session, epoch, run)
-    if run.salvaged_commit:
-        text = f"unpublished work of {journal.label(run)} is kept at {run.salvaged_commit[:10]}"
+    if told := list(_left(run)):
+        text = f"unpublished work of {journal.label(run)}: {'; '.join(told)}"
         verdicts.record(session, epoch, "agent.salvaged", text, run)
     for stray in salvaged.strays if salvaged else ():
         _tell_of_stray(session, epoch, run, stray)
@@ -185,7 +193,7 @@ def _failure(run: AgentRun, outcome: Exit) -> Failure | None:
 def _settle_role(session: Session, epoch: Epoch, run: AgentRun) -> None:
     assert run.role is not None, "a check has no role to settle"  # noqa: S101
     role = phase_runs.get_role(session, phase_run_id=run.phase_run_id, role=run.role)
-    if run.salvaged_commit and run.verdict in {None, Readiness.READY}:
+    if (run.salvaged_commit or run.set_aside) and run.verdict in {None, Readiness.READY}:
         run.verdict, run.owes_verdict = None, True
     if gave_what_it_owed(run):
         role.handled_message = role.cursor
@@ -226,6 +234,15 @@ def _record_end(session: Session, epoch: Epoch, run: AgentRun) -> None:
         verdicts.record(session, epoch, "agent.completed", f"{journal.label(run)} is stopped: cancelled", run)
     else:
         verdicts.record(session, epoch, "agent.failed", f"{journal.label(run)} failed: {_how(run)}", run)
+
+
+def _left(run: AgentRun) -> Iterator[str]:
+    if run.salvaged_commit:
+        yield f"it is kept at {run.salvaged_commit[:10]}"
+    if run.set_aside:
+        yield f"what READY was refused for is set aside on {run.set_aside}"
+    if run.kept_paths:
+        yield f"not saved, still in its clone: {briefs.named(run.kept_paths)}"
 
 
 def _how(run: AgentRun) -> str:

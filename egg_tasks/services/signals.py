@@ -57,6 +57,7 @@ def readiness(session: Session, *, run_id: UUID, signal: Signal, look: Look | No
         case Readiness.READY:
             assert look is not None, "a READY is looked at"  # noqa: S101
             _ready(session, speaker, signal, look)
+            run.refused_at = None
         case Readiness.BLOCKED:
             _blocked(session, epoch, role, signal)
         case Readiness.OBJECTING:
@@ -64,6 +65,13 @@ def readiness(session: Session, *, run_id: UUID, signal: Signal, look: Look | No
     _say(session, speaker, signal)
     effects = phases.settle(session, epoch)
     return Said(role, epoch, effects)
+
+
+def note_refused(session: Session, *, run_id: UUID, now: datetime) -> None:
+    """Note that a READY is refused for what is not committed: should the run end so, it is set aside."""
+    run = agent_runs.lock_agent_run(session, run_id=run_id)
+    if run.status in LIVE_RUNS:
+        run.refused_at = now
 
 
 def sync(session: Session, *, run_id: UUID, seen: Mapping[str, int], now: datetime) -> None:

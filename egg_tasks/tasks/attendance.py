@@ -190,19 +190,27 @@ class Attendance:
             dispatch(session, effects)
 
     def _salvage(self, run: AgentRun) -> Salvaged | None:
-        if run.role is None:
+        role = run.role
+        if role is None:
             return None
-        branch = briefs.branch(run.pipeline_id, run.role)
-        commit = self.workspace.salvage(
-            run.pipeline_id, role=run.role, run_id=run.id, clone=self.clone, branch=branch
+        with single_statements() as session:
+            # As it is now: what it said since it was claimed counts.
+            is_refused = rows.get_agent_run(session, run_id=run.id).refused_at is not None
+        saved = self.workspace.salvage(
+            run.pipeline_id,
+            role=role,
+            run_id=run.id,
+            clone=self.clone,
+            branch=briefs.branch(run.pipeline_id, role),
+            is_refused=is_refused,
         )
-        if commit is None:
+        if saved is None:
             return None
         with single_statements() as session:
             reading = looks.read(session, run=rows.get_agent_run(session, run_id=run.id))
-        is_ahead = looks.is_ahead(self.workspace, reading, commit=commit)
+        is_ahead = looks.is_ahead(self.workspace, reading, commit=saved.commit)
         strays = self.workspace.save_strays(run.pipeline_id, run_id=run.id, clone=self.clone)
-        return Salvaged(commit, is_ahead, strays)
+        return Salvaged(saved.commit, is_ahead, saved.set_aside, saved.kept, strays)
 
     def _log(self) -> str:
         text, offset = b"", 0

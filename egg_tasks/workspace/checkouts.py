@@ -6,8 +6,10 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
+from pydantic import ValidationError
+
 from egg_tasks.workspace import submodules
-from egg_tasks.workspace.clones import alternates
+from egg_tasks.workspace.clones import alternates, read_plain
 from egg_tasks.workspace.git import Git, GitFailed, quoted
 from egg_tasks.workspace.history import commit_tree, contains, merge_tree, tip
 from egg_tasks.workspace.names import checked_commit, role_branch, work_branch
@@ -20,7 +22,6 @@ FOLDERS = ("info", "objects/info", "objects/pack", "refs/heads", "refs/tags")
 CONFIGURATION = """\
 [core]
 	repositoryformatversion = {version}
-	filemode = true
 	bare = false
 	logallrefupdates = true
 [remote "origin"]
@@ -44,11 +45,10 @@ SHA256 = "[extensions]\n\tobjectFormat = sha256\n"
 def open_clone(git: Git, target: Path, *, pipeline_id: str, role: str, work_commit: str) -> Clone:
     """Make the role's clone with *work_commit* merged in if that goes; one that is there is left alone.
 
-    Beside it stay the clone as it was made (what a second call returns) and its index, so that later
-    looks at its files need not read those that did not change.
+    Beside it stays the clone as it was made: what a second call returns.
     """
     branch = role_branch(pipeline_id, role)
-    record, index = target.with_name("clone.json"), target.with_name("clone.index")
+    record = target.with_name("clone.json")
     with made_once(target) as partial:
         if partial:
             start = tip(git, branch) or checked_commit(work_commit)
@@ -56,10 +56,18 @@ def open_clone(git: Git, target: Path, *, pipeline_id: str, role: str, work_comm
                 git, start, work_commit, f"{work_branch(pipeline_id)} into {branch}"
             )
             missing = _furnish(git, partial, head=head, branch=branch, name=role)
-            shutil.copyfile(partial / ".git/index", index)
             clone = Clone(path=target, branch=branch, head=head, conflicts=conflicts, missing=missing)
             record.write_text(clone.model_dump_json())
     return Clone.model_validate_json(record.read_text())
+
+
+def made_as(clone: Path) -> Clone | None:
+    """The clone as it was made, or None where that is not known."""
+    content = read_plain(clone.parent, "clone.json")
+    try:
+        return Clone.model_validate_json(content) if content else None
+    except ValidationError:
+        return None
 
 
 def open_checkout(git: Git, runs: Path, *, run_id: UUID, commit: str) -> Path:

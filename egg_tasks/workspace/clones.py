@@ -29,6 +29,8 @@ class Evidence:
 
     clone: Path
     head: str
+    is_broken: bool = False
+    """Whether its .git is something else by now; *head* is then the last that is known of it."""
 
     @property
     def objects(self) -> Path:
@@ -46,10 +48,6 @@ class Evidence:
         """The name of what is under way in the clone and not committed yet."""
         names = (name for mark, name in UNFINISHED.items() if os.path.lexists(self.clone / ".git" / mark))
         return next(names, None)
-
-    def index(self) -> bytes | None:
-        """The agent's own index, or None if there is none."""
-        return read_plain(self.clone, ".git/index")
 
 
 def inspect(clone: Path, *, repository: Path | None) -> Evidence:

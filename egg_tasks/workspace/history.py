@@ -8,6 +8,7 @@ from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.names import branch_ref, checked_commit
 from egg_tasks.workspace.places import locked
 from models.errors import NotFound, Unavailable
+from models.foreign import one_line
 from models.schemas.git import Conflicted, Merged
 
 NOTHING = ""
@@ -127,5 +128,5 @@ def move_ref(git: Git, ref: str, commit: str, *, expected: str | None) -> bool:
 
 
 def readable(path: bytes) -> str:
-    """A path of git's as text, whatever its bytes are."""
-    return path.decode("utf-8", "backslashreplace")
+    """A path of git's as one line of text, whatever its bytes are: it goes into prompts and to people."""
+    return one_line(path.decode("utf-8", "backslashreplace"))

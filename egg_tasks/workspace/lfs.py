@@ -90,6 +90,26 @@ def copy_lfs(git: Git, commits: Iterable[str], *, into: Path) -> None:
         bring(pointed.pointer, source=git.directory, target=into)
 
 
+def bring_new(git: Git, commit: str, *, clone: Path) -> list[Pointed]:
+    """Bring in what the pointers that are new in *commit* name; those whose content is not to be found.
+
+    New are those in no version that was taken, and not in what the pipeline's repository began with.
+    """
+    found = pointers(git, checked_commit(commit), "--not", "--exclude=refs/heads/egg/*", "--all")
+    return [pointed for pointed in found if not _bring_from(clone, pointed, target=git.directory)]
+
+
+def _bring_from(clone: Path, pointed: Pointed, *, target: Path) -> bool:
+    if bring(pointed.pointer, source=clone / ".git", target=target):
+        return True
+    # Perhaps it was pruned from there, and is still the file itself.
+    file = open_plain(clone, os.fsdecode(pointed.path))
+    if file is None:
+        return False
+    with file:
+        return take(pointed.pointer, file, target=target)
+
+
 def pointers(git: Git, *revisions: str) -> Iterator[Pointed]:
     """The pointers among the objects that revisions lead to, each once, as `rev-list` takes them."""
     listed = git.run("rev-list", "--objects", SMALL_BLOBS, "--filter-provided-objects", *revisions)

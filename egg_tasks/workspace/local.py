@@ -19,9 +19,9 @@ from egg_tasks.workspace.names import (
 )
 from egg_tasks.workspace.reach import Reach, of_settings
 from egg_tasks.workspace.salvage import Salvage
-from egg_tasks.workspace.versions import fetch, refuse_uncommitted
+from egg_tasks.workspace.versions import fetch, refuse_missing, refuse_uncommitted
 from models.errors import Conflict, NotFound, Unavailable, Unprocessable
-from models.schemas.git import Clone, Conflicted, Merged, Taken
+from models.schemas.git import Clone, Conflicted, Merged, Saved, Taken
 
 
 class GitWorkspace:
@@ -62,11 +62,12 @@ class GitWorkspace:
         git = self._git(pipeline_id)
         evidence = inspect(clone, repository=git.directory)
         taken = fetch(git, evidence)
-        refuse_uncommitted(git, evidence, clone.with_name("clone.index"))
+        refuse_uncommitted(git, evidence)
         nested.refuse_uncommitted(git, evidence)
         work = history.tip(git, work_branch(pipeline_id))
         foreign_links.refuse(git, evidence, work=work, reaching=self._reach)
         strays.refuse(git, evidence)
+        refuse_missing(git, evidence)
         history.move_ref(git, taken_ref(run_id, taken.commit), taken.commit, expected=None)
         return taken
 
@@ -116,13 +117,15 @@ class GitWorkspace:
         history.tree_of(git, commit)
         return history.move_ref(git, branch_ref(branch), commit, expected=expected)
 
-    def salvage(self, pipeline_id: str, *, role: str, run_id: UUID, clone: Path, branch: str) -> str | None:
-        """Keep what the clone has; the commit that holds all of it, or None if the clone is gone."""
+    def salvage(
+        self, pipeline_id: str, *, role: str, run_id: UUID, clone: Path, branch: str, is_refused: bool = False
+    ) -> Saved | None:
+        """Keep what the clone has; what became of it, or None if the clone is gone."""
         role_branch(pipeline_id, role)
         branch_ref(branch)
         if not is_directory(clone):
             return None
-        return Salvage(self._git(pipeline_id), pipeline_id, role, run_id, clone, branch).save()
+        return Salvage(self._git(pipeline_id), pipeline_id, role, run_id, clone, branch, is_refused).save()
 
     def save_strays(self, pipeline_id: str, *, run_id: UUID, clone: Path) -> tuple[str, ...]:
         """Keep what the clone has committed elsewhere than in its head; what was kept, and where."""

@@ -2,21 +2,26 @@
 
 The files as they lie are what is kept. Content that was staged and then changed or deleted again in the
 work tree is not: it stays in the clone, which is not removed. What was staged by force although ignored
-is kept, as long as its file is there.
+is kept.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID
 
+from egg_tasks.workspace import lfs
+from egg_tasks.workspace.changes import Change, changes
+from egg_tasks.workspace.checkouts import made_as
 from egg_tasks.workspace.clones import Evidence, inspect, is_directory
-from egg_tasks.workspace.git import Git
-from egg_tasks.workspace.history import commit_tree, contains, move_ref, tip, tree_of
+from egg_tasks.workspace.git import Git, GitFailed
+from egg_tasks.workspace.history import commit_tree, contains, move_ref, readable, tip, tree_of
 from egg_tasks.workspace.names import branch_ref, salvage_branch, work_branch
 from egg_tasks.workspace.staging import Staging
-from egg_tasks.workspace.versions import changed, fetch, scratch, staged
+from egg_tasks.workspace.versions import bring, fetch, scratch
+from egg_tasks.workspace.view import View, agents_view, own_view
 from models.errors import Conflict, Unavailable
+from models.schemas.git import Saved
 
 
 @dataclass(frozen=True)
@@ -29,61 +34,101 @@ class Salvage:
     run_id: UUID
     clone: Path
     branch: str
+    is_refused: bool
+    """Whether READY was refused for what is not committed: it then goes to a branch of its own."""
 
-    def save(self) -> str:
-        """Commit what is not committed and bring it to the role's branch; the commit that holds all of it.
+    def save(self) -> Saved:
+        """Commit what is not committed and bring it to the role's branch, or set it aside.
 
         Where the branch has moved away from the clone's head, the work is kept on a salvage branch of
         its own instead. Files that cannot be saved are named in the commit's message. To do it again gives
         the same commit: who died before noting it finds it.
         """
-        evidence, tree = self._evidence()
+        evidence = self._evidence()
+        unread = self._bring_large(evidence.head)
+        tree = tree_of(self.git, evidence.head)
         with scratch(self.clone) as directory:
-            staging = Staging.of(self.git, evidence, directory)
-            paths = _to_save(self.git, evidence, staging.git, directory)
-            found = staging.write(paths) if paths else tree
-        is_clean = found == tree
-        held = (self._held(branch, evidence.head, found, is_clean=is_clean) for branch in self._branches())
-        if commit := next(filter(None, held), None):
-            return commit
-        if is_clean:
-            return self._keep(evidence.head)
+            staging, found = self._staged(evidence, directory)
+            kept = tuple(sorted({readable(path) for path in (*staging.kept, *unread)}))
+            if found == tree:
+                return Saved(commit=self._kept_at(evidence.head, self._branches()), kept=kept)
+            if not self.is_refused:
+                branches = list(self._branches())
+                return Saved(commit=self._leftovers(evidence, staging, found, branches), kept=kept)
+            head = self._kept_at(evidence.head, self._branches())
+            aside = list(self._salvage_branches())
+            commit = self._leftovers(evidence, staging, found, aside)
+            return Saved(commit=head, set_aside=self._at(commit, aside), kept=kept)
+
+    def _staged(self, evidence: Evidence, directory: Path) -> tuple[Staging, str]:
+        """The clone's tree, as its agent's git would see it; as its files lie if that cannot be seen."""
+        if not evidence.is_broken:
+            try:
+                (directory / "agents").mkdir()
+                return self._filled(agents_view(self.git, evidence, directory / "agents"))
+            except (Conflict, GitFailed):
+                pass
+        (directory / "own").mkdir()
+        return self._filled(own_view(self.git, evidence, directory / "own"))
+
+    def _filled(self, view: View) -> tuple[Staging, str]:
+        found = list(_to_save(view))
+        staging = Staging.of(view, store=self.git.directory)
+        return staging, staging.write(found) if found else tree_of(view.git, view.head)
+
+    def _leftovers(self, evidence: Evidence, staging: Staging, found: str, branches: Sequence[str]) -> str:
+        """The commit of what was not committed, on one of the branches."""
+        for branch in branches:
+            at = tip(self.git, branch)
+            if at and contains(self.git, at, evidence.head) and tree_of(self.git, at) == found:
+                return at
         message = f"WIP: auto-commit uncommitted work ({self.role}) [{self.pipeline_id}]\n{staging.report()}"
-        return self._keep(commit_tree(self.git, found, evidence.head, message=message))
+        commit = commit_tree(staging.git, found, evidence.head, message=message)
+        bring(self.git, evidence, commit, objects=staging.git.directory / "objects")
+        return self._moved(commit, branches)
 
-    def _held(self, branch: str, head: str, tree: str, *, is_clean: bool) -> str | None:
-        """The commit by which a branch holds the clone's head and what was not committed, if it does."""
-        at = tip(self.git, branch)
-        if at is None or not contains(self.git, at, head):
-            return None
-        if is_clean:
-            return head
-        return at if tree_of(self.git, at) == tree else None
-
-    def _evidence(self) -> tuple[Evidence, str]:
-        """The clone as it is, and its head's tree."""
-        index = self.clone.with_name("clone.index")
+    def _evidence(self) -> Evidence:
+        """The clone as it is, its commits brought here."""
         try:
             evidence = inspect(self.clone, repository=self.git.directory)
-            return evidence, fetch(self.git, evidence).tree
+            fetch(self.git, evidence)
         except Conflict:
-            # Its commits cannot be read; its files can, on top of what was taken last.
-            index.unlink(missing_ok=True)
-            last = tip(self.git, self.branch) or tip(self.git, work_branch(self.pipeline_id))
+            # Its commits cannot be read; its files can, on top of what was taken last or it began with.
+            last, made = tip(self.git, self.branch), made_as(self.clone)
+            if made and not (last and contains(self.git, last, made.head)):
+                last = made.head
+            last = last or tip(self.git, work_branch(self.pipeline_id))
             if last is None:
                 raise
-            return Evidence(self.clone, last), tree_of(self.git, last)
+            return Evidence(self.clone, last, is_broken=True)
+        return evidence
 
-    def _branches(self) -> Iterator[str]:
-        yield self.branch
+    def _bring_large(self, commit: str) -> list[bytes]:
+        """Bring the large files of commits nobody took; the paths of those whose content is not there."""
+        return [pointed.path for pointed in lfs.bring_new(self.git, commit, clone=self.clone)]
+
+    def _salvage_branches(self) -> Iterator[str]:
         number = 1
         while tip(self.git, kept := salvage_branch(self.pipeline_id, self.run_id, number=number)):
             yield kept
             number += 1
         yield kept
 
-    def _keep(self, commit: str) -> str:
-        for branch in self._branches():
+    def _branches(self) -> Iterator[str]:
+        yield self.branch
+        yield from self._salvage_branches()
+
+    def _kept_at(self, head: str, branches: Iterator[str]) -> str:
+        """The clone's head, on one of the branches."""
+        known = list(branches)
+        for branch in known:
+            at = tip(self.git, branch)
+            if at and contains(self.git, at, head):
+                return head
+        return self._moved(head, known)
+
+    def _moved(self, commit: str, branches: Sequence[str]) -> str:
+        for branch in branches:
             at = tip(self.git, branch)
             if (at is None or contains(self.git, commit, at)) and move_ref(
                 self.git, branch_ref(branch), commit, expected=at
@@ -91,26 +136,28 @@ class Salvage:
                 return commit
         raise Unavailable(f"{self.branch} moves while {self.clone} is salvaged: salvage it again")
 
-
-def _to_save(git: Git, evidence: Evidence, looking: Git, directory: Path) -> list[bytes]:
-    try:
-        paths = changed(looking) | staged(git, evidence, directory)
-    except Conflict:
-        paths = changed(looking)
-    nested = {path for path in paths if path.endswith(b"/")}
-    inside = (found for one in nested for found in _nested_files(evidence.clone, one, looking, directory))
-    return sorted((paths - nested) | set(inside))
+    def _at(self, commit: str, branches: Sequence[str]) -> str:
+        return next(branch for branch in branches if tip(self.git, branch) == commit)
 
 
-def _nested_files(clone: Path, nested: bytes, looking: Git, directory: Path) -> Iterator[bytes]:
+def _to_save(view: View) -> Iterator[Change]:
+    for change in changes(view):
+        if change.path.endswith(b"/"):
+            inside = _nested_files(view, change.path)
+            yield from (Change(path, is_unstaged=True) for path in inside)
+        else:
+            yield change
+
+
+def _nested_files(view: View, nested: bytes) -> Iterator[bytes]:
     """Files of a repository inside the clone, which git would save as a mere commit id."""
-    root = clone / nested.decode("utf-8", "surrogateescape")
+    root = view.clone / nested.decode("utf-8", "surrogateescape")
     if not is_directory(root):
         return
     # Seen from inside, with an empty index, its files are simply new ones.
-    within = looking.within(root, index=directory / "nested", excludes=looking.excludes)
-    for path in changed(within):
+    within = replace(view.git, work_tree=root, index=view.git.directory / "nested")
+    for path in within.run("ls-files", "-z", "--others", "--exclude-standard").split(b"\0"):
         if path.endswith(b"/"):
-            yield from _nested_files(clone, nested + path, looking, directory)
-        else:
+            yield from _nested_files(view, nested + path)
+        elif path:
             yield nested + path

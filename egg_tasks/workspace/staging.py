@@ -1,13 +1,23 @@
-"""Filling an index with an agent's files, whatever state they are in."""
+"""Filling an index with what an agent left uncommitted, on top of its head and of nothing else.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+What the agent has not touched stays as the head has it. A file is saved as the agent's own git would
+save it: staged content as it was staged, a file by the conversions git has built in, a large file (LFS)
+as pointer and content. What only a filter of the agent's could make of a file is not guessed.
+"""
+
+import os
+import stat
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from egg_tasks.workspace.clones import Evidence, is_plain
+from egg_tasks.workspace import lfs
+from egg_tasks.workspace.changes import Change, entries
+from egg_tasks.workspace.clones import is_plain, open_plain
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.history import readable
-from egg_tasks.workspace.versions import look
+from egg_tasks.workspace.lfs import LARGEST_POINTER, Pointer
+from egg_tasks.workspace.view import View
 
 LARGEST_SAVED_FILE = 1024 * 1024 * 1024
 
@@ -16,37 +26,110 @@ LARGEST_SAVED_FILE = 1024 * 1024 * 1024
 class Staging:
     """An index of ours being filled with an agent's files."""
 
+    view: View
     git: Git
-    work_tree: Path
-    left_out: list[bytes]
+    """The view's, with an index that holds the head and what was staged since."""
+    store: Path
+    """The .git directory to which the contents of large files go."""
+    kept: list[bytes]
 
     @classmethod
-    def of(cls, git: Git, evidence: Evidence, directory: Path) -> "Staging":
-        """An index that holds the clone's head, in a directory of ours."""
-        index = evidence.clone.with_name("clone.index")
-        return cls(look(git, evidence, directory, index=index), evidence.clone, [])
+    def of(cls, view: View, *, store: Path) -> "Staging":
+        """An index that holds the clone's head, beside the view's own."""
+        git = replace(view.git, index=view.git.directory / "staging")
+        git.run("read-tree", view.head)
+        return cls(view, git, store, [])
 
-    def write(self, paths: Sequence[bytes]) -> str:
-        """The tree of the files, those in *paths* read anew."""
-        fit = [path for path in paths if self._fits(path)]
-        self.left_out += [path for path in paths if path not in set(fit)]
-        self._stage(fit)
+    def write(self, found: Sequence[Change]) -> str:
+        """The tree of the head with these changes."""
+        self._enter([change for change in found if change.is_staged and self._is_settled(change)])
+        on_disk = [change for change in found if change.is_unstaged]
+        large = [change for change in on_disk if change.filter == lfs.FILTER and self._is_file(change)]
+        foreign = [
+            change for change in on_disk if change.filter not in {None, lfs.FILTER} and self._is_file(change)
+        ]
+        self.kept += [change.path for change in foreign]
+        self._keep_large(large)
+        special = {change.path for change in (*large, *foreign)}
+        self._read([change.path for change in on_disk if change.path not in special])
         return self.git.line("write-tree")
 
     def report(self) -> str:
-        """The lines of the commit's message that name what was left out."""
-        if not self.left_out:
+        """The lines of the commit's message that name what is kept."""
+        if not self.kept:
             return ""
-        return "\nNot saved (unreadable, or too large):\n" + "\n".join(map(readable, self.left_out)) + "\n"
+        return "\nNot saved, still in the clone:\n" + "\n".join(map(readable, sorted(self.kept))) + "\n"
 
-    def _fits(self, path: bytes) -> bool:
-        file = self.work_tree / path.decode("utf-8", "surrogateescape")
+    def _is_settled(self, change: Change) -> bool:
+        """Whether what is staged is what there is: the file is the same, or cannot be saved itself."""
+        return not change.is_unstaged or change.filter is not None
+
+    def _enter(self, settled: Iterable[Change]) -> None:
+        """Take over what the agent has staged; from disk where the clone no longer has the staged content."""
+        paths = {change.path for change in settled}
+        if not paths:
+            return
+        known = {path: entry for path, entry in entries(self.view.git).items() if path in paths}
+        asked = b"".join(entry.blob + b"\n" for entry in known.values())
+        answers = self.git.run("cat-file", "--batch-check", stdin=asked).splitlines() if asked else []
+        missing = {answer.split(b" ")[0] for answer in answers if answer.endswith(b" missing")}
+        nothing = b"0" * len(self.view.head)
+        lines = (
+            b"%s %s\t%s\0"
+            % ((known[path].mode, known[path].blob, path) if path in known else (b"0", nothing, path))
+            for path in sorted(paths)
+            if path not in known or known[path].blob not in missing or known[path].mode == b"160000"
+        )
+        self.git.run("update-index", "-z", "--index-info", stdin=b"".join(lines))
+        self._read(
+            [path for path, entry in known.items() if entry.blob in missing and entry.mode != b"160000"]
+        )
+
+    def _keep_large(self, found: Iterable[Change]) -> None:
+        for change in found:
+            content = self._pointer(change.path)
+            if content is None:
+                self.kept.append(change.path)
+                continue
+            blob = self.git.run("hash-object", "-w", "--no-filters", "--stdin", stdin=content).strip()
+            self._put(change.path, blob)
+
+    def _pointer(self, path: bytes) -> bytes | None:
+        """What stands in a commit for a large file, its content kept; a file that is a pointer is itself."""
+        file = open_plain(self.view.clone, os.fsdecode(path))
+        if file is None:
+            return None
+        with file:
+            start = file.read(LARGEST_POINTER)
+            if Pointer.parse(start):
+                return start
+            file.seek(0)
+            pointer = Pointer.of(file)
+            file.seek(0)
+            return pointer.content if lfs.take(pointer, file, target=self.store) else None
+
+    def _is_file(self, change: Change) -> bool:
+        """Whether a path is a file now: no filter has a say in links, and in what is gone."""
         try:
-            return file.lstat().st_size <= LARGEST_SAVED_FILE
-        except FileNotFoundError:
-            return True
+            return stat.S_ISREG(self._place(change.path).lstat().st_mode)
         except OSError:
             return False
+
+    def _read(self, paths: Iterable[bytes]) -> None:
+        fit = [path for path in sorted(paths) if self._fits(path)]
+        self._stage(fit)
+
+    def _fits(self, path: bytes) -> bool:
+        try:
+            fits = self._place(path).lstat().st_size <= LARGEST_SAVED_FILE
+        except (FileNotFoundError, NotADirectoryError):
+            # Gone. In an index of ours nobody knows why: perhaps it was never checked out.
+            fits = self.view.is_agents
+        except OSError:
+            fits = False
+        if not fits:
+            self.kept.append(path)
+        return fits
 
     def _stage(self, paths: Sequence[bytes]) -> None:
         """Stage paths together, or in halves until the one that cannot be staged is alone."""
@@ -65,16 +148,25 @@ class Staging:
 
     def _stage_as_it_is(self, path: bytes) -> None:
         """Stage a file without the conversions its attributes ask for, which may be why it failed."""
-        name = path.decode("utf-8", "surrogateescape")
-        if not is_plain(self.work_tree, name):
-            self.left_out.append(path)
+        name = os.fsdecode(path)
+        if not is_plain(self.view.clone, name):
+            self.kept.append(path)
             return
         try:
-            with (self.work_tree / name).open("rb") as file:
-                blob = (
-                    self.git.run("hash-object", "-w", "--no-filters", "--stdin", stdin=file).decode().strip()
+            with self._place(path).open("rb") as file:
+                self._put(
+                    path, self.git.run("hash-object", "-w", "--no-filters", "--stdin", stdin=file).strip()
                 )
-            entry = f"100644 {blob}\t".encode() + path + b"\0"
-            self.git.run("update-index", "-z", "--index-info", stdin=entry)
         except (OSError, GitFailed):
-            self.left_out.append(path)
+            self.kept.append(path)
+
+    def _put(self, path: bytes, blob: bytes) -> None:
+        """Stage a blob as a file, which replaces whatever stood in its way."""
+        is_executable = bool(self._place(path).lstat().st_mode & stat.S_IXUSR)
+        mode = b"100755" if is_executable else b"100644"
+        self.git.run(
+            "update-index", "--replace", "-z", "--index-info", stdin=b"%s %s\t%s\0" % (mode, blob, path)
+        )
+
+    def _place(self, path: bytes) -> Path:
+        return self.view.clone / os.fsdecode(path)

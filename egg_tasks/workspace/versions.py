@@ -1,14 +1,17 @@
-"""Taking what an agent committed, and finding what it did not."""
+"""Taking what an agent committed, and refusing what it did not."""
 
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from egg_tasks.workspace import lfs
+from egg_tasks.workspace.changes import Change, changes, filters
 from egg_tasks.workspace.clones import Evidence, unreadable
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.history import readable
-from models.errors import Conflict
+from egg_tasks.workspace.view import agents_view
+from models.errors import Conflict, Leftovers
 from models.schemas.git import Taken
 
 NAMED = 20
@@ -56,62 +59,68 @@ def bring(git: Git, evidence: Evidence, commit: str, *, objects: Path) -> Taken:
     return Taken(commit=commit, tree=tree)
 
 
-def refuse_uncommitted(git: Git, evidence: Evidence, index: Path) -> None:
-    """Raise `Conflict` naming what the clone's head does not hold."""
+def refuse_uncommitted(git: Git, evidence: Evidence) -> None:
+    """Raise `Leftovers` naming what the clone's head does not hold."""
     if evidence.unfinished:
-        raise Conflict(
+        raise Leftovers(
             f"The clone {evidence.clone} is in the middle of a {evidence.unfinished}: "
             "finish or abort it, commit, then signal READY again",
             {"unfinished": evidence.unfinished},
         )
+    found = sorted(_uncommitted(git, evidence), key=lambda change: change.path)
+    if not found:
+        return
+    names = [readable(change.path) for change in found]
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    raise Leftovers(
+        f"The clone {evidence.clone} has uncommitted changes in {', '.join(names[:NAMED])}{more}: "
+        f"commit them (or ignore or remove what does not belong), then signal READY again{_filtered(found)}",
+        {"paths": names},
+    )
+
+
+def refuse_missing(git: Git, evidence: Evidence) -> None:
+    """Bring along the large files (LFS) of a clone's head; raise `Conflict` naming those that are nowhere."""
+    missing = {pointed.blob.encode() for pointed in lfs.bring_new(git, evidence.head, clone=evidence.clone)}
+    if not missing:
+        return
     with scratch(evidence.clone) as directory:
-        paths = sorted(uncommitted(git, evidence, directory, index=index))
-    if paths:
-        names = [readable(path) for path in paths]
+        looking = agents_view(git, evidence, directory).git
+        tracked = (
+            line.partition(b"\t") for line in looking.run("ls-tree", "-r", "-z", evidence.head).split(b"\0")
+        )
+        paths = [path for about, _, path in tracked if about.split(b" ")[-1] in missing]
+        # A text that only looks like a pointer is nobody's large file.
+        named = filters(looking, paths)
+    names = [readable(path) for path in paths if named.get(path) == lfs.FILTER]
+    if names:
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         raise Conflict(
-            f"The clone {evidence.clone} has uncommitted changes in {', '.join(names[:NAMED])}{more}: "
-            "commit them (or ignore or remove what does not belong), then signal READY again",
+            f"The content of {', '.join(names[:NAMED])}{more} is nowhere: {evidence.clone} has the pointer,"
+            " and neither its .git/lfs/objects nor the pipeline's repository has what that names. Get it"
+            " (`git lfs fetch`), or write the file anew, `git add` and commit it, then signal READY again",
             {"paths": names},
         )
 
 
-def uncommitted(git: Git, evidence: Evidence, directory: Path, *, index: Path) -> set[bytes]:
-    """Paths in which the clone's files, or what its agent has staged, differ from its head."""
-    looking = look(git, evidence, directory, index=index)
-    return changed(looking) | staged(git, evidence, directory)
+def _uncommitted(git: Git, evidence: Evidence) -> list[Change]:
+    with scratch(evidence.clone) as directory:
+        try:
+            return changes(agents_view(git, evidence, directory))
+        except GitFailed as error:
+            why = f"its index or its configuration is broken ({error}); try `git status`, and `git reset`"
+            raise unreadable(evidence.clone, why) from error
 
 
-def look(git: Git, evidence: Evidence, directory: Path, *, index: Path) -> Git:
-    """Git over the clone's files, with an index of ours that holds its head."""
-    ours = directory / "index"
-    if index.exists():
-        ours.write_bytes(index.read_bytes())
-    looking = git.within(evidence.clone, index=ours, excludes=evidence.excludes)
-    looking.run("read-tree", "-i", "-m", evidence.head)
-    return looking
-
-
-def changed(looking: Git) -> set[bytes]:
-    """Paths whose files differ from the index, are gone, or are new and not ignored."""
-    # Not `status` or `diff`: those start git in submodules, where the configuration is the agent's.
-    listed = looking.run("ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard")
-    return {path for path in listed.split(b"\0") if path}
-
-
-def staged(git: Git, evidence: Evidence, directory: Path) -> set[bytes]:
-    """Paths whose entry in the agent's own index differs from its head: ignored files added by force, too."""
-    content = evidence.index()
-    if content is None:
-        return set()
-    copy = directory / "theirs"
-    copy.write_bytes(content)
-    reading = Git(git.directory, index=copy, borrowed=evidence.objects)
-    try:
-        listed = reading.run("diff-index", "--cached", "--name-only", "--no-renames", "-z", evidence.head)
-    except GitFailed as error:
-        raise unreadable(evidence.clone, f"its index is broken ({error}); try `git reset`") from error
-    return {path for path in listed.split(b"\0") if path}
+def _filtered(found: list[Change]) -> str:
+    """What to do about files only the agent's git can judge, since their filters are programs of its own."""
+    named = sorted({readable(change.filter) for change in found if change.filter})
+    if not named:
+        return ""
+    return (
+        f". What the filter {' or '.join(named)} makes of a file is not tried here: where `git status` is"
+        " clean, let git look at such files anew (`touch` them, then `git status`) and signal again"
+    )
 
 
 def _tree(git: Git, commit: str) -> str | None:

@@ -28,6 +28,19 @@ class Taken(BaseModel):
     tree: str
 
 
+class Saved(BaseModel):
+    """What became of a clone's work when its run was over."""
+
+    model_config = ConfigDict(frozen=True)
+
+    commit: str
+    """Holds all of it but what follows; on the role's branch unless that has moved away."""
+    set_aside: str | None = None
+    """The branch that holds what was not committed and READY had been refused for."""
+    kept: tuple[str, ...] = ()
+    """Paths that cannot be saved as they should be: they stay in the clone. Empty if the work is complete."""
+
+
 class Merged(BaseModel):
     """A merge commit built without moving a branch."""
 

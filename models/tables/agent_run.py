@@ -87,7 +87,13 @@ class AgentRun(Base):
     error: Mapped[str] = mapped_column(default="")
     start_commit: Mapped[str | None]
     """The head of its clone when it started."""
+    refused_at: Mapped[datetime | None]
+    """When its READY was last refused for what its clone had not committed, if none was taken since."""
     salvaged_commit: Mapped[str | None]
+    set_aside: Mapped[str | None]
+    """The branch that holds what a READY was refused for."""
+    kept_paths: Mapped[list[str] | None]
+    """What of its work could not be saved and stays in its clone; empty if all is saved, None if none is."""
     last_active_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]

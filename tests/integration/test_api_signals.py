@@ -1,9 +1,13 @@
 """Verdicts and other signals over HTTP."""
 
 import subprocess
+from datetime import datetime
 from pathlib import Path
 
+from egg_tasks.database import unit_of_work
 from egg_tasks.tasks.adapters import workspace
+from models.queries import agent_runs
+from tests.integration.api_rows import run_of
 from tests.integration.api_scene import GIT, NAME, Scene
 
 SIGNAL = f"/pipelines/{NAME}/signal"
@@ -56,6 +60,17 @@ def test_ready_with_uncommitted_work_is_refused_by_path(shop: Scene) -> None:
     answer = shop.say("coder", "READY")
 
     assert (answer.status, answer.body["details"]["paths"]) == (409, ["shop.py"])
+
+
+def test_a_refused_ready_is_remembered_until_one_is_taken(shop: Scene) -> None:
+    (shop.clone("coder") / "shop.py").write_text("half")
+    shop.say("coder", "READY")
+    refused = _refused_at(shop, "coder")
+    shop.commit("coder", "shop.py")
+    shop.say("coder", "READY")
+
+    assert refused is not None
+    assert _refused_at(shop, "coder") is None
 
 
 def test_ready_twice_is_one_version(shop: Scene) -> None:
@@ -143,3 +158,8 @@ def _merge(shop: Scene, commit: str) -> None:
     """Bring a commit of the coder's into the tester's clone, as `egg sync` does with the work branch."""
     subprocess.run(["git", "fetch", "-q", "origin"], cwd=shop.clone("tester"), check=True)
     subprocess.run(["git", "merge", "-q", commit], cwd=shop.clone("tester"), check=True)
+
+
+def _refused_at(shop: Scene, role: str) -> datetime | None:
+    with unit_of_work() as session:
+        return agent_runs.get_agent_run(session, run_id=run_of(shop, role)).refused_at

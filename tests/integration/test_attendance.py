@@ -1,4 +1,4 @@
-"""An attendance that is overtaken by a halt starts nothing and gives its run back."""
+"""An attendance that is overtaken by a halt starts nothing; one that ends leaves no work behind."""
 
 import threading
 from pathlib import Path
@@ -10,10 +10,11 @@ from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
 from egg_tasks.runners.process import ProcessRunner
-from egg_tasks.services import halts, pipelines
+from egg_tasks.services import halts, pipelines, signals
 from egg_tasks.tasks.attendance import Attendance, Left
 from egg_tasks.tasks.leases import Leases
 from egg_tasks.workspace import GitWorkspace
+from models.errors import Leftovers
 from models.queries import agent_runs
 from models.schemas.git import Clone
 from models.states import RunStatus
@@ -29,6 +30,20 @@ class OvertakenWorkspace(GitWorkspace):
         with unit_of_work() as session:
             halts.order(session, why="", stops_running=False, now=utcnow())
         return super().open_clone(pipeline_id, role=role, run_id=run_id, work_commit=work_commit)
+
+
+class RefusedWorkspace(GitWorkspace):
+    """A workspace whose agents leave something behind that their READY was refused for."""
+
+    def open_clone(self, pipeline_id: str, *, role: str, run_id: UUID, work_commit: str) -> Clone:
+        """Make the clone, and have its agent try READY without committing."""
+        clone = super().open_clone(pipeline_id, role=role, run_id=run_id, work_commit=work_commit)
+        (clone.path / "left").write_text("left")
+        with pytest.raises(Leftovers):
+            self.take(pipeline_id, run_id=run_id, clone=clone.path)
+        with unit_of_work() as session:
+            signals.note_refused(session, run_id=run_id, now=utcnow())
+        return clone
 
 
 @pytest.fixture
@@ -77,3 +92,15 @@ def test_a_run_that_was_overtaken_is_sent_and_started_after_the_lift(queued: UUI
 
     assert queued in {run.run_id for _, runs in effects.dispatches for run in runs}
     assert attend(queued, scene.home, GitWorkspace(scene.home)) is Left.FINISHED
+
+
+def test_what_ready_was_refused_for_is_set_aside_when_the_run_is_over(queued: UUID, scene: Scene) -> None:
+    workspace = RefusedWorkspace(scene.home)
+
+    assert attend(queued, scene.home, workspace) is Left.FINISHED
+
+    run = row(queued)
+    aside = f"egg/{NAME}/salvage/{queued}"
+    assert (run.set_aside, run.salvaged_commit, run.kept_paths) == (aside, None, [])
+    assert workspace.find_branch(NAME, branch=aside)
+    assert workspace.find_branch(NAME, branch=f"egg/{NAME}/{run.role}") == run.start_commit

@@ -269,6 +269,21 @@ def test_unpublished_work_after_ready_owes_another_verdict(world: World) -> None
     assert "recovery::1:0" in world.live("coder").causes
 
 
+def test_what_was_set_aside_or_kept_is_owed_and_named_to_the_next_run(world: World) -> None:
+    world.begin(definition(CODER))
+    world.start("coder")
+    world.pass_time(1)
+    left = Salvaged("head", is_ahead=False, set_aside="egg/p/salvage/x", kept=["data.bin", "secret"])
+    world.end("coder", salvaged=left)
+
+    brief = world.start("coder")
+
+    assert brief is not None
+    aside, kept = brief.notes
+    assert "git checkout origin/egg/p/salvage/x -- PATH" in aside
+    assert "data.bin, secret; it is still in its clone, ../../" in kept
+
+
 def test_a_waking_message_starts_a_role_once(world: World) -> None:
     world.begin(definition(CODER, {"role": "tester"}))
     world.start("coder")

@@ -71,8 +71,9 @@ def test_taking_refuses_uncommitted_work_by_name(scene: Scene, work: str) -> Non
 
     with pytest.raises(Conflict) as refusal:
         scene.take(clone)
-    assert refusal.value.details["paths"] == [path]
-    assert path in str(refusal.value)
+    shown = path.replace("\n", "\\n")
+    assert refusal.value.details["paths"] == [shown]
+    assert shown in str(refusal.value)
 
 
 def test_taking_names_twenty_paths_and_lists_all(scene: Scene) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 from egg_tasks.ports import Workspace
 from egg_tasks.workspace import GitWorkspace
-from models.schemas.git import Clone
+from models.schemas.git import Clone, Saved
 
 PIPELINE = "issue-42"
 
@@ -59,6 +59,11 @@ class Scene:
         return self.workspace.take(PIPELINE, run_id=run_of(clone), clone=clone.path).commit
 
     def salvage(self, clone: Clone) -> str | None:
+        """The commit that holds a clone's work after it was salvaged."""
+        saved = self.save(clone)
+        return saved.commit if saved else None
+
+    def save(self, clone: Clone, *, is_refused: bool = False) -> Saved | None:
         """What salvaging a clone returns."""
         return self.workspace.salvage(
             PIPELINE,
@@ -66,6 +71,7 @@ class Scene:
             run_id=run_of(clone),
             clone=clone.path,
             branch=clone.branch,
+            is_refused=is_refused,
         )
 
     def tip(self, branch: str) -> str:

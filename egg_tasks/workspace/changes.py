@@ -1,0 +1,152 @@
+"""What a clone holds that its head does not, as its agent's own git would say it."""
+
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from egg_tasks.workspace import lfs
+from egg_tasks.workspace.clones import open_plain
+from egg_tasks.workspace.git import Git
+from egg_tasks.workspace.lfs import Pointer
+from egg_tasks.workspace.view import View
+
+UNMERGED = frozenset({b"DD", b"AU", b"UD", b"UA", b"DU", b"AA", b"UU"})
+ENTRY = re.compile(
+    rb"(?P<mode>[0-7]{6}) (?P<blob>[0-9a-f]+) [0-3]\t(?P<path>[^\0]+)\0"
+    rb"  ctime: (?P<ctime>[0-9]+:[0-9]+)\n  mtime: (?P<mtime>[0-9]+:[0-9]+)\n"
+    rb"  dev: [0-9]+\tino: (?P<ino>[0-9]+)\n  uid: (?P<uid>[0-9]+)\tgid: (?P<gid>[0-9]+)\n"
+    rb"  size: (?P<size>[0-9]+)\tflags: [0-9a-f]+\n"
+)
+SECOND = 1_000_000_000
+WORD = 0xFFFFFFFF
+UNSET = frozenset({b"unspecified", b"unset", b"set"})
+
+
+@dataclass(frozen=True)
+class Change:
+    """One path in which the clone is not as its head."""
+
+    path: bytes
+    is_staged: bool = False
+    """Whether the index differs from the head."""
+    is_unstaged: bool = False
+    """Whether the file differs from the index, or is not in it, or in conflict."""
+    filter: bytes | None = None
+    """The filter its attributes name, which only the agent's git may run."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What an index says of a file: its blob, and what the file was like when it was read or written."""
+
+    mode: bytes
+    blob: bytes
+    fingerprint: tuple[int, ...]
+    """ctime and mtime in nanoseconds, inode, user, group and size, as an index holds them."""
+
+    def is_of(self, found: os.stat_result, *, written_ns: int) -> bool:
+        """Whether the file is certainly the one that was looked at before the index was written."""
+        changed_ns = self.fingerprint[0]
+        if changed_ns % SECOND == 0 or changed_ns >= written_ns:
+            # It may have been written to again in the very moment in which it was looked at.
+            return False
+        is_executable = bool(found.st_mode & stat.S_IXUSR)
+        times = (found.st_ctime_ns, found.st_mtime_ns)
+        numbers = (found.st_ino & WORD, found.st_uid & WORD, found.st_gid & WORD, found.st_size & WORD)
+        return (*times, *numbers) == self.fingerprint and is_executable == (self.mode == b"100755")
+
+
+def changes(view: View) -> list[Change]:
+    """Everything uncommitted, by path. Runs no filter: who must know what one would say asks the index.
+
+    A file with a filter of the agent's counts as unchanged if it is certainly the file that the agent's
+    git has looked at; a large file (LFS) also if it is what its pointer names.
+    """
+    # Neither this nor anything it starts runs git in submodules, where the configuration is the agent's.
+    listed = view.git.run(
+        # What the index says of a file must stay as it is: status would write down what it found.
+        "--no-optional-locks", "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all",
+        "--ignore-submodules=dirty",
+    )  # fmt: skip
+    found: dict[bytes, Change] = {}
+    for line in filter(None, listed.split(b"\0")):
+        states, path = line[:2], line[3:]
+        both = states in UNMERGED
+        one = found.get(path, Change(path))
+        found[path] = replace(
+            one,
+            is_staged=one.is_staged or (not both and states[:1] not in {b" ", b"?"}),
+            is_unstaged=one.is_unstaged or both or states[1:] != b" ",
+        )
+    return list(_looked_at(view, _filtered(view.git, found)))
+
+
+def filters(git: Git, paths: Iterable[bytes]) -> dict[bytes, bytes]:
+    """The filters that files' attributes name, by path, whether or not they are defined anywhere."""
+    asked = b"".join(path + b"\0" for path in paths)
+    if not asked:
+        return {}
+    answers = git.run("check-attr", "--stdin", "-z", "filter", stdin=asked).split(b"\0")
+    named = zip(answers[0::3], answers[2::3], strict=False)
+    return {path: name for path, name in named if name not in UNSET}
+
+
+def entries(git: Git) -> dict[bytes, Entry]:
+    """What the index says of each file, by path; of a path in conflict, the last it says."""
+    return {
+        found["path"]: _entry(found) for found in ENTRY.finditer(git.run("ls-files", "-z", "-s", "--debug"))
+    }
+
+
+def _filtered(git: Git, found: Mapping[bytes, Change]) -> list[Change]:
+    named = filters(git, (path for path, change in found.items() if change.is_unstaged))
+    return [replace(change, filter=named.get(path)) for path, change in found.items()]
+
+
+def _looked_at(view: View, found: list[Change]) -> Iterator[Change]:
+    """The changes, without those of filtered files that are what the index says after all."""
+    suspects = {change.path for change in found if change.filter and view.written_ns is not None}
+    known = {path: entry for path, entry in entries(view.git).items() if path in suspects} if suspects else {}
+    certain = {path for path, entry in known.items() if _is_certain(view, path, entry)}
+    large = {c.path: known[c.path].blob for c in found if c.filter == lfs.FILTER and c.path in known}
+    certain |= _as_pointed(view, {path: blob for path, blob in large.items() if path not in certain})
+    for change in found:
+        is_unstaged = change.is_unstaged and change.path not in certain
+        if is_unstaged or change.is_staged:
+            yield replace(change, is_unstaged=is_unstaged)
+
+
+def _is_certain(view: View, path: bytes, entry: Entry) -> bool:
+    try:
+        found = (view.clone / os.fsdecode(path)).lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and entry.is_of(found, written_ns=view.written_ns or 0)
+
+
+def _as_pointed(view: View, blobs: Mapping[bytes, bytes]) -> set[bytes]:
+    """Paths of large files that are what the pointers in these blobs name."""
+    held = dict(lfs.contents(view.git, set(blobs.values())))
+    pointers = {path: Pointer.parse(held.get(blob, b"")) for path, blob in blobs.items()}
+    return {path for path, pointer in pointers.items() if pointer and _is_named(view, path, pointer)}
+
+
+def _is_named(view: View, path: bytes, pointer: Pointer) -> bool:
+    file = open_plain(view.clone, os.fsdecode(path))
+    if file is None:
+        return False
+    with file:
+        return os.fstat(file.fileno()).st_size == pointer.size and Pointer.of(file) == pointer
+
+
+def _entry(found: re.Match[bytes]) -> Entry:
+    changed, modified = (_nanoseconds(found[name]) for name in ("ctime", "mtime"))
+    numbers = tuple(int(found[name]) for name in ("ino", "uid", "gid", "size"))
+    return Entry(found["mode"], found["blob"], (changed, modified, *numbers))
+
+
+def _nanoseconds(text: bytes) -> int:
+    seconds, _, rest = text.partition(b":")
+    return int(seconds) * SECOND + int(rest)
