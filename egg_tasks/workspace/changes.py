@@ -5,6 +5,7 @@ import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from egg_tasks.workspace import lfs
 from egg_tasks.workspace.clones import open_plain
@@ -19,6 +20,7 @@ ENTRY = re.compile(
     rb"  dev: [0-9]+\tino: (?P<ino>[0-9]+)\n  uid: (?P<uid>[0-9]+)\tgid: (?P<gid>[0-9]+)\n"
     rb"  size: (?P<size>[0-9]+)\tflags: [0-9a-f]+\n"
 )
+LOOK_LIMIT = timedelta(seconds=60)
 SECOND = 1_000_000_000
 WORD = 0xFFFFFFFF
 UNSET = frozenset({b"unspecified", b"unset", b"set"})
@@ -33,6 +35,8 @@ class Change:
     """Whether the index differs from the head."""
     is_unstaged: bool = False
     """Whether the file differs from the index, or is not in it, or in conflict."""
+    is_new: bool = False
+    """Whether the agent's git has never been told of the file."""
     filter: bytes | None = None
     """The filter its attributes name, which only the agent's git may run."""
 
@@ -68,7 +72,7 @@ def changes(view: View) -> list[Change]:
     listed = view.git.run(
         # What the index says of a file must stay as it is: status would write down what it found.
         "--no-optional-locks", "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all",
-        "--ignore-submodules=dirty",
+        "--ignore-submodules=dirty", timeout=LOOK_LIMIT,
     )  # fmt: skip
     found: dict[bytes, Change] = {}
     for line in filter(None, listed.split(b"\0")):
@@ -79,6 +83,7 @@ def changes(view: View) -> list[Change]:
             one,
             is_staged=one.is_staged or (not both and states[:1] not in {b" ", b"?"}),
             is_unstaged=one.is_unstaged or both or states[1:] != b" ",
+            is_new=states == b"??",
         )
     return list(_looked_at(view, _filtered(view.git, found)))
 

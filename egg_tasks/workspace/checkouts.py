@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from egg_tasks.workspace import submodules
+from egg_tasks.workspace import contents, submodules
 from egg_tasks.workspace.clones import alternates, read_plain
 from egg_tasks.workspace.git import Git, GitFailed, quoted
 from egg_tasks.workspace.history import commit_tree, contains, merge_tree, tip
@@ -107,11 +107,12 @@ def _furnish(
     _write_refs(inner.directory, refs, head=head, branch=branch)
     try:
         # The configuration is ours still: no agent has been here.
-        Git(inner.directory, work_tree=partial).run(
-            "reset", "--quiet", "--hard", head, timeout=CHECKOUT_LIMIT
-        )
+        checkout = Git(inner.directory, work_tree=partial)
+        checkout.run("reset", "--quiet", "--hard", head, timeout=CHECKOUT_LIMIT)
     except GitFailed as error:
         raise NotFound(f"{head} cannot be checked out of {git.directory}: {error}") from error
+    contents.fill(checkout, head=head, store=git.directory)
+    contents.define_filter(inner.directory)
 
     def inside(copy: Git, tree: Path, commit: str) -> tuple[str, ...]:
         return _furnish(copy, tree, head=commit, branch=None, name=name, origin=submodules.url_of(copy))

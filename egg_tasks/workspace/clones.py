@@ -12,6 +12,7 @@ from models.errors import Conflict
 UNFINISHED = {"MERGE_HEAD": "merge", "rebase-merge": "rebase", "rebase-apply": "rebase"}
 LARGEST_FILE = 512 * 1024 * 1024
 LONGEST_REF_CHAIN = 5
+RULES = frozenset({".gitattributes", ".gitignore"})
 
 
 def unreadable(clone: Path, why: str) -> Conflict:
@@ -86,6 +87,12 @@ def is_plain(clone: Path, name: str) -> bool:
         return own and stat.S_ISREG(path.lstat().st_mode)
     except (OSError, ValueError):
         return False
+
+
+def unreadable_rules(clone: Path) -> list[Path]:
+    """Pipes in a clone where git would read its rules, and wait for ever; from the clone's root."""
+    found = (Path(directory, name) for directory, _, names in os.walk(clone) for name in RULES & set(names))
+    return sorted(path.relative_to(clone) for path in found if path.is_fifo() and not path.is_symlink())
 
 
 def open_plain(root: Path, name: str) -> IO[bytes] | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from egg_tasks.workspace.clones import is_plain, open_plain
-from egg_tasks.workspace.git import Git
+from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.names import checked_commit
 from models.errors import Unavailable
 
@@ -88,6 +88,25 @@ def copy_lfs(git: Git, commits: Iterable[str], *, into: Path) -> None:
         return
     for pointed in pointers(git, "--no-walk", *map(checked_commit, commits)):
         bring(pointed.pointer, source=git.directory, target=into)
+
+
+def adopt(git: Git, commit: str, *, source: str) -> None:
+    """Copy the contents that a commit's tree points to from the user's repository, if that is a directory.
+
+    It is only read. What it does not have stays a pointer.
+    """
+    path = Path(source.removeprefix("file://"))
+    if not path.is_dir():
+        return
+    inside = path / ".git"
+    try:
+        theirs = Git(inside, work_tree=path) if inside.exists() else Git(path)
+        common = path / theirs.line("rev-parse", "--git-common-dir")
+    except GitFailed:
+        return
+    if (common / "lfs/objects").is_dir():
+        for pointed in pointers(git, "--no-walk", checked_commit(commit)):
+            bring(pointed.pointer, source=common, target=git.directory)
 
 
 def bring_new(git: Git, commit: str, *, clone: Path) -> list[Pointed]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from uuid import UUID
 
 from egg_tasks import settings_file
-from egg_tasks.workspace import checkouts, foreign_links, history, nested, repositories, strays
+from egg_tasks.workspace import checkouts, foreign_links, history, lfs, nested, repositories, strays
 from egg_tasks.workspace.clones import inspect, is_directory
 from egg_tasks.workspace.git import Git
 from egg_tasks.workspace.names import (
@@ -43,7 +43,11 @@ class GitWorkspace:
         Another machine's is reached with what `[fetch]` of settings.toml names, read anew each time.
         """
         repository = self.repository(pipeline_id)
-        return repositories.prepare(repository, pipeline_id, source=source, base=base, reach=self._reach())
+        commit = repositories.prepare(
+            repository, pipeline_id, source=source, base=base, reach=self._reach()
+        )
+        lfs.adopt(Git(repository), commit, source=source)
+        return commit
 
     def open_clone(self, pipeline_id: str, *, role: str, run_id: UUID, work_commit: str) -> Clone:
         """Make the run's clone; if it is there, leave it alone and return it as it was made."""

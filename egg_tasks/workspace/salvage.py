@@ -5,6 +5,7 @@ work tree is not: it stays in the clone, which is not removed. What was staged b
 is kept.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from uuid import UUID
 from egg_tasks.workspace import lfs
 from egg_tasks.workspace.changes import Change, changes
 from egg_tasks.workspace.checkouts import made_as
-from egg_tasks.workspace.clones import Evidence, inspect, is_directory
+from egg_tasks.workspace.clones import Evidence, inspect, is_directory, unreadable_rules
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.history import commit_tree, contains, move_ref, readable, tip, tree_of
 from egg_tasks.workspace.names import branch_ref, salvage_branch, work_branch
@@ -48,7 +49,15 @@ class Salvage:
         unread = self._bring_large(evidence.head)
         tree = tree_of(self.git, evidence.head)
         with scratch(self.clone) as directory:
-            staging, found = self._staged(evidence, directory)
+            try:
+                staging, found = self._staged(evidence, directory)
+            except Unavailable:
+                blocked = unreadable_rules(self.clone)
+                if not blocked:
+                    raise
+                # git waits for them for ever: nothing but the commits can be saved.
+                head = self._kept_at(evidence.head, self._branches())
+                return Saved(commit=head, kept=tuple(readable(os.fsencode(path)) for path in blocked))
             kept = tuple(sorted({readable(path) for path in (*staging.kept, *unread)}))
             if found == tree:
                 return Saved(commit=self._kept_at(evidence.head, self._branches()), kept=kept)

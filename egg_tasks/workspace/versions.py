@@ -1,5 +1,6 @@
 """Taking what an agent committed, and refusing what it did not."""
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,11 +8,11 @@ from pathlib import Path
 
 from egg_tasks.workspace import lfs
 from egg_tasks.workspace.changes import Change, changes, filters
-from egg_tasks.workspace.clones import Evidence, unreadable
+from egg_tasks.workspace.clones import Evidence, unreadable, unreadable_rules
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.history import readable
 from egg_tasks.workspace.view import agents_view
-from models.errors import Conflict, Leftovers
+from models.errors import Conflict, Leftovers, Unavailable
 from models.schemas.git import Taken
 
 NAMED = 20
@@ -107,14 +108,24 @@ def _uncommitted(git: Git, evidence: Evidence) -> list[Change]:
     with scratch(evidence.clone) as directory:
         try:
             return changes(agents_view(git, evidence, directory))
+        except Unavailable as error:
+            raise _blocked(evidence) or error from error
         except GitFailed as error:
             why = f"its index or its configuration is broken ({error}); try `git status`, and `git reset`"
             raise unreadable(evidence.clone, why) from error
 
 
+def _blocked(evidence: Evidence) -> Conflict | None:
+    """Why git has not come to an end in the clone, if it is the agent's doing."""
+    pipes = [readable(os.fsencode(path)) for path in unreadable_rules(evidence.clone)]
+    if not pipes:
+        return None
+    return unreadable(evidence.clone, f"git waits for ever for {', '.join(pipes[:NAMED])}, which is no file")
+
+
 def _filtered(found: list[Change]) -> str:
     """What to do about files only the agent's git can judge, since their filters are programs of its own."""
-    named = sorted({readable(change.filter) for change in found if change.filter})
+    named = sorted({readable(c.filter) for c in found if c.filter not in {None, lfs.FILTER} and not c.is_new})
     if not named:
         return ""
     return (

@@ -1,8 +1,9 @@
 """What became of the work a run left uncommitted.
 
-Rules for the author: forward only; one change; safe while the previous release runs (add, fill, then
-require in a later release); a constraint on a big table is added NOT VALID and validated after; never
-import the project's tables, which move on; name every constraint as the tables do.
+Rules for the author: forward only; one change, one transaction, seconds long (`migrations.LOCK_SECONDS`); safe
+while the previous release runs: a column has a default that the tables say too, until a later release requires
+it; a constraint is added NOT VALID and validated by a later migration; never import the project's tables, which
+move on; name every constraint as the tables do. `tests/unit/test_migrations.py` looks.
 """
 
 import sqlalchemy as sa
@@ -10,7 +11,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "2026_11_25_kept_paths"
-down_revision = "2026_11_21_engine"
+down_revision = "2026_11_25_validated"
 branch_labels = None
 depends_on = None
 

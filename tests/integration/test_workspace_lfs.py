@@ -3,12 +3,14 @@
 import os
 import shutil
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from egg_tasks.workspace.git import Git
 from egg_tasks.workspace.lfs import Pointer, copy_lfs
-from tests.integration.workspace_scene import Scene, git
+from models.errors import Conflict
+from tests.integration.workspace_scene import PIPELINE, Scene, commit, git
 
 pytestmark = pytest.mark.skipif(
     shutil.which("git-lfs") is None and "CI" not in os.environ,
@@ -54,3 +56,195 @@ def test_contents_of_a_commit_are_copied_and_what_is_not_what_it_is_called_is_no
     assert (tmp_path / "first" / pointer.place).read_bytes() == BIG
     assert sorted(path.stat().st_size for path in (tmp_path / "second/lfs/objects").rglob("?" * 64)) == [495]
     assert not list(tmp_path.glob("*/lfs/tmp/*"))
+
+
+# Versions
+
+
+def test_a_version_brings_its_large_files_along(scene: Scene) -> None:
+    clone = scene.clone()
+    version = track(clone.path, "model.bin")
+    assert scene.take(clone) == version
+    pointer = pointer_in(clone.path, "model.bin")
+    shutil.rmtree(clone.path)
+
+    tester = scene.clone("tester", work=version)
+    checkout = scene.workspace.open_checkout(PIPELINE, run_id=uuid4(), commit=version)
+
+    assert pointer.is_in(scene.bare)
+    assert (tester.path / "model.bin").read_bytes() == BIG
+    assert (checkout / "model.bin").read_bytes() == BIG
+    assert git(tester.path, "status", "--porcelain") == ""
+    git(tester.path, "lfs", "fsck")
+
+
+def test_a_content_that_is_nowhere_refuses_ready_by_path(scene: Scene) -> None:
+    clone = scene.clone()
+    version = track(clone.path, "model.bin")
+    shutil.rmtree(clone.path / ".git/lfs")
+    (clone.path / "model.bin").write_bytes(pointer_in(clone.path, "model.bin").content)
+    git(clone.path, "add", "model.bin")
+    assert git(clone.path, "status", "--porcelain") == ""
+
+    with pytest.raises(Conflict, match=r"model.bin is nowhere.*git lfs fetch") as refusal:
+        scene.take(clone)
+    (clone.path / "model.bin").write_bytes(BIG)
+    git(clone.path, "add", "model.bin")
+
+    assert refusal.value.details["paths"] == ["model.bin"]
+    assert scene.take(clone) == version
+
+
+def test_a_content_that_is_not_what_its_name_says_is_not_taken(scene: Scene) -> None:
+    clone = scene.clone()
+    track(clone.path, "model.bin")
+    pointer = pointer_in(clone.path, "model.bin")
+    for harm in (clone.path / ".git" / pointer.place, clone.path / "model.bin"):
+        harm.chmod(0o644)
+        harm.write_bytes(b"x" * len(BIG))
+    git(clone.path, "update-index", "--assume-unchanged", "model.bin")
+
+    with pytest.raises(Conflict, match="nowhere"):
+        scene.take(clone)
+    assert not pointer.is_in(scene.bare)
+
+
+def test_a_link_in_the_place_of_a_content_is_not_followed(scene: Scene, tmp_path: Path) -> None:
+    clone = scene.clone()
+    track(clone.path, "model.bin")
+    pointer = pointer_in(clone.path, "model.bin")
+    (tmp_path / "elsewhere").write_bytes(BIG)
+    place = clone.path / ".git" / pointer.place
+    place.unlink()
+    place.symlink_to(tmp_path / "elsewhere")
+    (clone.path / "model.bin").unlink()
+    (clone.path / "model.bin").symlink_to(tmp_path / "elsewhere")
+    git(clone.path, "update-index", "--assume-unchanged", "model.bin")
+
+    with pytest.raises(Conflict, match="nowhere"):
+        scene.take(clone)
+
+
+def test_a_text_that_looks_like_a_pointer_is_only_a_text(scene: Scene) -> None:
+    clone = scene.clone()
+    (clone.path / "how-lfs-works.txt").write_bytes(Pointer("0" * 64, 5).content)
+    git(clone.path, "add", "-A")
+    git(clone.path, "commit", "-qm", "explain")
+
+    assert scene.take(clone) == git(clone.path, "rev-parse", "HEAD")
+
+
+def test_unchanged_large_files_of_the_base_need_not_be_there(scene: Scene) -> None:
+    base = track(scene.source, "old.bin")
+    shutil.rmtree(scene.source / ".git/lfs")
+    scene.workspace.prepare("bare", source=str(scene.source), base="main")
+    clone = scene.workspace.open_clone("bare", role="coder", run_id=uuid4(), work_commit=base)
+    version = commit(clone.path, {"note": "n"})
+
+    assert scene.workspace.take("bare", run_id=uuid4(), clone=clone.path).commit == version
+    assert git(clone.path, "status", "--porcelain") == ""
+    git(clone.path, "checkout", "-q", "-B", "again", base)
+
+
+# Clones
+
+
+@pytest.mark.parametrize("kind", ["repository", "worktree", "mirror"])
+def test_large_files_of_the_users_repository_are_in_the_clones(
+    scene: Scene, tmp_path: Path, kind: str
+) -> None:
+    base = track(scene.source, "old.bin")
+    source = scene.source
+    if kind == "worktree":
+        source = tmp_path / "worktree"
+        git(scene.source, "worktree", "add", "-q", str(source), "-b", "other")
+    elif kind == "mirror":
+        source = tmp_path / "mirror.git"
+        git(tmp_path, "clone", "-q", "--bare", str(scene.source), str(source))
+        shutil.copytree(scene.source / ".git/lfs", source / "lfs")
+    scene.workspace.prepare("large", source=str(source), base=base)
+
+    clone = scene.workspace.open_clone("large", role="coder", run_id=uuid4(), work_commit=base)
+
+    assert (clone.path / "old.bin").read_bytes() == BIG
+    assert git(clone.path, "status", "--porcelain") == ""
+    assert (clone.path / "old.bin").stat().st_nlink == 1
+
+
+def test_an_agents_git_makes_pointers_and_gets_the_others_contents(scene: Scene) -> None:
+    clone = scene.clone()
+    version = track(clone.path, "model.bin")
+    scene.take(clone)
+    tester = scene.clone("tester")
+    branch = f"egg/{PIPELINE}/coder"
+    scene.workspace.move_branch(PIPELINE, branch=branch, commit=version, expected=None)
+    git(tester.path, "fetch", "-q", "origin")
+    git(tester.path, "merge", "-q", f"origin/{branch}")
+    assert (tester.path / "model.bin").read_bytes() == BIG
+    (tester.path / "model.bin").write_bytes(b"changed" * 999)
+    git(tester.path, "commit", "-qam", "change")
+
+    assert pointer_in(tester.path, "model.bin").size == 6993
+    assert scene.take(tester)
+    assert pointer_in(tester.path, "model.bin").is_in(scene.bare)
+
+
+def test_without_git_lfs_a_clone_has_the_contents_and_is_clean(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clone = scene.clone()
+    version = track(clone.path, "model.bin")
+    scene.take(clone)
+    only_git = clone.path.parent / "bin"
+    only_git.mkdir()
+    (only_git / "git").symlink_to(shutil.which("git") or "git")
+    monkeypatch.setenv("PATH", str(only_git))
+
+    tester = scene.clone("tester", work=version)
+
+    assert (tester.path / "model.bin").read_bytes() == BIG
+    assert git(tester.path, "status", "--porcelain") == ""
+    assert scene.take(tester) == version
+
+
+# Salvage
+
+
+def test_salvage_keeps_a_changed_large_file_as_pointer_and_content(scene: Scene) -> None:
+    clone = scene.clone()
+    track(clone.path, "model.bin")
+    other = os.urandom(3_000_000)
+    (clone.path / "model.bin").write_bytes(other)
+    (clone.path / "new.bin").write_bytes(BIG[:2_000_000])
+    (clone.path / "new.bin").chmod(0o755)
+
+    saved = scene.save(clone)
+
+    assert saved
+    assert saved.kept == ()
+    successor = scene.clone()
+    assert (successor.path / "model.bin").read_bytes() == other
+    assert (successor.path / "new.bin").read_bytes() == BIG[:2_000_000]
+    assert git(successor.path, "status", "--porcelain") == ""
+    assert git(successor.path, "ls-files", "-s", "new.bin").startswith("100755")
+
+
+def test_salvage_leaves_a_large_file_alone_that_was_only_touched(scene: Scene) -> None:
+    clone = scene.clone()
+    version = track(clone.path, "model.bin")
+    (clone.path / "model.bin").write_bytes(BIG)
+
+    assert scene.take(clone) == version
+    assert scene.salvage(clone) == version
+
+
+def test_salvage_names_contents_of_commits_that_are_nowhere(scene: Scene) -> None:
+    clone = scene.clone()
+    version = track(clone.path, "model.bin")
+    shutil.rmtree(clone.path / ".git/lfs")
+    (clone.path / "model.bin").write_bytes(pointer_in(clone.path, "model.bin").content)
+
+    saved = scene.save(clone)
+
+    assert saved
+    assert (saved.commit, saved.kept) == (version, ("model.bin",))

@@ -2,10 +2,12 @@
 
 import os
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from egg_tasks.workspace import changes
 from models.errors import Conflict, Leftovers
 from models.schemas.git import Clone
 from tests.integration.workspace_scene import PIPELINE, Scene, commit, git
@@ -334,3 +336,24 @@ def test_what_a_ready_was_refused_for_is_set_aside_and_not_on_the_roles_branch(s
     assert saved.set_aside is not None
     assert names(scene, scene.tip(saved.set_aside)) == ["left"]
     assert scene.save(clone, is_refused=True) == saved
+
+
+# Harm
+
+
+def test_rules_git_would_wait_for_for_ever_refuse_and_lose_no_commit(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "LOOK_LIMIT", timedelta(seconds=1))
+    clone = scene.clone()
+    version = commit(clone.path, {"good": "good"})
+    (clone.path / "deep").mkdir()
+    (clone.path / "deep/file").write_text("x")
+    os.mkfifo(clone.path / "deep/.gitignore")
+
+    with pytest.raises(Conflict, match=r"deep/.gitignore, which is no file"):
+        scene.take(clone)
+    saved = scene.save(clone)
+
+    assert saved
+    assert (scene.tip(clone.branch), saved.kept) == (version, ("deep/.gitignore",))
