@@ -12,6 +12,9 @@ from pathlib import Path
 
 from cli import typed
 from egg_tasks.client import Json
+from egg_tasks.workspace.git import Git, GitFailed
+from egg_tasks.workspace.lfs import copy_lfs
+from models.errors import EggError
 from models.states import PipelineStatus
 
 SETTINGS = (
@@ -85,6 +88,7 @@ def _bring(pipeline: Json, repository: Path, commit: str) -> str:
             else f"git allows no {branch} beside its branch {taken}"
         )
     _git(repository, *FETCH, "--", pipeline["repository"], f"refs/heads/{pipeline['work_branch']}")
+    _bring_large_files(pipeline, repository, commit)
     about = f"egg: the work of pipeline {pipeline['id']}"
     try:
         # The empty last word: only if no such branch is there, whoever else makes one just now.
@@ -94,6 +98,15 @@ def _bring(pipeline: Json, repository: Path, commit: str) -> str:
             return holder
         raise
     return branch
+
+
+def _bring_large_files(pipeline: Json, repository: Path, commit: str) -> None:
+    """Copy the contents (LFS) that the work's pointers name, before a branch leads there."""
+    common = _git(repository, "rev-parse", "--git-common-dir")
+    try:
+        copy_lfs(Git(Path(pipeline["repository"])), [commit], into=repository / common)
+    except (EggError, GitFailed) as error:
+        raise NotBroughtError(f"its large files (LFS) could not be copied ({error})") from error
 
 
 def _owner_to_be_spared(repository: Path) -> str | None:

@@ -47,7 +47,8 @@ class Answer(StrEnum):
 class Salvaged:
     """What was brought to a role's branch when its run had ended."""
 
-    commit: str
+    commit: str | None
+    """None if nothing could be."""
     is_ahead: bool
     """Whether it holds changes of the role's own that are in no version."""
     set_aside: str | None = None

@@ -17,6 +17,7 @@ from egg_tasks.tasks import launching
 from egg_tasks.tasks.dispatch import dispatch
 from egg_tasks.tasks.leases import Lease, Leases
 from models.errors import DatabaseAway, EggError, Halted, Rejected, Unavailable
+from models.foreign import one_line
 from models.queries import agent_runs as rows
 from models.schemas.run import Exit, Launch
 from models.states import LIVE_RUNS
@@ -176,7 +177,7 @@ class Attendance:
         except Rejected as error:
             # Nothing more can be done for this work than to leave the clone where it is and say so.
             log.warning("salvage.refused", run=str(run.id), clone=str(self.clone), error=error.message)
-            salvaged = None
+            salvaged = Salvaged(None, is_ahead=False, kept=[f"all of it ({one_line(error.message)})"])
         output = self._log()
         with unit_of_work() as session:
             effects = agent_runs.settle(

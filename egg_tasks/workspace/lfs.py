@@ -77,7 +77,7 @@ class Pointed:
 
 
 def copy_lfs(git: Git, commits: Iterable[str], *, into: Path) -> None:
-    """Copy the contents that the trees of *commits* point to, as far as the repository has them.
+    """Copy what the pointers in *commits* name, in their trees and in what is new, as far as it is here.
 
     *into* is the .git directory (or bare repository) that shall hold them, at git-lfs's usual place; what is
     there already is left alone. Contents are checked against their names while they are copied. Nothing
@@ -86,7 +86,9 @@ def copy_lfs(git: Git, commits: Iterable[str], *, into: Path) -> None:
     """
     if not (git.directory / "lfs").is_dir():
         return
-    for pointed in pointers(git, "--no-walk", *map(checked_commit, commits)):
+    asked = [checked_commit(commit) for commit in commits]
+    since = ["--not", "--exclude=egg/*", "--branches", "--tags"]
+    for pointed in (*pointers(git, "--no-walk", *asked), *pointers(git, *asked, *since)):
         bring(pointed.pointer, source=git.directory, target=into)
 
 

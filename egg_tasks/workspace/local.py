@@ -43,9 +43,7 @@ class GitWorkspace:
         Another machine's is reached with what `[fetch]` of settings.toml names, read anew each time.
         """
         repository = self.repository(pipeline_id)
-        commit = repositories.prepare(
-            repository, pipeline_id, source=source, base=base, reach=self._reach()
-        )
+        commit = repositories.prepare(repository, pipeline_id, source=source, base=base, reach=self._reach())
         lfs.adopt(Git(repository), commit, source=source)
         return commit
 

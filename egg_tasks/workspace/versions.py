@@ -73,10 +73,11 @@ def refuse_uncommitted(git: Git, evidence: Evidence) -> None:
         return
     names = [readable(change.path) for change in found]
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    named = _filters(found)
     raise Leftovers(
         f"The clone {evidence.clone} has uncommitted changes in {', '.join(names[:NAMED])}{more}: "
-        f"commit them (or ignore or remove what does not belong), then signal READY again{_filtered(found)}",
-        {"paths": names},
+        f"commit them (or ignore or remove what does not belong), then signal READY again{_way_out(named)}",
+        {"paths": names, "filters": named},
     )
 
 
@@ -123,9 +124,13 @@ def _blocked(evidence: Evidence) -> Conflict | None:
     return unreadable(evidence.clone, f"git waits for ever for {', '.join(pipes[:NAMED])}, which is no file")
 
 
-def _filtered(found: list[Change]) -> str:
+def _filters(found: list[Change]) -> list[str]:
+    """The filters that would have to be run to know whether all these files have changed."""
+    return sorted({readable(c.filter) for c in found if c.filter not in {None, lfs.FILTER} and not c.is_new})
+
+
+def _way_out(named: list[str]) -> str:
     """What to do about files only the agent's git can judge, since their filters are programs of its own."""
-    named = sorted({readable(c.filter) for c in found if c.filter not in {None, lfs.FILTER} and not c.is_new})
     if not named:
         return ""
     return (

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from cli import work_branch
 from egg_tasks.workspace.git import Git
 from egg_tasks.workspace.lfs import Pointer, copy_lfs
 from models.errors import Conflict
@@ -248,3 +249,37 @@ def test_salvage_names_contents_of_commits_that_are_nowhere(scene: Scene) -> Non
 
     assert saved
     assert (saved.commit, saved.kept) == (version, ("model.bin",))
+
+
+# The user's repository
+
+
+def test_the_users_merge_gets_the_contents_of_all_that_is_new(scene: Scene) -> None:
+    work = f"egg/{PIPELINE}/work"
+    git(scene.source, "lfs", "install", "--local")
+    clone = scene.clone()
+    first = track(clone.path, "model.bin")
+    (clone.path / "model.bin").write_bytes(b"newer" * 999)
+    version = commit(clone.path, {"note": "n"})
+    scene.take(clone)
+    scene.workspace.move_branch(PIPELINE, branch=work, commit=version, expected=scene.base)
+    shutil.rmtree(clone.path)
+
+    said = work_branch.bring(
+        {
+            "id": PIPELINE,
+            "status": "complete",
+            "repo": str(scene.source),
+            "base": "main",
+            "work_branch": work,
+            "work_commit": version,
+            "repository": str(scene.bare),
+        }
+    )
+    git(scene.source, "merge", "-q", f"egg/{PIPELINE}")
+
+    assert "in your repository, on branch" in said
+    assert (scene.source / "model.bin").read_bytes() == b"newer" * 999
+    git(scene.source, "checkout", "-q", first)
+    assert (scene.source / "model.bin").read_bytes() == BIG
+    assert git(scene.source, "status", "--porcelain") == ""

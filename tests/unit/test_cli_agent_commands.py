@@ -267,3 +267,19 @@ ANSWER_TO_ALL = {
     "context": {},
     "decision": {"id": 7, "default": None},
 }
+
+
+def test_ready_has_the_agents_git_look_where_it_turns_on_a_filter(
+    server: Scripted, egg: Egg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    (tmp_path / "file").write_text("x")
+    subprocess.run(["git", "-C", str(tmp_path), "add", "."], check=True)
+    monkeypatch.setenv("EGG_REPO_PATH", str(tmp_path))
+    before = (tmp_path / ".git/index").stat().st_mtime_ns
+    server.say(409, "uncommitted changes in file", details={"paths": ["file"], "filters": ["crypt"]})
+    server.say(409, "uncommitted changes in file", details={"paths": ["file"], "filters": ["crypt"]})
+
+    assert egg("signal", "readiness", "--state", "READY") == 1
+    assert [asked.body["state"] for asked in server.asked] == ["READY", "READY"]
+    assert (tmp_path / ".git/index").stat().st_mtime_ns > before
