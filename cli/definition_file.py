@@ -10,7 +10,7 @@ from typing import cast
 import yaml
 
 from cli.definition_notes import notes
-from cli.definition_repository import Far, Start, far_faults, resolved, start
+from cli.definition_repository import Far, Start, far_faults, resolved, start, submodule_notes
 from cli.yaml_positions import Positions, duplicate_keys
 from models.errors import Unprocessable
 from models.schemas.definition import Fault, Faulty, validate
@@ -136,6 +136,8 @@ def check(path: Path, *, overrides: Sequence[tuple[str, str]] = (), far: Far = F
     source = str(document["repo"])
     document["repo"] = split(source)[0]
     told = tuple(notes(definition, found.source, found.commit)) if found else ()
+    if found and far is Far.ASKED:
+        told += tuple(submodule_notes(found))
     return Checked(str(path), loaded.positions, document, source, told)
 
 

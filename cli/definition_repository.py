@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from egg_tasks.workspace import remotes, repositories, sources
+from egg_tasks.workspace import remotes, repositories, sources, submodules
 from egg_tasks.workspace.reach import Reach, of_person
 from egg_tasks.workspace.sources import Source
 from models.errors import Unavailable, Unprocessable
@@ -76,6 +76,14 @@ def far_faults(url: str, *, base: str | None, far: Far) -> Iterator[Fault]:
         yield from error.faults
     except (Unprocessable, Unavailable) as error:
         yield Fault(("repo",), error.message)
+
+
+def submodule_notes(found: Start) -> Iterator[str]:
+    """Say which submodules of a person's repository their git cannot fetch now."""
+    with tempfile.TemporaryDirectory(prefix="egg-look-") as directory:
+        yield from submodules.out_of_reach(
+            found.source, found.commit, reach=persons_reach(), directory=Path(directory)
+        )
 
 
 def _away(source: Source) -> str | None:

@@ -11,7 +11,7 @@ from cli import definition_file, server, words
 from cli.definition_file import Checked
 from cli.definition_repository import Far, persons_reach
 from egg_tasks.client import Client, Json
-from egg_tasks.workspace import incoming
+from egg_tasks.workspace import incoming, submodules
 from egg_tasks.workspace.incoming import Incoming
 from models.errors import Unavailable
 from models.schemas.fault import Fault, Faulty
@@ -44,6 +44,8 @@ def create(client: Client, checked: Checked) -> Json:
     incoming.refuse_taken(home, name)
     with ExitStack() as stack:
         found = _fetched(stack, home, checked)
+        for lacking in submodules.missing(found.directory):
+            click.echo(words.clean(f"note: {lacking}"), err=True)
         pipeline = _post(client, {**document, "name": name, "base_commit": found.commit})
         # Only now is the name known to be ours.
         found.keep(name)

@@ -13,11 +13,13 @@ from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.links import declared, links
 from egg_tasks.workspace.origins import Origin
 from egg_tasks.workspace.reach import Reach, ReachingGit
-from egg_tasks.workspace.sources import NO_NETWORK
+from egg_tasks.workspace.sources import NO_NETWORK, Source
 from models.errors import Unavailable
 from models.schemas.source import is_remote, local_path, masked, split
 
 FETCH_LIMIT = timedelta(minutes=10)
+ASK_LIMIT = timedelta(seconds=20)
+NO_URL = "its URL is none that can be fetched from"
 SHA256 = 64
 """Digits of a commit's id."""
 DEEPEST = 5
@@ -59,9 +61,54 @@ def hold(git: Git, commit: str, *, origin: Origin, reach: Reach, depth: int = 1)
         held = Git(copy)
         held.run("config", "remote.origin.url", masked(next(iter(place.urls), module.url)))
         if why:
-            held.run("config", "egg.missing", why)
+            held.run("config", "egg.missing", lacking(module.path, why))
         elif depth < DEEPEST:
             hold(held, at, origin=place, reach=reach, depth=depth + 1)
+
+
+def missing(repository: Path) -> Iterator[str]:
+    """A sentence for each submodule that is held empty, those within others among them."""
+    for copy in sorted((repository / "modules").glob("*")):
+        known, sentence = Git(copy).answers("config", "--get", "egg.missing")
+        if known:
+            yield sentence.decode("utf-8", "surrogateescape").strip()
+        yield from missing(copy)
+
+
+def out_of_reach(source: Source, commit: str, *, reach: Reach, directory: Path) -> Iterator[str]:
+    """A sentence for each submodule of a person's repository that could not be held now.
+
+    *directory* is ours, and empty. What lies checked out on this disk is not asked after elsewhere.
+    """
+    linked, origin = links(source.git, commit), Origin.here(source)
+    for module in declared(source.git, commit) if linked else ():
+        at = linked.get(module.path)
+        place = origin.of_submodule(module)
+        if at is None or any(has(kept, at) for kept in place.directories):
+            continue
+        whys = [_unreached(url, reach, directory) for url in place.urls]
+        if all(whys):
+            yield lacking(module.path, "; ".join(filter(None, whys)) or NO_URL)
+
+
+def lacking(path: str, why: str) -> str:
+    """What follows when a submodule cannot be had."""
+    return f"the submodule {path} cannot be fetched ({why}): agents and checks find its folder empty"
+
+
+def _unreached(url: str, reach: Reach, directory: Path) -> str | None:
+    """Why nothing is to be had from a URL, or None."""
+    plain, credential = split(url)
+    git: Git = ReachingGit(directory, reach=reach.with_credential(credential))
+    if not is_remote(url):
+        plain, git = local_path(url), Git(directory)
+    try:
+        git.run("ls-remote", "--quiet", "--", plain, "HEAD", timeout=ASK_LIMIT)
+    except GitFailed as error:
+        return masked(str(error)).splitlines()[0].removeprefix("fatal: ")
+    except Unavailable as error:
+        return error.message
+    return None
 
 
 def has(copy: Path, commit: str) -> bool:
@@ -124,7 +171,7 @@ def _copied(copy: Path, commit: str, place: Origin, reach: Reach) -> str | None:
             Git(copy).run("update-ref", f"refs/egg/linked/{commit}", commit)
             return None
         whys.append(why or f"{masked(source)} does not have {commit[:10]}")
-    return "; ".join(dict.fromkeys(whys)) or "its URL is none that git can fetch from here"
+    return "; ".join(dict.fromkeys(whys)) or NO_URL
 
 
 def _sources(place: Origin, commit: str) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -164,3 +164,31 @@ def test_looking_writes_nothing_and_runs_no_monitor(shop: Path, tmp_path: Path) 
 
 def head(shop: Path) -> str:
     return (shop / ".git/refs/heads/main").read_text().strip()
+
+
+def with_library(shop: Path, url: str) -> None:
+    """Add a library as a submodule that is not checked out, as in a fresh clone."""
+    library = shop.with_name("library")
+    library.mkdir()
+    git(library, "init", "-q")
+    git(library, "commit", "-q", "--allow-empty", "-m", "one")
+    (shop / ".gitmodules").write_text(f'[submodule "lib"]\n\tpath = lib\n\turl = {url}\n')
+    git(shop, "add", ".gitmodules")
+    git(shop, "update-index", "--add", "--cacheinfo", f"160000,{40 * '1'},lib")
+    (shop / "lib").mkdir()
+    git(shop, "commit", "-q", "-m", "library")
+
+
+def test_a_submodule_that_cannot_be_fetched_is_named(shop: Path) -> None:
+    with_library(shop, "../nowhere")
+
+    (note,) = notes(shop)
+
+    assert note.startswith(f"the submodule lib cannot be fetched ('{shop.parent}/nowhere' does not appear")
+    assert note.endswith("agents and checks find its folder empty")
+
+
+def test_a_submodule_that_can_be_fetched_makes_no_note(shop: Path) -> None:
+    with_library(shop, "../library")
+
+    assert notes(shop) == []
