@@ -187,7 +187,7 @@ def test_a_submodule_moved_and_not_committed_is_uncommitted_work(shop: Shop) -> 
     with pytest.raises(Conflict) as refusal:
         shop.take(clone)
 
-    assert refusal.value.details == {"paths": [LIBRARY]}
+    assert refusal.value.details["paths"] == [LIBRARY]
 
 
 def test_a_submodule_moved_to_what_its_upstream_has_is_taken_and_later_clones_have_it(shop: Shop) -> None:
