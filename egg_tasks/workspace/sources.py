@@ -155,10 +155,10 @@ def _fault(sentence: str) -> Faulty:
 
 def _unreadable(path: Path, said: str) -> str:
     reason = said.splitlines()[0].removeprefix("fatal: ")
-    if reason.startswith("not a git repository (or any"):
+    if reason.startswith("not a git repository (or any") and not os.path.lexists(path / ".git"):
         return f"{path} is not a git repository; make one with `git init`"
     if reason.startswith("not a git repository: "):
         gone = reason.removeprefix("not a git repository: ")
         way = "mend it with `git worktree repair`, or name another"
         return f"{path} is a worktree whose repository {gone} is gone: {way}"
-    return f"{path} cannot be read by git ({reason}): give one git can clone"
+    return f"{path} cannot be read by git ({reason}): see what `git -C {path} status` says"

@@ -1,14 +1,16 @@
 """A person's repository through the front door: private ones, refused ones, and names that are taken."""
 
 import json
+import os
+import pty
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests import private_server
-from tests.acceptance.conftest import Egg
+from tests.acceptance.conftest import EGG, Egg
 from tests.integration.workspace_scene import commit, git
 from tests.private_server import ENCODED, PASSWORD, USER, WANTED, Site
 
@@ -173,3 +175,71 @@ def test_a_repository_that_cannot_be_reached_is_tried_again_and_why_says_so(egg:
     egg.wait(lambda: "cannot be reached now" in egg.run("why", "away", "--json").stdout, why="the reason")
     assert "tried again at" in egg.run("why", "away").stdout
     egg.run("pipeline", "cancel", "away")
+
+
+def detached(source: Path) -> Path:
+    git(source, "checkout", "-q", "--detach")
+    commit(source, {"lonely": "x\n"})
+    return source
+
+
+def worktree(source: Path) -> Path:
+    git(source, "worktree", "add", "-q", str(source.with_name("tree")))
+    return source.with_name("tree")
+
+
+def bare(source: Path) -> Path:
+    git(source.parent, "clone", "-q", "--bare", str(source), "bare.git")
+    return source.with_name("bare.git")
+
+
+def partial(source: Path) -> Path:
+    for number in (1, 2):
+        commit(source, {"data": f"data {number}\n"})
+    git(source, "config", "uploadpack.allowFilter", "true")
+    git(source.parent, "clone", "-q", "--filter=blob:none", f"file://{source}", "partial")
+    return source.with_name("partial")
+
+
+def sha256(source: Path) -> Path:
+    path = source.with_name("sha256")
+    path.mkdir()
+    git(path, "init", "-q", "-b", "main", "--object-format=sha256")
+    commit(path, {"README": "long\n"})
+    return path
+
+
+@pytest.mark.parametrize("kind", [detached, worktree, bare, partial, sha256])
+def test_agents_work_on_a_repository_of_any_kind(
+    egg: Egg, source: Path, tmp_path: Path, kind: Callable[[Path], Path]
+) -> None:
+    repository, name = kind(source), kind.__name__
+    me, path = ours(egg, tmp_path), str(tmp_path / "work.json")
+
+    me.run("validate", path, "--repo", str(repository))
+    me.run("run", path, "--repo", str(repository), "--name", name, "--wait")
+
+    start = git(repository, "rev-parse", "HEAD")
+    assert git(repository, "show", f"egg/{name}:note") == "done"
+    assert git(repository, "merge-base", f"egg/{name}", start) == start
+
+
+def test_a_person_at_a_terminal_is_asked_for_the_password(egg: Egg, site: Site, tmp_path: Path) -> None:
+    words = [EGG, "validate", str(tmp_path / "work.json"), "--repo", site.url("shop.git")]
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "EGG_HOME": str(egg.home)}
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execve(EGG, words, environment)  # noqa: S606 - no shell wanted
+    said = b""
+    try:
+        for asked, answer in ((b"Username", USER), (b"Password", PASSWORD)):
+            while asked not in said:
+                said += os.read(terminal, 1000)
+            os.write(terminal, answer.encode() + b"\n")
+        while b"is sound" not in said:
+            said += os.read(terminal, 1000)
+    except OSError:
+        pytest.fail(said.decode())
+
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    os.close(terminal)

@@ -147,6 +147,20 @@ def test_a_password_in_a_url_is_used_and_left_nowhere(site: Site, home: Path, tm
     assert holds_secret(tmp_path / "stack") == []
 
 
+def test_a_persons_ssh_is_used(site: Site, home: Path, tmp_path: Path) -> None:
+    ssh = home / "ssh"
+    ssh.write_text(
+        f'#!/bin/sh\necho "$SSH_AUTH_SOCK" >{home}/agent\nfor word; do :; done\nexec sh -c "$word"\n'
+    )
+    ssh.chmod(0o755)
+    reach = person(home, GIT_SSH_COMMAND=str(ssh), SSH_AUTH_SOCK="/run/agent")
+
+    found = copied(tmp_path / "stack", f"git@example.org:{site.directory}/shop.git", reach)
+
+    assert found == git(tmp_path / "shop", "rev-parse", "main")
+    assert (home / "agent").read_text() == "/run/agent\n"
+
+
 def test_a_name_in_a_url_is_asked_for_its_password(site: Site, home: Path, tmp_path: Path) -> None:
     knows_by_helper(home, site)
 

@@ -199,6 +199,19 @@ def test_a_worktree_whose_repository_is_gone_is_refused(desk: Desk, upstream: Pa
     assert "git worktree repair" in desk.fault(tmp_path / "tree")
 
 
+def test_a_broken_repository_is_not_said_to_be_none(desk: Desk, upstream: Path) -> None:
+    (upstream / ".git/HEAD").unlink()
+
+    said = desk.fault(upstream)
+
+    assert "cannot be read by git" in said
+    assert "git init" not in said
+
+
+def test_a_directory_of_a_bare_repository_is_refused(desk: Desk, upstream: Path) -> None:
+    assert f"name its top, {upstream}/.git" in desk.fault(upstream / ".git/refs")
+
+
 def test_a_sha256_repository_works(desk: Desk, tmp_path: Path) -> None:
     path = tmp_path / "new"
     path.mkdir()
