@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from models.errors import Unprocessable
+from models.schemas.text import Text, Variable
 
 NAME = "settings.toml"
 
@@ -24,17 +25,17 @@ class FetchTable(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    home: str | None = None
+    home: Text | None = None
     """The HOME in which git and ssh find .gitconfig, .netrc and helpers; else none, and no configuration."""
-    credential_helper: str | None = None
+    credential_helper: Text | None = None
     """As git's `credential.helper`: who knows the names and passwords."""
-    ssh_command: str | None = None
+    ssh_command: Text | None = None
     """As GIT_SSH_COMMAND; it cannot ask anybody."""
-    proxy: str | None = None
+    proxy: Text | None = None
     """As git's `http.proxy`."""
-    ca_file: str | None = None
+    ca_file: Text | None = None
     """As git's `http.sslCAInfo`: the certificates a server is held against."""
-    environment: dict[str, str] = {}
+    environment: dict[Variable, Text] = {}
     """Variables added to git's environment, such as SSH_AUTH_SOCK."""
 
 

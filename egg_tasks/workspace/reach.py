@@ -54,8 +54,10 @@ def of_person(environ: Mapping[str, str], *, is_attended: bool) -> Reach:
 
 def of_settings(table: FetchTable) -> Reach:
     """What `[fetch]` of settings.toml names, and nothing else."""
-    variables = {"PATH": os.environ.get("PATH", os.defpath), "HOME": table.home or "/nonexistent"}
-    if table.home is None:
+    variables = {"PATH": os.environ.get("PATH", os.defpath), "HOME": "/nonexistent"}
+    if table.home is not None:
+        variables["HOME"] = os.path.expanduser(table.home)  # noqa: PTH111 - text, as git gets it
+    else:
         variables |= {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_ATTR_NOSYSTEM": "1"}
     variables["GIT_SSH_COMMAND"] = table.ssh_command or "ssh -o BatchMode=yes"
     settings = (
