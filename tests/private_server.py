@@ -4,6 +4,7 @@ import base64
 import contextlib
 import http.server
 import os
+import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from pathlib import Path
 
 USER, PASSWORD = "ada", "se/cr@t-7f3a"
 ENCODED = "se%2Fcr%40t-7f3a"
+PEM = Path(__file__).with_suffix(".pem")
+"""A key and a certificate nobody has signed, for tests alone."""
 WANTED = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 
 
@@ -21,17 +24,18 @@ class Site:
 
     directory: Path
     port: int
+    scheme: str = "http"
     asked: list[str] = field(default_factory=list)
 
     def url(self, name: str, *, credential: str = "") -> str:
         """The URL of a repository in the directory, with a credential in it if one is given."""
-        return f"http://{credential and credential + '@'}127.0.0.1:{self.port}/{name}"
+        return f"{self.scheme}://{credential and credential + '@'}127.0.0.1:{self.port}/{name}"
 
 
 @contextlib.contextmanager
-def served(directory: Path) -> Iterator[Site]:
+def served(directory: Path, *, scheme: str = "http") -> Iterator[Site]:
     """Serve the bare repositories in a directory: in git's own protocol, and as plain files below /plain/."""
-    site = Site(directory, 0)
+    site = Site(directory, 0, scheme)
 
     class Door(http.server.SimpleHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -86,6 +90,10 @@ def served(directory: Path) -> Iterator[Site]:
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Door)
     site.port = server.server_port
+    if scheme == "https":
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(PEM)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield site

@@ -20,9 +20,10 @@ RECKONED = re.compile(r"[~^:\s]|@\{|\.\.|^@$")
 SHA256_DIGITS = 64
 NO_ACCESS = re.compile(
     r"denied|authentication|could not read (username|password)|terminal prompts disabled"
-    r"|host key verification|no such identity|not found|\b40[134]\b|invalid credentials",
+    r"|host key verification|no such identity|not found|\b40[1347]\b|invalid credentials",
     re.IGNORECASE,
 )
+UNTRUSTED = re.compile(r"certificate", re.IGNORECASE)
 REFUSED = re.compile(
     r"does not exist|not appear to be a git repo|not valid|transport .* not allowed|no path specified"
     r"|unsupported protocol|unable to find remote helper|is not a remote command|bad port",
@@ -107,6 +108,9 @@ def unreadable(url: str, error: GitFailed) -> Rejected | Unavailable:
     reason = reason.removeprefix("fatal: ")
     if NO_ACCESS.search(said):
         return Faulty.of([Fault(("repo",), f"{url} cannot be read ({_first(said)}): {way_in(url)}")])
+    if UNTRUSTED.search(said):
+        way = "name the certificates to trust as `http.sslCAInfo` of your git, or as `ca_file` in [fetch]"
+        return Faulty.of([Fault(("repo",), f"{url} is not trusted ({reason}): {way} of settings.toml")])
     if REFUSED.search(said):
         return Faulty.of([Fault(("repo",), f"{url} cannot be read ({reason}): give one git can clone")])
     return Unavailable(f"{url} cannot be reached now: {reason}", {"at": "repo"})

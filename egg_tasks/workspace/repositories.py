@@ -24,6 +24,7 @@ START = "refs/egg/start"
 FETCH = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head")
 # What serves a repository on this disk must not start anything to get objects that it lacks.
 SERVING = f"env GIT_ALLOW_PROTOCOL={sources.NO_NETWORK} GIT_NO_LAZY_FETCH=1 git upload-pack"
+UNKNOWN = re.compile(r"not our ref|remote ref|unadvertised object")
 LACKING = re.compile(
     r"promisor remote|lazy fetching disabled|missing blob|bad tree object|unable to read tree"
 )
@@ -75,7 +76,7 @@ def _copy_remote(directory: Path, source: str, base: str | None, reach: Reach) -
         elif not wanted:
             git.run(*FETCH, "--", remote.source, f"+{ref or base}:{START}", timeout=TRANSFER_LIMIT)
     except GitFailed as error:
-        if "not our ref" in str(error) or "remote ref" in str(error):
+        if UNKNOWN.search(str(error)):
             raise _no_base(source, base) from error
         raise remotes.unreadable(remote.source, error) from error
     return _started(Git(directory), source, base)

@@ -305,6 +305,20 @@ def test_a_proxy_and_certificates_are_taken_from_the_settings(site: Site, home: 
         workers(tmp_path / "stack", site, proxy)
 
 
+def test_a_certificate_that_nobody_knows_is_refused_until_the_settings_name_it(
+    site: Site, home: Path, tmp_path: Path
+) -> None:
+    (home / ".netrc").write_text(f"machine 127.0.0.1 login {USER} password {PASSWORD}\n")
+    with private_server.served(site.directory, scheme="https") as safe:
+        with pytest.raises(Unprocessable, match=r"ca_file.* in \[fetch\]"):
+            workers(tmp_path / "stack", safe, f'[fetch]\nhome = "{home}"\n')
+
+        settings = f'[fetch]\nhome = "{home}"\nca_file = "{private_server.PEM}"\n'
+        found = workers(tmp_path / "stack", safe, settings)
+
+    assert found == git(tmp_path / "shop", "rev-parse", "main")
+
+
 def test_an_ssh_command_of_the_settings_is_used(tmp_path: Path) -> None:
     stack, ssh = tmp_path / "stack", tmp_path / "ssh"
     ssh.write_text(
