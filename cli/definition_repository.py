@@ -13,7 +13,7 @@ from egg_tasks.workspace.reach import Reach, of_person
 from egg_tasks.workspace.sources import Source
 from models.errors import Unavailable, Unprocessable
 from models.schemas.fault import Fault, Faulty
-from models.schemas.source import is_remote, local_path, masked, split
+from models.schemas.source import is_remote, local_path, masked, refuse_reckoned, split
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def far_faults(url: str, *, base: str | None, far: Far) -> Iterator[Fault]:
         )
     try:
         remotes.checked_url(url)
-        remotes.refuse_reckoned(base)
+        refuse_reckoned(base)
         if far is Far.ASKED:
             with tempfile.TemporaryDirectory(prefix="egg-look-") as directory:
                 remotes.look(url, persons_reach(), directory=Path(directory)).ref(base)

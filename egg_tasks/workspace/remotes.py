@@ -11,18 +11,17 @@ from egg_tasks.workspace.names import COMMIT
 from egg_tasks.workspace.reach import Reach, ReachingGit
 from models.errors import Rejected, Unavailable, Unprocessable
 from models.schemas.fault import Fault, Faulty, meant
-from models.schemas.source import is_remote, masked, split
+from models.schemas.source import is_remote, masked, refuse_reckoned, split
 
 LOOK_LIMIT = timedelta(seconds=120)
 ABBREVIATED = re.compile(r"[0-9a-f]{7,64}")
-RECKONED = re.compile(r"[~^:\s]|@\{|\.\.|^@$")
-"""What no name of a branch or tag can hold."""
 SHA256_DIGITS = 64
 NO_ACCESS = re.compile(
     r"denied|authentication|could not read (username|password)|terminal prompts disabled"
     r"|host key verification|no such identity|not found|\b40[1347]\b|invalid credentials",
     re.IGNORECASE,
 )
+FULL = re.compile(r"no space left|quota exceeded", re.IGNORECASE)
 UNTRUSTED = re.compile(r"certificate", re.IGNORECASE)
 REFUSED = re.compile(
     r"does not exist|not appear to be a git repo|not valid|transport .* not allowed|no path specified"
@@ -67,16 +66,6 @@ class Remote:
         return Fault(("base",), f"no branch, tag or commit `{base}` in {self.source}{hint}")
 
 
-def refuse_reckoned(base: str | None) -> None:
-    """Raise `Faulty` for a base such as HEAD~1, which no repository on another machine can be asked for."""
-    if base is not None and RECKONED.search(base):
-        sentence = (
-            f"`{base}` can be reckoned in a clone alone, and `repo` is a URL: give a branch, a tag or a "
-            "commit's full id; or name your clone as `repo`"
-        )
-        raise Faulty.of([Fault(("base",), sentence)])
-
-
 def checked_url(source: str) -> str:
     """A URL as git may be given it, without its credential; `Unprocessable` for what would run a program."""
     plain = split(source)[0]
@@ -106,6 +95,8 @@ def unreadable(url: str, error: GitFailed) -> Rejected | Unavailable:
         (line for line in reversed(said.splitlines()) if line.startswith("fatal: ")), said.splitlines()[0]
     )
     reason = reason.removeprefix("fatal: ")
+    if FULL.search(said):
+        return full(reason)
     if NO_ACCESS.search(said):
         return Faulty.of([Fault(("repo",), f"{url} cannot be read ({_first(said)}): {way_in(url)}")])
     if UNTRUSTED.search(said):
@@ -114,6 +105,13 @@ def unreadable(url: str, error: GitFailed) -> Rejected | Unavailable:
     if REFUSED.search(said):
         return Faulty.of([Fault(("repo",), f"{url} cannot be read ({reason}): give one git can clone")])
     return Unavailable(f"{url} cannot be reached now: {reason}", {"at": "repo"})
+
+
+def full(reason: str) -> Unavailable:
+    """What is said when our own disk refuses a copy."""
+    return Unavailable(
+        f"the disk of EGG_HOME is full ({reason}): free some space, or set EGG_HOME to another disk"
+    )
 
 
 def way_in(url: str) -> str:

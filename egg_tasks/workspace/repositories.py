@@ -12,7 +12,7 @@ from egg_tasks.workspace.origins import Origin
 from egg_tasks.workspace.places import made_once
 from egg_tasks.workspace.reach import Reach, ReachingGit
 from egg_tasks.workspace.sources import Source
-from models.errors import Unprocessable
+from models.errors import Unavailable, Unprocessable
 from models.schemas.fault import Fault, Faulty
 from models.schemas.source import is_remote, local_path, masked, split
 
@@ -164,8 +164,10 @@ def _initialize(directory: Path, object_format: str) -> None:
     git.run("config", "maintenance.auto", "false")
 
 
-def _uncopied(source: Source, said: str) -> Faulty:
+def _uncopied(source: Source, said: str) -> Faulty | Unavailable:
     reason = next((line for line in said.splitlines() if "fatal: " in line), said.splitlines()[0])
+    if remotes.FULL.search(said):
+        return remotes.full(reason)
     sentence = f"{source.path} cannot be copied ({reason}): look at it with `git -C {source.path} fsck`"
     return Faulty.of([Fault(("repo",), sentence)])
 

@@ -4,8 +4,12 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
+from models.schemas.fault import Fault, Faulty
+
 REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[^/:]+:(?!:)")
 """How a git URL begins: with a scheme, or as ssh writes it."""
+RECKONED = re.compile(r"[~^:\s]|@\{|\.\.|^@$")
+"""What no name of a branch or tag can hold."""
 # Over HTTP a name alone may be a token; over ssh it is just a name.
 _SECRET = re.compile(r"(?i)((?:https?|ftps?)://)[^/\s'\"]*@|([a-z][a-z0-9+.-]*://)[^/\s'\"@:]*:[^/\s'\"]*@")
 
@@ -43,3 +47,13 @@ def split(repo: str) -> tuple[str, Credential | None]:
     userinfo, _, host = parts.netloc.rpartition("@")
     name, colon, password = userinfo.partition(":")
     return plain, Credential(f"{parts.scheme}://{host}", unquote(name), unquote(password) if colon else None)
+
+
+def refuse_reckoned(base: str | None) -> None:
+    """Raise `Faulty` for a base such as HEAD~1, which no repository on another machine can be asked for."""
+    if base is not None and RECKONED.search(base):
+        sentence = (
+            f"`{base}` can be reckoned in a clone alone, and `repo` is a URL: give a branch, a tag or a "
+            "commit's full id; or name your clone as `repo`"
+        )
+        raise Faulty.of([Fault(("base",), sentence)])

@@ -110,6 +110,14 @@ def test_a_password_in_a_url_is_neither_taken_nor_shown(scene: Scene, repo: str)
     assert "s3cret" not in json.dumps([refused.body, *shown])
 
 
+def test_a_base_that_only_a_clone_knows_is_refused_for_a_url(scene: Scene) -> None:
+    body = definition(scene.home) | {"repo": "https://example.org/x.git", "base": "HEAD~1"}
+
+    answer = scene.ask("POST", "/pipelines", body)
+
+    assert (answer.status, answer.body["details"]["faults"][0]["path"]) == (422, "base")
+
+
 def test_a_name_over_ssh_is_no_password(scene: Scene) -> None:
     answer = scene.ask("POST", "/pipelines", definition(scene.home) | {"repo": "ssh://git@example.org/x.git"})
 

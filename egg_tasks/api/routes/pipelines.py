@@ -20,7 +20,7 @@ from models.schemas.definition import Definition, validate
 from models.schemas.fault import Fault, Faulty
 from models.schemas.http import ExtensionIn
 from models.schemas.report import PipelineDetail, PipelinePage, StatusRead, WhyRead
-from models.schemas.source import REMOTE, split
+from models.schemas.source import REMOTE, is_remote, refuse_reckoned, split
 from models.schemas.text import PhaseName, PipelineId
 from models.states import PipelineStatus
 
@@ -146,6 +146,8 @@ def _valid(document: object) -> Definition:
     if not is_absolute and not REMOTE.match(definition.repo):
         sentence = "must be an absolute path or a git URL: the server does not know where you are"
         raise Faulty.of([Fault(("repo",), sentence)])
+    if is_remote(definition.repo) and definition.base_commit is None:
+        refuse_reckoned(definition.base)
     if split(definition.repo)[1] is not None:
         sentence = "must not hold a name or password, which would be stored: leave it out; [fetch] in "
         raise Faulty.of(
