@@ -157,6 +157,16 @@ def test_the_first_version_passes_what_its_author_tried(agents: SimpleNamespace,
     assert agents.coder.works([examples[0], examples[-1]])
 
 
+@pytest.mark.parametrize("change", [("490", "750"), ("5000", "9900")], ids=["fee", "boundary"])
+def test_a_function_for_another_rule_is_written_anew(
+    agents: SimpleNamespace, rule: object, change: tuple[str, str]
+) -> None:
+    other = agents.spec.Rule.read(PROMPT.replace(*change))
+
+    assert agents.coder.follows(rule)
+    assert not agents.coder.follows(other)
+
+
 @pytest.mark.usefixtures("rule")
 def test_the_first_version_fails_the_boundary_case_and_no_other(agents: SimpleNamespace) -> None:
     assert agents.tester.find_fault() == REASON

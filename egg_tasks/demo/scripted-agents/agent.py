@@ -123,23 +123,27 @@ def objecting(reason: str, *, about: str) -> None:
 def blocked(reason: str, *, on: str) -> bool:
     """Say that this role cannot go on before *on* is READY again; False when that has happened already.
 
-    After True, exit: a new run starts when it has happened. After False this clone was brought up to date.
+    After True, exit: a new run starts when it has happened. After False, bring its work in: `has_seen`.
     """
     try:
         egg("signal", "readiness", "--state", "BLOCKED", "--on", on, "--reason", reason)
     except Refused as refusal:
         print(refusal)
-        egg("sync")
         return False
     return True
 
 
-def wait_for(path: Path, *, by: str) -> bool:
-    """Whether *path*, which role *by* makes, is in this clone; if not, this role is now BLOCKED on it."""
+def has_seen(role: str) -> bool:
+    """Bring what is merged into this clone; whether it holds a version that *role* made in this phase now."""
+    return f" {role} version " in egg("sync")
+
+
+def wait_for(role: str) -> bool:
+    """Whether this clone holds a version of *role*; if not, this role is now BLOCKED on it."""
     for _ in range(100):
-        if path.exists():
+        if has_seen(role):
             return True
-        if blocked(f"I need {path} from the {by}", on=by):
+        if blocked(f"I need the work of the {role}", on=role):
             return False
         time.sleep(0.2)  # it is READY, and the orchestrator is still merging it
-    raise SystemExit(f"{by} is READY, but {path} never reached this clone")
+    raise SystemExit(f"{role} is READY, but its work never reached this clone")

@@ -31,6 +31,13 @@ def write_code(rule: Rule) -> str:
     return TEXT.format(fee=rule.fee, free_from=rule.free_from)
 
 
+def follows(rule: Rule) -> bool:
+    """Whether the function on disk was written for this rule; the repository may have one for another."""
+    return CODE.exists() and f"FEE = {rule.fee}\nFREE_FROM = {rule.free_from}\n" in CODE.read_text(
+        encoding="utf-8"
+    )
+
+
 def works(examples: list[Example]) -> bool:
     """Whether the function on disk gives what these examples say."""
     return call(example.subtotal for example in examples) == [example.cost for example in examples]
@@ -65,7 +72,7 @@ def work(known: agent.Context) -> bool:
     """Bring the code to where spec and objections want it, and say READY; whether it is new."""
     text = SPEC.read_text(encoding="utf-8")
     rule, examples = Rule.read(text), read_examples(text)
-    is_new = not works([examples[0], examples[-1]])
+    is_new = not (follows(rule) and works([examples[0], examples[-1]]))
     if is_new:
         CODE.write_text(write_code(rule), encoding="utf-8")
     mine = [objection for objection in known["objections"] if objection["about_role"] == known["role"]]

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import agent
-from spec import CODE, SPEC, Example, call, read_examples
+from spec import SPEC, Example, call, read_examples
 
 USAGE = Path("docs/usage.md")
 QUESTION = "What exactly is a subtotal?"
@@ -55,9 +55,9 @@ def main() -> None:
     agent.answer_questions(known, f"I am a script: I write {USAGE} from what I have run.")
     if any(cause["kind"] == "first" for cause in known["causes"]):
         agent.send("QUESTION", QUESTION, to="coder")
-    if agent.only_messages(known) and not CODE.exists():
+    if agent.only_messages(known) and not agent.has_seen("coder"):
         return  # it is BLOCKED, and stays so
-    if not agent.wait_for(CODE, by="coder"):
+    if not agent.wait_for("coder"):
         return
     examples = read_examples(SPEC.read_text(encoding="utf-8"))
     shown = true_examples(examples)
@@ -69,7 +69,12 @@ def main() -> None:
         agent.send(
             "PROGRESS", f"{USAGE} leaves out {missing} of {len(examples)} examples: code and spec differ"
         )
-    agent.ready(f"{USAGE} shows {len(shown)} examples, each of them run")
+    try:
+        agent.ready(f"{USAGE} shows {len(shown)} examples, each of them run")
+    except agent.Refused as refusal:
+        if not agent.only_messages(known):
+            raise
+        print(refusal)  # all had agreed before the answer came, and no verdict is owed
 
 
 if __name__ == "__main__":

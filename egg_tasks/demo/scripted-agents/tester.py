@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import agent
-from spec import CODE, SPEC, Example, read_examples
+from spec import SPEC, Example, read_examples
 
 TESTS = Path("tests/test_shipping.py")
 
@@ -64,7 +64,7 @@ def main() -> None:
     TESTS.write_text(write_tests(examples), encoding="utf-8")
     if agent.commit("Test every example of the spec", TESTS):
         agent.send("PROGRESS", f"{len(examples)} tests are written, one for each example of {SPEC}")
-    if not agent.wait_for(CODE, by="coder"):
+    if not agent.wait_for("coder"):
         return
     if fault := find_fault():
         agent.objecting(fault, about="coder")
