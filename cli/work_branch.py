@@ -7,7 +7,7 @@ configuration, neither HEAD nor index nor files change.
 import os
 import shlex
 import subprocess
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from cli import typed
@@ -78,7 +78,8 @@ def _bring(pipeline: Json, repository: Path, commit: str) -> str:
     if owner := _owner_to_be_spared(repository):
         raise NotBroughtError(f"it belongs to {owner}, who could not write to what root leaves in it")
     branch = f"egg/{pipeline['id']}"
-    if holder := _holder(repository, commit, preferred=branch):
+    likely = (branch, str(pipeline.get("base")))
+    if holder := _holder(repository, commit, likely):
         return holder
     if taken := _in_the_way(branch, _heads(repository)):
         is_it = taken == branch
@@ -94,7 +95,7 @@ def _bring(pipeline: Json, repository: Path, commit: str) -> str:
         # The empty last word: only if no such branch is there, whoever else makes one just now.
         _git(repository, "update-ref", "-m", about, f"refs/heads/{branch}", commit, "")
     except NotBroughtError:
-        if holder := _holder(repository, commit, preferred=branch):
+        if holder := _holder(repository, commit, likely):
             return holder
         raise
     return branch
@@ -120,15 +121,15 @@ def _owner_to_be_spared(repository: Path) -> str | None:
         raise NotBroughtError(f"it cannot be read ({error.strerror})") from error
 
 
-def _holder(repository: Path, commit: str, *, preferred: str) -> str | None:
-    """A branch that holds *commit*: the preferred one, else any; None if there is none."""
+def _holder(repository: Path, commit: str, likely: Sequence[str]) -> str | None:
+    """A branch that holds *commit*: the first likely one, else any; None if there is none."""
     try:
         found = _git(
             repository, "for-each-ref", "--format=%(refname:lstrip=2)", "--contains", commit, "refs/heads"
         ).split("\n")
     except NotBroughtError:  # there is no such commit yet
         return None
-    return preferred if preferred in found else found[0] or None
+    return next((branch for branch in (*likely, *found) if branch and branch in found), None)
 
 
 def _heads(repository: Path) -> Collection[str]:

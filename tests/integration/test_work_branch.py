@@ -1,7 +1,6 @@
 """The work of a pipeline comes into the person's repository, and nothing else there changes."""
 
 import os
-import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,9 +10,7 @@ from typing import Any
 import pytest
 
 from cli import work_branch
-from egg_tasks.settings_file import FetchTable
-from egg_tasks.workspace import repositories
-from egg_tasks.workspace.reach import of_settings
+from egg_tasks.workspace import GitWorkspace
 from tests.integration.workspace_scene import commit, git
 
 NAME = "issue-42"
@@ -51,9 +48,11 @@ class Home:
         return git(self.shop, "for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads").split()
 
 
-def prepared(shop: Path, bare: Path, *, base: str = "main") -> Home:
+def prepared(shop: Path, stack: Path) -> Home:
     """A pipeline that began from *shop*, at its end: there is one commit more on its work branch."""
-    repositories.prepare(bare, NAME, source=str(shop), base=base, reach=of_settings(FetchTable()))
+    workspace = GitWorkspace(stack)
+    workspace.prepare(NAME, source=str(shop), base="main")
+    bare = workspace.repository(NAME)
     tree = git(bare, "mktree", "--missing")
     made = git(bare, "commit-tree", tree, "-p", f"{BRANCH}/work", "-m", "the work")
     git(bare, "update-ref", f"refs/heads/{BRANCH}/work", made)
@@ -69,7 +68,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     monkeypatch.chdir(tmp_path)
     for name, value in {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}.items():
         monkeypatch.setenv(name, value)
-    return prepared(shop, tmp_path / "bare.git")
+    return prepared(shop, tmp_path / "stack")
 
 
 def typed(said: str, place: Path) -> list[str]:
@@ -134,11 +133,12 @@ def test_what_is_merged_and_its_branch_deleted_is_not_brought_again(home: Home) 
     work_branch.bring(home.pipeline())
     git(home.shop, "merge", "-q", BRANCH)
     git(home.shop, "branch", "-d", BRANCH)
+    git(home.shop, "branch", "another")
 
     said = work_branch.bring(home.pipeline())
 
     assert said == f"The work is in your repository already: branch main holds {home.commit[:10]}."
-    assert home.heads() == ["main"]
+    assert home.heads() == ["another", "main"]
 
 
 def test_a_branch_the_person_went_on_with_stays_and_holds_the_work(home: Home) -> None:
@@ -253,8 +253,7 @@ def test_a_shallow_repository_stays_as_shallow_as_it_was(home: Home, tmp_path: P
     commit(home.shop, {"cart.py": "two\n"})
     git(tmp_path, "clone", "-q", "--depth=1", f"file://{home.shop}", "shallow")
     boundary = (tmp_path / "shallow/.git/shallow").read_text()
-    shutil.rmtree(home.bare)
-    full = prepared(home.shop, home.bare)
+    full = prepared(home.shop, tmp_path / "another stack")
 
     said = work_branch.bring(full.pipeline(repo=str(tmp_path / "shallow")))
 
@@ -266,9 +265,7 @@ def test_a_shallow_repository_stays_as_shallow_as_it_was(home: Home, tmp_path: P
 def test_what_began_from_a_shallow_repository_comes_back_to_it(home: Home, tmp_path: Path) -> None:
     commit(home.shop, {"cart.py": "two\n"})
     git(tmp_path, "clone", "-q", "--depth=1", f"file://{home.shop}", "shallow")
-    shutil.rmtree(home.bare)
-    git(tmp_path, "clone", "-q", "--bare", "--depth=1", f"file://{home.shop}", str(home.bare))
-    shallow = prepared(tmp_path / "shallow", home.bare)
+    shallow = prepared(tmp_path / "shallow", tmp_path / "another stack")
 
     said = work_branch.bring(shallow.pipeline())
 
