@@ -22,7 +22,7 @@ def demo(ctx: click.Context, *, directory: Path | None) -> None:
 
     Example:  egg demo
     """
-    from cli import definition_file
+    from cli import submitting
     from egg_tasks.demo.repository import make_repository
     from egg_tasks.stack import local
 
@@ -31,7 +31,7 @@ def demo(ctx: click.Context, *, directory: Path | None) -> None:
     client = Client(manifest.api_url, manifest.operator_token)
     name = _unused(client, home / "demo")
     repository = make_repository(directory or home / "demo" / name)
-    client.post("/pipelines", definition_file.read(repository / "egg.yaml", overrides=[("name", name)]))
+    submitting.create(client, submitting.check(repository / "egg.yaml", overrides=[("name", name)]))
     client.post(f"/pipelines/{name}/start", repeatable=True)
     say(f"{name} works on {repository}")
     code = live.follow(client, name)

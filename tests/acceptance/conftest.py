@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,15 +28,27 @@ class Egg:
 
     home: Path
     environment: dict[str, str] = field(default_factory=dict)
+    program: str = EGG
 
     def run(
         self, *words: str, check: bool = True, cwd: Path | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Type a command."""
+        done = self._run([self.program, *words], cwd)
+        assert not check or done.returncode == 0, f"egg {' '.join(words)}: {done.stdout}\n{done.stderr}"
+        return done
+
+    def type(self, line: str, *, cwd: Path | None = None) -> str:
+        """Type a line as it was printed, into a shell; all it said."""
+        done = self._run(["sh", "-c", line], cwd)
+        assert done.returncode == 0, f"{line}: {done.stdout}\n{done.stderr}"
+        return done.stdout + done.stderr
+
+    def _run(self, command: list[str], cwd: Path | None) -> subprocess.CompletedProcess[str]:
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         environment = {"PATH": path, "HOME": str(self.home), "EGG_HOME": str(self.home), **self.environment}
-        done = subprocess.run(
-            [EGG, *words],
+        return subprocess.run(
+            command,
             env=environment,
             cwd=cwd or self.home,
             text=True,
@@ -44,8 +57,6 @@ class Egg:
             timeout=170,
             stdin=subprocess.DEVNULL,
         )
-        assert not check or done.returncode == 0, f"egg {' '.join(words)}: {done.stdout}\n{done.stderr}"
-        return done
 
     def json(self, *words: str) -> Any:
         """Type a command and read what it prints."""
@@ -121,6 +132,19 @@ def egg() -> Iterator[Egg]:
     for word in (str(home),):
         stack.kill(word)
     subprocess.run(["rm", "-rf", str(home)], check=False)
+
+
+@pytest.fixture
+def person() -> Iterator[Egg]:
+    """Somebody new, with a home of their own, no stack yet, and no `egg` on the PATH."""
+    home = Path(tempfile.mkdtemp(prefix="egg-", dir="/tmp"))
+    home.chmod(0o711)
+    path = [each for each in os.environ["PATH"].split(os.pathsep) if not (Path(each) / "egg").exists()]
+    stack = Egg(home, {"PATH": os.pathsep.join(path)})
+    yield stack
+    stack.run("down", "--agents", check=False)
+    stack.kill(str(home))
+    shutil.rmtree(home)
 
 
 @pytest.fixture
