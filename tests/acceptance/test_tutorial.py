@@ -1,9 +1,10 @@
-"""Somebody types the tutorial, line by line, and sees what it shows."""
+"""Somebody types the tutorial, line by line, and sees what it shows; and how a page begins."""
 
 import os
 import re
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -82,3 +83,20 @@ def test_every_step_of_the_tutorial_does_what_the_page_says(person: Egg) -> None
         assert code == EXIT_CODES.get(step.line, 0), f"$ {step.line}\n{said}"
         lacks = missing(step.shown, said)
         assert lacks is None, f"$ {step.line}\nshows {lacks!r}; it said:\n{said}"
+
+
+def test_the_smallest_agent_of_the_page_on_agents_does_its_work(egg: Egg, shop: Path) -> None:
+    page = (ROOT / "docs" / "howto" / "write-an-agent.md").read_text()
+    program, definition, commands = re.findall(
+        r"^```(?:bash|yaml)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL
+    )[:3]
+    (shop / "tools").mkdir()
+    (shop / "tools" / "tidy.sh").write_text(program)
+    (shop / "tidy.yaml").write_text(definition)
+    (shop / "shop" / "cart.py").write_text("carts = 1   \n")
+    egg.type("git commit --quiet --all --message Untidy", cwd=shop)
+
+    said = egg.type(f"set -e; {commands}", cwd=shop)
+
+    (name,) = re.findall(r"on branch egg/(\S+) at", said)
+    assert egg.type(f"git show egg/{name}:shop/cart.py", cwd=shop) == "carts = 1\n"
