@@ -11,6 +11,7 @@ from cli import following, render, report, typed, words
 from cli.following import Until
 from cli.screen import Look, draw
 from egg_tasks.client import Client, Json
+from models.states import PipelineStatus
 
 ROUND_SECONDS = 0.5
 KEPT_EVENTS = 300
@@ -34,6 +35,8 @@ def follow(client: Client, name: str, *, stop_for_person: bool = False, timeout:
         click.echo(report.of(client, name))
     for asked in status.get("pending_decisions") or []:
         click.echo(report.question(asked), err=True)
+    if until.for_person and status["status"] == PipelineStatus.AWAITING_HUMAN:
+        click.echo(typed.hint(f"{name} waits for your answer; then see it go on: egg watch {name}"), err=True)
     if not until.is_met(status["status"]):
         left = f"{name} is not over in the time you gave, and goes on; see: egg watch {name}"
         click.echo(typed.hint(left), err=True)

@@ -172,7 +172,15 @@ def _by_hand(pipeline: Json, repository: Path | None) -> str:
         heads = ()
     branch = next(name for name in _names(pipeline["id"]) if not _in_the_way(name, heads))
     fetch = f"fetch {shlex.quote(pipeline['repository'])} {pipeline['work_branch']}:{branch}"
-    return _lines([f"{git} {fetch}", *after, f"{git} log --stat {branch}"])
+    return _lines([*_large_files(pipeline, git), f"{git} {fetch}", *after, f"{git} log --stat {branch}"])
+
+
+def _large_files(pipeline: Json, git: str) -> Iterator[str]:
+    """The line that copies the contents of large files (LFS), if there are any: no fetch brings them."""
+    contents = Path(pipeline["repository"]) / "lfs"
+    if (contents / "objects").is_dir():
+        store = f'"$({git} rev-parse --path-format=absolute --git-common-dir)"'
+        yield f"cp -ru {shlex.quote(str(contents))} {store}"
 
 
 def _commands(pipeline: Json, repository: Path, branch: str) -> Iterator[str]:

@@ -26,7 +26,7 @@ def run(
     """Run a definition file as a new pipeline, and show it until it ends.
 
     Checks the file first, and starts a local stack when no server is named and none runs.
-    Ctrl-C only stops the watching.
+    Ctrl-C only stops the watching. Once it is complete, its work is branch egg/NAME of your repository.
     Exit code: 0 complete, 1 failed, 2 faults in the file, 3 waits for a person (--wait), 4 a phase was
     aborted at its deadline or --timeout is over, 5 cancelled, 6 complete but lacking something.
 

@@ -321,6 +321,16 @@ def test_what_came_from_a_url_is_fetched_by_hand(home: Home) -> None:
     assert git(home.shop, "rev-parse", BRANCH) == home.commit
 
 
+def test_large_files_are_copied_by_hand_where_the_work_is(home: Home) -> None:
+    (home.bare / "lfs/objects/12/34").mkdir(parents=True)
+    (home.bare / "lfs/objects/12/34/1234").write_text("large")
+    git(home.shop, "branch", BRANCH)
+
+    typed(work_branch.bring(home.pipeline()), home.shop.parent)
+
+    assert (home.shop / ".git/lfs/objects/12/34/1234").read_text() == "large"
+
+
 def test_a_repository_of_another_machine_is_named(home: Home) -> None:
     said = work_branch.bring(home.pipeline(repository="/nowhere/bare.git"))
 
