@@ -192,6 +192,8 @@ def _parse_json(text: str, name: str) -> object:
         return json.loads(text)
     except json.JSONDecodeError as error:
         raise FaultyFile.of(name, [f"{name}:{error.lineno}:{error.colno}: {error.msg}"]) from error
+    except (ValueError, RecursionError) as error:
+        raise FaultyFile.of(name, [f"{name}: is nested too deeply, or holds too long a number"]) from error
 
 
 def _steps(key: str) -> tuple[str | int, ...]:

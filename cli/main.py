@@ -4,10 +4,11 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 
 import click
 
-from cli import typed
+from cli import streams, typed
 from models.errors import EggError
 
 SECTIONS: Mapping[str, Mapping[str, str]] = {
@@ -94,29 +95,39 @@ def run() -> int:
     0 done · 1 failed or refused · 2 usage, or faults in a definition · 3 waits for a person · 4 timed
     out · 5 cancelled · 6 ended partial · 130 interrupted.
     """
+    streams.prepare()
     try:
         code = egg.main(standalone_mode=False)
+        streams.finish()
     except click.Abort:
         return 130
     except click.ClickException as error:
-        error.show()
+        with suppress(OSError):
+            error.show()
         return error.exit_code
     except EggError as error:
         return _refused(error)
     except Exception as error:  # noqa: BLE001  the last one to see it: a bug gets a sentence, not a traceback
-        return _bug(error)
+        refused = streams.refused(error)
+        return _refused(refused) if refused else _bug(error)
     return code if isinstance(code, int) else 0
 
 
 def _refused(error: EggError) -> int:
     """Say what was refused; a faulty definition file is a matter of usage, and says all its faults."""
-    click.echo(f"error: {typed.hint(error.message)}", err=True)
+    _say(f"error: {typed.hint(error.message)}")
     lines = error.details.get("lines")
     if not isinstance(lines, list):
         return 1
     for line in lines:
-        click.echo(line, err=True)
+        _say(line)
     return 2
+
+
+def _say(text: str) -> None:
+    """Tell the person; where that cannot be written either, the exit code says it."""
+    with suppress(OSError):
+        click.echo(text, err=True)
 
 
 def _bug(error: Exception) -> int:
@@ -125,9 +136,8 @@ def _bug(error: Exception) -> int:
         import traceback
 
         traceback.print_exception(error, file=sys.stderr)
-    click.echo(
+    _say(
         f"error: this is a bug in egg ({type(error).__name__}: {error}); please report it as CONTRIBUTING.md "
-        "says, with what EGG_DEBUG=1 prints",
-        err=True,
+        "says, with what EGG_DEBUG=1 prints"
     )
     return 1

@@ -3,11 +3,12 @@
 import functools
 import json
 import re
-import sys
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
 import click
+
+from cli import streams
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -123,4 +124,4 @@ def own_role(command: F) -> F:
 
 def read_text(given: str) -> str:
     """What was given, or standard input for `-`."""
-    return sys.stdin.read() if given == "-" else given
+    return streams.read() if given == "-" else given

@@ -28,7 +28,9 @@ def wants_json(output: str) -> bool:
 
 def write_json(value: object, *, compact: bool = False) -> None:
     """Print one JSON value."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=None if compact else 2))
+    # JSON has a way of its own to say what the encoding cannot.
+    is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    click.echo(json.dumps(value, ensure_ascii=not is_unicode, indent=None if compact else 2))
 
 
 def write_lines(items: Iterable[object]) -> None:

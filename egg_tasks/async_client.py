@@ -23,11 +23,14 @@ class AsyncClient:
     """One server, one credential. Use it as a context: it keeps connections open."""
 
     def __init__(self, url: str, token: str, *, patience: float = 60.0) -> None:
+        host = wire.address(url).hostname
         self.url = url.rstrip("/")
         self.patience = patience
         self._http = httpx.AsyncClient(
             base_url=self.url + wire.PREFIX,
-            headers={"Accept": "application/json", "Authorization": f"Bearer {token}"},
+            headers={"Accept": "application/json", "Authorization": f"Bearer {wire.presentable(token)}"},
+            # Proxies of the environment are for what is far away.
+            trust_env=not wire.is_loopback(host),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
         )
 
@@ -74,7 +77,7 @@ class AsyncClient:
         request = self._http.build_request(
             method,
             wire.messages_path(pipeline),
-            params=httpx.QueryParams(urlencode(given, doseq=True)),
+            params=httpx.QueryParams(urlencode(given, doseq=True, errors="surrogateescape")),
             content=None if body is None else json.dumps(body).encode(),
             headers=None if body is None else {"Content-Type": "application/json"},
             timeout=httpx.Timeout(seconds, connect=wire.CONNECT_SECONDS),

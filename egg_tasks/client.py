@@ -10,33 +10,33 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from egg_tasks import wire
 from egg_tasks.wire import AwayError, Draft, Json, Wanted
-from models.errors import Malformed, Unavailable
+from models.errors import Unavailable
 
 __all__ = ["Client", "Draft", "Json", "Wanted"]
 
 FOLLOW_SECONDS = 30
+ODD = "surrogateescape"
+"""Bytes of a command line that are no text are sent as they are, and refused by the server in a sentence."""
 
 
 class Client:
     """One server, one credential."""
 
     def __init__(self, url: str, token: str | None, *, patience: float = 60.0) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise Malformed(f"EGG_ORCHESTRATOR_URL must look like http://host:port, not {url!r}")
+        parts = wire.address(url)
         self.url = url.rstrip("/")
         self.patience = patience
         self._kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-        self._host = parts.hostname
+        self._host = parts.hostname or ""
         self._port = parts.port
         self._base = parts.path.rstrip("/") + wire.PREFIX
         self._headers = {"Accept": "application/json"}
         if token:
-            self._headers["Authorization"] = f"Bearer {token}"
+            self._headers["Authorization"] = f"Bearer {wire.presentable(token)}"
 
     def send(self, pipeline: str, draft: Draft) -> Json:
         """Send a message once, however often that has to be tried; the message with its id."""
@@ -81,7 +81,7 @@ class Client:
         during a request that must not be repeated.
         """
         given = {name: value for name, value in (query or {}).items() if value is not None}
-        target = self._base + quote(path) + (f"?{urlencode(given, doseq=True)}" if given else "")
+        target = self._base + quote(path, errors=ODD) + (f"?{_query(given)}" if given else "")
         seconds = wire.READ_SECONDS + float(str(given.get("wait", 0)))
         deadline = time.monotonic() + self.patience
         tries = 0
@@ -101,7 +101,7 @@ class Client:
         with contextlib.closing(connection):
             try:
                 connection.connect()
-            except OSError as error:
+            except (OSError, UnicodeError) as error:
                 raise AwayError(wire.absent(self.url, error), unsent=True) from error
             connection.sock.settimeout(seconds)
             content = None if body is None else json.dumps(body).encode()
@@ -113,3 +113,7 @@ class Client:
             except (OSError, HTTPException) as error:
                 raise AwayError(wire.absent(self.url, error)) from error
         return wire.understand(self.url, response.status, text, response.getheader("Retry-After"))
+
+
+def _query(given: Mapping[str, object]) -> str:
+    return urlencode(given, doseq=True, errors=ODD)

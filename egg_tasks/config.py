@@ -26,6 +26,10 @@ starts next is chosen by fair share and not by its turn in the broker."""
 def default_home(environ: Mapping[str, str]) -> Path:
     """Where a stack keeps what it owns: EGG_HOME, else by who we are."""
     if home := environ.get("EGG_HOME"):
+        if not home.isprintable():
+            raise Unprocessable(
+                f"EGG_HOME is {home!r}, which holds what no URL or log could say: name another place"
+            )
         return Path(home).expanduser().absolute()
     if os.geteuid() == 0:
         return Path("/var/lib/egg")

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 from models.errors import (
     Conflict,
@@ -99,6 +100,30 @@ class Wanted:
     def after(self, page: Json) -> "Wanted":
         """The same, from where a page ended."""
         return replace(self, since=int(page["next_since_id"]))
+
+
+def address(url: str) -> SplitResult:
+    """Take a server's URL apart; `Malformed` for what is none."""
+    try:
+        parts = urlsplit(url)
+        is_sound = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_sound = False
+    if not is_sound or not url.isascii() or not url.isprintable() or " " in url:
+        raise Malformed(f"EGG_ORCHESTRATOR_URL must look like http://host:port, not {url!r}")
+    return parts
+
+
+def presentable(token: str) -> str:
+    """A credential as a header takes it; `Unauthenticated` for what cannot be one."""
+    if token.isascii() and token.isprintable():
+        return token
+    raise Unauthenticated("the token holds what no token of ours does: line breaks, or bytes beyond ASCII")
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether a host is this machine, which no proxy is asked for."""
+    return host is not None and (host in {"localhost", "::1"} or host.startswith("127."))
 
 
 def new_key() -> str:

@@ -150,7 +150,7 @@ def _object(text: str | None) -> Json | None:
         return None
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise click.BadParameter(f"--metadata is not JSON: {error}") from error
     if not isinstance(found, dict):
         raise click.BadParameter('--metadata must be a JSON object, like {"file": "limits.py"}')

@@ -75,7 +75,7 @@ def list_(*, pipeline: str, raw: bool, output: str) -> None:
 def _object(text: str) -> Json:
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise click.BadParameter(f"a result is a JSON object, and this is no JSON: {error}") from error
     if not isinstance(found, dict):
         raise click.BadParameter("a result is a JSON object: {...}")

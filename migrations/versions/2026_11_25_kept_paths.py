@@ -11,7 +11,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "2026_11_25_kept_paths"
-down_revision = "2026_11_25_validated"
+down_revision = "2026_11_25_clock"
 branch_labels = None
 depends_on = None
 
