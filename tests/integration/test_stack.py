@@ -96,8 +96,9 @@ def test_what_was_committed_is_there_after_all_servers_were_killed(home: Path) -
     with servers(home, environ()) as urls:
         with psycopg.connect(urls.database_url) as connection:
             connection.execute("CREATE TABLE kept AS SELECT 7 AS number")
-        for word in ("postgres", "valkey"):
-            kill(os.getpid(), word)
+        for part in ("postgres", "valkey"):
+            # Not the servers of all other tests, which are this process's children as well.
+            kill(os.getpid(), f"{home}/sockets/{part}")
 
     with servers(home, environ()) as urls, psycopg.connect(urls.database_url) as connection:
         found = connection.execute("SELECT number FROM kept").fetchone()
