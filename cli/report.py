@@ -20,7 +20,7 @@ def write(pipeline: Json, phases: Sequence[Json], messages: Json, *, where: str 
     """The report as text, the same on a terminal and in a log; *where* says where the work is."""
     parts = [_headline(pipeline, now=now), _phase_lines(phases, now=now), _talk(messages)]
     parts += [_lacks(phases), _results(phases), _objections(phases), _versions(phases)]
-    parts += [_unchanged(pipeline), where]
+    parts += [_unchanged(pipeline), leftovers(pipeline), where]
     return "\n" + "\n\n".join(words.clean(part) for part in parts if part) + "\n"
 
 
@@ -123,6 +123,12 @@ def _unchanged(pipeline: Json) -> str:
     names = pipeline.get("unchanged") or []
     verb = "changes" if len(names) == 1 else "change"
     return f"{', '.join(names)} {verb} nothing." if names else ""
+
+
+def leftovers(answer: Json) -> str:
+    """Work of runs that is merged nowhere, and where it is."""
+    lines = [f"  {words.one_line(sentence)}" for sentence in answer.get("leftovers") or []]
+    return "\n".join(["Left out of the work:", *lines]) if lines else ""
 
 
 def _between(start: str | None, end: str | None, *, now: datetime) -> str:

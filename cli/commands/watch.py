@@ -44,6 +44,8 @@ def why(*, pipeline: str, output: str) -> None:
         render.write_table(answer["waiting"], {"ROLE": "role", "STATE": "state", "WHY": "why"})
     from cli import report
 
+    if left := report.leftovers(answer):
+        click.echo(words.clean(left))
     for asked in answer.get("decisions") or []:
         click.echo(report.question(asked))
 

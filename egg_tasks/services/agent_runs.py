@@ -1,6 +1,6 @@
 """Agent runs: claim one for a worker, note its start, settle its end."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import briefs, checks, deadlines, halts, journal, phases, places, results, verdicts
+from egg_tasks.services import checks, deadlines, halts, journal, leftovers, phases, places, results, verdicts
 from egg_tasks.services.effects import Effects
 from egg_tasks.services.verdicts import Epoch
 from models.consensus.treatments import TREATMENTS
@@ -141,7 +141,7 @@ def settle(
         _settle_role(session, epoch, run)
         results.take_from_output(session, epoch, run, output=log)
     _record_end(session, epoch, run)
-    if told := list(_left(run)):
+    if told := leftovers.told(run):
         text = f"unpublished work of {journal.label(run)}: {'; '.join(told)}"
         verdicts.record(session, epoch, "agent.salvaged", text, run)
     for stray in salvaged.strays if salvaged else ():
@@ -235,15 +235,6 @@ def _record_end(session: Session, epoch: Epoch, run: AgentRun) -> None:
         verdicts.record(session, epoch, "agent.completed", f"{journal.label(run)} is stopped: cancelled", run)
     else:
         verdicts.record(session, epoch, "agent.failed", f"{journal.label(run)} failed: {_how(run)}", run)
-
-
-def _left(run: AgentRun) -> Iterator[str]:
-    if run.salvaged_commit:
-        yield f"it is kept at {run.salvaged_commit[:10]}"
-    if run.set_aside:
-        yield f"what READY was refused for is set aside on {run.set_aside}"
-    if run.kept_paths:
-        yield f"not saved, still in its clone: {briefs.named(run.kept_paths)}"
 
 
 def _how(run: AgentRun) -> str:

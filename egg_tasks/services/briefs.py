@@ -1,10 +1,10 @@
 """Briefs: what an agent run should know when it starts, and that it was told."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import bus, focus
+from egg_tasks.services import bus, focus, leftovers
 from models.consensus.policy import PhasePolicy
 from models.consensus.verdict import ASKED_FOR_WORDS, Cause, CauseKind
 from models.queries import agent_runs, decisions, messages, phase_runs, pipelines, versions
@@ -14,7 +14,6 @@ from models.states import LIVE_OBJECTIONS, MergeStatus, ObjectionStatus
 from models.tables import AgentRun, Message, Objection, PhaseRun, Pipeline, Role
 
 MAX_MESSAGES = 500
-NAMED = 20
 
 
 def branch(pipeline_id: str, role: str) -> str:
@@ -177,27 +176,4 @@ def _conflicts(session: Session, run: AgentRun) -> tuple[str, ...]:
 def _notes(session: Session, run: AgentRun) -> tuple[str, ...]:
     """What the system did to the role's work since its last run that ended as it should."""
     last = agent_runs.find_run_before(session, run=run)
-    return tuple(_left_by(last)) if last else ()
-
-
-def _left_by(last: AgentRun) -> Iterator[str]:
-    who = f"your run {last.number}"
-    if last.salvaged_commit:
-        yield f"{who} ended with unpublished work; it is on your branch at {last.salvaged_commit[:10]}"
-    if last.set_aside:
-        yield (
-            f"{who} ended with changes it had not committed and READY was refused for; they are not on your"
-            f" branch but on `origin/{last.set_aside}`: take what belongs to your work"
-            f" (`git checkout origin/{last.set_aside} -- PATH`)"
-        )
-    if last.kept_paths:
-        yield (
-            f"{who} left work that could not be saved: {named(last.kept_paths)};"
-            f" it is still in its clone, ../../{last.id}/clone"
-        )
-
-
-def named(paths: Sequence[str]) -> str:
-    """The first of these paths, and how many more there are."""
-    more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
-    return ", ".join(paths[:NAMED]) + more
+    return tuple(leftovers.notes(last)) if last else ()

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from egg_tasks.ports import Workspace
-from egg_tasks.services import briefs, histories, results, standings
+from egg_tasks.services import briefs, histories, leftovers, results, standings
 from egg_tasks.services import halts as halt_words
 from egg_tasks.services.standings import Standing
 from models.answers import usual
@@ -60,7 +60,11 @@ def pipeline(session: Session, workspace: Workspace, *, pipeline_id: str) -> Pip
     last = phase_runs.find_last_phase_run(session, pipeline_id=pipeline_id)
     short = _pipeline(row, last, workspace)
     return PipelineDetail.model_validate(
-        {**short.model_dump(), "definition": {**row.definition.model_dump(mode="json"), "repo": short.repo}}
+        {
+            **short.model_dump(),
+            "definition": {**row.definition.model_dump(mode="json"), "repo": short.repo},
+            "leftovers": leftovers.of_pipeline(session, pipeline_id=pipeline_id),
+        }
     )
 
 
@@ -124,6 +128,7 @@ def why(session: Session, *, pipeline_id: str, now: datetime) -> WhyRead:
         waiting=standings.waiting(standing),
         decisions=list_decisions(session, pipeline_id=pipeline_id, status=DecisionStatus.PENDING),
         halt=halt_read(halts.find_standing_halt(session)),
+        leftovers=leftovers.of_pipeline(session, pipeline_id=pipeline_id),
     )
 
 

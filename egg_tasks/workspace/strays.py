@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from uuid import UUID
 
-from egg_tasks.workspace import nested
+from egg_tasks.workspace import lfs, nested
 from egg_tasks.workspace.clones import Evidence, is_directory, read_plain, unreadable
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.history import move_ref
@@ -75,6 +75,7 @@ def save(git: Git, evidence: Evidence, *, pipeline_id: str, run_id: UUID) -> tup
         branch = stray_branch(pipeline_id, run_id, f"{name}-{stray.commit[:10]}")
         try:
             bring(store, evidence, stray.commit, objects=stray.objects)
+            lfs.bring_new(store, stray.commit, clone=evidence.clone)
         except Conflict:
             continue
         move_ref(store, branch_ref(branch), stray.commit, expected=None)

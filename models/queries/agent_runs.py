@@ -75,6 +75,15 @@ def find_run_before(session: Session, *, run: AgentRun) -> AgentRun | None:
     return session.scalars(query.order_by(AgentRun.created_at.desc()).limit(1)).one_or_none()
 
 
+def list_runs_with_leftovers(session: Session, *, pipeline_id: str) -> Sequence[AgentRun]:
+    """The runs of a pipeline that left work beside their roles' branches, oldest first."""
+    query = select(AgentRun).where(
+        AgentRun.pipeline_id == pipeline_id,
+        or_(AgentRun.set_aside.is_not(None), func.cardinality(AgentRun.kept_paths) > 0),
+    )
+    return session.scalars(query.order_by(AgentRun.created_at, AgentRun.id)).all()
+
+
 def lock_unclosed_agent_runs(session: Session, *, phase_run_id: UUID) -> Sequence[AgentRun]:
     """Lock the runs of a phase run, of roles and of checks, that are not stopped and safe, in id order."""
     query = select(AgentRun).where(AgentRun.phase_run_id == phase_run_id, AgentRun.closed_at.is_(None))

@@ -52,6 +52,8 @@ class PipelineDetail(PipelineRead):
     definition: dict[str, JsonValue]
     unchanged: tuple[str, ...] = ()
     """Versions that are merged and change nothing, as `coder's version 1`."""
+    leftovers: tuple[str, ...] = ()
+    """Work that is on no role's branch: set aside, or kept in a clone; a sentence for each."""
 
 
 class PipelinePage(Read):
@@ -205,3 +207,5 @@ class WhyRead(Read):
     decisions: tuple[DecisionRead, ...]
     halt: HaltRead | None = None
     """What keeps agents from starting in every pipeline."""
+    leftovers: tuple[str, ...] = ()
+    """Work that is on no role's branch: set aside, or kept in a clone; a sentence for each."""

@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from egg_tasks.services import merges, pipelines
+from egg_tasks.services import merges, pipelines, reports
 from egg_tasks.services.agent_runs import Salvaged
 from egg_tasks.services.effects import VersionKey
 from egg_tasks.services.signals import Signal
@@ -278,6 +278,10 @@ def test_what_was_set_aside_or_kept_is_owed_and_named_to_the_next_run(world: Wor
 
     brief = world.start("coder")
 
+    with world.work() as session:
+        told = reports.why(session, pipeline_id=world.pipeline().id, now=world.now).leftovers
+    assert told[0] == "coder (run 1): what READY was refused for is set aside on egg/p/salvage/x"
+    assert told[1].endswith("clone of EGG_HOME: data.bin, secret")
     assert brief is not None
     aside, kept = brief.notes
     assert "git checkout origin/egg/p/salvage/x -- PATH" in aside

@@ -283,3 +283,14 @@ def test_the_users_merge_gets_the_contents_of_all_that_is_new(scene: Scene) -> N
     git(scene.source, "checkout", "-q", first)
     assert (scene.source / "model.bin").read_bytes() == BIG
     assert git(scene.source, "status", "--porcelain") == ""
+
+
+def test_commits_left_on_another_branch_bring_their_large_files_along(scene: Scene) -> None:
+    clone = scene.clone()
+    git(clone.path, "checkout", "-q", "-b", "side")
+    track(clone.path, "model.bin")
+    pointer = pointer_in(clone.path, "model.bin")
+    git(clone.path, "checkout", "-q", f"egg/{PIPELINE}/coder")
+
+    assert scene.workspace.save_strays(PIPELINE, run_id=uuid4(), clone=clone.path)
+    assert pointer.is_in(scene.bare)

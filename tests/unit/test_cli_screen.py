@@ -130,3 +130,10 @@ def test_the_report_of_a_pipeline_that_never_ran_is_short() -> None:
     cancelled = {**PIPELINE, "status": "cancelled", "started_at": None, "work_commit": None}
 
     assert report.write(cancelled, [], {"total": 0}, now=NOW) == "\ndemo-1: cancelled\n\nMessages: 0\n"
+
+
+def test_work_that_is_merged_nowhere_is_named_at_the_end() -> None:
+    left = "coder (run 1): what READY was refused for is set aside on egg/demo-1/salvage/x"
+
+    assert report.leftovers({"leftovers": [left]}) == f"Left out of the work:\n  {left}"
+    assert report.leftovers({}) == ""

@@ -1,0 +1,59 @@
+"""Leftovers: what a run left that is in no version, where that is, and who is told of it."""
+
+from collections.abc import Iterator, Sequence
+
+from sqlalchemy.orm import Session
+
+from egg_tasks.services import journal
+from models.queries import agent_runs
+from models.tables import AgentRun
+
+NAMED = 20
+
+
+def told(run: AgentRun) -> tuple[str, ...]:
+    """What became of the unpublished work of a run that is over, for everybody."""
+    return tuple(_told(run))
+
+
+def of_pipeline(session: Session, *, pipeline_id: str) -> tuple[str, ...]:
+    """The work of a pipeline's runs that is not on their roles' branches."""
+    rows = agent_runs.list_runs_with_leftovers(session, pipeline_id=pipeline_id)
+    return tuple(f"{journal.label(run)}: {sentence}" for run in rows for sentence in _aside(run))
+
+
+def notes(run: AgentRun) -> Iterator[str]:
+    """What the role's next run is told of this one's work."""
+    who = f"your run {run.number}"
+    if run.salvaged_commit:
+        yield f"{who} ended with unpublished work; it is on your branch at {run.salvaged_commit[:10]}"
+    if run.set_aside:
+        yield (
+            f"{who} ended with changes it had not committed and READY was refused for; they are not on your"
+            f" branch but on `origin/{run.set_aside}`: take what belongs to your work"
+            f" (`git checkout origin/{run.set_aside} -- PATH`)"
+        )
+    if run.kept_paths:
+        yield (
+            f"{who} left work that could not be saved: {_named(run.kept_paths)};"
+            f" it is still in its clone, ../../{run.id}/clone"
+        )
+
+
+def _told(run: AgentRun) -> Iterator[str]:
+    if run.salvaged_commit:
+        yield f"it is kept at {run.salvaged_commit[:10]}"
+    yield from _aside(run)
+
+
+def _aside(run: AgentRun) -> Iterator[str]:
+    if run.set_aside:
+        yield f"what READY was refused for is set aside on {run.set_aside}"
+    if run.kept_paths:
+        yield f"not saved, still in runs/{run.id}/clone of EGG_HOME: {_named(run.kept_paths)}"
+
+
+def _named(paths: Sequence[str]) -> str:
+    """The first of these paths, and how many more there are."""
+    more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
+    return ", ".join(paths[:NAMED]) + more
