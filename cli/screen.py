@@ -59,7 +59,7 @@ def head(look: Look, *, now: datetime) -> list[Text | Rule]:
     )
     messages = look.status.get("messages_total")
     if messages is not None:
-        first.append(f"  {messages} messages", "dim")
+        first.append(f"  {messages} message{'' if messages == 1 else 's'}", "dim")
     turn = words.iteration(look.status.get("iterations_used"), look.status.get("max_iterations"))
     if turn:
         first.append(f"  {turn}", "dim")

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
-from cli import options, render, server, words
+from cli import options, render, server, typed, words
 from egg_tasks.client import Client, Json
 from egg_tasks.wire import new_key
 
@@ -159,7 +159,9 @@ def _ask(
         return
     click.echo(asked["id"])
     if asked.get("how_to_answer"):
-        click.echo(f"a person answers it with: {asked['how_to_answer']}", err=True)
+        # Only its first word is ours; the answer is whatever somebody wrote.
+        line = str(asked["how_to_answer"]).replace("egg", typed.egg(), 1)
+        click.echo(f"a person answers it with: {line}", err=True)
 
 
 def _find(number: int) -> Json:
