@@ -24,6 +24,7 @@ def up() -> None:
     """Start the local stack.
 
     PostgreSQL, Valkey, API, workers, reconciler and Flower, in EGG_HOME. Starting it twice is no mistake.
+    Agents will find the PATH of this shell, or the one in EGG_HOME/settings.toml; see egg doctor.
 
     Example:  egg up
     """
