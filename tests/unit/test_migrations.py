@@ -62,3 +62,11 @@ def test_a_migration_adds_no_column_that_the_release_before_could_not_leave_out(
 @pytest.mark.parametrize("path", VERSIONS, ids=lambda path: path.stem)
 def test_a_migration_leaves_the_schema_to_the_search_path(path: Path) -> None:
     assert f"{SCHEMA}." not in path.read_text().replace("egg_tasks", "")
+
+
+def test_migrations_follow_one_another_in_one_line() -> None:
+    """Two that were written side by side both follow the one before: the second to come in moves behind."""
+    before = [importlib.import_module(f"migrations.versions.{path.stem}").down_revision for path in VERSIONS]
+
+    assert sorted(before, key=str) == sorted(set(before), key=str)
+    assert migrations.head() in migrations.known()
