@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 from egg_tasks.workspace.clones import Evidence, read_plain
 from egg_tasks.workspace.git import Git
@@ -77,6 +78,23 @@ def foreign(git: Git, head: str, *, work: str | None, reaching: Reaching) -> Ite
         if is_held and fetch_again(copy, commit, reach=reaching(), limit=LOOK_LIMIT):
             continue
         yield Foreign(path, commit, before.get(path), url_of(Git(copy)) if is_held else None)
+
+
+def put_back(git: Git, tree: str, *, head: str, repository: Path) -> str:
+    """A tree without links to commits that no submodule held for *repository* has: as *head* had them.
+
+    *git* has an index that holds the tree. What such a link would lead to is saved by itself.
+    """
+    before, held = links(git, head), sorted((repository / "modules").glob("*"))
+    lines = b""
+    for path, commit in links(git, tree).items():
+        if commit != before.get(path) and not any(has(copy, commit) for copy in held):
+            mode, known = ("160000", before[path]) if path in before else ("0", "0" * len(head))
+            lines += f"{mode} {known}\t{path}\0".encode("utf-8", "surrogateescape")
+    if not lines:
+        return tree
+    git.run("update-index", "-z", "--index-info", stdin=lines)
+    return git.line("write-tree")
 
 
 def _known(git: Git, head: str, work: str | None) -> tuple[Mapping[str, str], frozenset[str]]:

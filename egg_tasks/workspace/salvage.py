@@ -15,6 +15,7 @@ from egg_tasks.workspace import lfs
 from egg_tasks.workspace.changes import Change, changes
 from egg_tasks.workspace.checkouts import made_as
 from egg_tasks.workspace.clones import Evidence, inspect, is_directory, unreadable_rules
+from egg_tasks.workspace.foreign_links import put_back
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.history import commit_tree, contains, move_ref, readable, tip, tree_of
 from egg_tasks.workspace.names import branch_ref, salvage_branch, work_branch
@@ -83,7 +84,10 @@ class Salvage:
     def _filled(self, view: View) -> tuple[Staging, str]:
         found = list(_to_save(view))
         staging = Staging.of(view, store=self.git.directory)
-        return staging, staging.write(found) if found else tree_of(view.git, view.head)
+        if not found:
+            return staging, tree_of(view.git, view.head)
+        tree = staging.write(found)
+        return staging, put_back(staging.git, tree, head=view.head, repository=self.git.directory)
 
     def _leftovers(self, evidence: Evidence, staging: Staging, found: str, branches: Sequence[str]) -> str:
         """The commit of what was not committed, on one of the branches."""

@@ -375,3 +375,36 @@ def test_a_submodule_that_cannot_be_read_keeps_nobody_back(
     break_in(clone.path / LIBRARY)
 
     save(shop, clone)
+
+
+@pytest.mark.parametrize("is_staged", [0, 1])
+def test_salvage_commits_no_link_that_nobody_can_follow(shop: Shop, is_staged: int) -> None:
+    clone = shop.clone()
+    commit(clone.path / LIBRARY, {"lib.py": "answer = 43\n"})
+    (clone.path / "README").write_text("more\n")
+    if is_staged:
+        git(clone.path, "add", LIBRARY)
+
+    shop.scene.workspace.salvage(
+        "shop", role="coder", run_id=run_of(clone), clone=clone.path, branch="egg/shop/coder"
+    )
+
+    bare = shop.scene.workspace.repository("shop")
+    assert git(bare, "rev-parse", f"egg/shop/coder:{LIBRARY}") == shop.first
+    assert git(bare, "show", "egg/shop/coder:README") == "more"
+
+
+def test_salvage_commits_a_submodule_moved_to_what_its_upstream_has(scene: Scene, tmp_path: Path) -> None:
+    shop = Shop(scene, tmp_path)
+    newer = commit(shop.library, {"lib.py": "answer = 43\n"})
+    git(shop.source / LIBRARY, "fetch", "-q")
+    shop.prepare()
+    clone = shop.clone()
+    git(clone.path / LIBRARY, "checkout", "-q", newer)
+
+    shop.scene.workspace.salvage(
+        "shop", role="coder", run_id=run_of(clone), clone=clone.path, branch="egg/shop/coder"
+    )
+
+    bare = shop.scene.workspace.repository("shop")
+    assert git(bare, "rev-parse", f"egg/shop/coder:{LIBRARY}") == newer
