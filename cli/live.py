@@ -37,7 +37,7 @@ def follow(client: Client, name: str, *, stop_for_person: bool = False, timeout:
         click.echo(report.question(asked), err=True)
     if until.for_person and status["status"] == PipelineStatus.AWAITING_HUMAN:
         click.echo(typed.hint(f"{name} waits for your answer; then see it go on: egg watch {name}"), err=True)
-    if not until.is_met(status["status"]):
+    if not until.is_met(status["status"]) and not until.seconds_left():
         left = f"{name} is not over in the time you gave, and goes on; see: egg watch {name}"
         click.echo(typed.hint(left), err=True)
         return following.TIMED_OUT
