@@ -27,6 +27,8 @@ class Named:
     path: str
     is_started: bool
     """Whether it is itself the program, rather than what a program reads."""
+    is_bare: bool = False
+    """Whether it is a mere name, which is looked for on the PATH and was not found there."""
 
 
 def notes(definition: Definition, source: Source, commit: str) -> Iterator[str]:
@@ -49,6 +51,8 @@ def _lack(named: Named, source: Source, commit: str, changed: frozenset[str]) ->
         return None
     if any(modes.get(part) in UNKNOWN_BEYOND for part in parents):
         return None
+    if named.is_bare:
+        return f"{path} is looked for on the PATH alone: write ./{path}" if path in modes else None
     if path not in modes:
         return _missing(path, source, commit, changed)
     if named.is_started and modes[path] != EXECUTABLE:
@@ -85,19 +89,21 @@ def _of_command(where: str, words: Sequence[str], environment: Mapping[str, str]
     if "/" in program:
         yield from _inside(where, program, is_started=True)
         return
+    if program and not _is_on_path(program, environment):
+        yield from _inside(where, program, is_started=True, is_bare=True)
     script = _script(program, words[1:])
     if script and not (program in SHELLS and _is_on_path(script, environment)):
         yield from _inside(where, script, is_started=False)
 
 
-def _inside(where: str, path: str, *, is_started: bool) -> Iterator[Named]:
+def _inside(where: str, path: str, *, is_started: bool, is_bare: bool = False) -> Iterator[Named]:
     normal = posixpath.normpath(path)
     if (
         not normal.startswith(("/", "../", "~"))
         and not re.search(r"[$`*?=\s]", normal)
         and normal not in {".", ".."}
     ):
-        yield Named(where, normal, is_started)
+        yield Named(where, normal, is_started, is_bare)
 
 
 def _script(program: str, words: Sequence[str]) -> str | None:

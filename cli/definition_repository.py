@@ -1,7 +1,6 @@
 """Looks at the repository a definition names, on the machine where the definition is."""
 
 import os
-import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,7 +34,7 @@ def resolved(repo: str, *, directory: Path) -> str:
 
 def persons_reach() -> Reach:
     """What the git of the person who types this uses; it may ask them on their terminal."""
-    return of_person(os.environ, is_attended=sys.stdin.isatty() and sys.stderr.isatty())
+    return of_person(os.environ, is_attended=os.isatty(0) and os.isatty(2))
 
 
 def start(path: str, *, base: str | None) -> Start:

@@ -43,8 +43,12 @@ def own_home() -> "Path | None":
     url, stack, directory = os.environ.get("EGG_ORCHESTRATOR_URL"), manifest(), home()
     if url and (stack is None or url.rstrip("/") != str(stack["api_url"]).rstrip("/")):
         return None
-    is_ours = not directory.exists() or directory.stat().st_uid == os.geteuid()
-    return directory if is_ours else None
+    try:
+        return directory if directory.stat().st_uid == os.geteuid() else None
+    except FileNotFoundError:
+        return directory
+    except OSError:
+        return None
 
 
 def operator(*, patience: float = OPERATOR_PATIENCE) -> Client:

@@ -43,7 +43,7 @@ def notes(shop: Path, *command: str, run: str | None = None, base: str | None = 
 @pytest.mark.parametrize(
     "command",
     [
-        ["./lint.sh"], ["lint.sh"], ["bash", "lint.sh"], ["bash", "-eu", "./lint.sh"], ["/bin/sh", "x"],
+        ["./lint.sh"], ["nowhere.sh"], ["bash", "lint.sh"], ["bash", "-eu", "./lint.sh"], ["/bin/sh", "x"],
         ["python3", "tools/test.py"], ["python3", "-u", "tools/test.py"], ["python3", "-m", "pytest"],
         ["sh", "-c", "./nowhere.sh"], ["bash", "-lc", "x y"], ["bash", "-o", "pipefail", "x"],
         ["make", "x/y"], ["python3"], ["node", "server"], ["ruby", "-Ilib", "x"], ["sh", "git"],
@@ -77,6 +77,12 @@ def test_a_file_that_is_not_there_is_named(shop: Path, command: list[str], path:
     (note,) = notes(shop, *command)
 
     assert note.startswith(f"agents.coder.command: {path} is not in ")
+
+
+def test_a_mere_name_of_a_file_is_told_from_a_program(shop: Path) -> None:
+    (note,) = notes(shop, "lint.sh")
+
+    assert note == "agents.coder.command: lint.sh is looked for on the PATH alone: write ./lint.sh"
 
 
 def test_a_check_that_is_not_there_is_named(shop: Path) -> None:
