@@ -50,6 +50,10 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
 }
 
 
+OF_NO_STACK = frozenset({"up", "doctor", *SECTIONS["Processes of a cluster"]})
+"""Commands that say themselves which version a stack is of, or that talk to none."""
+
+
 class Commands(click.Group):
     """A group that imports a command when it is asked for: agents must start fast."""
 
@@ -82,11 +86,17 @@ class Commands(click.Group):
     cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
 @click.version_option(package_name="egg-tasks", prog_name="egg")
-def egg() -> None:
+@click.pass_context
+def egg(ctx: click.Context) -> None:
     """Several AI coding agents work on one repository and must agree before the work moves on.
 
     See it first:  egg demo
     """
+    # Agents, who type commands thousands of times, import nothing for it.
+    if ctx.invoked_subcommand not in OF_NO_STACK and "EGG_SESSION_TOKEN" not in os.environ:
+        from cli import versions
+
+        versions.tell_of_stack()
 
 
 def run() -> int:

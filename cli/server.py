@@ -60,7 +60,9 @@ def operator(*, patience: float = OPERATOR_PATIENCE) -> Client:
             "this command is for people; you are an agent: see `egg message`, `signal`, `sync`, `context`"
         )
     if url and token:
-        return Client(url, token, patience=patience)
+        from cli.versions import tell_of_server
+
+        return Client(url, token, patience=patience, hear_version=tell_of_server)
     stack = manifest()
     if stack is None or (url and url.rstrip("/") != str(stack["api_url"]).rstrip("/")):
         if url:

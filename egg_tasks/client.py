@@ -7,7 +7,7 @@ problem: what may be repeated is repeated until *patience* seconds have passed.
 import contextlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import quote, urlencode
@@ -26,10 +26,18 @@ ODD = "surrogateescape"
 class Client:
     """One server, one credential."""
 
-    def __init__(self, url: str, token: str | None, *, patience: float = 60.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str | None,
+        *,
+        patience: float = 60.0,
+        hear_version: Callable[[str | None], None] = lambda _: None,
+    ) -> None:
         parts = wire.address(url)
         self.url = url.rstrip("/")
         self.patience = patience
+        self._hear_version = hear_version
         self._kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         self._host = parts.hostname or ""
         self._port = parts.port
@@ -112,6 +120,7 @@ class Client:
                 text = response.read()
             except (OSError, HTTPException) as error:
                 raise AwayError(wire.absent(self.url, error)) from error
+        self._hear_version(response.getheader(wire.VERSION_HEADER))
         return wire.understand(self.url, response.status, text, response.getheader("Retry-After"))
 
 

@@ -26,6 +26,9 @@ type_of_status: Mapping[int, type[Rejected]] = {
 }
 
 PREFIX = "/api/v1"
+VERSION_HEADER = "Egg-Version"
+"""In every answer: the version of the server."""
+
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 15.0
 LONGEST_PAUSE_SECONDS = 3.0

@@ -20,17 +20,22 @@ SIGNS: Mapping[bool | None, tuple[str, str | None]] = {
 
 
 @click.command()
-def up() -> None:
+@click.option(
+    "--keep-version", "keeps_version", is_flag=True, help="Let a stack of another version run as it is."
+)
+def up(*, keeps_version: bool) -> None:
     """Start the local stack.
 
-    PostgreSQL, Valkey, API, workers, reconciler and Flower, in EGG_HOME. Starting it twice is no mistake.
-    Agents will find the PATH of this shell, or the one in EGG_HOME/settings.toml; see egg doctor.
+    PostgreSQL, Valkey, API, workers, reconciler and Flower, in EGG_HOME. Starting it twice is no mistake;
+    one that another version of egg has started is started anew. Agents that run go on meanwhile, and find
+    the PATH of this shell, or the one in EGG_HOME/settings.toml; see egg doctor.
 
     Example:  egg up
     """
     from egg_tasks.stack import local
 
-    manifest = local.up(server.home(), report=say)
+    manifest = local.up(server.home(), report=say, keeps_version=keeps_version)
+    _tell_of_newer_runs()
     click.echo(f"API     {manifest.api_url}")
     click.echo(f"Flower  {manifest.flower_url}  (login: {manifest.flower_login})")
 
@@ -52,6 +57,7 @@ def down(*, stops_agents: bool) -> None:
         say(f"no stack runs in {server.home()}")
     runner = ProcessRunner(server.home() / "runs")
     live = runner.list_live()
+    _tell_of_newer_runs()
     if stops_agents:
         for run_id in live:
             runner.stop(run_id)
@@ -73,7 +79,7 @@ def doctor(ctx: click.Context, *, output: str) -> None:
     """
     from egg_tasks.stack.doctor import examine
 
-    findings = [*examine(server.home()), *_halt()]
+    findings = [*examine(server.home()), *_newer_runs(), *_halt()]
     if render.wants_json(output):
         render.write_json({"findings": [asdict(finding) for finding in findings]})
     else:
@@ -83,6 +89,25 @@ def doctor(ctx: click.Context, *, output: str) -> None:
             line = f"{click.style(sign, fg=colour)} {finding.name:<15} {words.clean(finding.text)}{mend}"
             click.echo(line, color=False if "NO_COLOR" in os.environ else None)
     ctx.exit(1 if any(finding.ok is False for finding in findings) else 0)
+
+
+def _tell_of_newer_runs() -> None:
+    """Say which agents only a newer egg can attend."""
+    from egg_tasks.runners.process import ProcessRunner
+
+    if newer := ProcessRunner(server.home() / "runs").list_newer():
+        say(f"{len(newer)} agents were started by a newer egg and are left alone until it runs again")
+
+
+def _newer_runs() -> "list[Finding]":
+    """Agents that only a newer egg can attend."""
+    from egg_tasks.runners.process import ProcessRunner
+    from egg_tasks.stack.doctor import Finding
+
+    newer = ProcessRunner(server.home() / "runs").list_newer()
+    mend = "start the stack with that egg again: it attends them"
+    text = f"{len(newer)} were started by a newer egg and are left alone"
+    return [Finding("agents", ok=None, text=text, mend=mend)] if newer else []
 
 
 def _halt() -> "list[Finding]":
@@ -99,10 +124,12 @@ def _halt() -> "list[Finding]":
 
 def ensure_stack() -> None:
     """Start the local stack unless the environment names a server or one answers."""
-    if server.is_given() or server.is_reachable():
+    if server.is_given():
         return
     from egg_tasks.stack import local
 
+    if server.is_reachable() and not local.is_uprooted(server.home()):
+        return
     local.up(server.home(), report=say)
 
 

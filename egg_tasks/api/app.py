@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from fastapi import FastAPI
 
 from egg_tasks import hints, logging
-from egg_tasks.api import errors
+from egg_tasks.api import errors, versions
 from egg_tasks.api.deliveries import Deliveries
 from egg_tasks.api.envelope import Refusal
 from egg_tasks.api.limits import BodyLimit
@@ -55,6 +55,7 @@ def create_app(pace: Pace | None = None) -> FastAPI:
     # The last one added is the first to see a request.
     app.add_middleware(BodyLimit)
     app.add_middleware(errors.Bugs)
+    app.add_middleware(versions.Named)
     kinds = (health, halts, pipelines, phases, agents, results, decisions, messages, signals, events)
     for module in kinds:
         app.include_router(module.router, prefix=errors.PREFIX)

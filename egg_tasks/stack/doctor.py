@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from egg_tasks import agent_tools, settings_file
+from egg_tasks import agent_tools, settings_file, version
 from egg_tasks.config import DATABASE_URL, REDIS_URL, others, webhook_of
 from egg_tasks.stack import binaries, frozen, local, manifest, outside, ports, probes, programs
 from egg_tasks.stack import home as homes
@@ -36,6 +36,7 @@ def examine(home: Path, environ: Mapping[str, str] | None = None) -> Sequence[Fi
     """Look at everything the stack of *home* needs or can use; changes nothing."""
     given = os.environ if environ is None else environ
     return (
+        _egg(home),
         _python(),
         _git(),
         _directory(home),
@@ -53,6 +54,15 @@ def examine(home: Path, environ: Mapping[str, str] | None = None) -> Sequence[Fi
         _agent_program("claude", home, given),
         _agent_program("codex", home, given),
     )
+
+
+def _egg(home: Path) -> Finding:
+    """This version, and whether the stack is of another."""
+    running, ours = local.running(home), version.ours()
+    if running is None or running.version == ours:
+        return Finding("egg", ok=True, text=ours)
+    text = f"{ours}; the stack was started by {version.named(running.version)}"
+    return Finding("egg", ok=None, text=text, mend="`egg up` restarts it; its agents live on")
 
 
 def _python() -> Finding:

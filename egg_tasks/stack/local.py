@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from egg_tasks import interpreter
+from egg_tasks import interpreter, version
 from egg_tasks.stack import frozen, lock, manifest, outside, probes, programs, supervisor
 from egg_tasks.stack import home as homes
 from egg_tasks.stack.manifest import Manifest
@@ -27,8 +27,11 @@ def up(
     report: Callable[[str], None],
     environ: Mapping[str, str] | None = None,
     command: Sequence[str] = (),
+    keeps_version: bool = False,
 ) -> Manifest:
     """Start the stack of *home* unless it runs, and return when it is ready; safe to call at once.
+
+    One that another version has started is started anew, unless that is to be kept; its agents live on.
 
     What is wrong comes as `Unavailable` or `Unprocessable`, in a sentence, with the end of the log of
     the process that failed.
@@ -39,8 +42,12 @@ def up(
     while time.monotonic() < deadline:
         if lock.holder(home) is None:
             _start(home, given, command or interpreter.command(supervisor.__name__), report)
-        found = find(home)
-        if found and probes.http_answers(found.api_port, programs.READY_PATH) and find(home) == found:
+        found = running(home)
+        if not keeps_version and (other := _other(found)):
+            report(f"{other} started the stack in {home}; it is started anew by egg {version.ours()}")
+            down(home, report=report)
+            continue
+        if found and probes.http_answers(found.api_port, programs.READY_PATH) and running(home) == found:
             tell_differences(home, given, found, report)
             return found
         if not waiting:
@@ -88,6 +95,29 @@ def find(home: Path) -> Manifest | None:
     pid = lock.holder(home)
     found = manifest.read(home) if pid is not None else None
     return replace(found, supervisor_pid=pid or found.supervisor_pid) if found else None
+
+
+def running(home: Path) -> Manifest | None:
+    """What the stack that runs in *home* has written of itself; None as long as it has not, or none runs."""
+    pid, written = lock.holder(home), manifest.read(home)
+    return written if pid and written and written.supervisor_pid == pid else None
+
+
+def is_uprooted(home: Path) -> bool:
+    """Whether the stack of *home* runs on a program that is gone, so that nothing it starts would start."""
+    found = running(home)
+    return found is not None and _is_gone(found.program)
+
+
+def _is_gone(program: str) -> bool:
+    return bool(program) and not Path(program).exists()
+
+
+def _other(found: Manifest | None) -> str:
+    """The version that started a stack if that is not ours, or not there any more; else empty."""
+    if found is None or (found.version == version.ours() and not _is_gone(found.program)):
+        return ""
+    return version.named(found.version)
 
 
 def _start(

@@ -3,11 +3,13 @@
 import json
 import os
 import secrets
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import get_origin, get_type_hints
+from typing import Any, get_origin, get_type_hints
 
+from egg_tasks import version
 from egg_tasks.stack import ports
 from egg_tasks.stack.home import translated
 from egg_tasks.stack.servers import Urls
@@ -34,6 +36,10 @@ class Manifest:
     supervisor_pid: int
     frozen: dict[str, str] = field(default_factory=dict)
     """What it took from the shell it was started in; nothing is known of an older stack's."""
+    version: str = ""
+    """The egg that started it; releases up to 0.1.0 did not write theirs."""
+    program: str = ""
+    """The interpreter its processes are started with, as far as it is known."""
 
 
 def read(home: Path) -> Manifest | None:
@@ -45,7 +51,9 @@ def read(home: Path) -> Manifest | None:
     kinds = {name: get_origin(kind) or kind for name, kind in get_type_hints(Manifest).items()}
     if not isinstance(found, dict):
         return None
-    known = {"frozen": {}} | {name: found[name] for name in kinds if name in found}
+    # What an earlier release did not write has its default.
+    known: dict[str, Any] = {"frozen": {}, "version": "", "program": ""}
+    known |= {name: found[name] for name in kinds if name in found}
     if not all(isinstance(known.get(name), kinds[name]) for name in kinds):
         return None
     return Manifest(**known)
@@ -86,6 +94,8 @@ def settle(
         redis_url=urls.redis_url,
         supervisor_pid=os.getpid(),
         frozen=dict(frozen or {}),
+        version=version.ours(),
+        program=sys.executable,
     )
 
 

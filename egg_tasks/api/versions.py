@@ -1,0 +1,24 @@
+"""Every answer says which egg the server is."""
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from egg_tasks import version
+from egg_tasks.wire import VERSION_HEADER
+
+
+class Named:
+    """Puts the server's version into each answer's headers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and its answer back with one more header."""
+
+        async def named(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)[VERSION_HEADER] = version.ours()
+            await send(message)
+
+        await self.app(scope, receive, named)
