@@ -13,8 +13,8 @@ HOW_TO = """\
 - Say how you stand with `egg signal readiness --state …`: `READY` (your work is committed and good),
   `BLOCKED --on ROLE` (you cannot go on before that role), `OBJECTING --about ROLE --reason "…"` (a version
   of that role is wrong, and why). Ending without a word counts as nothing.
-- READY refuses uncommitted changes, and commits on other branches of the clone. If an objection was handed to you, commit a change that answers it,
-  or answer in words: `--answer N="…"`.
+- READY refuses uncommitted changes, and commits on other branches of the clone. If an objection was handed
+  to you, commit a change that answers it, or answer in words: `--answer N="…"`.
 - Talk with `egg message send --to ROLE|all --type PROGRESS|QUESTION|RESPONSE|STATUS|HANDOFF --body "…"`
   and read with `egg message poll`. `egg sync` brings the others' merged work into this clone.
 - What only a person can decide: `egg decision ask --question "…" --option "…" --option "…"`. Go on
