@@ -20,7 +20,7 @@ ENTRY = re.compile(
     rb"  dev: [0-9]+\tino: (?P<ino>[0-9]+)\n  uid: (?P<uid>[0-9]+)\tgid: (?P<gid>[0-9]+)\n"
     rb"  size: (?P<size>[0-9]+)\tflags: [0-9a-f]+\n"
 )
-LOOK_LIMIT = timedelta(seconds=60)
+LOOK_LIMIT = timedelta(seconds=120)
 SECOND = 1_000_000_000
 WORD = 0xFFFFFFFF
 UNSET = frozenset({b"unspecified", b"unset", b"set"})

@@ -12,7 +12,7 @@ from pathlib import Path
 from uuid import UUID
 
 from egg_tasks.workspace import lfs
-from egg_tasks.workspace.changes import Change, changes
+from egg_tasks.workspace.changes import Change, changes, filters
 from egg_tasks.workspace.checkouts import made_as
 from egg_tasks.workspace.clones import Evidence, inspect, is_directory, unreadable_rules
 from egg_tasks.workspace.foreign_links import put_back
@@ -47,7 +47,7 @@ class Salvage:
         the same commit: who died before noting it finds it.
         """
         evidence = self._evidence()
-        unread = self._bring_large(evidence.head)
+        missing = [pointed.path for pointed in lfs.bring_new(self.git, evidence.head, clone=self.clone)]
         tree = tree_of(self.git, evidence.head)
         with scratch(self.clone) as directory:
             try:
@@ -59,6 +59,8 @@ class Salvage:
                 # git waits for them for ever: nothing but the commits can be saved.
                 head = self._kept_at(evidence.head, self._branches())
                 return Saved(commit=head, kept=tuple(readable(os.fsencode(path)) for path in blocked))
+            named = filters(staging.view.git, missing)
+            unread = [path for path in missing if named.get(path) == lfs.FILTER]
             kept = tuple(sorted({readable(path) for path in (*staging.kept, *unread)}))
             if found == tree:
                 return Saved(commit=self._kept_at(evidence.head, self._branches()), kept=kept)
@@ -115,10 +117,6 @@ class Salvage:
                 raise
             return Evidence(self.clone, last, is_broken=True)
         return evidence
-
-    def _bring_large(self, commit: str) -> list[bytes]:
-        """Bring the large files of commits nobody took; the paths of those whose content is not there."""
-        return [pointed.path for pointed in lfs.bring_new(self.git, commit, clone=self.clone)]
 
     def _salvage_branches(self) -> Iterator[str]:
         number = 1

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 
 from cli import work_branch
+from egg_tasks.workspace import GitWorkspace
 from egg_tasks.workspace.git import Git
 from egg_tasks.workspace.lfs import Pointer, copy_lfs
 from models.errors import Conflict
@@ -132,6 +133,10 @@ def test_a_text_that_looks_like_a_pointer_is_only_a_text(scene: Scene) -> None:
     git(clone.path, "add", "-A")
     git(clone.path, "commit", "-qm", "explain")
 
+    saved = scene.save(clone)
+
+    assert saved
+    assert saved.kept == ()
     assert scene.take(clone) == git(clone.path, "rev-parse", "HEAD")
 
 
@@ -294,3 +299,23 @@ def test_commits_left_on_another_branch_bring_their_large_files_along(scene: Sce
 
     assert scene.workspace.save_strays(PIPELINE, run_id=uuid4(), clone=clone.path)
     assert pointer.is_in(scene.bare)
+
+
+def test_a_repository_of_longer_ids_has_its_contents_and_is_salvaged(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    git(source, "init", "-q", "-b", "main", "--object-format=sha256")
+    base = track(source, "old.bin")
+    workspace, run_id = GitWorkspace(tmp_path / "home"), uuid4()
+    workspace.prepare("long", source=str(source), base="main")
+    clone = workspace.open_clone("long", role="coder", run_id=run_id, work_commit=base)
+    assert (clone.path / "old.bin").read_bytes() == BIG
+    assert git(clone.path, "status", "--porcelain") == ""
+    (clone.path / "new.bin").write_bytes(b"new" * 999)
+
+    saved = workspace.salvage("long", role="coder", run_id=run_id, clone=clone.path, branch=clone.branch)
+
+    assert saved
+    successor = workspace.open_clone("long", role="coder", run_id=uuid4(), work_commit=base)
+    assert (successor.path / "new.bin").read_bytes() == b"new" * 999
+    assert git(successor.path, "status", "--porcelain") == ""
