@@ -9,7 +9,7 @@ from egg_tasks.workspace.clones import Evidence, read_plain
 from egg_tasks.workspace.git import Git
 from egg_tasks.workspace.links import declared, links
 from egg_tasks.workspace.reach import Reach
-from egg_tasks.workspace.submodules import copy_of, fetch_again, has, url_of
+from egg_tasks.workspace.submodules import copy_of, fetch_again, is_published, url_of
 from models.errors import Conflict
 
 Reaching = Callable[[], Reach]
@@ -71,7 +71,7 @@ def foreign(git: Git, head: str, *, work: str | None, reaching: Reaching) -> Ite
     names = {module.path: module.name for module in declared(git, head)}
     held = sorted((git.directory / "modules").glob("*"))
     for path, commit in linked.items():
-        if commit in accepted or any(has(copy, commit) for copy in held):
+        if commit in accepted or any(is_published(copy, commit) for copy in held):
             continue
         copy = copy_of(git.directory, names.get(path, ""))
         is_held = path in names and copy.is_dir()
@@ -88,7 +88,7 @@ def put_back(git: Git, tree: str, *, head: str, repository: Path) -> str:
     before, held = links(git, head), sorted((repository / "modules").glob("*"))
     lines = b""
     for path, commit in links(git, tree).items():
-        if commit != before.get(path) and not any(has(copy, commit) for copy in held):
+        if commit != before.get(path) and not any(is_published(copy, commit) for copy in held):
             mode, known = ("160000", before[path]) if path in before else ("0", "0" * len(head))
             lines += f"{mode} {known}\t{path}\0".encode("utf-8", "surrogateescape")
     if not lines:

@@ -119,17 +119,25 @@ def has(copy: Path, commit: str) -> bool:
         return False
 
 
+def is_published(copy: Path, commit: str) -> bool:
+    """Whether others have a commit of a held submodule: what was salvaged there nobody else has."""
+    if not has(copy, commit):
+        return False
+    salvaged = "--exclude=refs/heads/egg/*/salvage/*"
+    return not Git(copy).run("rev-list", "--max-count=1", commit, "--not", salvaged, "--all")
+
+
 def fetch_again(copy: Path, commit: str, *, reach: Reach, limit: timedelta) -> bool:
     """Fetch a held submodule from where it came from, for a commit it lacks; whether it has it now."""
     try:
         url = Git(copy).line("config", "--get", "remote.origin.url")
     except GitFailed:
         return False
-    for refspecs in (ALL, (f"+{commit}:refs/egg/linked/{commit}",)):
-        _fetched(copy, url, refspecs, reach, limit)
-        if has(copy, commit):
-            return True
-    return False
+    _fetched(copy, url, ALL, reach, limit)
+    if not has(copy, commit):
+        # git does not ask for a commit that it has, be it salvaged: that would prove nothing.
+        _fetched(copy, url, (f"+{commit}:refs/egg/linked/{commit}",), reach, limit)
+    return is_published(copy, commit)
 
 
 def url_of(copy: Git) -> str:

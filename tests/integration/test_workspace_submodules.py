@@ -408,3 +408,31 @@ def test_salvage_commits_a_submodule_moved_to_what_its_upstream_has(scene: Scene
 
     bare = shop.scene.workspace.repository("shop")
     assert git(bare, "rev-parse", f"egg/shop/coder:{LIBRARY}") == newer
+
+
+def test_what_was_salvaged_of_a_submodule_is_not_published_by_that(shop: Shop) -> None:
+    clone = shop.clone()
+    own = commit(clone.path / LIBRARY, {"lib.py": "answer = 43\n"})
+    commit(clone.path, {}, "use it")
+    with pytest.raises(Conflict, match="nobody else has"):
+        shop.take(clone)
+    shop.scene.workspace.salvage(
+        "shop", role="coder", run_id=run_of(clone), clone=clone.path, branch="egg/shop/coder"
+    )
+    save(shop, clone)
+
+    again = shop.clone()
+
+    assert git(again.path / LIBRARY, "rev-parse", "HEAD") == own
+    with pytest.raises(Conflict, match="nobody else has"):
+        shop.take(again)
+
+
+def test_a_submodule_is_taken_once_somebody_has_published_its_commit(shop: Shop) -> None:
+    clone = shop.clone()
+    own = commit(clone.path / LIBRARY, {"lib.py": "answer = 43\n"})
+    head = commit(clone.path, {}, "use it")
+    save(shop, clone)
+    git(shop.library, "fetch", "-q", str(clone.path / LIBRARY), f"{own}:refs/heads/topic")
+
+    assert shop.take(clone) == head
