@@ -7,6 +7,7 @@ from pathlib import Path
 
 from egg_tasks.workspace.clones import Evidence, read_plain
 from egg_tasks.workspace.git import Git
+from egg_tasks.workspace.history import tip
 from egg_tasks.workspace.links import declared, links
 from egg_tasks.workspace.reach import Reach
 from egg_tasks.workspace.submodules import copy_of, fetch_again, is_published, url_of
@@ -40,11 +41,14 @@ class Foreign:
         return f"{self.path} (at {self.commit[:10]}, which {self.url} does not have)"
 
 
-def refuse(git: Git, evidence: Evidence, *, work: str | None, reaching: Reaching) -> None:
-    """Raise `Conflict` naming the links of the clone's head that lead nowhere for everybody else."""
+def refuse(git: Git, evidence: Evidence, *, work: str, reaching: Reaching) -> None:
+    """Raise `Conflict` naming the links of the clone's head that lead nowhere for everybody else.
+
+    *work* is the work branch.
+    """
     if not may_link(evidence):
         return
-    found = list(foreign(git, evidence.head, work=work, reaching=reaching))
+    found = list(foreign(git, evidence.head, work=tip(git, work), reaching=reaching))
     if found:
         named = ", ".join(map(str, found[:NAMED])) + (
             f" and {len(found) - NAMED} more" if found[NAMED:] else ""
