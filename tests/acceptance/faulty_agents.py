@@ -134,10 +134,13 @@ git config core.hooksPath "$PWD/traps"
 """
 SET_TRAPS = (
     f"if grep -q 'without a verdict' $EGG_PROMPT_FILE; then {TRAP} {READY}; exit; fi\n"
-    "echo '* filter=trap merge=trap diff=trap' > .gitattributes; git add .; git commit -qm attributes\n"
-    f"{TRAP} echo left > left.txt"
+    "printf '* merge=trap diff=trap\\n*.bin filter=trap\\n' > .gitattributes; git add .; git commit -qm attributes\n"
+    f"{TRAP} echo left > left.txt; echo left > left.bin"
 )
-"""First it leaves work to be saved, in a clone full of traps; the next run is taken from such a clone."""
+"""First it leaves work to be saved, in a clone full of traps; the next run is taken from such a clone.
+
+What only its filter could save as it is meant stays where it is.
+"""
 
 ENDLESS = """
 trap 'cp $EGG_SIGNAL_FILE $STAGE/told-$(head -n 1 $EGG_SIGNAL_FILE)' USR1

@@ -220,6 +220,8 @@ def test_one_that_pushes_is_refused(stage: Stage) -> None:
 def test_what_an_agent_leaves_in_its_clone_never_runs(stage: Stage) -> None:
     assert stage.end("traps") == ("complete", "consensus")
     assert stage.git("traps", "show", "egg/traps/work:left.txt") == "left\n"
+    assert "left.bin" not in stage.git("traps", "ls-tree", "--name-only", "egg/traps/work")
+    assert "left.bin" in stage.events("traps", "agent.salvaged")[0]["text"]
     trapped = Path(stage.directory / "trapped")
     assert not trapped.exists(), trapped.read_text()
 
