@@ -134,7 +134,8 @@ git config core.hooksPath "$PWD/traps"
 """
 SET_TRAPS = (
     f"if grep -q 'without a verdict' $EGG_PROMPT_FILE; then {TRAP} {READY}; exit; fi\n"
-    "printf '* merge=trap diff=trap\\n*.bin filter=trap\\n' > .gitattributes; git add .; git commit -qm attributes\n"
+    "printf '* merge=trap diff=trap\\n*.bin filter=trap\\n' > .gitattributes\n"
+    "git add .; git commit -qm attributes\n"
     f"{TRAP} echo left > left.txt; echo left > left.bin"
 )
 """First it leaves work to be saved, in a clone full of traps; the next run is taken from such a clone.
