@@ -2,16 +2,20 @@
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from egg_tasks.workspace.names import COMMIT
-from models.errors import Conflict
+from models.errors import Conflict, Unavailable
+from models.foreign import one_line
 
 UNFINISHED = {"MERGE_HEAD": "merge", "rebase-merge": "rebase", "rebase-apply": "rebase"}
 LARGEST_FILE = 512 * 1024 * 1024
 LONGEST_REF_CHAIN = 5
+NAMED = 20
 RULES = frozenset({".gitattributes", ".gitignore"})
 
 
@@ -89,10 +93,27 @@ def is_plain(clone: Path, name: str) -> bool:
         return False
 
 
-def unreadable_rules(clone: Path) -> list[Path]:
-    """Pipes in a clone where git would read its rules, and wait for ever; from the clone's root."""
-    found = (Path(directory, name) for directory, _, names in os.walk(clone) for name in RULES & set(names))
-    return sorted(path.relative_to(clone) for path in found if path.is_fifo() and not path.is_symlink())
+def pipes(clone: Path) -> list[Path]:
+    """Pipes in a clone where git would read rules or a repository, and wait for ever; from its root."""
+    found = (
+        Path(directory, name).relative_to(clone)
+        for directory, _, names in os.walk(clone)
+        for name in (names if ".git" in Path(directory).relative_to(clone).parts else RULES & set(names))
+    )
+    return sorted(path for path in found if (clone / path).is_fifo() and not (clone / path).is_symlink())
+
+
+@contextmanager
+def unblocked(clone: Path) -> Iterator[None]:
+    """Tell of git that has not come to an end in a clone as what it is, if that is the agent's doing."""
+    try:
+        yield
+    except Unavailable as error:
+        names = [one_line(str(path)) for path in pipes(clone)[:NAMED]]
+        if not names:
+            raise
+        why = f"git waits for ever for {', '.join(names)}, which is no file"
+        raise unreadable(clone, why) from error
 
 
 def open_plain(root: Path, name: str) -> IO[bytes] | None:

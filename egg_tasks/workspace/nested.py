@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from egg_tasks.workspace.clones import Evidence, inspect, is_directory, read_plain
+from egg_tasks.workspace.clones import NAMED, Evidence, inspect, is_directory, read_plain, unblocked
 from egg_tasks.workspace.foreign_links import may_link
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.history import commit_tree, readable, tree_of
 from egg_tasks.workspace.links import declared, links
 from egg_tasks.workspace.submodules import copy_of
-from egg_tasks.workspace.versions import NAMED, bring, scratch
+from egg_tasks.workspace.versions import bring, scratch
 from models.errors import Conflict
 
 HEADS = "refs/heads/"
@@ -68,11 +68,14 @@ def refuse_uncommitted(git: Git, evidence: Evidence) -> None:
 
 
 def changed(one: Nested, evidence: Evidence) -> frozenset[bytes]:
-    """Paths in which a repository inside a clone differs from its head, but for what .gitmodules ignores."""
+    """Paths in which a repository inside a clone differs from its head, but for what .gitmodules ignores.
+
+    Raises `Conflict` where a pipe keeps git from telling.
+    """
     if one.ignore in {"dirty", "all"}:
         return frozenset()
     others = () if one.ignore == "untracked" else ("--others", "--exclude-standard")
-    with scratch(evidence.clone) as directory:
+    with unblocked(evidence.clone), scratch(evidence.clone) as directory:
         try:
             looking = _looking(one, directory)
             listed = looking.run("ls-files", "-z", "--modified", "--deleted", *others)

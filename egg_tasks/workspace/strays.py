@@ -13,7 +13,7 @@ from pathlib import Path
 from uuid import UUID
 
 from egg_tasks.workspace import lfs, nested
-from egg_tasks.workspace.clones import Evidence, is_directory, read_plain, unreadable
+from egg_tasks.workspace.clones import Evidence, is_directory, read_plain, unblocked, unreadable
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.history import move_ref
 from egg_tasks.workspace.names import COMMIT, branch_ref, stray_branch
@@ -92,9 +92,10 @@ def _found(git: Git, evidence: Evidence, but: str) -> Iterator[tuple[Stray, Git]
         with suppress(Conflict):
             inside = strays(one.store, one.evidence, but=but, with_head=True)
             yield from ((replace(stray, where=f"{stray.where} of {one.path}"), one.store) for stray in inside)
-        if left := nested.save_uncommitted(one, evidence, among=but):
-            where = f"uncommitted work of {one.path}"
-            yield Stray(where, left, one.store.directory / "objects"), one.store
+        with suppress(Conflict):
+            if left := nested.save_uncommitted(one, evidence, among=but):
+                where = f"uncommitted work of {one.path}"
+                yield Stray(where, left, one.store.directory / "objects"), one.store
 
 
 def strays(git: Git, evidence: Evidence, *, but: str = "", with_head: bool = False) -> tuple[Stray, ...]:
@@ -113,7 +114,8 @@ def strays(git: Git, evidence: Evidence, *, but: str = "", with_head: bool = Fal
     known = ["--not", f"--exclude={HEADS}{but}", "--all"] if but else ["--not", "--all"]
     try:
         # What is named and not there is ignored: nothing can be lost with it.
-        left = borrowing.lines("rev-list", "--ignore-missing", "--stdin", *known, stdin=asked.encode())
+        with unblocked(evidence.clone):
+            left = borrowing.lines("rev-list", "--ignore-missing", "--stdin", *known, stdin=asked.encode())
     except GitFailed as error:
         raise unreadable(evidence.clone, f"a branch of it is not whole ({error})") from error
     lacking, objects = set(left), evidence.objects

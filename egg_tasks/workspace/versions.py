@@ -1,6 +1,5 @@
 """Taking what an agent committed, and refusing what it did not."""
 
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,14 +7,12 @@ from pathlib import Path
 
 from egg_tasks.workspace import lfs
 from egg_tasks.workspace.changes import Change, changes, filters
-from egg_tasks.workspace.clones import Evidence, unreadable, unreadable_rules
+from egg_tasks.workspace.clones import NAMED, Evidence, unblocked, unreadable
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.history import readable
 from egg_tasks.workspace.view import agents_view
-from models.errors import Conflict, Leftovers, Unavailable
+from models.errors import Conflict, Leftovers
 from models.schemas.git import Taken
-
-NAMED = 20
 
 
 @contextmanager
@@ -44,7 +41,11 @@ def bring(git: Git, evidence: Evidence, commit: str, *, objects: Path) -> Taken:
         return Taken(commit=commit, tree=tree)
     borrowing = Git(git.directory, borrowed=objects)
     known = git.run("for-each-ref", "--format=^%(objectname)", "refs/heads", "refs/tags")
-    with scratch(evidence.clone) as directory, (directory / "pack").open("w+b") as pack:
+    with (
+        unblocked(evidence.clone),
+        scratch(evidence.clone) as directory,
+        (directory / "pack").open("w+b") as pack,
+    ):
         try:
             borrowing.run(
                 "pack-objects", "--quiet", "--revs", "--thin", "--delta-base-offset", "--stdout",
@@ -106,22 +107,12 @@ def refuse_missing(git: Git, evidence: Evidence) -> None:
 
 
 def _uncommitted(git: Git, evidence: Evidence) -> list[Change]:
-    with scratch(evidence.clone) as directory:
+    with scratch(evidence.clone) as directory, unblocked(evidence.clone):
         try:
             return changes(agents_view(git, evidence, directory))
-        except Unavailable as error:
-            raise _blocked(evidence) or error from error
         except GitFailed as error:
             why = f"its index or its configuration is broken ({error}); try `git status`, and `git reset`"
             raise unreadable(evidence.clone, why) from error
-
-
-def _blocked(evidence: Evidence) -> Conflict | None:
-    """Why git has not come to an end in the clone, if it is the agent's doing."""
-    pipes = [readable(os.fsencode(path)) for path in unreadable_rules(evidence.clone)]
-    if not pipes:
-        return None
-    return unreadable(evidence.clone, f"git waits for ever for {', '.join(pipes[:NAMED])}, which is no file")
 
 
 def _filters(found: list[Change]) -> list[str]:

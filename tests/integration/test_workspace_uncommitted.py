@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -341,19 +342,33 @@ def test_what_a_ready_was_refused_for_is_set_aside_and_not_on_the_roles_branch(s
 # Harm
 
 
-def test_rules_git_would_wait_for_for_ever_refuse_and_lose_no_commit(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+def pipe_of_rules(clone: Path) -> str:
+    (clone / "deep").mkdir()
+    (clone / "deep/file").write_text("x")
+    os.mkfifo(clone / "deep/.gitignore")
+    return "deep/.gitignore"
+
+
+def pipe_in_a_repository_inside(clone: Path) -> str:
+    for folder in ("objects", "refs"):
+        (clone / "inner/.git" / folder).mkdir(parents=True)
+    (clone / "inner/file").write_text("x")
+    os.mkfifo(clone / "inner/.git/HEAD")
+    return "inner/.git/HEAD"
+
+
+@pytest.mark.parametrize("harm", [pipe_of_rules, pipe_in_a_repository_inside])
+def test_pipes_git_would_wait_for_for_ever_refuse_and_lose_no_commit(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, harm: Callable[[Path], str]
 ) -> None:
     monkeypatch.setattr(changes, "LOOK_LIMIT", timedelta(seconds=1))
     clone = scene.clone()
     version = commit(clone.path, {"good": "good"})
-    (clone.path / "deep").mkdir()
-    (clone.path / "deep/file").write_text("x")
-    os.mkfifo(clone.path / "deep/.gitignore")
+    pipe = harm(clone.path)
 
-    with pytest.raises(Conflict, match=r"deep/.gitignore, which is no file"):
+    with pytest.raises(Conflict, match=rf"{pipe}, which is no file"):
         scene.take(clone)
     saved = scene.save(clone)
 
     assert saved
-    assert (scene.tip(clone.branch), saved.kept) == (version, ("deep/.gitignore",))
+    assert (scene.tip(clone.branch), saved.kept) == (version, (pipe,))
