@@ -1,5 +1,6 @@
 """Links to commits that nobody but the clone has: a repository inside it, a submodule that was moved."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from egg_tasks.workspace.clones import Evidence, read_plain
 from egg_tasks.workspace.git import Git
-from egg_tasks.workspace.history import tip
+from egg_tasks.workspace.history import readable, tip
 from egg_tasks.workspace.links import declared, links
 from egg_tasks.workspace.reach import Reach
 from egg_tasks.workspace.submodules import copy_of, fetch_again, is_published, url_of
@@ -81,7 +82,9 @@ def foreign(git: Git, head: str, *, work: str | None, reaching: Reaching) -> Ite
         is_held = path in names and copy.is_dir()
         if is_held and fetch_again(copy, commit, reach=reaching(), limit=LOOK_LIMIT):
             continue
-        yield Foreign(path, commit, before.get(path), url_of(Git(copy)) if is_held else None)
+        yield Foreign(
+            readable(os.fsencode(path)), commit, before.get(path), url_of(Git(copy)) if is_held else None
+        )
 
 
 def put_back(git: Git, tree: str, *, head: str, repository: Path) -> str:

@@ -27,6 +27,7 @@ class Nested:
     """A repository at a path of a clone's head, and where its commits are kept."""
 
     path: str
+    """As it can be read: the name is an agent's."""
     evidence: Evidence
     store: Git
     ignore: str
@@ -48,7 +49,12 @@ def repositories(git: Git, evidence: Evidence) -> Iterator[Nested]:
             inner = inspect(root, repository=copy if is_held else None)
         except Conflict:
             continue
-        yield Nested(path, inner, Git(copy) if is_held else git, module.ignore if module else "none")
+        yield Nested(
+            readable(os.fsencode(path)),
+            inner,
+            Git(copy) if is_held else git,
+            module.ignore if module else "none",
+        )
 
 
 def refuse_uncommitted(git: Git, evidence: Evidence) -> None:

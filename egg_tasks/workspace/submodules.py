@@ -4,12 +4,15 @@ Only the submodules of the base commit, which is the person's, are fetched, and 
 says: never from a URL that an agent wrote. One that cannot be had is held empty, with the reason.
 """
 
+import hashlib
+import os
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote
 
 from egg_tasks.workspace.git import Git, GitFailed
+from egg_tasks.workspace.history import readable
 from egg_tasks.workspace.links import declared, links
 from egg_tasks.workspace.origins import Origin
 from egg_tasks.workspace.reach import Reach, ReachingGit
@@ -20,6 +23,8 @@ from models.schemas.source import is_remote, local_path, masked, split
 FETCH_LIMIT = timedelta(minutes=10)
 ASK_LIMIT = timedelta(seconds=20)
 NO_URL = "its URL is none that can be fetched from"
+LONGEST_NAME = 255
+"""Bytes a directory's name can have."""
 SHA256 = 64
 """Digits of a commit's id."""
 DEEPEST = 5
@@ -46,7 +51,10 @@ Furnish = Callable[[Git, Path, str], tuple[str, ...]]
 
 def copy_of(repository: Path, name: str) -> Path:
     """Where the submodule of that name is held for a repository; its own are held below it."""
-    return repository / "modules" / quote(name, safe="").replace(".", "%2E")
+    called = quote(os.fsencode(name), safe="").replace(".", "%2E")
+    # Anybody may have written the name: no directory is called by one that is longer than it can be.
+    is_long = len(called) > LONGEST_NAME
+    return repository / "modules" / (hashlib.sha256(os.fsencode(name)).hexdigest() if is_long else called)
 
 
 def hold(git: Git, commit: str, *, origin: Origin, reach: Reach, depth: int = 1) -> None:
@@ -159,9 +167,10 @@ def fill(git: Git, tree: Path, *, head: str, furnish: Furnish) -> tuple[str, ...
             Git(tree / ".git").run("config", f"submodule.{module.name}.url", url_of(Git(copy)))
             Git(tree / ".git").run("config", f"submodule.{module.name}.active", "true")
         if copy is None or not has(copy, commit):
-            missing.append(path)
+            missing.append(readable(os.fsencode(path)))
             continue
-        missing += [f"{path}/{below}" for below in furnish(Git(copy), tree / path, commit)]
+        within = readable(os.fsencode(path))
+        missing += [f"{within}/{below}" for below in furnish(Git(copy), tree / path, commit)]
     return tuple(missing)
 
 

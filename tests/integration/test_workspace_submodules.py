@@ -1,5 +1,6 @@
 """Submodules in clones and checkouts, and links to commits that nobody else has."""
 
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -227,6 +228,33 @@ def test_a_repository_inside_the_clone_that_was_added_as_a_link_is_refused(shop:
         shop.take(clone)
 
     assert refusal.value.details["links"] == {"tools": made}
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "\udcff", "a\nb"])
+def test_odd_names_of_an_agents_own_links_are_told_as_text_and_lose_nothing(shop: Shop, name: str) -> None:
+    clone = shop.clone()
+    inner = clone.path / name[:9]
+    inner.mkdir()
+    git(inner, "init", "-q")
+    (clone.path / ".gitmodules").write_bytes(
+        b'[submodule "%s"]\n\tpath = "%s"\n\turl = x\n'
+        % (os.fsencode(name.replace("\n", "")), os.fsencode(name[:9].replace("\n", "\\n")))
+    )
+    made = commit(inner, {"tool.py": "tool\n"})
+    git(clone.path, "-c", "advice.addEmbeddedRepo=false", "add", "-A")
+    git(clone.path, "commit", "-q", "-m", "add tools")
+
+    with pytest.raises(Conflict) as refusal:
+        shop.take(clone)
+    saved = save(shop, clone)
+    shop.scene.workspace.move_branch(
+        "shop", branch="egg/shop/work", commit=git(clone.path, "rev-parse", "HEAD"), expected=shop.base
+    )
+    later = shop.clone(work=shop.scene.workspace.head("shop", clone=clone.path))
+
+    told = (refusal.value.message, *saved, *later.missing)
+    assert all(text.isprintable() for text in told)
+    assert made in git(shop.scene.workspace.repository("shop"), "for-each-ref")
 
 
 def test_a_url_that_an_agent_wrote_is_not_fetched_from(shop: Shop, tmp_path: Path) -> None:
