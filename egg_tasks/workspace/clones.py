@@ -1,6 +1,7 @@
 """Reading what an agent left in its clone. The clone is evidence, never a repository to run git in."""
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,9 @@ from models.foreign import one_line
 
 UNFINISHED = {"MERGE_HEAD": "merge", "rebase-merge": "rebase", "rebase-apply": "rebase"}
 LARGEST_FILE = 512 * 1024 * 1024
+LARGEST_REF = 8 * 1024
+LARGEST_PACKED = 64 * 1024 * 1024
+PACKED = re.compile(rb"^(?P<commit>[0-9a-f]{40,64}) (?P<ref>refs/[^\n]+)$", re.MULTILINE)
 LONGEST_REF_CHAIN = 5
 NAMED = 20
 RULES = frozenset({".gitattributes", ".gitignore"})
@@ -137,12 +141,13 @@ def read_plain(root: Path, name: str, *, limit: int = LARGEST_FILE) -> bytes | N
     if file is None:
         return None
     with file:
-        return file.read(limit)
+        # Python makes room for all that it is asked for.
+        return file.read(min(limit, os.fstat(file.fileno()).st_size))
 
 
 def _resolve(clone: Path, name: str) -> str:
     for _ in range(LONGEST_REF_CHAIN):
-        content = read_plain(clone, f".git/{name}")
+        content = read_plain(clone, f".git/{name}", limit=LARGEST_REF)
         text = content.decode("utf-8", "replace").strip() if content is not None else _packed(clone, name)
         if COMMIT.fullmatch(text):
             return text
@@ -153,10 +158,12 @@ def _resolve(clone: Path, name: str) -> str:
     raise unreadable(clone, "its HEAD leads in a circle")
 
 
+def packed_refs(clone: Path) -> Iterator[tuple[str, str]]:
+    """The refs a clone has in one file: commit and name."""
+    content = read_plain(clone, ".git/packed-refs", limit=LARGEST_PACKED) or b""
+    for found in PACKED.finditer(content):
+        yield found["commit"].decode(), found["ref"].decode("utf-8", "backslashreplace")
+
+
 def _packed(clone: Path, name: str) -> str:
-    content = read_plain(clone, ".git/packed-refs") or b""
-    for line in content.decode("utf-8", "replace").splitlines():
-        commit, _, ref = line.partition(" ")
-        if ref == name:
-            return commit
-    return ""
+    return next((commit for commit, ref in packed_refs(clone) if ref == name), "")

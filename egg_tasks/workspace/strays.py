@@ -13,7 +13,15 @@ from pathlib import Path
 from uuid import UUID
 
 from egg_tasks.workspace import lfs, nested
-from egg_tasks.workspace.clones import Evidence, is_directory, read_plain, unblocked, unreadable
+from egg_tasks.workspace.clones import (
+    LARGEST_REF,
+    Evidence,
+    is_directory,
+    packed_refs,
+    read_plain,
+    unblocked,
+    unreadable,
+)
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.history import move_ref
 from egg_tasks.workspace.names import COMMIT, branch_ref, stray_branch
@@ -133,18 +141,14 @@ def _refs(evidence: Evidence) -> Mapping[str, str]:
 
 
 def _packed(evidence: Evidence) -> Iterator[tuple[str, str]]:
-    content = read_plain(evidence.clone, ".git/packed-refs") or b""
-    for line in content.splitlines():
-        if b" refs/heads/" not in line and not line.endswith(b" refs/stash"):
-            continue
-        commit, _, ref = line.decode("utf-8", "backslashreplace").partition(" ")
-        if COMMIT.fullmatch(commit):
+    for commit, ref in packed_refs(evidence.clone):
+        if (ref.startswith(HEADS) or ref == "refs/stash") and COMMIT.fullmatch(commit):
             yield _called(ref), commit
 
 
 def _loose(evidence: Evidence) -> Iterator[tuple[str, str]]:
     for name in islice(_names(evidence.clone / ".git"), MOST):
-        content = read_plain(evidence.clone, f".git/{name}") or b""
+        content = read_plain(evidence.clone, f".git/{name}", limit=LARGEST_REF) or b""
         commit = content.decode("utf-8", "replace").strip()
         if COMMIT.fullmatch(commit):
             yield _called(name), commit

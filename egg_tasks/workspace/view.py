@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from egg_tasks.workspace.clones import Evidence, alternates, open_plain, read_plain
@@ -27,7 +28,10 @@ VALUES = frozenset(
 FILES = {"core.excludesfile": "ignore", "core.attributesfile": "attributes"}
 """Settings that name a file of patterns, and what that file is called if they are not set."""
 NAMES = re.compile("|".join(key.partition(".")[2] for key in (*VALUES, *FILES)).encode(), re.IGNORECASE)
-SHARED_INDEX_NAME = re.compile(rb"link.{4}(?P<name>.{20}(?:.{12})?)", re.DOTALL)
+SHARED_INDEX = re.compile(r"sharedindex\.(?:[0-9a-f]{40}|[0-9a-f]{64})")
+SPLIT = b"link"
+MOST_SHARED = 100
+"""So many old ones are looked past; git removes them after two weeks."""
 SHA256_DIGITS = 64
 
 
@@ -169,13 +173,20 @@ def _copy_index(evidence: Evidence, inside: Path) -> int | None:
     if file is None:
         return None
     with file:
-        content, written = file.read(LARGEST_INDEX), os.fstat(file.fileno()).st_mtime_ns
-    for found in SHARED_INDEX_NAME.finditer(content):
-        for length in (20, 32):
-            name = f"sharedindex.{found['name'][:length].hex()}"
-            shared = read_plain(evidence.clone, f".git/{name}", limit=LARGEST_INDEX)
-            if shared is not None:
-                (inside / name).write_bytes(shared)
+        found = os.fstat(file.fileno())
+        content, written = file.read(min(LARGEST_INDEX, found.st_size)), found.st_mtime_ns
+    if name := _shared_index(evidence.clone / ".git", content):
+        shared = read_plain(evidence.clone, f".git/{name}", limit=LARGEST_INDEX)
+        (inside / name).write_bytes(shared or b"")
     (inside / "index").write_bytes(content)
     os.utime(inside / "index", ns=(written, written))
     return written
+
+
+def _shared_index(git: Path, content: bytes) -> str | None:
+    """The file in which a split index has its other half: one, since its name is in the index."""
+    if SPLIT not in content:
+        return None
+    names = (path.name for path in git.iterdir() if SHARED_INDEX.fullmatch(path.name))
+    asked = islice(names, MOST_SHARED)
+    return next((name for name in asked if bytes.fromhex(name.partition(".")[2]) in content), None)

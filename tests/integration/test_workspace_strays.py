@@ -1,13 +1,14 @@
 """Commits that a clone has elsewhere than in its head: READY is refused, and nothing is lost."""
 
 import os
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from egg_tasks.workspace import strays
-from egg_tasks.workspace.clones import Evidence, inspect
+from egg_tasks.workspace.clones import LARGEST_PACKED, Evidence, inspect
 from egg_tasks.workspace.git import Git
 from models.errors import Conflict
 from models.schemas.git import Clone
@@ -171,3 +172,22 @@ def test_a_clone_that_is_gone_or_broken_has_nothing_to_bring(scene: Scene, tmp_p
 
     assert save(scene, clone) == ()
     assert scene.workspace.save_strays(PIPELINE, run_id=run_of(clone), clone=tmp_path / "none") == ()
+
+
+def test_giants_among_the_refs_are_not_read(scene: Scene) -> None:
+    clone = scene.clone()
+    left = packed_branch(clone.path)
+    with (clone.path / ".git/packed-refs").open("ab") as packed:
+        packed.truncate(2 * LARGEST_PACKED)
+    for number in range(20):
+        with (clone.path / f".git/refs/heads/giant{number}").open("wb") as loose:
+            loose.truncate(2 * LARGEST_PACKED)
+
+    tracemalloc.start()
+    with pytest.raises(Conflict) as refusal:
+        scene.take(clone)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert refusal.value.details == {"strays": {"branch topic/feature": left}}
+    assert most < 2 * LARGEST_PACKED
