@@ -36,14 +36,16 @@ class Origin:
         is_relative = module.url.startswith(("./", "../"))
         found = [relative(url, module.url) for url in self.urls] if is_relative else [module.url]
         urls = tuple(dict.fromkeys(url for url in found if self._may_name(url)))
+        # What comes from a stranger is the stranger's, wherever it is linked to from.
+        is_here = self.is_here and not any(map(is_remote, urls))
         if ".." in module.name.split("/") or module.name.startswith("/"):
-            return Origin(urls, is_here=self.is_here)
+            return Origin(urls, is_here=is_here)
         kept = [directory / "modules" / module.name for directory in self.directories]
         inner = self.work_tree / module.path if self.work_tree else None
         if inner and (inner / ".git").is_dir():
             kept.append(inner / ".git")
         directories = tuple(directory for directory in kept if (directory / "objects").is_dir())
-        return Origin(urls, directories, inner, is_here=self.is_here)
+        return Origin(urls, directories, inner, is_here=is_here)
 
     def _may_name(self, url: str) -> bool:
         """Whether it may be fetched from there: a stranger's repository names no place on this disk."""

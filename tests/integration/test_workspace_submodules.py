@@ -309,6 +309,17 @@ def test_a_repository_of_another_machine_names_no_place_on_this_disk(tmp_path: P
     assert origin.of_submodule(Submodule("lib", "lib", "../lib.git")).urls == ("https://example.org/lib.git",)
 
 
+def test_nor_does_a_submodule_from_another_machine_in_a_repository_of_this_one(tmp_path: Path) -> None:
+    here = Origin((str(tmp_path),), (tmp_path,), tmp_path, is_here=True)
+
+    own, strangers = (
+        here.of_submodule(Submodule("lib", "lib", url)) for url in ("/srv/lib.git", "https://example.org/lib")
+    )
+
+    assert own.of_submodule(Submodule("in", "in", "/srv/in.git")).urls == ("/srv/in.git",)
+    assert strangers.of_submodule(Submodule("in", "in", "/home/me/secret.git")).urls == ()
+
+
 def save(shop: Shop, clone: Clone) -> tuple[str, ...]:
     return shop.scene.workspace.save_strays("shop", run_id=run_of(clone), clone=clone.path)
 
