@@ -17,6 +17,7 @@ from egg_tasks.workspace.clones import is_plain, open_plain
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.names import checked_commit
 from models.errors import Unavailable
+from models.schemas.source import is_remote, local_path
 
 FILTER = b"lfs"
 LARGEST_POINTER = 1024
@@ -43,8 +44,10 @@ class Pointer:
         return cls(found["oid"].decode(), int(found["size"])) if found else None
 
     @classmethod
-    def of(cls, file: IO[bytes]) -> "Pointer":
-        """The pointer of a file's content, which is read to its end."""
+    def of(cls, file: IO[bytes]) -> "Pointer | None":
+        """The pointer of a file's content, which is read to its end; None for what is too large."""
+        if os.fstat(file.fileno()).st_size > LARGEST_OBJECT:
+            return None
         digest, size = hashlib.sha256(), 0
         while piece := file.read(PIECE):
             digest.update(piece)
@@ -97,8 +100,8 @@ def adopt(git: Git, commit: str, *, source: str) -> None:
 
     It is only read. What it does not have stays a pointer.
     """
-    path = Path(source.removeprefix("file://"))
-    if not path.is_dir():
+    path = Path(local_path(source))
+    if is_remote(source) or not path.is_dir():
         return
     inside = path / ".git"
     try:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from egg_tasks.workspace import lfs
 from egg_tasks.workspace.changes import Change, entries
-from egg_tasks.workspace.clones import is_plain, open_plain
+from egg_tasks.workspace.clones import open_plain
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.history import readable
 from egg_tasks.workspace.lfs import LARGEST_POINTER, Pointer
@@ -61,8 +61,11 @@ class Staging:
         return "\nNot saved, still in the clone:\n" + "\n".join(map(readable, sorted(self.kept))) + "\n"
 
     def _is_settled(self, change: Change) -> bool:
-        """Whether what is staged is what there is: the file is the same, or cannot be saved itself."""
-        return not change.is_unstaged or change.filter is not None
+        """Whether what is staged is what there is: the file is the same, or cannot be saved itself.
+
+        That an index has forgotten a file which is there is no wish to delete it.
+        """
+        return not change.is_unstaged or (change.filter is not None and not change.is_new)
 
     def _enter(self, settled: Iterable[Change]) -> None:
         """Take over what the agent has staged; from disk where the clone no longer has the staged content."""
@@ -106,7 +109,8 @@ class Staging:
             file.seek(0)
             pointer = Pointer.of(file)
             file.seek(0)
-            return pointer.content if lfs.take(pointer, file, target=self.store) else None
+            is_kept = pointer is not None and lfs.take(pointer, file, target=self.store)
+            return pointer.content if pointer and is_kept else None
 
     def _is_file(self, change: Change) -> bool:
         """Whether a path is a file now: no filter has a say in links, and in what is gone."""
@@ -148,12 +152,12 @@ class Staging:
 
     def _stage_as_it_is(self, path: bytes) -> None:
         """Stage a file without the conversions its attributes ask for, which may be why it failed."""
-        name = os.fsdecode(path)
-        if not is_plain(self.view.clone, name):
+        file = open_plain(self.view.clone, os.fsdecode(path))
+        if file is None:
             self.kept.append(path)
             return
         try:
-            with self._place(path).open("rb") as file:
+            with file:
                 self._put(
                     path, self.git.run("hash-object", "-w", "--no-filters", "--stdin", stdin=file).strip()
                 )

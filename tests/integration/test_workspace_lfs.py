@@ -10,9 +10,9 @@ import pytest
 from cli import work_branch
 from egg_tasks.workspace import GitWorkspace
 from egg_tasks.workspace.git import Git
-from egg_tasks.workspace.lfs import Pointer, copy_lfs
+from egg_tasks.workspace.lfs import LARGEST_OBJECT, Pointer, copy_lfs
 from models.errors import Conflict
-from tests.integration.workspace_scene import PIPELINE, Scene, commit, git
+from tests.integration.workspace_scene import PIPELINE, Scene, commit, git, run_of
 
 pytestmark = pytest.mark.skipif(
     shutil.which("git-lfs") is None and "CI" not in os.environ,
@@ -319,3 +319,18 @@ def test_a_repository_of_longer_ids_has_its_contents_and_is_salvaged(tmp_path: P
     successor = workspace.open_clone("long", role="coder", run_id=uuid4(), work_commit=base)
     assert (successor.path / "new.bin").read_bytes() == b"new" * 999
     assert git(successor.path, "status", "--porcelain") == ""
+
+
+def test_a_file_that_is_too_large_for_anybody_is_not_even_read(scene: Scene) -> None:
+    track(scene.source, "old.bin")
+    base = scene.workspace.prepare("large", source=str(scene.source), base="main")
+    clone = scene.workspace.open_clone("large", role="coder", run_id=uuid4(), work_commit=base)
+    with (clone.path / "giant.bin").open("wb") as file:
+        file.truncate(LARGEST_OBJECT + 1)
+
+    saved = scene.workspace.salvage(
+        "large", role="coder", run_id=run_of(clone), clone=clone.path, branch=clone.branch
+    )
+
+    assert saved
+    assert saved.kept == ("giant.bin",)
