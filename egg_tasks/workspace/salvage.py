@@ -154,8 +154,9 @@ class Salvage:
 def _to_save(view: View) -> Iterator[Change]:
     for change in changes(view):
         if change.path.endswith(b"/"):
-            inside = _nested_files(view, change.path)
-            yield from (Change(path, is_unstaged=True) for path in inside)
+            inside = list(_nested_files(view, change.path))
+            named = filters(view.git, inside)
+            yield from (Change(path, is_unstaged=True, filter=named.get(path)) for path in inside)
         else:
             yield change
 

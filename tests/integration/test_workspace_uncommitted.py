@@ -115,6 +115,30 @@ def test_a_touched_filtered_file_is_taken_once_the_agents_git_has_looked_at_it(s
     assert scene.take(clone) == clone.head
 
 
+def test_a_filtered_file_that_an_index_has_forgotten_is_not_deleted(scene: Scene) -> None:
+    clone = filtered(scene)
+    git(clone.path, "rm", "-q", "--cached", "m.bin")
+
+    saved = scene.save(clone)
+
+    assert saved
+    assert (scene.saved(clone.branch, "m.bin"), saved.kept) == (b"pointer\n", ("m.bin",))
+
+
+def test_a_filtered_file_of_a_repository_inside_the_clone_is_not_committed_as_it_lies(scene: Scene) -> None:
+    clone = filtered(scene)
+    git(clone.path, "worktree", "add", "-q", "inner", "-b", "other")
+    (clone.path / "inner/m.bin").write_text("secret\n")
+    (clone.path / "inner/plain").write_text("plain\n")
+
+    saved = scene.save(clone)
+
+    assert saved
+    assert scene.saved(clone.branch, "inner/plain") == b"plain\n"
+    assert saved.kept == ("inner/m.bin", "inner/n.bin")
+    assert "secret" not in git(scene.bare, "show", clone.branch)
+
+
 def test_what_the_agent_has_staged_is_saved_as_its_filter_made_it(scene: Scene) -> None:
     clone = filtered(scene)
     (clone.path / "m.bin").write_text("content more\n")
