@@ -6,6 +6,7 @@ is the one git would have checked out, are laid out as a work tree that holds no
 own are configuration, which we do not read: what asks for one is merged as text, as git does without it.
 """
 
+import errno
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from egg_tasks.workspace.git import Git
+from egg_tasks.workspace.lfs import contents
+from models.errors import Unavailable
 
 NAME = b".gitattributes"
 LARGEST = 1024 * 1024
 """Bytes; one that is larger is left out."""
+LARGEST_TOGETHER = 64 * LARGEST
 MOST = 1000
 """So many files are laid out at most."""
 TELLING = (b"merge", b"binary", b"conflict-marker-size", b"[attr]")
@@ -33,10 +37,18 @@ def obeyed(git: Git, commit: str) -> Iterator[Git]:
     with tempfile.TemporaryDirectory(prefix="egg-merge-") as directory:
         tree = Path(directory)
         for path, text in files.items():
-            target = tree / path.decode("utf-8", "surrogateescape")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(text)
+            _write(tree / path.decode("utf-8", "surrogateescape"), text)
         yield replace(git, work_tree=tree)
+
+
+def _write(target: Path, text: bytes) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(text)
+    except OSError as error:
+        # What no disk can hold under its name was not written by git either.
+        if error.errno != errno.ENAMETOOLONG:
+            raise Unavailable(f"{target} cannot be written: {error.strerror or error}") from error
 
 
 def _read(git: Git, commit: str) -> dict[bytes, bytes]:
@@ -62,12 +74,11 @@ def _is_fit(path: bytes, mode: bytes) -> bool:
 
 def _contents(git: Git, blobs: set[bytes]) -> dict[bytes, bytes]:
     """What is in those blobs that are not too large."""
-    asked = b"".join(blob + b"\n" for blob in blobs)
-    sizes = git.run("cat-file", "--batch-check=%(objectsize) %(objectname)", stdin=asked).split(b"\n")
-    fit = [name for size, _, name in (line.partition(b" ") for line in sizes if line) if int(size) <= LARGEST]
-    answer = git.run("cat-file", "--batch=%(objectsize)", stdin=b"".join(name + b"\n" for name in fit))
-    found = {}
-    for name in fit:
-        size, _, rest = answer.partition(b"\n")
-        found[name], answer = rest[: int(size)], rest[int(size) + 1 :]
-    return found
+    asked = b"".join(blob + b"\n" for blob in sorted(blobs))
+    sizes = git.run("cat-file", "--batch-check=%(objectname) %(objectsize)", stdin=asked).splitlines()
+    fit, left = [], LARGEST_TOGETHER
+    for name, _, size in (line.partition(b" ") for line in sizes):
+        if size.isdigit() and int(size) <= min(LARGEST, left):
+            fit.append(name)
+            left -= int(size)
+    return dict(contents(git, fit))

@@ -1,9 +1,11 @@
 """Merges obey the attributes of the repository, and run nothing it names."""
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
+from egg_tasks.workspace import merge_attributes
 from egg_tasks.workspace.git import Git
 from egg_tasks.workspace.history import contains
 from models.schemas.git import Conflicted, Merged
@@ -106,3 +108,33 @@ def test_a_clone_is_brought_up_to_the_work_branch_by_the_same_rules(scene: Scene
     assert again.conflicts == ()
     assert contains(Git(scene.bare), again.head, grown)
     assert isinstance(scene.workspace.merge(PIPELINE, work=grown, version=again.head, message="x"), Merged)
+
+
+def planted(scene: Scene, files: dict[str, str]) -> Git:
+    """A repository whose head holds files that no disk need be able to hold."""
+    entries = "".join(f"M 644 inline {path}\ndata {len(text)}\n{text}\n" for path, text in files.items())
+    head = f"commit refs/heads/planted\ncommitter a <a@b> 1 +0000\ndata 1\nx\n{entries}"
+    inside = Git(scene.bare)
+    inside.run("fast-import", "--quiet", stdin=head.encode())
+    return inside
+
+
+def test_attributes_under_a_name_that_no_disk_can_hold_are_passed_over(scene: Scene) -> None:
+    inside = planted(scene, {"n" * 300 + "/.gitattributes": UNION, ".gitattributes": UNION})
+
+    with merge_attributes.obeyed(inside, inside.line("rev-parse", "planted")) as obeying:
+        assert obeying.work_tree
+        assert [path.name for path in obeying.work_tree.rglob("*")] == [".gitattributes"]
+
+
+def test_a_flood_of_attributes_is_not_held_at_once(scene: Scene) -> None:
+    size = merge_attributes.LARGEST - 100
+    flood = {f"{number}/.gitattributes": f"{number} merge\n".ljust(size) for number in range(200)}
+    inside = planted(scene, flood)
+
+    tracemalloc.start()
+    with merge_attributes.obeyed(inside, inside.line("rev-parse", "planted")):
+        most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert most < 3 * merge_attributes.LARGEST_TOGETHER
