@@ -19,7 +19,7 @@ from egg_tasks.workspace.foreign_links import put_back
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.history import commit_tree, contains, move_ref, readable, tip, tree_of
 from egg_tasks.workspace.names import branch_ref, salvage_branch, work_branch
-from egg_tasks.workspace.staging import Staging
+from egg_tasks.workspace.staging import SAVE_LIMIT, Staging
 from egg_tasks.workspace.versions import bring, fetch, scratch
 from egg_tasks.workspace.view import View, agents_view, own_view
 from models.errors import Conflict, Unavailable
@@ -99,14 +99,15 @@ class Salvage:
                 return at
         message = f"WIP: auto-commit uncommitted work ({self.role}) [{self.pipeline_id}]\n{staging.report()}"
         commit = commit_tree(staging.git, found, evidence.head, message=message)
-        bring(self.git, evidence, commit, objects=staging.git.directory / "objects")
+        objects = staging.git.directory / "objects"
+        bring(self.git, evidence, commit, objects=objects, limit=SAVE_LIMIT)
         return self._moved(commit, branches)
 
     def _evidence(self) -> Evidence:
         """The clone as it is, its commits brought here."""
         try:
             evidence = inspect(self.clone, repository=self.git.directory)
-            fetch(self.git, evidence)
+            fetch(self.git, evidence, limit=SAVE_LIMIT)
         except Conflict:
             # Its commits cannot be read; its files can, on top of what was taken last or it began with.
             last, made = tip(self.git, self.branch), made_as(self.clone)

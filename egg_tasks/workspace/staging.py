@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 from egg_tasks.workspace import lfs
@@ -20,6 +21,8 @@ from egg_tasks.workspace.lfs import LARGEST_POINTER, Pointer
 from egg_tasks.workspace.view import View
 
 LARGEST_SAVED_FILE = 1024 * 1024 * 1024
+SAVE_LIMIT = timedelta(minutes=30)
+"""How long git may take over an agent's work: nobody waits for it, and a second try takes as long."""
 
 
 @dataclass
@@ -141,7 +144,10 @@ class Staging:
             return
         try:
             listed = b"".join(path + b"\0" for path in paths)
-            self.git.run("update-index", "--add", "--remove", "--replace", "-z", "--stdin", stdin=listed)
+            self.git.run(
+                "update-index", "--add", "--remove", "--replace", "-z", "--stdin",
+                stdin=listed, timeout=SAVE_LIMIT,
+            )  # fmt: skip
         except GitFailed:
             if len(paths) == 1:
                 self._stage_as_it_is(paths[0])

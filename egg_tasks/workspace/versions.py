@@ -3,12 +3,13 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from egg_tasks.workspace import lfs
 from egg_tasks.workspace.changes import Change, changes, filters
 from egg_tasks.workspace.clones import NAMED, Evidence, unblocked, unreadable
-from egg_tasks.workspace.git import Git, GitFailed
+from egg_tasks.workspace.git import TIME_LIMIT, Git, GitFailed
 from egg_tasks.workspace.history import readable
 from egg_tasks.workspace.view import agents_view
 from models.errors import Conflict, Leftovers
@@ -22,17 +23,19 @@ def scratch(clone: Path) -> Iterator[Path]:
         yield Path(directory)
 
 
-def fetch(git: Git, evidence: Evidence) -> Taken:
+def fetch(git: Git, evidence: Evidence, *, limit: timedelta = TIME_LIMIT) -> Taken:
     """Copy the objects of the clone's head into the pipeline's repository unless it holds them.
 
     Runs in the pipeline's repository with the clone's objects borrowed, never in the clone: a fetch
     would start upload-pack there, under a configuration the agent writes. Raises `Conflict` when objects
     are missing or broken.
     """
-    return bring(git, evidence, evidence.head, objects=evidence.objects)
+    return bring(git, evidence, evidence.head, objects=evidence.objects, limit=limit)
 
 
-def bring(git: Git, evidence: Evidence, commit: str, *, objects: Path) -> Taken:
+def bring(
+    git: Git, evidence: Evidence, commit: str, *, objects: Path, limit: timedelta = TIME_LIMIT
+) -> Taken:
     """Copy a commit, and all it needs, from an object directory unless the repository holds it.
 
     Objects arrive as one checked pack, so a commit that is here is here with all it needs.
@@ -49,10 +52,10 @@ def bring(git: Git, evidence: Evidence, commit: str, *, objects: Path) -> Taken:
         try:
             borrowing.run(
                 "pack-objects", "--quiet", "--revs", "--thin", "--delta-base-offset", "--stdout",
-                stdin=known + f"{commit}\n".encode(), stdout=pack,
+                stdin=known + f"{commit}\n".encode(), stdout=pack, timeout=limit,
             )  # fmt: skip
             pack.seek(0)
-            git.run("index-pack", "--stdin", "--fix-thin", "--strict", stdin=pack)
+            git.run("index-pack", "--stdin", "--fix-thin", "--strict", stdin=pack, timeout=limit)
         except GitFailed as error:
             raise unreadable(evidence.clone, f"the objects of {commit} are not whole ({error})") from error
     tree = _tree(git, commit)

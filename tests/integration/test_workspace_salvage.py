@@ -2,12 +2,15 @@
 
 import os
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from shutil import which
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from egg_tasks.workspace.git import Git
 from models.schemas.git import Clone
 from tests.integration.workspace_scene import (
     BREAKAGES,
@@ -156,6 +159,27 @@ def test_salvage_goes_on_past_a_huge_file_and_names_it(scene: Scene) -> None:
     assert scene.saved(clone.branch, "small") == b"small"
     assert "huge" in git(scene.bare, "log", "-1", "--format=%b", clone.branch)
     assert scene.salvage(clone) == saved == scene.tip(clone.branch)
+
+
+def test_salvage_has_more_time_for_much_work_than_an_agent_that_waits(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = tmp_path / "bin/git"
+    slow.parent.mkdir()
+    slow.write_text(
+        "#!/bin/sh\ncase $1 in update-index|pack-objects|index-pack) sleep 1;; esac\n"
+        f'exec {which("git")} "$@"\n'
+    )
+    slow.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{slow.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(
+        Git.run, "__kwdefaults__", {**Git.run.__kwdefaults__, "timeout": timedelta(seconds=0.9)}
+    )
+    clone = scene.clone()
+    (clone.path / "much").write_text("much")
+
+    assert scene.salvage(clone) == scene.tip(clone.branch)
+    assert scene.saved(clone.branch, "much") == b"much"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
