@@ -173,7 +173,7 @@ def test_salvage_has_more_time_for_much_work_than_an_agent_that_waits(
     slow.chmod(0o755)
     monkeypatch.setenv("PATH", f"{slow.parent}:{os.environ['PATH']}")
     monkeypatch.setattr(
-        Git.run, "__kwdefaults__", {**Git.run.__kwdefaults__, "timeout": timedelta(seconds=0.9)}
+        Git.run, "__kwdefaults__", {**(Git.run.__kwdefaults__ or {}), "timeout": timedelta(seconds=0.9)}
     )
     clone = scene.clone()
     (clone.path / "much").write_text("much")
