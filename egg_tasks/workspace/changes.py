@@ -1,5 +1,6 @@
 """What a clone holds that its head does not, as its agent's own git would say it."""
 
+import hashlib
 import os
 import re
 import stat
@@ -23,6 +24,8 @@ ENTRY = re.compile(
 LOOK_LIMIT = timedelta(seconds=120)
 SECOND = 1_000_000_000
 WORD = 0xFFFFFFFF
+SHA1_DIGITS = 40
+PART = 1024 * 1024
 UNSET = frozenset({b"unspecified", b"unset", b"set"})
 
 
@@ -37,6 +40,8 @@ class Change:
     """Whether the file differs from the index, or is not in it, or in conflict."""
     is_new: bool = False
     """Whether the agent's git has never been told of the file."""
+    is_in_conflict: bool = False
+    """Whether the index says several things of the file."""
     filter: bytes | None = None
     """The filter its attributes name, which only the agent's git may run."""
 
@@ -65,8 +70,9 @@ class Entry:
 def changes(view: View) -> list[Change]:
     """Everything uncommitted, by path. Runs no filter: who must know what one would say asks the index.
 
-    A file with a filter of the agent's counts as unchanged if it is certainly the file that the agent's
-    git has looked at; a large file (LFS) also if it is what its pointer names.
+    A file that is byte for byte what the index says counts as unchanged, whatever its conversions (line
+    ends, a filter) would make of it. A file with a filter of the agent's counts as unchanged also if it is
+    certainly the file that the agent's git has looked at; a large file (LFS) if it is what its pointer names.
     """
     # Neither this nor anything it starts runs git in submodules, where the configuration is the agent's.
     listed = view.git.run(
@@ -84,6 +90,7 @@ def changes(view: View) -> list[Change]:
             is_staged=one.is_staged or (not both and states[:1] not in {b" ", b"?"}),
             is_unstaged=one.is_unstaged or both or states[1:] != b" ",
             is_new=states == b"??",
+            is_in_conflict=one.is_in_conflict or both,
         )
     return list(_looked_at(view, _filtered(view.git, found)))
 
@@ -111,16 +118,46 @@ def _filtered(git: Git, found: Mapping[bytes, Change]) -> list[Change]:
 
 
 def _looked_at(view: View, found: list[Change]) -> Iterator[Change]:
-    """The changes, without those of filtered files that are what the index says after all."""
-    suspects = {change.path for change in found if change.filter and view.written_ns is not None}
+    """The changes, without those of files that are what the index says after all."""
+    suspects = {c.path for c in found if c.is_unstaged and not (c.is_new or c.is_in_conflict)}
     known = {path: entry for path, entry in entries(view.git).items() if path in suspects} if suspects else {}
-    certain = {path for path, entry in known.items() if _is_certain(view, path, entry)}
-    large = {c.path: known[c.path].blob for c in found if c.filter == lfs.FILTER and c.path in known}
-    certain |= _as_pointed(view, {path: blob for path, blob in large.items() if path not in certain})
+    certain = _as_committed(view, known)
+    filtered = {c.path: c.filter for c in found if c.filter and c.path in known and c.path not in certain}
+    if view.is_agents:
+        certain |= {path for path in filtered if _is_certain(view, path, known[path])}
+        large = {path for path, name in filtered.items() if name == lfs.FILTER}
+        certain |= _as_pointed(view, {path: known[path].blob for path in large - certain})
     for change in found:
         is_unstaged = change.is_unstaged and change.path not in certain
         if is_unstaged or change.is_staged:
             yield replace(change, is_unstaged=is_unstaged)
+
+
+def _as_committed(view: View, known: Mapping[bytes, Entry]) -> set[bytes]:
+    """Paths of files that are the blob the index names, before any conversion."""
+    asked = b"".join(entry.blob + b"\n" for entry in known.values())
+    answers = view.git.run("cat-file", "--batch-check", stdin=asked).splitlines() if asked else []
+    # Only what has the blob's size is read, so that no file is larger than what is committed anyway.
+    sizes = {words[0]: int(words[2]) for words in map(bytes.split, answers) if len(words) == 3}  # noqa: PLR2004
+    return {path for path, entry in known.items() if _is_blob(view, path, entry, size=sizes.get(entry.blob))}
+
+
+def _is_blob(view: View, path: bytes, entry: Entry, *, size: int | None) -> bool:
+    file = open_plain(view.clone, os.fsdecode(path))
+    if file is None:
+        return False
+    with file:
+        found = os.fstat(file.fileno())
+        is_executable = bool(found.st_mode & stat.S_IXUSR)
+        if found.st_size != size or entry.mode != (b"100755" if is_executable else b"100644"):
+            return False
+        digest = hashlib.new("sha1" if len(entry.blob) == SHA1_DIGITS else "sha256", usedforsecurity=False)
+        digest.update(b"blob %d\0" % size)
+        left = size
+        while left and (part := file.read(min(left, PART))):
+            digest.update(part)
+            left -= len(part)
+        return digest.hexdigest().encode() == entry.blob
 
 
 def _is_certain(view: View, path: bytes, entry: Entry) -> bool:

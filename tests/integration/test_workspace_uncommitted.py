@@ -244,6 +244,43 @@ def test_a_clone_that_its_agent_works_in_with_other_line_ends_is_clean(scene: Sc
     assert scene.saved(clone.branch, "b.txt") == b"b\nmore\n"
 
 
+@pytest.mark.parametrize("rule", ["*.txt text", "*.txt eol=lf", "*.txt filter=swap"])
+def test_a_file_that_is_byte_for_byte_as_committed_is_clean_whatever_its_conversions_would_make_of_it(
+    scene: Scene, rule: str
+) -> None:
+    """A rule that came after files it does not fit: git calls them changed, or not, by when it looked."""
+    files = {"a.txt": "one\r\ntwo\r\n", "b.txt": "b\n"}
+    clone = begin(scene, files)
+    (clone.path / ".gitattributes").write_text(f"{rule}\n")
+    git(clone.path, "add", ".gitattributes")
+    git(clone.path, "commit", "-q", "-m", "rules")
+    version = git(clone.path, "rev-parse", "HEAD")
+    git(clone.path, "config", "filter.swap.clean", r"tr -d '\r'")
+    for name in files:
+        os.utime(clone.path / name, (1, 1))
+
+    assert git(clone.path, "status", "--porcelain") == "M a.txt"
+    assert scene.take(clone) == version
+
+    (clone.path / "new.md").write_text("new\n")
+    assert names(scene, scene.salvage(clone)) == ["new.md"]
+
+
+def test_a_file_in_conflict_is_uncommitted_though_it_is_as_one_side_has_it(scene: Scene) -> None:
+    clone = begin(scene, {"a.txt": "one\n"})
+    git(clone.path, "checkout", "-q", "-b", "theirs")
+    commit(clone.path, {"a.txt": "theirs\n"})
+    git(clone.path, "checkout", "-q", "-")
+    commit(clone.path, {"a.txt": "ours\n"})
+    git(clone.path, "merge", "-q", "theirs", check=False)
+    git(clone.path, "merge", "--quit")
+    for text in ("theirs\n", "ours\n", "one\n"):
+        (clone.path / "a.txt").write_text(text)
+
+        with pytest.raises(Conflict, match=r"a\.txt"):
+            scene.take(clone)
+
+
 def test_an_agent_that_does_not_look_at_modes_has_changed_none(scene: Scene) -> None:
     clone = scene.clone()
     git(clone.path, "config", "core.fileMode", "false")
