@@ -56,7 +56,8 @@ def _lack(named: Named, source: Source, commit: str, changed: frozenset[str]) ->
     if path not in modes:
         return _missing(path, source, commit, changed)
     if named.is_started and modes[path] != EXECUTABLE:
-        return f"{path} is not executable in {commit[:10]}: `git update-index --chmod=+x {path}`, then commit"
+        way = f"`git update-index --chmod=+x {shlex.quote(path)}`, then commit"
+        return f"{path} is not executable in {commit[:10]}: {way}"
     if path in changed:
         return f"{path} has uncommitted changes, and agents get it as it is in {commit[:10]}: commit them"
     return None
@@ -65,7 +66,8 @@ def _lack(named: Named, source: Source, commit: str, changed: frozenset[str]) ->
 def _missing(path: str, source: Source, commit: str, changed: frozenset[str]) -> str:
     here = source.has_files and (source.path / path).exists()
     if here and path in changed:
-        return f"{path} is not committed, so agents will not find it: `git add {path}`, then commit"
+        way = f"`git add {shlex.quote(path)}`, then commit"
+        return f"{path} is not committed, so agents will not find it: {way}"
     if here:
         return (
             f"{path} is not in {commit[:10]}, where agents start: commit it there (`git add -f` if ignored)"
@@ -100,7 +102,7 @@ def _inside(where: str, path: str, *, is_started: bool, is_bare: bool = False) -
     normal = posixpath.normpath(path)
     if (
         not normal.startswith(("/", "../", "~"))
-        and not re.search(r"[$`*?=\s]", normal)
+        and not re.search(r"[$`*?=\x00-\x1f\x7f]", normal)
         and normal not in {".", ".."}
     ):
         yield Named(where, normal, is_started, is_bare)

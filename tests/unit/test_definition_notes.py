@@ -71,6 +71,8 @@ def test_a_check_that_is_there_or_cannot_be_known_makes_no_note(shop: Path, run:
         (["./none.sh"], "none.sh"),
         (["bash", "none.sh"], "none.sh"),
         (["python3", "tools/none.py"], "tools/none.py"),
+        (["bash", "it's none.sh"], "it's none.sh"),
+        (["./none.sh --all"], "none.sh --all"),
     ],
 )
 def test_a_file_that_is_not_there_is_named(shop: Path, command: list[str], path: str) -> None:
@@ -103,6 +105,12 @@ def test_a_file_that_is_not_committed_is_named_and_counted(shop: Path) -> None:
         f"phases[0].check.run: lint.sh {changed}",
         f"2 uncommitted files in {shop} will not be seen by agents: commit what they need",
     ]
+
+
+def test_the_way_out_can_be_typed_whatever_the_name(shop: Path) -> None:
+    (shop / "it's new.sh").write_text("true\n")
+
+    assert "`git add 'it'\"'\"'s new.sh'`" in notes(shop, "bash", "it's new.sh")[0]
 
 
 def test_a_file_that_is_ignored_is_named_with_the_way_out(shop: Path) -> None:
