@@ -2,6 +2,7 @@
 
 import gc
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -30,15 +31,14 @@ END $$
 
 
 @pytest.fixture(scope="session")
-def server_urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+def server_urls() -> Iterator[tuple[str, str]]:
     """A PostgreSQL and a Valkey of our own, on sockets nobody else knows."""
-    home = tmp_path_factory.mktemp("servers")
-    for parent in (home, *home.parents):
-        # PostgreSQL runs as nobody when the tests run as root, and must pass.
-        if parent.owner() == Path.home().owner() and str(parent).startswith("/tmp/"):
-            parent.chmod(0o711)
-    with servers(home) as urls:
-        yield urls
+    # Not below pytest's own directory: another run of the same user closes that to others, and as root
+    # PostgreSQL is `nobody`.
+    with tempfile.TemporaryDirectory(prefix="egg-servers-", dir="/tmp", ignore_cleanup_errors=True) as home:
+        Path(home).chmod(0o711)
+        with servers(Path(home)) as urls:
+            yield urls
 
 
 def url_of(server_url: str, *, database: str, user: str) -> str:
