@@ -9,17 +9,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from egg_tasks.workspace.clones import NAMED, Evidence, inspect, is_directory, read_plain, unblocked
+from egg_tasks.workspace.changes import Change, changes
+from egg_tasks.workspace.clones import NAMED, Evidence, inspect, is_directory, unblocked
 from egg_tasks.workspace.foreign_links import may_link
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.history import commit_tree, readable, tree_of
 from egg_tasks.workspace.links import declared, links
+from egg_tasks.workspace.staging import Staging
 from egg_tasks.workspace.submodules import copy_of
 from egg_tasks.workspace.versions import bring, scratch
+from egg_tasks.workspace.view import View, agents_view
 from models.errors import Conflict
 
 HEADS = "refs/heads/"
-UNFILTERED = frozenset({b"unspecified", b"unset"})
 
 
 @dataclass(frozen=True)
@@ -78,64 +80,45 @@ def changed(one: Nested, evidence: Evidence) -> frozenset[bytes]:
 
     Raises `Conflict` where a pipe keeps git from telling.
     """
-    if one.ignore in {"dirty", "all"}:
-        return frozenset()
-    others = () if one.ignore == "untracked" else ("--others", "--exclude-standard")
     with unblocked(evidence.clone), scratch(evidence.clone) as directory:
         try:
-            looking = _looking(one, directory)
-            listed = looking.run("ls-files", "-z", "--modified", "--deleted", *others)
-            head = one.evidence.head
-            staged = looking.run("diff-index", "--cached", "--name-only", "--no-renames", "-z", head)
+            return frozenset(change.path for change in _looked_at(one, evidence, directory)[1])
         except GitFailed:
             return frozenset()
-    return frozenset(path for path in (listed + staged).split(b"\0") if path)
 
 
 def save_uncommitted(one: Nested, evidence: Evidence, *, among: str) -> str | None:
     """Commit what is not committed in a repository inside a clone; None if there is nothing to commit.
 
-    A branch in *among* that holds just that is the commit. Files that a filter of the agent's makes are
-    left where they are: none is run.
+    A branch in *among* that holds just that is the commit. Files that cannot be saved as they should be are
+    named in its message.
     """
-    paths = changed(one, evidence)
-    if not paths:
-        return None
     head, store = one.evidence.head, one.store
-    with scratch(evidence.clone) as directory:
+    with unblocked(evidence.clone), scratch(evidence.clone) as directory:
         try:
+            view, found = _looked_at(one, evidence, directory)
+            if not found:
+                return None
             bring(store, evidence, head, objects=one.evidence.objects)
-            tree = _written(_looking(one, directory), paths)
+            staging = Staging.of(view, store=store.directory)
+            tree = staging.write([change for change in found if not change.path.endswith(b"/")])
+            if tree == tree_of(store, head):
+                return None
+            kept = store.lines("for-each-ref", "--format=%(objectname) %(tree)", f"{HEADS}{among}")
+            for commit, _, kept_tree in (line.partition(" ") for line in kept):
+                if kept_tree == tree:
+                    return commit
+            message = f"WIP: uncommitted work in {one.path}\n{staging.report()}"
+            commit = commit_tree(staging.git, tree, head, message=message)
+            bring(store, evidence, commit, objects=staging.git.directory / "objects")
         except (Conflict, GitFailed):
             return None
-    if tree == tree_of(store, head):
-        return None
-    kept = store.lines("for-each-ref", "--format=%(objectname) %(tree)", f"{HEADS}{among}")
-    saved = (commit for commit, _, kept_tree in (line.partition(" ") for line in kept) if kept_tree == tree)
-    message = f"WIP: uncommitted work in {one.path}\n"
-    return next(saved, None) or commit_tree(store, tree, head, message=message)
+    return commit
 
 
-def _written(looking: Git, paths: frozenset[bytes]) -> str:
-    """The tree of a repository's files, those in *paths* read anew."""
-    asked = b"".join(path + b"\0" for path in sorted(paths) if not path.endswith(b"/"))
-    said = looking.run("check-attr", "-z", "--stdin", "filter", stdin=asked).split(b"\0")
-    plain = (path for path, value in zip(said[0::3], said[2::3], strict=False) if value in UNFILTERED)
-    listed = b"".join(path + b"\0" for path in plain)
-    looking.run("update-index", "--add", "--remove", "--replace", "-z", "--stdin", stdin=listed)
-    return looking.line("write-tree")
-
-
-def _looking(one: Nested, directory: Path) -> Git:
-    """Git over a repository's files with a copy of its index: what its agent's git knows clean stays so."""
-    inner = one.evidence
-    index = directory / "nested"
-    content = read_plain(inner.clone, ".git/index")
-    looking = one.store.within(inner.clone, index=index, borrowed=inner.objects, excludes=inner.excludes)
-    if content is None:
-        looking.run("read-tree", inner.head)
-    else:
-        index.write_bytes(content)
-        written = (inner.clone / ".git/index").lstat()
-        os.utime(index, ns=(written.st_atime_ns, written.st_mtime_ns))
-    return looking
+def _looked_at(one: Nested, evidence: Evidence, directory: Path) -> tuple[View, list[Change]]:
+    """What the agent's own git finds changed in a repository inside a clone."""
+    view = agents_view(one.store, one.evidence, directory, run=evidence.clone)
+    if one.ignore in {"dirty", "all"}:
+        return view, []
+    return view, [each for each in changes(view) if not (each.is_new and one.ignore == "untracked")]

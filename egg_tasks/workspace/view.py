@@ -75,12 +75,13 @@ class _Home:
         return read_plain(self.directory, str(path.relative_to(self.directory)), limit=LARGEST_TEXT)
 
 
-def agents_view(git: Git, evidence: Evidence, directory: Path) -> View:
+def agents_view(git: Git, evidence: Evidence, directory: Path, *, run: Path | None = None) -> View:
     """The clone with a copy of its agent's index; with an index of ours that holds the head if it has none.
 
-    *directory* is ours, and empty. Raises `GitFailed` when the agent's configuration cannot be read.
+    *directory* is ours, and empty; *run* is the run's clone if this is a repository inside it. Raises
+    `GitFailed` when the agent's configuration cannot be read.
     """
-    home = _home(evidence.clone)
+    home = _home(run or evidence.clone)
     found = dict(_values(git, evidence, home, directory))
     inside = _furnish(git, evidence, directory)
     _write_texts(inside, evidence, home, found)

@@ -352,6 +352,18 @@ def test_what_gitmodules_ignores_in_a_submodule_is_no_change(scene: Scene, tmp_p
     assert save(shop, clone) == ()
 
 
+def test_what_the_agents_own_git_ignores_in_a_submodule_is_no_change(shop: Shop) -> None:
+    clone = shop.clone()
+    ignore = clone.path.parent / "home/.config/git/ignore"
+    ignore.parent.mkdir(parents=True)
+    ignore.write_text("__pycache__/\n")
+    (clone.path / LIBRARY / "__pycache__").mkdir()
+    (clone.path / LIBRARY / "__pycache__/lib.pyc").write_text("x")
+
+    assert shop.take(clone) == shop.base
+    assert save(shop, clone) == ()
+
+
 def test_a_branch_of_a_submodule_is_not_left_behind(shop: Shop) -> None:
     clone = shop.clone()
     git(clone.path / LIBRARY, "checkout", "-q", "-b", "topic")
