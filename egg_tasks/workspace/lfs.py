@@ -27,6 +27,8 @@ POINTER = re.compile(
     rb"version https://(?:git-lfs\.github\.com|hawser\.github\.com)/spec/v1\n(?:ext-[^\n]*\n)*"
     rb"oid sha256:(?P<oid>[0-9a-f]{64})\nsize (?P<size>[0-9]{1,15})\n?"
 )
+BEGINNING = ("--exclude=refs/heads/egg/*", "--exclude=refs/egg/taken/*", "--all")
+"""All that a pipeline's repository began with, as `rev-list` takes it."""
 SMALL_BLOBS = f"--filter=combine:blob:limit={LARGEST_POINTER}+object:type=blob"
 
 
@@ -120,7 +122,14 @@ def bring_new(git: Git, commit: str, *, clone: Path) -> list[Pointed]:
     New are those in no version that was taken, and not in what the pipeline's repository began with.
     """
     found = pointers(git, checked_commit(commit), "--not", "--exclude=refs/heads/egg/*", "--all")
-    return [pointed for pointed in found if not _bring_from(clone, pointed, target=git.directory)]
+    missing = [pointed for pointed in found if not _bring_from(clone, pointed, target=git.directory)]
+    # `--not` passes over the trees where histories part: what is from before that may be taken up again.
+    old = _blobs(git, *BEGINNING) if missing else frozenset()
+    return [pointed for pointed in missing if pointed.blob not in old]
+
+
+def _blobs(git: Git, *revisions: str) -> frozenset[str]:
+    return frozenset(git.lines("rev-list", "--objects", "--no-object-names", SMALL_BLOBS, *revisions))
 
 
 def _bring_from(clone: Path, pointed: Pointed, *, target: Path) -> bool:

@@ -334,3 +334,19 @@ def test_a_file_that_is_too_large_for_anybody_is_not_even_read(scene: Scene) -> 
 
     assert saved
     assert saved.kept == ("giant.bin",)
+
+
+def test_a_large_file_taken_up_again_from_the_history_is_where_the_person_has_it(scene: Scene) -> None:
+    track(scene.source, "old.bin")
+    track(scene.source, "old.bin", b"older" * 99)
+    base = track(scene.source, "old.bin", b"newest" * 99)
+    scene.workspace.prepare("large", source=str(scene.source), base=base)
+    clone = scene.workspace.open_clone("large", role="coder", run_id=uuid4(), work_commit=base)
+    # Without git-lfs: the pointer is what the agent gets.
+    tree = git(clone.path, "rev-parse", f"{base}~2^{{tree}}")
+    version = git(clone.path, "commit-tree", tree, "-p", base, "-m", "take it up again")
+    git(clone.path, "-c", "filter.lfs.required=false", "reset", "-q", "--hard", version)
+
+    taken = scene.workspace.take("large", run_id=run_of(clone), clone=clone.path)
+
+    assert taken.commit == version
