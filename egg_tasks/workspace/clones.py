@@ -18,6 +18,8 @@ LARGEST_FILE = 512 * 1024 * 1024
 LARGEST_REF = 8 * 1024
 LARGEST_PACKED = 64 * 1024 * 1024
 PACKED = re.compile(rb"^(?P<commit>[0-9a-f]{40,64}) (?P<ref>refs/[^\n]+)$", re.MULTILINE)
+LARGEST_READ = 32 * 1024**3
+"""Bytes of one file that git reads in the time it is given, at best."""
 LONGEST_REF_CHAIN = 5
 NAMED = 20
 RULES = frozenset({".gitattributes", ".gitignore"})
@@ -105,6 +107,19 @@ def pipes(clone: Path) -> list[Path]:
         for name in (names if ".git" in Path(directory).relative_to(clone).parts else RULES & set(names))
     )
     return sorted(path for path in found if (clone / path).is_fifo() and not (clone / path).is_symlink())
+
+
+def giants(clone: Path) -> list[Path]:
+    """The files of a clone that are too much for git to read, however often it tries; from its root."""
+    found = (Path(directory, name) for directory, _, names in os.walk(clone) for name in names)
+    return sorted(path.relative_to(clone) for path in found if _size(path) > LARGEST_READ)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except OSError:
+        return 0
 
 
 @contextmanager

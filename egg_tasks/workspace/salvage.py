@@ -14,7 +14,7 @@ from uuid import UUID
 from egg_tasks.workspace import lfs
 from egg_tasks.workspace.changes import Change, changes, filters
 from egg_tasks.workspace.checkouts import made_as
-from egg_tasks.workspace.clones import Evidence, inspect, is_directory, pipes
+from egg_tasks.workspace.clones import Evidence, giants, inspect, is_directory, pipes
 from egg_tasks.workspace.foreign_links import put_back
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.history import commit_tree, contains, move_ref, readable, tip, tree_of
@@ -53,10 +53,10 @@ class Salvage:
             try:
                 staging, found = self._staged(evidence, directory)
             except Unavailable:
-                blocked = pipes(self.clone)
+                blocked = pipes(self.clone) or giants(self.clone)
                 if not blocked:
                     raise
-                # git waits for them for ever: nothing but the commits can be saved.
+                # git is at them for ever: nothing but the commits can be saved.
                 head = self._kept_at(evidence.head, self._branches())
                 return Saved(commit=head, kept=tuple(readable(os.fsencode(path)) for path in blocked))
             named = filters(staging.view.git, missing)

@@ -433,3 +433,20 @@ def test_pipes_git_would_wait_for_for_ever_refuse_and_lose_no_commit(
 
     assert saved
     assert (scene.tip(clone.branch), saved.kept) == (version, (pipe,))
+
+
+def test_a_file_that_git_would_read_for_hours_keeps_no_run_from_ending(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "LOOK_LIMIT", timedelta(seconds=1))
+    clone = scene.clone()
+    version = commit(clone.path, {"good": "good"})
+    blob = git(clone.path, "rev-parse", "HEAD:good")
+    git(clone.path, "update-index", "--add", "--cacheinfo", f"100644,{blob},giant")
+    with (clone.path / "giant").open("wb") as file:
+        file.truncate(500 * 1024**3)
+
+    saved = scene.save(clone)
+
+    assert saved
+    assert (scene.tip(clone.branch), saved.kept) == (version, ("giant",))
