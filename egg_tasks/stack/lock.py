@@ -3,7 +3,7 @@
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,8 +15,11 @@ PATIENCE_SECONDS = 1.0
 
 
 @contextmanager
-def locked(home: Path) -> Iterator[None]:
-    """Hold the home's lock, with our process id in its file; `Conflict` when somebody else does."""
+def locked(home: Path) -> Iterator[Callable[[], bool]]:
+    """Hold the home's lock, with our process id in its file; `Conflict` when somebody else does.
+
+    What it gives says whether this is still the home's lock: not once the home was removed.
+    """
     with homes.translated(home):
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(_path(home), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -25,7 +28,7 @@ def locked(home: Path) -> Iterator[None]:
         with homes.translated(home):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        yield
+        yield lambda: _is_at(descriptor, home)
     finally:
         os.close(descriptor)
 
@@ -54,6 +57,15 @@ def _acquire(descriptor: int, home: Path) -> None:
             time.sleep(0.02)
         else:
             return
+
+
+def _is_at(descriptor: int, home: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), _path(home).lstat())
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # nobody knows
+        return True
 
 
 def _path(home: Path) -> Path:

@@ -58,12 +58,12 @@ class Supervisor:
         """Start everything, keep it running, stop it when a signal says so; `Conflict` if one runs."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
-        with locked(self._home):
+        with locked(self._home) as is_home:
             try:
                 environment = self._start()
                 if not self._stopping:
                     self._tell(READY)
-                    self._keep(environment)
+                    self._keep(environment, is_home)
             finally:
                 self._keeper.stop()
                 log.info("stack.stopped")
@@ -88,10 +88,16 @@ class Supervisor:
             manifest.write(self._home, settled)
         return environment
 
-    def _keep(self, environment: Mapping[str, str]) -> None:
-        """Restart what dies and replace what hangs, until told to stop."""
+    def _keep(self, environment: Mapping[str, str], is_home: Callable[[], bool]) -> None:
+        """Restart what dies and replace what hangs, until told to stop, or until the home is gone."""
         pings = Pings(environment)
         while not self._stopping:
+            if not is_home():
+                log.warning("stack.homeless", home=str(self._home))
+                # At once: an orderly end would take away the sockets of a stack that was started here anew.
+                for child, _ in self._keeper.running():
+                    child.kill()
+                break
             self._keeper.tend()
             for child in pings.hung(self._keeper.running()):
                 log.warning("stack.hung", program=child.program.name, pid=child.pid)

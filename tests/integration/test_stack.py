@@ -187,6 +187,18 @@ def test_when_the_supervisor_dies_its_children_end_and_theirs_do_not(home: Path)
     assert is_alive(outliving)
 
 
+def test_a_stack_whose_home_is_removed_ends_and_another_comes_up_there(home: Path) -> None:
+    before = up(home)
+    children = [child_of(before.supervisor_pid, word) for word in ("postgres", "http.server", "valkey")]
+    shutil.rmtree(home)
+
+    after = up(home)
+
+    eventually(lambda: not any(is_alive(pid) for pid in (before.supervisor_pid, *children) if pid))
+    assert after.supervisor_pid != before.supervisor_pid
+    eventually(lambda: answers(after))
+
+
 def test_what_workers_started_outlives_an_orderly_end(home: Path) -> None:
     up(home)
     eventually(lambda: (home / "outliving").exists() and (home / "outliving").read_text())
