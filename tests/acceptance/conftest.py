@@ -1,9 +1,12 @@
 """A local stack of our own, driven by typing commands."""
 
+import contextlib
 import json
 import os
+import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -121,11 +124,21 @@ class Egg:
         return len(pids)
 
 
+def unchosen_port() -> int:
+    """A free port that neither a stack nor the kernel would choose by itself."""
+    while True:
+        port = random.randrange(20_000, 30_000)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
 @pytest.fixture(scope="session")
 def egg() -> Iterator[Egg]:
     """A stack that is up; its home is short, since unix sockets have short paths."""
     home = Path(tempfile.mkdtemp(prefix="egg-", dir="/tmp"))
-    stack = Egg(home)
+    # Tests kill all of it: a stack that is started meanwhile must not choose its port.
+    stack = Egg(home, {"EGG_API_PORT": str(unchosen_port())})
     stack.run("up")
     yield stack
     stack.run("down", check=False)
