@@ -122,6 +122,16 @@ def test_a_clone_that_cannot_be_read_is_a_conflict_with_a_way_out(
 # Harm
 
 
+def test_a_fresh_clone_in_the_place_of_a_broken_one_is_taken(scene: Scene, tmp_path: Path) -> None:
+    clone = scene.clone()
+    (clone.path / ".git").rename(tmp_path / "broken")
+    git(tmp_path, "clone", "-q", str(scene.bare), "fresh")
+    (tmp_path / "fresh/.git").rename(clone.path / ".git")
+    version = commit(clone.path, {"a": "a"})
+
+    assert scene.take(clone) == version
+
+
 def test_nothing_an_agent_wrote_is_run(scene: Scene, tmp_path: Path) -> None:
     clone = scene.clone()
     marker = tmp_path / "marker"
