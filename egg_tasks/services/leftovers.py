@@ -1,14 +1,13 @@
 """Leftovers: what a run left that is in no version, where that is, and who is told of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from sqlalchemy.orm import Session
 
 from egg_tasks.services import journal
+from models.foreign import named
 from models.queries import agent_runs
 from models.tables import AgentRun
-
-NAMED = 20
 
 
 def told(run: AgentRun) -> tuple[str, ...]:
@@ -35,7 +34,7 @@ def notes(run: AgentRun) -> Iterator[str]:
         )
     if run.kept_paths:
         yield (
-            f"{who} left work that could not be saved: {_named(run.kept_paths)};"
+            f"{who} left work that could not be saved: {named(run.kept_paths)};"
             f" it is still in its clone, ../../{run.id}/clone"
         )
 
@@ -50,10 +49,4 @@ def _aside(run: AgentRun) -> Iterator[str]:
     if run.set_aside:
         yield f"what READY was refused for is set aside on {run.set_aside}"
     if run.kept_paths:
-        yield f"not saved, still in runs/{run.id}/clone of EGG_HOME: {_named(run.kept_paths)}"
-
-
-def _named(paths: Sequence[str]) -> str:
-    """The first of these paths, and how many more there are."""
-    more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
-    return ", ".join(paths[:NAMED]) + more
+        yield f"not saved, still in runs/{run.id}/clone of EGG_HOME: {named(run.kept_paths)}"

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from egg_tasks.services import journal
+from models.foreign import named
 from models.queries import messages, phase_runs, pipelines
 from models.queries.messages import Waiting
 from models.schemas.history import MessagesRead, Receipt
@@ -63,13 +64,8 @@ def unhandled(session: Session, *, phase_run: PhaseRun) -> Mapping[str, Sequence
 
 def sentence(left: Mapping[str, Sequence[int]]) -> str:
     """What to add to the sentence that a phase is over."""
-    parts = [f"{role} {_numbers(ids)}" for role, ids in left.items()]
+    parts = [f"{role} {named(ids, most=SPOKEN)}" for role, ids in left.items()]
     return f"; never handled: {'; '.join(parts)}" if parts else ""
-
-
-def _numbers(ids: Sequence[int]) -> str:
-    more = f" and {len(ids) - SPOKEN} more" if len(ids) > SPOKEN else ""
-    return ", ".join(str(number) for number in ids[:SPOKEN]) + more
 
 
 def _receipts(session: Session, phase_run: PhaseRun) -> dict[str, Receipt]:

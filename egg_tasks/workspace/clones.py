@@ -11,7 +11,7 @@ from typing import IO
 
 from egg_tasks.workspace.names import COMMIT
 from models.errors import Conflict, Unavailable
-from models.foreign import one_line
+from models.foreign import named, one_line
 
 UNFINISHED = {"MERGE_HEAD": "merge", "rebase-merge": "rebase", "rebase-apply": "rebase"}
 LARGEST_FILE = 512 * 1024 * 1024
@@ -21,7 +21,6 @@ PACKED = re.compile(rb"^(?P<commit>[0-9a-f]{40,64}) (?P<ref>refs/[^\n]+)$", re.M
 LARGEST_READ = 32 * 1024**3
 """Bytes of one file that git reads in the time it is given, at best."""
 LONGEST_REF_CHAIN = 5
-NAMED = 20
 RULES = frozenset({".gitattributes", ".gitignore"})
 
 
@@ -130,10 +129,10 @@ def unblocked(clone: Path) -> Iterator[None]:
     try:
         yield
     except Unavailable as error:
-        names = [one_line(str(path)) for path in pipes(clone)[:NAMED]]
+        names = [one_line(str(path)) for path in pipes(clone)]
         if not names:
             raise
-        why = f"git waits for ever for {', '.join(names)}, which is no file"
+        why = f"git waits for ever for {named(names)}, which is no file"
         raise unreadable(clone, why) from error
 
 

@@ -13,6 +13,7 @@ from egg_tasks.workspace.links import declared, links
 from egg_tasks.workspace.reach import Reach
 from egg_tasks.workspace.submodules import copy_of, fetch_again, is_published, url_of
 from models.errors import Conflict
+from models.foreign import named
 
 Reaching = Callable[[], Reach]
 """Says by what means other machines are reached; asked only where one must be."""
@@ -51,12 +52,9 @@ def refuse(git: Git, evidence: Evidence, *, work: str, reaching: Reaching) -> No
         return
     found = list(foreign(git, evidence.head, work=tip(git, work), reaching=reaching))
     if found:
-        named = ", ".join(map(str, found[:NAMED])) + (
-            f" and {len(found) - NAMED} more" if found[NAMED:] else ""
-        )
         raise Conflict(
-            f"The clone {evidence.clone} links to commits that nobody else has: {named}. {_way_out(found)}. "
-            "Commit, then signal READY again",
+            f"The clone {evidence.clone} links to commits that nobody else has: {named(found, most=NAMED)}. "
+            f"{_way_out(found)}. Commit, then signal READY again",
             {"paths": [each.path for each in found], "links": {each.path: each.commit for each in found}},
         )
 

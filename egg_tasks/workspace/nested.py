@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from egg_tasks.workspace.changes import Change, changes
-from egg_tasks.workspace.clones import NAMED, Evidence, inspect, is_directory, unblocked
+from egg_tasks.workspace.clones import Evidence, inspect, is_directory, unblocked
 from egg_tasks.workspace.foreign_links import may_link
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.history import commit_tree, readable, tree_of
@@ -20,6 +20,7 @@ from egg_tasks.workspace.submodules import copy_of
 from egg_tasks.workspace.versions import bring, scratch
 from egg_tasks.workspace.view import View, agents_view
 from models.errors import Conflict
+from models.foreign import named
 
 HEADS = "refs/heads/"
 
@@ -65,9 +66,8 @@ def refuse_uncommitted(git: Git, evidence: Evidence) -> None:
     paths = [f"{inside}/{readable(path)}" for inside, changes in found.items() for path in changes]
     if paths:
         inside = next(path for path, changes in found.items() if changes)
-        more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
         raise Conflict(
-            f"The clone {evidence.clone} has uncommitted changes in {', '.join(paths[:NAMED])}{more}. "
+            f"The clone {evidence.clone} has uncommitted changes in {named(paths)}. "
             "A submodule's commits cannot be published from here: take them back "
             f"(`git -C {inside} reset --hard`, `git -C {inside} clean -fd`) and make the change elsewhere, "
             "then signal READY again",

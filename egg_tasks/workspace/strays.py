@@ -28,6 +28,7 @@ from egg_tasks.workspace.names import COMMIT, branch_ref, stray_branch
 from egg_tasks.workspace.nested import HEADS
 from egg_tasks.workspace.versions import bring
 from models.errors import Conflict
+from models.foreign import named, one_line
 
 MOST = 1000
 """So many refs of a clone are looked at."""
@@ -61,10 +62,9 @@ def refuse(git: Git, evidence: Evidence) -> None:
         found += [replace(stray, where=f"{stray.where} of {one.path}") for stray in inside]
     if not found:
         return
-    named = ", ".join(map(str, found[:NAMED])) + (f" and {len(found) - NAMED} more" if found[NAMED:] else "")
     raise Conflict(
-        f"The clone {evidence.clone} has commits that its head does not hold: {named}. Merge them "
-        "(`git merge BRANCH`, `git stash pop` and commit), or delete what is not wanted "
+        f"The clone {evidence.clone} has commits that its head does not hold: {named(found, most=NAMED)}. "
+        "Merge them (`git merge BRANCH`, `git stash pop` and commit), or delete what is not wanted "
         "(`git worktree remove`, `git branch -D BRANCH`, `git stash drop`), then signal READY again",
         {"strays": {stray.where: stray.commit for stray in found}},
     )
@@ -170,5 +170,5 @@ def _called(ref: str) -> str:
         return "stash"
     is_branch = ref.startswith(HEADS)
     name = ref.removeprefix(HEADS) if is_branch else ref.split("/")[1]
-    plain = name if name.isprintable() else ascii(name)
+    plain = one_line(name)
     return f"branch {plain}" if is_branch else f"worktree {plain}"

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from egg_tasks.workspace import lfs
 from egg_tasks.workspace.changes import Change, changes, filters
-from egg_tasks.workspace.clones import NAMED, Evidence, unblocked, unreadable
+from egg_tasks.workspace.clones import Evidence, unblocked, unreadable
 from egg_tasks.workspace.git import TIME_LIMIT, Git, GitFailed
 from egg_tasks.workspace.history import readable
 from egg_tasks.workspace.view import agents_view
 from models.errors import Conflict, Leftovers
+from models.foreign import named
 from models.schemas.git import Taken
 
 
@@ -76,12 +77,11 @@ def refuse_uncommitted(git: Git, evidence: Evidence) -> None:
     if not found:
         return
     names = [readable(change.path) for change in found]
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    named = _filters(found)
+    asked = _filters(found)
     raise Leftovers(
-        f"The clone {evidence.clone} has uncommitted changes in {', '.join(names[:NAMED])}{more}: "
-        f"commit them (or ignore or remove what does not belong), then signal READY again{_way_out(named)}",
-        {"paths": names, "filters": named},
+        f"The clone {evidence.clone} has uncommitted changes in {named(names)}: "
+        f"commit them (or ignore or remove what does not belong), then signal READY again{_way_out(asked)}",
+        {"paths": names, "filters": asked},
     )
 
 
@@ -97,12 +97,11 @@ def refuse_missing(git: Git, evidence: Evidence) -> None:
         )
         paths = [path for about, _, path in tracked if about.split(b" ")[-1] in missing]
         # A text that only looks like a pointer is nobody's large file.
-        named = filters(looking, paths)
-    names = [readable(path) for path in paths if named.get(path) == lfs.FILTER]
+        asked = filters(looking, paths)
+    names = [readable(path) for path in paths if asked.get(path) == lfs.FILTER]
     if names:
-        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         raise Conflict(
-            f"The content of {', '.join(names[:NAMED])}{more} is nowhere: {evidence.clone} has the pointer,"
+            f"The content of {named(names)} is nowhere: {evidence.clone} has the pointer,"
             " and neither its .git/lfs/objects nor the pipeline's repository has what that names. Get it"
             " (`git lfs fetch`), or write the file anew, `git add` and commit it, then signal READY again",
             {"paths": names},

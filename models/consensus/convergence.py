@@ -6,15 +6,14 @@ from typing import Literal
 from models.consensus.policy import Criteria
 from models.consensus.snapshot import ResultView, Snapshot
 from models.consensus.verdict import Advance, Iterate, Shortfall
+from models.foreign import NAMED, named
 from models.states import PhaseStatus, StopReason
 
 DEVELOPER = "cd"
 REQUIREMENTS = "ra"
 VALIDATOR = "vas"
-NAMED = 20
-"""So many failed tests, issues or blockers are named."""
 LONGEST = 300
-"""So many characters of each."""
+"""So many characters of a failed test, an issue or a blocker are named."""
 
 Rate = Literal["test_pass_rate", "coverage"]
 
@@ -167,8 +166,7 @@ def _everybody(snapshot: Snapshot) -> tuple[str, ...]:
 
 
 def _named(words: tuple[str, ...]) -> str:
-    more = f" and {len(words) - NAMED} more" if len(words) > NAMED else ""
-    return ", ".join(map(_line, words[:NAMED])) + more
+    return named(tuple(map(_line, words)))
 
 
 def _line(words: str) -> str:

@@ -1,6 +1,7 @@
 """Whether a role, and the whole phase, agrees; every no comes with its reason."""
 
 from models.consensus.snapshot import ObjectionView, RoleView, Snapshot
+from models.foreign import named
 from models.states import CheckStatus, MergeStatus, ObjectionStatus, Readiness
 
 NAMED = 10
@@ -30,11 +31,8 @@ def conflict_reason(role: RoleView) -> str | None:
     """That the role's latest version does not go with the work branch, as a predicate of its name."""
     if role.merge is not MergeStatus.CONFLICTED:
         return None
-    paths = role.conflict_paths
-    more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
-    return (
-        f"has a conflict of version {role.version} with the work branch in {', '.join(paths[:NAMED])}{more}"
-    )
+    paths = named(role.conflict_paths, most=NAMED)
+    return f"has a conflict of version {role.version} with the work branch in {paths}"
 
 
 def is_ready(snapshot: Snapshot, role: RoleView) -> bool:

@@ -161,7 +161,7 @@ def test_pipes_links_and_odd_names_among_the_refs_neither_block_nor_lie(scene: S
     with pytest.raises(Conflict) as refusal:
         scene.take(clone)
 
-    assert refusal.value.details == {"strays": {"branch 'a\\x1b[31mb'": left}}
+    assert refusal.value.details == {"strays": {"branch a\\x1b[31mb": left}}
     assert not (tmp_path / "ran").exists()
 
 
