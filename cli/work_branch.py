@@ -14,6 +14,7 @@ from cli import typed
 from egg_tasks.client import Json
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.lfs import copy_lfs
+from egg_tasks.workspace.reach import of_person
 from models.errors import EggError
 from models.states import PipelineStatus
 
@@ -24,18 +25,6 @@ SETTINGS = (
     "gc.auto=0",
     "maintenance.auto=false",
     "protocol.file.allow=always",
-)
-# They would lead git to another repository than the one it is sent to.
-PLACES = (
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_COMMON_DIR",
-    "GIT_DIR",
-    "GIT_INDEX_FILE",
-    "GIT_NAMESPACE",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_PREFIX",
-    "GIT_SHALLOW_FILE",
-    "GIT_WORK_TREE",
 )
 FETCH = ("fetch", "--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules", "--no-write-fetch-head")
 SECONDS = 600
@@ -220,12 +209,12 @@ def _answer(repository: Path, *arguments: str) -> str:
 
 def _git(repository: Path, *arguments: str) -> str:
     """Run the person's git; its answer, or `NotBroughtError` with its reason."""
-    environment = {name: value for name, value in os.environ.items() if name not in PLACES}
+    environment = of_person(os.environ, is_attended=False).variables
     settings = [word for setting in SETTINGS for word in ("-c", setting)]
     try:
         done = subprocess.run(
             ["git", *settings, "-C", str(repository), *arguments],
-            env=environment | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"},
+            env={**environment, "LC_ALL": "C"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=SECONDS,
