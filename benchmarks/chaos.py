@@ -72,7 +72,9 @@ def submit(stack: Stack, board: Path, *, pipelines: int, phases: int) -> None:
         subprocess.run(["git", "-C", str(repository), *command], check=True)
     for name in ("starts", "sent"):
         board.joinpath(name).touch()
-    player = {"backend": "command", "command": ["python3", str(AGENT)], "environment": {"CHAOS": str(board)}}
+    # It speaks through our client: the python3 on the agents' PATH is the user's.
+    command = [sys.executable, str(AGENT)]
+    player = {"backend": "command", "command": command, "environment": {"CHAOS": str(board)}}
     config = {
         "concurrent_execution": True,
         "max_rounds": 500,
