@@ -30,7 +30,7 @@ PIPELINE: dict[str, Any] = {
     "iteration": 1,
     "work_branch": "egg/demo-1/work",
     "work_commit": "3f9a1c2e5b7d99",
-    "repository": "/var/lib/egg/repos/demo-1.git",
+    "repository": "/nonexistent/egg/repos/demo-1.git",
     "created_at": at(30, 0),
     "started_at": at(30, 1),
     "ended_at": None,

@@ -100,7 +100,7 @@ def test_the_live_screen_ends_with_the_report_and_the_exit_code_of_the_end(serve
     screen, _, after = shown.rpartition("\x1b[?1049l")
     assert code == 5
     assert "demo-1  ✗ cancelled" in screen
-    assert "The work is on egg/demo-1/work at 3f9a1c2e5b in /var/lib/egg/repos/demo-1.git" in after
+    assert "The work is on egg/demo-1/work at 3f9a1c2e5b in /nonexistent/egg/repos/demo-1.git" in after
 
 
 def test_who_is_complete_and_lacks_something_ends_partial(server: Scripted) -> None:
