@@ -1,9 +1,13 @@
-"""Logs of our own processes: one line an event on stderr, for people and programs."""
+"""Logs of our own processes: one line an event on stderr, for people and programs. Logging never fails."""
 
 import logging
-import sys
+import os
+from contextlib import suppress
+from typing import TextIO, cast
 
 import structlog
+
+STDERR = 2
 
 
 def configure() -> None:
@@ -17,5 +21,44 @@ def configure() -> None:
             structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(file=cast("TextIO", Unfailing(STDERR))),
     )
+
+
+def beat() -> None:
+    """Touch the log without a word, as a sign that this process gets on: who is silent may hang."""
+    with suppress(OSError):
+        os.utime(STDERR)
+
+
+class Unfailing:
+    """A text stream onto a descriptor. What cannot be written (a full disk, a closed pipe) is counted.
+
+    How many lines are missing is said in the place where they are, as soon as that can be written.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._line = ""
+        self.lost = 0
+
+    def write(self, text: str) -> int:
+        """Keep *text* until it is flushed."""
+        self._line += text
+        return len(text)
+
+    def flush(self) -> None:
+        """Write the line that was kept, or count it."""
+        line, self._line = self._line, ""
+        if not line:
+            return
+        if self.lost:
+            line = f"\nlevel=warning event=log.lost lines={self.lost}\n{line}"
+        unwritten = line.encode("utf-8", "backslashreplace")
+        try:
+            while unwritten:
+                unwritten = unwritten[os.write(self._descriptor, unwritten) :]
+        except OSError:
+            self.lost += 1
+        else:
+            self.lost = 0

@@ -41,6 +41,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())
     while not ending.is_set():
+        logging.beat()
         try:
             with advisory_lock(LOCK) as is_held:
                 while is_held() and not ending.wait(INTERVAL.total_seconds()):
@@ -62,6 +63,7 @@ def reconcile() -> None:
         send_notices,
     )
     for kind in kinds:
+        logging.beat()
         try:
             found = kind()
         except Unavailable as error:

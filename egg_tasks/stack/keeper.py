@@ -1,13 +1,16 @@
 """Keeps programs running: starts them in order, waits until they are ready, restarts what dies, stops all."""
 
+import subprocess
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import structlog
 
-from egg_tasks.stack.processes import Child, Program, tail
-from models.errors import Unavailable
+from egg_tasks import disk
+from egg_tasks.stack import logs
+from egg_tasks.stack.processes import Child, Program
+from models.errors import EggError, Unavailable
 
 log = structlog.get_logger()
 
@@ -52,16 +55,17 @@ class Kept:
 
     def failure(self) -> Unavailable:
         """Return the sentence for one that does not come up, with the end of its log."""
-        said = tail(self.log_path) or "it said nothing"
+        said = logs.tail(self.log_path) or "it said nothing"
         return Unavailable(f"{self.program.name} does not start; its log {self.log_path} ends:\n{said}")
 
 
 class Keeper:
-    """The children of one process."""
+    """The children of one process, and the directory of their logs."""
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs
         self._kept: list[Kept] = []
+        self._lacks_room = False
 
     def start(
         self, programs: Iterable[Program], *, timeout: float, is_over: Callable[[], bool] = lambda: False
@@ -85,14 +89,30 @@ class Keeper:
             time.sleep(POLL_SECONDS)
 
     def tend(self) -> None:
-        """Restart what has died; to be called several times a second."""
+        """Restart what has died and keep logs short; to be called several times a second."""
+        logs.trim(self._logs)
         for kept in self._kept:
             try:
                 kept.tend()
-            except OSError as error:
+            except (OSError, EggError, subprocess.SubprocessError) as error:
                 # a full disk or process table: not a reason for the rest to die
                 kept.not_before = time.monotonic() + LONGEST_PAUSE_SECONDS
                 log.exception("stack.unstartable", program=kept.program.name, error=str(error))
+        self._tell_of_room()
+
+    def _tell_of_room(self) -> None:
+        """Say once why programs die when the disk is full, and once that it no longer is."""
+        if not self._lacks_room and not any(kept.deaths and kept.child is None for kept in self._kept):
+            return
+        short = disk.shortage(self._logs.parent)
+        if short and not self._lacks_room:
+            log.warning("stack.no_room", error=short)
+        elif self._lacks_room and not short:
+            log.info("stack.has_room")
+            for kept in self._kept:
+                # They died of it: nothing is wrong with them, and they need not wait.
+                kept.deaths, kept.not_before = 0, 0.0
+        self._lacks_room = bool(short)
 
     def running(self) -> list[tuple[Child, float]]:
         """Return the living children, each with its age in seconds."""

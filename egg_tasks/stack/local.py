@@ -9,12 +9,11 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from egg_tasks import interpreter, version
-from egg_tasks.stack import frozen, lock, manifest, outside, probes, programs, supervisor
+from egg_tasks import disk, interpreter, version
+from egg_tasks.stack import frozen, lock, logs, manifest, outside, probes, programs, supervisor
 from egg_tasks.stack import home as homes
 from egg_tasks.stack.manifest import Manifest
-from egg_tasks.stack.processes import open_log, tail
-from models.errors import Unavailable, Unprocessable
+from models.errors import NoRoom, Unavailable, Unprocessable
 
 UP_SECONDS = 180.0
 DOWN_SECONDS = 120.0
@@ -52,8 +51,10 @@ def up(
             return found
         if not waiting:
             waiting = True
-            report("waiting for the stack that is starting or stopping here")
+            report(disk.shortage(home) or "waiting for the stack that is starting or stopping here")
         time.sleep(POLL_SECONDS)
+    if short := disk.shortage(home):
+        raise NoRoom(f"the stack in {home} runs but is not ready: {short}")
     raise Unavailable(
         f"the stack in {home} runs but is not ready; look into {home / 'logs'}, or stop it with `egg down`"
     )
@@ -126,7 +127,7 @@ def _start(
     """Start a supervisor that outlives us and listen until it is ready; another one's lock is no error."""
     homes.prepare(home)
     log = home / "logs" / "supervisor.log"
-    with open_log(log) as output:
+    with logs.opened(log) as output:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -159,4 +160,4 @@ def _explain(code: int, said: str, log: Path) -> None:
         raise Unprocessable(said)
     if code == outside.AWAY and said:
         raise Unavailable(said)
-    raise Unavailable(f"the stack's supervisor ended ({code}); its log {log} ends:\n{tail(log)}")
+    raise Unavailable(f"the stack's supervisor ended ({code}); its log {log} ends:\n{logs.tail(log)}")

@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
+from egg_tasks.stack import logs
 from egg_tasks.stack.account import Account, identity
 
-LONGEST_LOG = 16 * 2**20
 PR_SET_PDEATHSIG = 1
+PROTECTION = -500
+"""Half the machine's memory is forgiven us; agents raise theirs again (`runners.shim`)."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,12 @@ class Program:
     celery_node: str | None = None
     """Its name among Celery's workers, if it is one: it is pinged by it."""
 
+    door: int | None = None
+    """The port of loopback where it answers HTTP, if it is to be replaced when it no longer does."""
+
+    beats: bool = False
+    """Whether it touches its log while it gets on (`logging.beat`); it is replaced when it stops that."""
+
 
 class Child:
     """A running program. It must be started from the main thread, whose death is what it dies of."""
@@ -52,7 +59,9 @@ class Child:
     def __init__(self, program: Program, log: Path) -> None:
         if program.before is not None:
             program.before()
-        with open_log(log) as output:
+        self.program = program
+        self._log = log
+        with logs.opened(log) as output:
             self._process = subprocess.Popen(
                 program.argv,
                 stdin=subprocess.DEVNULL,
@@ -64,12 +73,18 @@ class Child:
                 preexec_fn=_dying_with_parent(program.orphan_signal),  # noqa: PLW1509  prctl alone, no threads
                 **identity(program.account),
             )
-        self.program = program
 
     @property
     def pid(self) -> int:
         """The process's id."""
         return self._process.pid
+
+    def touched_at(self) -> int:
+        """When its log was last written or touched, in nanoseconds; 0 when nobody knows."""
+        try:
+            return self._log.stat().st_mtime_ns
+        except OSError:
+            return 0
 
     def exit_code(self) -> int | None:
         """Return how it ended, or None while it runs."""
@@ -93,23 +108,10 @@ class Child:
         self._process.wait()
 
 
-def open_log(path: Path) -> IO[bytes]:
-    """Open a log to append to; one that has grown long becomes `<name>.1` first."""
-    with suppress(FileNotFoundError):
-        if path.stat().st_size > LONGEST_LOG:
-            path.replace(path.with_name(path.name + ".1"))
-    return path.open("ab")
-
-
-def tail(path: Path, *, lines: int = 8) -> str:
-    """Return the last lines of a log; empty if there is none."""
-    try:
-        with path.open("rb") as log:
-            log.seek(max(0, path.stat().st_size - 8192))
-            text = log.read().decode(errors="replace")
-    except OSError:
-        return ""
-    return "\n".join([line for line in text.splitlines() if line.strip()][-lines:])
+def protect() -> None:
+    """Have the kernel that runs out of memory take others before us and what we start; only root may."""
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(f"{PROTECTION}\n")
 
 
 def _dying_with_parent(number: signal.Signals) -> Callable[[], None] | None:

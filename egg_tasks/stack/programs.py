@@ -95,6 +95,7 @@ def _api(manifest: Manifest, env: Mapping[str, str]) -> Program:
         directory=interpreter.OURS,
         tier=FRONT,
         is_ready=lambda: probes.http_answers(manifest.api_port, READY_PATH),
+        door=manifest.api_port,
     )
 
 
@@ -105,6 +106,7 @@ def _reconciler(env: Mapping[str, str]) -> Program:
         environment=env,
         directory=interpreter.OURS,
         tier=FRONT,
+        beats=True,
     )
 
 
@@ -114,7 +116,7 @@ def _worker(kind: str, env: Mapping[str, str], *, node: str, queues: str, thread
     quiet = ("--without-gossip", "--without-mingle", "-l", "WARNING")
     return Program(
         name=f"worker-{kind}",
-        argv=interpreter.command("celery", "-A", "egg_tasks.app", *what, *quiet),
+        argv=interpreter.command("celery", "--quiet", "-A", "egg_tasks.app", *what, *quiet),
         environment=env,
         directory=interpreter.OURS,
         tier=WORKERS,

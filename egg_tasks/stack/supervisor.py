@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 
@@ -21,8 +22,9 @@ from egg_tasks.stack.keeper import Keeper
 from egg_tasks.stack.lock import locked
 from egg_tasks.stack.manifest import Manifest
 from egg_tasks.stack.pings import Pings
-from egg_tasks.stack.processes import Program
+from egg_tasks.stack.processes import Child, Program, protect
 from egg_tasks.stack.servers import SECONDS, plan
+from egg_tasks.stack.silences import Beats, Knocks
 from models.errors import Conflict, EggError, Rejected, Unavailable, Unprocessable
 
 READY = "ready"
@@ -34,6 +36,16 @@ API_SECONDS = 60.0
 log = structlog.get_logger()
 
 OwnPrograms = Callable[[Manifest, Mapping[str, str]], Sequence[Program]]
+
+
+class Watch(Protocol):
+    """Finds those of our programs that live but do not get on."""
+
+    def hung(self, running: Sequence[tuple[Child, float]]) -> list[Child]:
+        """Return those that are to be replaced; to be called at each tick, and never waits."""
+
+    def stop(self) -> None:
+        """End what is under way."""
 
 
 class Supervisor:
@@ -90,7 +102,7 @@ class Supervisor:
 
     def _keep(self, environment: Mapping[str, str], is_home: Callable[[], bool]) -> None:
         """Restart what dies and replace what hangs, until told to stop, or until the home is gone."""
-        pings = Pings(environment)
+        watches = (Pings(environment), Knocks(), Beats())
         while not self._stopping:
             if not is_home():
                 log.warning("stack.homeless", home=str(self._home))
@@ -99,11 +111,22 @@ class Supervisor:
                     child.kill()
                 break
             self._keeper.tend()
-            for child in pings.hung(self._keeper.running()):
-                log.warning("stack.hung", program=child.program.name, pid=child.pid)
-                child.kill()
+            for watch in watches:
+                self._replace_hung(watch)
             time.sleep(TICK_SECONDS)
-        pings.stop()
+        for watch in watches:
+            watch.stop()
+
+    def _replace_hung(self, watch: Watch) -> None:
+        """Kill what a watch finds to hang; the keeper starts it again."""
+        try:
+            hung = watch.hung(self._keeper.running())
+        except OSError as error:  # no process or descriptor to be had: another time
+            log.warning("stack.unwatched", error=str(error))
+            return
+        for child in hung:
+            log.warning("stack.hung", program=child.program.name, pid=child.pid)
+            child.kill()
 
     def _stop(self, _number: int, _frame: object) -> None:
         self._stopping = True
@@ -140,6 +163,7 @@ def tell(line: str) -> None:
 def main(own_programs: OwnPrograms = programs.ours) -> int:
     """Run the stack of this environment's EGG_HOME; the exit code says how it ended."""
     logging.configure()
+    protect()
     try:
         Supervisor(default_home(os.environ), os.environ, own_programs=own_programs, tell=tell).run()
     except Conflict as error:

@@ -1,13 +1,16 @@
 """The local stack: its servers, its supervisor, and what survives whose death."""
 
 import contextlib
+import errno
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -15,15 +18,17 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
+from egg_tasks import interpreter
 from egg_tasks.config import celery_url
 from egg_tasks.stack import home as homes
-from egg_tasks.stack import local, lock, manifest, probes, programs
+from egg_tasks.stack import local, lock, manifest, ports, probes, programs
 from egg_tasks.stack.keeper import Keeper
 from egg_tasks.stack.pings import Pings
-from egg_tasks.stack.processes import Child, Program
+from egg_tasks.stack.processes import PROTECTION, Child, Program
 from egg_tasks.stack.servers import servers
-from models.errors import Conflict
-from tests.integration.small_stack import environ, temporary_home, up
+from egg_tasks.stack.silences import Beats, Knocks
+from models.errors import Conflict, Unavailable
+from tests.integration.small_stack import WEB, environ, temporary_home, up
 
 SECONDS = 30.0
 
@@ -309,3 +314,121 @@ def test_a_worker_that_hangs_is_found_by_its_silence(home: Path) -> None:
             keeper.stop()
 
     assert hung == [child]
+
+
+BEATING = """
+import time
+from egg_tasks import logging
+while True:
+    logging.beat()
+    time.sleep(0.02)
+"""
+DEAF = """
+import http.server, sys, time
+class Door(http.server.BaseHTTPRequestHandler):
+    asked = 0
+    def do_GET(self):
+        Door.asked += 1
+        time.sleep(600 if Door.asked > 3 else 0)
+        self.send_response(503)
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Door).serve_forever()
+"""
+
+
+def replaced(home: Path, program: Program, watch: Knocks | Beats, *, stop: bool) -> list[Child]:
+    """Run a program until a watch finds it hung; it is stopped once it was seen to get on."""
+    keeper = Keeper(home / "logs")
+    (home / "logs").mkdir(parents=True)
+    keeper.start([program], timeout=SECONDS)
+    hung: list[Child] = []
+    try:
+        for looks in range(2000):
+            hung = watch.hung(keeper.running())
+            if hung:
+                return hung
+            if stop and looks == 300:
+                os.kill(keeper.running()[0][0].pid, signal.SIGSTOP)
+            time.sleep(0.01)
+    finally:
+        watch.stop()
+        for child, _ in keeper.running():
+            child.kill()
+        keeper.stop()
+    return hung
+
+
+@pytest.mark.parametrize("how", ["stopped", "blocked"])
+def test_a_server_that_answers_nobody_is_found_though_it_lives(home: Path, how: str) -> None:
+    port = ports.choose(23456)
+    code = WEB if how == "stopped" else DEAF
+    program = Program(
+        name="api",
+        argv=(sys.executable, "-c", code, str(port)),
+        environment=environ(),
+        tier=programs.FRONT,
+        door=port,
+    )
+
+    hung = replaced(home, program, Knocks(period=5, patience=50), stop=how == "stopped")
+
+    assert [child.program.name for child in hung] == ["api"]
+
+
+def test_a_loop_that_stands_still_is_found_though_it_lives(home: Path) -> None:
+    program = Program(
+        name="reconciler",
+        argv=(sys.executable, "-c", BEATING),
+        environment=environ(PYTHONPATH=str(interpreter.OURS)),
+        tier=programs.FRONT,
+        beats=True,
+    )
+
+    hung = replaced(home, program, Beats(silence=250), stop=True)
+
+    assert [child.program.name for child in hung] == ["reconciler"]
+
+
+def test_what_cannot_be_started_is_tried_again_and_keeps_nobody_else_from_it(home: Path) -> None:
+    keeper = Keeper(home / "logs")
+    (home / "logs").mkdir(parents=True)
+    said: list[str] = []
+
+    def refuse() -> None:
+        said.append("no")
+        if len(said) < 4:
+            raise [Unavailable("not now"), OSError(errno.ENOSPC, "full"), OSError(errno.EMFILE, "many")][
+                len(said) - 1
+            ]
+
+    sleeper = Program(name="b", argv=("sleep", "600"), environment={}, tier=1)
+    dying = Program(name="a", argv=("false",), environment={}, tier=1)
+    keeper.start([dying, sleeper], timeout=SECONDS)
+    dying_again = next(kept for kept in keeper._kept if kept.program is dying)
+    dying_again.program = replace(dying, before=refuse)
+    try:
+        deadline = time.monotonic() + SECONDS
+        while len(said) < 4 and time.monotonic() < deadline:
+            keeper.tend()
+            dying_again.not_before = 0.0
+            time.sleep(0.01)
+        living = [child.program.name for child, _ in keeper.running()]
+    finally:
+        keeper.stop()
+
+    assert len(said) == 4
+    assert "b" in living
+
+
+def test_the_kernel_takes_others_before_the_stack_where_that_may_be_asked_for(home: Path) -> None:
+    asking = f"import pathlib; pathlib.Path('/proc/self/oom_score_adj').write_text('{PROTECTION}')"
+    may = subprocess.run([sys.executable, "-c", asking], capture_output=True, check=False).returncode == 0
+    found = up(home)
+
+    adjusted = {
+        Path(f"/proc/{pid}/oom_score_adj").read_text().strip()
+        for pid in (found.supervisor_pid, child_of(found.supervisor_pid, "postgres"))
+    }
+
+    expected = str(PROTECTION) if may else Path("/proc/self/oom_score_adj").read_text().strip()
+    assert adjusted == {expected}

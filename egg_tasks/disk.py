@@ -1,0 +1,48 @@
+"""Whether the disk has room. When it has none we wait, and nobody but the disk is to blame."""
+
+import errno
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+WORDS = ("No space left on device", "Disk quota exceeded")
+"""How other programs say it, in English as all of ours are told to."""
+
+LEAST_MEGABYTES = 32
+"""With less nothing new is started: PostgreSQL's log of changes alone grows by 16 MB at a time."""
+
+LEAST_FILES = 100
+
+
+def shortage(place: Path) -> str | None:
+    """The sentence for a disk without room for new work at *place* (or where it would be), else None.
+
+    A quota shows in no figure: a little is written to see.
+    """
+    with suppress(OSError):
+        existing = next(path for path in (place, *place.parents) if path.exists())
+        found = os.statvfs(existing)
+        megabytes = found.f_bavail * found.f_frsize // 2**20
+        # Some file systems count no files.
+        has_files = not found.f_files or found.f_favail >= LEAST_FILES
+        if megabytes >= LEAST_MEGABYTES and has_files and not _refuses(existing):
+            return None
+        free = f"{megabytes} MB free" if has_files else f"{found.f_favail} files more may be made"
+        return f"no room on the disk of {place}: {free}; everything goes on by itself when there is room"
+    return None
+
+
+def is_full(error: OSError) -> bool:
+    """Whether it was for want of room that the operating system refused something."""
+    return error.errno in FULL
+
+
+def _refuses(directory: Path) -> bool:
+    try:
+        with tempfile.TemporaryFile(dir=directory, buffering=0) as probe:
+            probe.write(bytes(64 * 1024))
+    except OSError as error:
+        return is_full(error)
+    return False
