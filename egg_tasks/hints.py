@@ -87,16 +87,20 @@ async def _subscribe(heard: Heard) -> None:
         socket_connect_timeout=SECONDS,
         retry=AsyncRetry(NoBackoff(), 0),
         health_check_interval=PING_SECONDS,
-        decode_responses=True,
     )
     async with client, client.pubsub() as subscription:
         await subscription.subscribe(CHANNEL)
         heard(None)
         while True:
             message = await subscription.get_message(ignore_subscribe_messages=True, timeout=PING_SECONDS)
-            by, *topics = message["data"].split("\n") if message else [""]
+            by, *topics = _read(message["data"]) if message else [""]
             if by != _process_name():
                 _hear(heard, topics)
+
+
+def _read(payload: bytes) -> list[str]:
+    """Who hints, and the topics. Anybody may publish: what is none of ours names topics nobody waits for."""
+    return payload.decode(errors="replace").split("\n")
 
 
 def _hear(heard: Heard, topics: Iterable[str]) -> None:

@@ -1,13 +1,15 @@
 """The API: one door, two kinds of credential."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 from fastapi import FastAPI
 
 from egg_tasks import hints, logging
 from egg_tasks.api import errors, versions
+from egg_tasks.api.background import kept
 from egg_tasks.api.deliveries import Deliveries
 from egg_tasks.api.envelope import Refusal
 from egg_tasks.api.limits import BodyLimit
@@ -69,7 +71,11 @@ async def _listening(app: FastAPI) -> AsyncIterator[None]:
     waiters: Waiters = app.state.waiters
     deliveries: Deliveries = app.state.deliveries
     deliveries.begin(asyncio.get_running_loop())
-    tasks = [asyncio.create_task(work) for work in (hints.listen(waiters.wake), waiters.look_again())]
+    works: dict[str, Callable[[], Awaitable[None]]] = {
+        "hints": partial(hints.listen, waiters.wake),
+        "look_again": waiters.look_again,
+    }
+    tasks = [asyncio.create_task(kept(name, work)) for name, work in works.items()]
     try:
         yield
     finally:

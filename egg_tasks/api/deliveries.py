@@ -76,28 +76,27 @@ class Deliveries:
                 batch, rest = asked[:MOST], asked[MOST:]
                 if rest:
                     self._asked[pipeline_id] = rest
-                after = min(waiting.tip for waiting, _ in batch)
-                await _serve(batch, self.since(pipeline_id, after))
+                await self._serve(pipeline_id, batch)
         finally:
             del self._reading[pipeline_id]
 
-
-async def _serve(
-    batch: Sequence[tuple[Waiting, asyncio.Future[Received | None]]], kept: Sequence[Row]
-) -> None:
-    # Two polls of one run would move one cursor twice: the later one reads by itself.
-    first = {waiting.reader.run_id: waiting for waiting, _ in reversed(batch)}
-    try:
-        found = await run_in_threadpool(partial(_deliver, list(first.values()), kept))
-    except Exception as error:  # noqa: BLE001 - it is raised again, by each who asked
-        for _, answer in batch:
+    async def _serve(
+        self, pipeline_id: str, batch: Sequence[tuple[Waiting, asyncio.Future[Received | None]]]
+    ) -> None:
+        # Two polls of one run would move one cursor twice: the later one reads by itself.
+        first = {waiting.reader.run_id: waiting for waiting, _ in reversed(batch)}
+        try:
+            kept = self.since(pipeline_id, min(waiting.tip for waiting, _ in batch))
+            found = await run_in_threadpool(partial(_deliver, list(first.values()), kept))
+        except Exception as error:  # noqa: BLE001 - it is raised again, by each who asked
+            for _, answer in batch:
+                if not answer.done():
+                    answer.set_exception(error)
+            return
+        for waiting, answer in batch:
             if not answer.done():
-                answer.set_exception(error)
-        return
-    for waiting, answer in batch:
-        if not answer.done():
-            is_served = first[waiting.reader.run_id] is waiting
-            answer.set_result(found.get(waiting.reader.run_id) if is_served else None)
+                is_served = first[waiting.reader.run_id] is waiting
+                answer.set_result(found.get(waiting.reader.run_id) if is_served else None)
 
 
 def _deliver(waiting: Sequence[Waiting], kept: Sequence[Row]) -> Mapping[UUID, Received]:
