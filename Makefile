@@ -30,7 +30,7 @@ test-install: $(STAMP)  ## install from the lock with old and new pip, whatever 
 	$(PYTEST) tests/install
 
 CASES ?= ../shared/cases
-LATER ?= 30-disk-full
+LATER ?=
 field: $(STAMP)  ## cases from the field, a folder each: make field CASES=DIR
 	$(BIN)/python -m tests.field $(CASES) --later $(LATER)
 

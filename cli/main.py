@@ -9,7 +9,7 @@ from contextlib import suppress
 import click
 
 from cli import streams, typed
-from models.errors import EggError
+from models.errors import EggError, Unavailable
 
 SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Begin": {
@@ -125,13 +125,25 @@ def run() -> int:
 
 def _refused(error: EggError) -> int:
     """Say what was refused; a faulty definition file is a matter of usage, and says all its faults."""
-    _say(f"error: {typed.hint(error.message)}")
+    _say(f"error: {_of_the_disk(error)}{typed.hint(error.message)}")
     lines = error.details.get("lines")
     if not isinstance(lines, list):
         return 1
     for line in lines:
         _say(line)
     return 2
+
+
+def _of_the_disk(error: EggError) -> str:
+    """What a full disk of the local stack adds to why the server is away: it may be all there is to say."""
+    if not isinstance(error, Unavailable) or "EGG_SESSION_TOKEN" in os.environ:
+        return ""
+    from cli import server
+    from egg_tasks import disk
+
+    directory = server.own_home()
+    short = disk.shortage(directory) if directory else None
+    return f"{short}; " if short and short not in error.message else ""
 
 
 def _say(text: str) -> None:

@@ -9,7 +9,7 @@ from celery.app.utils import Settings
 from kombu.transport import redis as redis_transport
 
 from egg_tasks.config import settings_at_start
-from models.errors import Unavailable
+from models.errors import NoRoom, Unavailable
 
 CONTROL = "control"
 CELERYS_OWN = (
@@ -39,6 +39,8 @@ class EggTask(Task):  # type: ignore[misc]
     """Every task of ours: retried while the world is not ready, and only then."""
 
     autoretry_for = (Unavailable,)
+    # A disk may be full for hours: meanwhile the reconciler alone sends what waits, once.
+    dont_autoretry_for = (NoRoom,)
     retry_backoff = True
     retry_backoff_max = 30
     max_retries = None

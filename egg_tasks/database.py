@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from egg_tasks import disk
 from egg_tasks.config import settings
 from models.errors import DatabaseAway
 from models.queries import streams
@@ -123,7 +124,7 @@ def _away_is_told() -> Iterator[None]:
     try:
         yield
     except (OperationalError, PoolTimeout) as error:
-        raise DatabaseAway(f"the database cannot be used now: {_first_line(error)}") from error
+        raise DatabaseAway(f"the database cannot be used now: {_reason(error)}") from error
     except DBAPIError as error:
         if error.connection_invalidated:
             raise DatabaseAway("the database went away; try again") from error
@@ -147,7 +148,7 @@ def advisory_lock(key: int) -> Iterator[Callable[[], bool]]:
                 if is_ours and not connection.invalidated:
                     connection.execute(select(func.pg_advisory_unlock(key)))
     except DBAPIError as error:
-        raise DatabaseAway(f"the database cannot be used now: {_first_line(error)}") from error
+        raise DatabaseAway(f"the database cannot be used now: {_reason(error)}") from error
 
 
 def _send(send: Callable[[], object]) -> None:
@@ -157,5 +158,7 @@ def _send(send: Callable[[], object]) -> None:
         log.warning("send.failed", error=repr(error))
 
 
-def _first_line(error: DBAPIError | PoolTimeout) -> str:
-    return str(getattr(error, "orig", error)).strip().partition("\n")[0]
+def _reason(error: DBAPIError | PoolTimeout) -> str:
+    """Why, in one line: a database on a disk that is full does not say so, it is just not there."""
+    said = str(getattr(error, "orig", error)).strip().partition("\n")[0]
+    return disk.shortage(settings().home) or said

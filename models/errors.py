@@ -15,6 +15,7 @@
         ├── DatabaseAway           our own database: nobody's failure but ours
         ├── KeyTaken               somebody used the same key at the same moment
         ├── JustAwake              the machine has slept, and its deadlines are not yet moved
+        ├── NoRoom                 the disk is full: nobody's failure, and tried until there is room
         └── Halted                 a person has stopped all: nothing starts until that is lifted
 
 Anything else that is raised is a bug. An agent that fails is not an error but a value in a row.
@@ -111,6 +112,10 @@ class KeyTaken(Unavailable):
 
 class JustAwake(Unavailable):
     """The machine may just have woken up: nothing is judged by the time before the next tick."""
+
+
+class NoRoom(Unavailable):
+    """The disk is full: no agent and no repository is to blame, and all goes on when there is room."""
 
 
 class Halted(Unavailable):

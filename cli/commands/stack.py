@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli import options, render, server, typed, words
+from models.errors import Unavailable
 
 if TYPE_CHECKING:
     from egg_tasks.stack.doctor import Finding
@@ -116,7 +117,11 @@ def _halt() -> "list[Finding]":
 
     if not server.is_reachable():
         return []
-    halt = server.operator().get("/halt")["halt"]
+    try:
+        halt = server.operator(patience=0).get("/halt")["halt"]
+    except Unavailable:
+        # It answers without its database: what is wrong with that is found elsewhere.
+        return []
     if halt is None:
         return []
     return [Finding("stop-all", ok=None, text=words.halted(halt))]

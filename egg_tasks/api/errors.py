@@ -10,8 +10,10 @@ from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from egg_tasks import disk
 from egg_tasks.api.envelope import refused, sentence
-from models.errors import EggError
+from egg_tasks.config import settings
+from models.errors import EggError, NoRoom
 from models.schemas.http import refusal
 
 log = structlog.get_logger()
@@ -23,6 +25,7 @@ PREFIX = "/api/v1"
 def install(app: FastAPI) -> None:
     """Have *app* answer errors in the envelope."""
     app.add_exception_handler(EggError, _egg_error)
+    app.add_exception_handler(OSError, _full_disk)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
 
@@ -52,6 +55,13 @@ class Bugs:
 
 async def _egg_error(_request: Request, error: Exception) -> Response:
     return refused(cast("EggError", error))
+
+
+async def _full_disk(_request: Request, error: Exception) -> Response:
+    known = cast("OSError", error)
+    if not disk.is_full(known):
+        raise error
+    return refused(NoRoom(disk.shortage(settings().home) or f"no room on the disk: {known}"))
 
 
 async def _invalid(_request: Request, error: Exception) -> Response:

@@ -11,8 +11,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
+from egg_tasks import disk
 from egg_tasks.runners import alive, liveness, plain, run_directory
-from models.errors import Unavailable
+from models.errors import NoRoom, Unavailable
 from models.schemas.run import Exit, Launch
 from models.schemas.silence import Silence
 
@@ -48,7 +49,8 @@ class ProcessRunner:
             run_directory.write(directory, launch)
             self._start_shim(directory)
         except OSError as error:
-            raise Unavailable(
+            kind = NoRoom if disk.is_full(error) else Unavailable
+            raise kind(
                 f"cannot start agent run {launch.run_id} in {directory}: {error.strerror or error}; "
                 "free what is short and it is tried again"
             ) from error

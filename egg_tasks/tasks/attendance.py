@@ -7,6 +7,7 @@ from uuid import UUID
 
 import structlog
 
+from egg_tasks import disk
 from egg_tasks.clock import utcnow
 from egg_tasks.config import Settings
 from egg_tasks.database import single_statements, unit_of_work
@@ -16,7 +17,7 @@ from egg_tasks.services.agent_runs import Answer, Salvaged
 from egg_tasks.tasks import launching
 from egg_tasks.tasks.dispatch import dispatch
 from egg_tasks.tasks.leases import Lease, Leases
-from models.errors import DatabaseAway, EggError, Halted, Rejected, Unavailable
+from models.errors import DatabaseAway, EggError, Halted, NoRoom, Rejected, Unavailable
 from models.foreign import one_line
 from models.queries import agent_runs as rows
 from models.schemas.run import Exit, Launch
@@ -26,6 +27,8 @@ from models.tables import AgentRun
 log = structlog.get_logger()
 
 SLICE = timedelta(seconds=1)
+ROOM_PAUSE = timedelta(seconds=10)
+"""After so long it is looked again whether the disk has room."""
 KILL_AFTER = timedelta(seconds=10)
 """How long an agent that was asked to end may take."""
 MAX_LOG = 64 * 1024
@@ -83,6 +86,10 @@ class Attendance:
         except Halted:
             self._release()
             return Left.PARKED
+        except NoRoom as error:
+            log.warning("attendance.no_room", run=str(self.run_id), error=error.message)
+            self._release(ROOM_PAUSE)
+            return Left.UNFINISHED
         except Unavailable as error:
             # What could not be finished is found unattended and taken up again.
             log.warning("attendance.unfinished", run=str(self.run_id), error=error.message)
@@ -109,15 +116,22 @@ class Attendance:
             if run.status not in LIVE_RUNS or _is_over(run, utcnow()):
                 return Exit(stopped=True, signal=15)
             try:
+                self._need_room()
                 self.runner.ensure(self._launch(run))
-            except (DatabaseAway, Halted):
+            except (DatabaseAway, Halted, NoRoom):
                 raise
             except EggError as error:
                 if not self.runner.has_started(self.run_id):
+                    # Of what a full disk does, little says so.
+                    self._need_room()
                     return Exit(error=error.message)
         with unit_of_work() as session:
             dispatch(session, agent_runs.started(session, run_id=self.run_id, now=utcnow()))
         return None
+
+    def _need_room(self) -> None:
+        if short := disk.shortage(self.settings.home):
+            raise NoRoom(short)
 
     def _launch(self, run: AgentRun) -> Launch:
         if run.role is None:
@@ -220,9 +234,9 @@ class Attendance:
             text = (text + part)[-MAX_LOG:]
         return text.decode(errors="replace")
 
-    def _release(self) -> None:
+    def _release(self, pause: timedelta = timedelta(0)) -> None:
         with unit_of_work() as session:
-            agent_runs.release(session, run_id=self.run_id, owner=self.owner, now=utcnow())
+            agent_runs.release(session, run_id=self.run_id, owner=self.owner, now=utcnow() + pause)
 
 
 class LeaseLostError(Exception):

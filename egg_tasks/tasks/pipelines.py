@@ -8,7 +8,7 @@ from egg_tasks.database import unit_of_work
 from egg_tasks.services import briefs, pipelines
 from egg_tasks.tasks.adapters import workspace
 from egg_tasks.tasks.dispatch import dispatch
-from models.errors import Conflict, Rejected, Unavailable
+from models.errors import Conflict, NoRoom, Rejected, Unavailable
 from models.queries import pipelines as rows
 
 log = structlog.get_logger()
@@ -35,6 +35,9 @@ def _make_repository(pipeline_id: str) -> str | None:
         return workspace().prepare(pipeline_id, source=definition.repo, base=base)
     except Conflict as error:
         log.info("prepare.waits", pipeline=pipeline_id, error=error.message)
+    except NoRoom as error:
+        # No fault of the repository: it counts as no try.
+        log.warning("prepare.waits", pipeline=pipeline_id, error=error.message)
     except (Rejected, Unavailable) as error:
         _failed(pipeline_id, why=error.message, is_final=isinstance(error, Rejected))
     return None

@@ -9,7 +9,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import IO
 
-from models.errors import Unavailable
+from egg_tasks import disk
+from models.errors import NoRoom, Unavailable
 
 TIME_LIMIT = timedelta(seconds=120)
 IDENTITY = ("egg", "egg@localhost")
@@ -85,7 +86,7 @@ class Git:
         """Run one command and return its output (unless it goes to *stdout*).
 
         Files in *holding* stay open, and so locked, until git itself is gone. Raises `GitFailed`, and
-        `Unavailable` when it takes longer than *timeout* or git is not installed.
+        `Unavailable` when it takes longer than *timeout*, git is missing or the disk is full (`NoRoom`).
         """
         code, output, errors = self._execute(arguments, stdin, stdout, timeout, holding)
         if code:
@@ -146,7 +147,20 @@ class Git:
                 elif process.poll() is None:
                     # Its own session, so that a transport program it started dies with it.
                     os.killpg(process.pid, signal.SIGKILL)
-        return process.returncode, output or b"", errors.decode("utf-8", "backslashreplace")
+        said = errors.decode("utf-8", "backslashreplace")
+        if process.returncode:
+            self._blame_disk(said)
+        return process.returncode, output or b"", said
+
+    def _blame_disk(self, said: str) -> None:
+        """Raise what a command that failed for want of room failed of: its repository is not to blame.
+
+        What git says may hold names an agent chose: it is believed to the end while the disk is full.
+        """
+        if any(words in said for words in disk.WORDS):
+            if short := disk.shortage(self.directory):
+                raise NoRoom(short)
+            raise Unavailable("git had no room on the disk just now; it is tried again")
 
     def _environment(self) -> Iterator[tuple[str, str]]:
         yield "PATH", os.environ.get("PATH", os.defpath)

@@ -22,7 +22,7 @@ from egg_tasks.workspace.names import branch_ref, salvage_branch, work_branch
 from egg_tasks.workspace.staging import SAVE_LIMIT, Staging
 from egg_tasks.workspace.versions import bring, fetch, scratch
 from egg_tasks.workspace.view import View, agents_view, own_view
-from models.errors import Conflict, Unavailable
+from models.errors import Conflict, NoRoom, Unavailable
 from models.schemas.git import Saved
 
 
@@ -52,6 +52,8 @@ class Salvage:
         with scratch(self.clone) as directory:
             try:
                 staging, found = self._staged(evidence, directory)
+            except NoRoom:
+                raise
             except Unavailable:
                 blocked = pipes(self.clone) or giants(self.clone)
                 if not blocked:

@@ -8,9 +8,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Query
 from pydantic import BaseModel
 
+from egg_tasks import disk
 from egg_tasks.api.auth import OPERATOR
 from egg_tasks.api.envelope import Envelope
 from egg_tasks.clock import utcnow
+from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
 from egg_tasks.services import pipelines, reports
 from egg_tasks.services.effects import Effects
@@ -80,6 +82,8 @@ def why(pipeline_id: PipelineId) -> Envelope[WhyRead]:
     """Say what a pipeline waits for."""
     with unit_of_work() as session:
         found = reports.why(session, pipeline_id=pipeline_id, now=utcnow())
+    if short := disk.shortage(settings().home):
+        found = found.model_copy(update={"why": f"{short}; {found.why}"})
     return Envelope(message=found.why, data=found)
 
 
