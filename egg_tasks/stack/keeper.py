@@ -8,6 +8,7 @@ from pathlib import Path
 import structlog
 
 from egg_tasks import disk
+from egg_tasks.clock import utcnow
 from egg_tasks.stack import logs
 from egg_tasks.stack.processes import Child, Program
 from models.errors import EggError, Unavailable
@@ -65,7 +66,8 @@ class Keeper:
     def __init__(self, logs: Path) -> None:
         self._logs = logs
         self._kept: list[Kept] = []
-        self._lacks_room = False
+        self._lacks_room: str | None = None
+        """Since when, if it does."""
 
     def start(
         self, programs: Iterable[Program], *, timeout: float, is_over: Callable[[], bool] = lambda: False
@@ -108,11 +110,12 @@ class Keeper:
         if short and not self._lacks_room:
             log.warning("stack.no_room", error=short)
         elif self._lacks_room and not short:
-            log.info("stack.has_room")
+            # What was to be logged meanwhile is lost as a rule.
+            log.warning("stack.has_room", lacked_since=self._lacks_room)
             for kept in self._kept:
                 # They died of it: nothing is wrong with them, and they need not wait.
                 kept.deaths, kept.not_before = 0, 0.0
-        self._lacks_room = bool(short)
+        self._lacks_room = (self._lacks_room or utcnow().isoformat(timespec="seconds")) if short else None
 
     def running(self) -> list[tuple[Child, float]]:
         """Return the living children, each with its age in seconds."""

@@ -92,7 +92,7 @@ def test_all_goes_on_after_the_disk_was_full_and_workers_died_meanwhile(
         stage.git("works", "cat-file", "-e", f"egg/works/work:{role}.bin")
         assert len(stage.runs("works", role)) == 1
     log = (small.home / "logs/supervisor.log").read_text()
-    assert log.count("stack.no_room") == 1
+    assert log.count("stack.has_room") == 1
 
 
 def test_a_stack_that_can_log_nothing_does_its_work(small: Egg, shop: Path, tmp_path: Path) -> None:
