@@ -85,7 +85,7 @@ def _directory(home: Path) -> Finding:
         mend = f"make {existing} writable, or set EGG_HOME to another place"
         return Finding("data directory", ok=False, text=f"{home} is not writable", mend=mend)
     if os.geteuid() == 0 and (closed := closed_parent(existing / "in it")) not in {None, home}:
-        mend = "set EGG_HOME to a place that the user nobody can reach, such as /var/lib/egg"
+        mend = "set EGG_HOME to a place that others than root can reach, such as /var/lib/egg"
         return Finding("data directory", ok=False, text=f"{closed} is closed to others", mend=mend)
     return Finding("data directory", ok=True, text=str(home))
 

@@ -4,9 +4,10 @@ import errno
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from egg_tasks.stack.account import closed_parent
@@ -24,7 +25,7 @@ SOCKET_PATH_BYTES = 107
 def prepare(home: Path) -> None:
     """Make *home* and what every part of the stack needs in it.
 
-    `Unprocessable` when it is not ours to write in (or, as root, `nobody` cannot reach it),
+    `Unprocessable` when it is not ours to write in (or, as root, PostgreSQL's account cannot reach it),
     `Unavailable` when the disk is full.
     """
     with translated(home):
@@ -37,7 +38,7 @@ def prepare(home: Path) -> None:
             probe.write(bytes(64 * 1024))
     if os.geteuid() == 0 and (closed := closed_parent(home)):
         raise Unprocessable(
-            f"the data directory {home} cannot be reached by the user `nobody`, as whom PostgreSQL runs, "
+            f"the data directory {home} cannot be reached by others than root, as whom PostgreSQL runs, "
             f"because {closed} is closed to others: set EGG_HOME to another place, such as /var/lib/egg"
         )
     need_room(home)
@@ -73,19 +74,35 @@ def translated(home: Path) -> Iterator[None]:
 def sockets(home: Path) -> Path:
     """Return the directory of the stack's sockets: in *home*, or in /tmp where the path would be too long."""
     directory = home / "sockets"
-    if len(os.fsencode(directory / LONGEST_SOCKET_NAME)) > SOCKET_PATH_BYTES:
-        name = hashlib.sha256(os.fsencode(home)).hexdigest()[:16]
-        directory = Path("/tmp") / f"egg-{os.geteuid()}-{name}"  # noqa: S108  its owner is checked below
     with translated(directory):
+        if len(os.fsencode(directory / LONGEST_SOCKET_NAME)) > SOCKET_PATH_BYTES:
+            directory = _short(directory)
+        elif directory.is_symlink():  # of a home that was moved here
+            directory.unlink()
         directory.mkdir(mode=0o700, exist_ok=True)
-        found = directory.lstat()
-        if found.st_uid != os.geteuid() or directory.is_symlink():
-            raise Unprocessable(
-                f"{directory}, where the stack's sockets belong, is somebody else's: remove it, "
-                "or set EGG_HOME to a shorter path"
-            )
         directory.chmod(0o711 if os.geteuid() == 0 else 0o700)
     return directory
+
+
+def _short(link: Path) -> Path:
+    """Return the directory in /tmp that *link* leads to, made anew if it is gone, another's or a copy's.
+
+    Its name cannot be guessed, so that nobody takes it before us.
+    """
+    prefix = f"/tmp/egg-{hashlib.sha256(os.fsencode(link.parent)).hexdigest()[:8]}-"  # noqa: S108  never opened by itself
+    with suppress(OSError):
+        found = link.readlink()
+        state = found.lstat()
+        if str(found).startswith(prefix) and stat.S_ISDIR(state.st_mode) and state.st_uid == os.geteuid():
+            return found
+    if link.is_dir() and not link.is_symlink():
+        shutil.rmtree(link)
+    made = Path(tempfile.mkdtemp(prefix=prefix, dir="/"))
+    new = link.with_name(f"{link.name}.new")
+    new.unlink(missing_ok=True)
+    new.symlink_to(made)
+    new.replace(link)
+    return made
 
 
 def _full(home: Path, why: str | None) -> Unavailable:

@@ -12,14 +12,20 @@ from pathlib import Path
 from urllib.parse import quote
 
 from egg_tasks.stack import binaries, home, leftovers, probes
-from egg_tasks.stack.account import Account, identity, own_directory, unprivileged
+from egg_tasks.stack.account import Account, identity, maker, of_servers, our_name, own_directory, own_tree
 from egg_tasks.stack.processes import Program
 from models.errors import Unavailable, Unprocessable
 
 USER = DATABASE = "egg"
 SOCKET = ".s.PGSQL.5432"
 ENVIRONMENT = {"LC_ALL": "C", "PATH": "/usr/bin:/bin", "TZ": "UTC"}
-INITDB = ("--username", USER, "--encoding=UTF8", "--locale=C", "--auth-local=trust", "--auth-host=reject")
+INITDB = ("--username", USER, "--encoding=UTF8", "--locale=C", "--auth=reject")
+HBA = f"local all all peer map={USER}\n"
+"""Who reaches the socket is whom the kernel says: there is no password to keep, and none to lose."""
+
+IDENT = ("egg", "all")
+"""Whom our user may be. Before 16 `all` is a name as any other, so that `egg` is said as well."""
+
 SETTINGS = ("listen_addresses=", "max_connections=200", "unix_socket_permissions=0700", "log_timezone=UTC")
 COPIED = ("initdb", "postgres")
 
@@ -39,13 +45,19 @@ class Postgres:
         return f"postgresql://{USER}@/{DATABASE}?host={quote(str(self.sockets), safe='')}"
 
     @property
+    def access(self) -> Path:
+        """Return where it reads whom it lets in: ours, not its own to change."""
+        return self.directory.with_name("postgres.access")
+
+    @property
     def socket(self) -> Path:
         """Return where it listens."""
         return self.sockets / SOCKET
 
     def program(self) -> Program:
         """Return the server as a child to keep."""
-        settings = (f'unix_socket_directories="{self.sockets}"', *SETTINGS)
+        access = (f"hba_file={self.access / 'pg_hba.conf'}", f"ident_file={self.access / 'pg_ident.conf'}")
+        settings = (f'unix_socket_directories="{self.sockets}"', *access, *SETTINGS)
         options = (word for setting in settings for word in ("-c", setting))
         return Program(
             name="postgres",
@@ -74,7 +86,7 @@ class Postgres:
 
 def prepare(directory: Path, environ: Mapping[str, str]) -> Postgres:
     """Find the programs and make the cluster and its database in the stack's home, unless they are there."""
-    account = unprivileged()
+    account = of_servers(directory / "postgres")
     programs = _runnable(binaries.find_postgres(environ), account, directory)
     sockets = own_directory(home.sockets(directory) / "postgres", account)
     cluster = Postgres(programs, account, directory / "postgres", sockets)
@@ -82,17 +94,42 @@ def prepare(directory: Path, environ: Mapping[str, str]) -> Postgres:
         shutil.rmtree(broken, ignore_errors=True)
     if not cluster.directory.exists():
         _create(cluster)
+    elif account is not None and cluster.directory.stat().st_uid != account.uid:
+        # made by a release that ran it as `nobody`, or brought from elsewhere
+        cluster.clear()
+        own_tree(cluster.directory, account)
     _check_version(cluster)
+    _let_in(cluster)
     return cluster
 
 
 def _create(cluster: Postgres) -> None:
     """Make the cluster and its database beside their place, then rename: a crash leaves nothing half-made."""
-    new = Path(tempfile.mkdtemp(prefix="postgres.new-", dir=cluster.directory.parent))
-    own_directory(new, cluster.account)
+    around = Path(tempfile.mkdtemp(prefix="postgres.new-", dir=cluster.directory.parent))
+    new = own_directory(around / "data", maker(cluster.account))
+    if cluster.account is not None:
+        # others of the maker's user lack the group
+        os.chown(around, 0, cluster.account.gid)
+        around.chmod(0o710)
     _run(cluster, "initdb", "-D", str(new), *INITDB)
     _run(cluster, "postgres", "--single", "-D", str(new), "postgres", say=f"CREATE DATABASE {DATABASE}\n")
+    if cluster.account is not None:
+        own_tree(new, cluster.account)
     new.rename(cluster.directory)
+    around.rmdir()
+
+
+def _let_in(cluster: Postgres) -> None:
+    """Write down that our own user is let in as anybody and others are not; anew at each start."""
+    lines = (f'{USER} "{our_name()}" {name}\n' for name in IDENT)
+    with home.translated(cluster.access):
+        cluster.access.mkdir(mode=0o755, exist_ok=True)
+        cluster.access.chmod(0o755)
+        for name, text in (("pg_hba.conf", HBA), ("pg_ident.conf", "".join(lines))):
+            new = cluster.access / f"{name}.new"
+            new.write_text(text)
+            new.chmod(0o644)
+            new.replace(cluster.access / name)
 
 
 def _run(cluster: Postgres, name: str, *arguments: str, say: str = "") -> None:
@@ -104,7 +141,7 @@ def _run(cluster: Postgres, name: str, *arguments: str, say: str = "") -> None:
         capture_output=True,
         text=True,
         check=False,
-        **identity(cluster.account),
+        **identity(maker(cluster.account)),
     )
     if done.returncode != 0:
         home.need_room(cluster.directory.parent)
@@ -138,7 +175,7 @@ def _runnable(programs: Path, account: Account | None, directory: Path) -> Path:
                 shutil.copytree(libraries, target.with_name(libraries.name), dirs_exist_ok=True)
     if not _runs(copied, account):
         raise Unavailable(
-            f"PostgreSQL in {programs} cannot be run by the user `{account.name}`, nor can a copy of it: "
+            f"PostgreSQL in {programs} cannot be run by others than root, nor can a copy of it: "
             "set EGG_POSTGRES_BIN to an installation that others may read"
         )
     return copied

@@ -128,7 +128,14 @@ def test_sockets_of_a_home_with_a_long_path_are_short(home: Path) -> None:
         found = homes.sockets(long)
 
     assert len(str(found)) < 50
+    assert homes.sockets(long) == found
+    copy = long.parent / ("z" * 60)
+    shutil.copytree(long, copy, symlinks=True)
+    of_the_copy = homes.sockets(copy)
+    assert of_the_copy != found
+    assert homes.sockets(copy.rename(home)) == home / "sockets"
     shutil.rmtree(found)
+    shutil.rmtree(of_the_copy)
 
 
 def test_up_brings_a_stack_that_is_found_and_down_ends_it(home: Path) -> None:
