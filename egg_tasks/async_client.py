@@ -5,14 +5,16 @@ import json
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Any, Protocol, Self
 from urllib.parse import urlencode
 
 import httpx
 
-from egg_tasks import wire
+from egg_tasks import proof, wire
 from egg_tasks.client import FOLLOW_SECONDS
+from egg_tasks.proof import Question
 from egg_tasks.wire import AwayError, Draft, Json, Wanted
 from models.errors import Unavailable
 
@@ -23,14 +25,15 @@ class AsyncClient:
     """One server, one credential. Use it as a context: it keeps connections open."""
 
     def __init__(self, url: str, token: str, *, patience: float = 60.0) -> None:
-        host = wire.address(url).hostname
+        parts = wire.address(url)
         self.url = url.rstrip("/")
         self.patience = patience
+        self._extensions = {"trace": partial(_prove, self.url, token)} if proof.is_due(parts) else {}
         self._http = httpx.AsyncClient(
             base_url=self.url + wire.PREFIX,
             headers={"Accept": "application/json", "Authorization": f"Bearer {wire.presentable(token)}"},
             # Proxies of the environment are for what is far away.
-            trust_env=not wire.is_loopback(host),
+            trust_env=not wire.is_loopback(parts.hostname),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
         )
 
@@ -81,6 +84,7 @@ class AsyncClient:
             content=None if body is None else json.dumps(body).encode(),
             headers=None if body is None else {"Content-Type": "application/json"},
             timeout=httpx.Timeout(seconds, connect=wire.CONNECT_SECONDS),
+            extensions=self._extensions,
         )
         deadline, tries = time.monotonic() + self.patience, 0
         while True:
@@ -101,3 +105,29 @@ class AsyncClient:
         return wire.understand(
             self.url, answer.status_code, answer.content, answer.headers.get("Retry-After")
         )
+
+
+class _Stream(Protocol):
+    """A connection, as httpx tells of it when it is made."""
+
+    async def write(self, buffer: bytes) -> None: ...
+    async def read(self, max_bytes: int) -> bytes: ...
+    async def aclose(self) -> None: ...
+
+
+async def _prove(url: str, token: str, happened: str, what: Mapping[str, Any]) -> None:
+    """Have each new connection's server prove to know the token, before anything else is sent on it."""
+    if happened != "connection.connect_tcp.complete":
+        return
+    connection: _Stream = what["return_value"]
+    question = Question(url, token)
+    try:
+        async with asyncio.timeout(proof.SECONDS):
+            await connection.write(question.request())
+            while not question.is_answered_by(await connection.read(proof.LONGEST_ANSWER)):
+                pass
+    except BaseException as error:
+        await connection.aclose()
+        if isinstance(error, TimeoutError):
+            raise AwayError(wire.absent(url, error), unsent=True) from error
+        raise

@@ -6,13 +6,15 @@ problem: what may be repeated is repeated until *patience* seconds have passed.
 
 import contextlib
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import quote, urlencode
 
-from egg_tasks import wire
+from egg_tasks import proof, wire
+from egg_tasks.proof import Question
 from egg_tasks.wire import AwayError, Draft, Json, Wanted
 from models.errors import Unavailable
 
@@ -43,6 +45,7 @@ class Client:
         self._port = parts.port
         self._base = parts.path.rstrip("/") + wire.PREFIX
         self._headers = {"Accept": "application/json"}
+        self._unproven = token if token and proof.is_due(parts) else None
         if token:
             self._headers["Authorization"] = f"Bearer {wire.presentable(token)}"
 
@@ -111,6 +114,10 @@ class Client:
                 connection.connect()
             except (OSError, UnicodeError) as error:
                 raise AwayError(wire.absent(self.url, error), unsent=True) from error
+            if self._unproven:
+                self._prove(connection.sock, self._unproven)
+            # the proof is this connection's
+            connection.auto_open = 0
             connection.sock.settimeout(seconds)
             content = None if body is None else json.dumps(body).encode()
             headers = self._headers if body is None else {**self._headers, "Content-Type": "application/json"}
@@ -122,6 +129,17 @@ class Client:
                 raise AwayError(wire.absent(self.url, error)) from error
         self._hear_version(response.getheader(wire.VERSION_HEADER))
         return wire.understand(self.url, response.status, text, response.getheader("Retry-After"))
+
+    def _prove(self, connection: socket.socket, token: str) -> None:
+        """Return when the server has proved to know the token, which only then is sent."""
+        question = Question(self.url, token)
+        deadline = time.monotonic() + proof.SECONDS
+        try:
+            connection.sendall(question.request())
+            while not question.is_answered_by(connection.recv(proof.LONGEST_ANSWER)):
+                connection.settimeout(max(0.001, deadline - time.monotonic()))
+        except OSError as error:
+            raise AwayError(wire.absent(self.url, error), unsent=True) from error
 
 
 def _query(given: Mapping[str, object]) -> str:

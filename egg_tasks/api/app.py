@@ -23,6 +23,7 @@ from egg_tasks.api.routes import (
     messages,
     phases,
     pipelines,
+    proof,
     results,
     signals,
 )
@@ -52,13 +53,14 @@ def create_app(pace: Pace | None = None) -> FastAPI:
     app.state.deliveries = Deliveries()
     app.state.rates = Rates()
     app.state.known = {}
+    app.state.keys = {}
     app.state.pace = pace or Pace()
     errors.install(app)
     # The last one added is the first to see a request.
     app.add_middleware(BodyLimit)
     app.add_middleware(errors.Bugs)
     app.add_middleware(versions.Named)
-    kinds = (health, halts, pipelines, phases, agents, results, decisions, messages, signals, events)
+    kinds = (health, proof, halts, pipelines, phases, agents, results, decisions, messages, signals, events)
     for module in kinds:
         app.include_router(module.router, prefix=errors.PREFIX)
     return app

@@ -1,13 +1,12 @@
 """Launches: what a runner is given to start an agent run or a check."""
 
-import hashlib
 import os
 import secrets
 from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from egg_tasks import agent_tools
+from egg_tasks import agent_tools, proof
 from egg_tasks.backends.command import argv
 from egg_tasks.clock import utcnow
 from egg_tasks.config import Settings
@@ -21,11 +20,6 @@ from models.schemas.git import Clone
 from models.schemas.run import Launch
 from models.states import LIVE_RUNS
 from models.tables import AgentRun
-
-
-def token_hash(token: str) -> bytes:
-    """What is stored of a token."""
-    return hashlib.sha256(token.encode()).digest()
 
 
 def work_commit(session: Session, *, run: AgentRun) -> str:
@@ -52,7 +46,7 @@ def of_agent(
     phase_runs.mark_seen(session, phase_run_id=run.phase_run_id, role=run.role, versions=seen)
     brief = briefs.hand_over(session, run=run, lacking=clone.missing)
     token = secrets.token_urlsafe(32)
-    agent_runs.add_token(session, run_id=run.id, token_hash=token_hash(token))
+    agent_runs.add_token(session, run_id=run.id, token_hash=proof.key_of(token))
     agent, definition = _agent(session, run)
     return Launch(
         run_id=run.id,

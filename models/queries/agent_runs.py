@@ -48,6 +48,12 @@ def find_agent_run_by_token(session: Session, *, token_hash: bytes) -> AgentRun 
     return session.scalars(query.where(AgentToken.hash == token_hash)).one_or_none()
 
 
+def find_token_hash(session: Session, *, name: str) -> bytes | None:
+    """The hash of a token, by the hash of that hash in hexadecimal; None when nobody knows the token."""
+    query = select(AgentToken.hash).where(func.sha256(AgentToken.hash) == bytes.fromhex(name))
+    return session.scalars(query).one_or_none()
+
+
 def add_token(session: Session, *, run_id: UUID, token_hash: bytes) -> None:
     """Let a run speak with one more token."""
     session.add(AgentToken(hash=token_hash, agent_run_id=run_id))

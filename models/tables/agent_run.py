@@ -105,6 +105,7 @@ class AgentToken(Base):
     """The hash of a token an agent run may speak with. Rows outlive their run: known but over is a 409."""
 
     __tablename__ = "agent_tokens"
+    __table_args__ = (Index("ix_agent_tokens_name", text("sha256(hash)")),)
 
     hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     agent_run_id: Mapped[UUID] = mapped_column(ForeignKey("agent_runs.id"), index=True)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import pytest
 
 from egg_tasks.api.app import create_app
+from egg_tasks.proof import key_of, name_of
 from tests.integration.api_rows import ask_a_person, digests, digests_of, finish, run_of
-from tests.integration.api_scene import NAME, Answer, Scene
+from tests.integration.api_scene import NAME, OPERATOR, Answer, Scene
 
 RIVAL = "rival"
 P = f"/pipelines/{NAME}"
@@ -15,6 +16,7 @@ SEND = {"message_type": "PROGRESS", "subject": "half way"}
 RESULT = {"status": "success", "summary": "done"}
 ASK = {"question": "Which?"}
 PULSE = {"signal_type": "heartbeat"}
+ASKED = f"?credential={name_of(key_of(OPERATOR))}&nonce={'0' * 32}"
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Route:
 ROUTES = {
     "GET /health": Route("/health", 200, 200, is_open=True),
     "GET /ready": Route("/ready", 200, 200, is_open=True),
+    "GET /proof": Route("/proof", 200, 200, query=ASKED, is_open=True),
     "GET /metrics": Route("/metrics", 200, 200, is_open=True),
     "POST /pipelines": Route("/pipelines", 422, 403, body={}),
     "GET /pipelines": Route("/pipelines", 200, 403),

@@ -16,6 +16,8 @@ import pytest
 from egg_tasks import database
 from egg_tasks.async_client import AsyncClient
 from egg_tasks.client import Client, Draft, Wanted
+from egg_tasks.proof import PATH
+from egg_tasks.wire import PREFIX
 from models.errors import Conflict
 from tests.integration.api_scene import NAME, Scene
 
@@ -36,6 +38,8 @@ def lossy(port: int) -> Iterator[Way]:
     asked: list[str] = []
 
     class Losing(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
         def pass_on(self) -> None:
             content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             api = HTTPConnection("127.0.0.1", port, timeout=30)
@@ -43,10 +47,12 @@ def lossy(port: int) -> Iterator[Way]:
             answer = api.getresponse()
             text = answer.read()
             api.close()
-            asked.append(self.path)
-            if len(asked) % 2:
-                way.lost.append(self.path)
-                return
+            if not self.path.startswith(PREFIX + PATH):
+                asked.append(self.path)
+                if len(asked) % 2:
+                    way.lost.append(self.path)
+                    self.close_connection = True
+                    return
             self.send_response(answer.status)
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()

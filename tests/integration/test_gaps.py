@@ -20,6 +20,7 @@ from egg_tasks.api.auth import Agent
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
+from egg_tasks.proof import key_of
 from egg_tasks.services import notices, pipelines, questions
 from egg_tasks.services.notices import Try
 from egg_tasks.services.questions import Question
@@ -27,7 +28,6 @@ from egg_tasks.services.signals import Signal
 from egg_tasks.tasks import adapters, agent_runs, decisions, owners, versions
 from egg_tasks.tasks import pipelines as pipeline_tasks
 from egg_tasks.tasks.attendance import Attendance, Left
-from egg_tasks.tasks.launching import token_hash
 from egg_tasks.tasks.leases import Leases
 from models.queries import agent_runs as run_rows
 from models.queries import pipelines as pipeline_rows
@@ -104,7 +104,7 @@ class Ground:
         """Whether a run's own token speaks for it."""
         token = (self.scene.home / "runs" / str(run_id) / "token").read_text()
         with unit_of_work() as session:
-            return run_rows.find_agent_run_by_token(session, token_hash=token_hash(token)) is not None
+            return run_rows.find_agent_run_by_token(session, token_hash=key_of(token)) is not None
 
     def told(self, name: str, kind: str) -> int:
         """How often an event was told."""

@@ -7,6 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
+from urllib.parse import parse_qs, urlsplit
+
+from egg_tasks import proof
+
+TOKENS = ("operator", "secret", "agent", "a token", "kept", "x", "o")
+"""Those of the tests, which the server knows."""
 
 
 class Asked(NamedTuple):
@@ -37,18 +43,28 @@ def serving() -> Iterator[Scripted]:
     script = Scripted()
 
     class Answering(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
         def answer(self) -> None:
+            if urlsplit(self.path).path.endswith(proof.PATH):
+                self.respond(*proved(self.path))
+                return
             length = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(length)) if length else None
             script.asked.append(Asked(self.command, self.path, body, self.headers.get("Authorization")))
             status, content, headers = script.answers.pop(0) if script.answers[1:] else script.answers[0]
             if status == 0:  # hang up without an answer
+                self.close_connection = True
                 return
+            self.respond(status, content, headers)
+
+        def respond(self, status: int, content: object, headers: dict[str, str]) -> None:
+            text = content if isinstance(content, bytes) else json.dumps(content).encode()
             self.send_response(status)
-            for name, value in headers.items():
+            for name, value in {**headers, "Content-Length": str(len(text))}.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(content if isinstance(content, bytes) else json.dumps(content).encode())
+            self.wfile.write(text)
 
         do_GET = do_POST = answer  # noqa: N815  names of http.server
 
@@ -62,3 +78,13 @@ def serving() -> Iterator[Scripted]:
         yield script
         http.shutdown()
         thread.join()
+
+
+def proved(path: str) -> tuple[int, object, dict[str, str]]:
+    """Answer as a server does that knows TOKENS and is asked to prove it."""
+    asked = parse_qs(urlsplit(path).query)
+    keys = {proof.name_of(key): key for key in map(proof.key_of, TOKENS)}
+    key = keys.get(asked["credential"][0])
+    if key is None:
+        return 401, {"success": False, "message": "unknown"}, {}
+    return 200, {"success": True, "data": {"proof": proof.made(key, asked["nonce"][0])}}, {}

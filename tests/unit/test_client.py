@@ -101,7 +101,7 @@ def test_a_server_that_comes_back_is_waited_for() -> None:
     timer = threading.Timer(0.3, open_late)
     timer.start()
 
-    answer = Client(f"http://127.0.0.1:{port}", "x", patience=30).get("/ready")
+    answer = Client(f"http://127.0.0.1:{port}", None, patience=30).get("/ready")
 
     timer.join()
     opened[0].server_close()
