@@ -1,17 +1,66 @@
-"""Text that agents and strangers wrote, made harmless for a person, a prompt and a log."""
+"""Text of others (agents, repositories, strangers' files), as a person, a prompt or a log is shown it.
 
-from collections.abc import Sequence
+There are two ways and no third: on one line, or on lines of which each begins with a mark of ours. So no
+line of theirs begins like one of ours, and nothing in it moves a cursor or turns the direction of a line.
+"""
+
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 
 NAMED = 20
 """So many things are named in a sentence."""
+MOST_MARKS = 8
+"""So many accents may stand on one character: more of them cover the lines above and below."""
+JOINERS = frozenset("\u200c\u200d")
+"""What parts or joins the letters of some scripts, and the parts of an emoji: seen by what it does there."""
+IN_PROMPTS = "  > "
+FOR_PEOPLE = "    "
 
 
-def one_line(text: str) -> str:
-    """*text* on one line: line breaks, control characters and marks that turn its direction stand escaped."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+def one_line(text: object) -> str:
+    """*text* on one line, exactly: line breaks, control characters and what cannot be seen stand escaped."""
+    plain = str(text)
+    return plain if plain.isascii() and plain.isprintable() else "".join(_visible(plain))
+
+
+def flat(text: object) -> str:
+    """Words on one line: each line break in them, and any other white space, is one blank."""
+    return one_line(" ".join(str(text or "").split()))
+
+
+def fenced(text: object) -> str:
+    """*text* as a prompt quotes it, line by line."""
+    return _behind(IN_PROMPTS, text)
+
+
+def indented(text: object) -> str:
+    """*text* as a person is shown it below a line of ours."""
+    return _behind(FOR_PEOPLE, text)
 
 
 def named(things: Sequence[object], *, most: int = NAMED) -> str:
     """The first *most* of *things* in a sentence, and how many more there are."""
     more = f" and {len(things) - most} more" if len(things) > most else ""
-    return ", ".join(map(str, things[:most])) + more
+    return ", ".join(map(one_line, things[:most])) + more
+
+
+def escaped(character: str) -> str:
+    r"""A character by its number, as Python and JSON write it: `\n`, `\x1b`, `\u202e`."""
+    return character.encode("unicode_escape").decode()
+
+
+def _behind(mark: str, text: object) -> str:
+    lines = str(text).replace("\r\n", "\n").removesuffix("\n").split("\n")
+    return "\n".join(mark + "\t".join(map(one_line, line.split("\t"))) for line in lines)
+
+
+def _visible(text: Iterable[str]) -> Iterator[str]:
+    before, marks = "", 0
+    for each in text:
+        category = unicodedata.category(each)
+        marks = marks + 1 if category in {"Mn", "Me"} else 0
+        # Blanks of every width show as what they are.
+        is_seen = each.isprintable() or category == "Zs"
+        joins = each in JOINERS and before.isprintable() and not before.isascii()
+        yield each if (is_seen or joins) and marks <= MOST_MARKS else escaped(each)
+        before = each

@@ -29,7 +29,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 def question(command: F) -> F:
     """Add the options that make a question."""
     given = (
-        click.option("--question", required=True, help="What a person is asked; - reads standard input."),
+        click.option(
+            "--question", required=True, help="What a person is asked, on one line; - reads standard input."
+        ),
         click.option("--option", "choices", multiple=True, help="An answer to choose from; up to 10."),
         click.option("--default", help="The option taken when nobody answers in time (else the first)."),
         click.option("--free", is_flag=True, help="Allow an answer in other words, too."),
@@ -145,7 +147,7 @@ def _ask(
     key: str | None,
 ) -> None:
     body = {
-        "question": options.read_text(question),
+        "question": options.read_text(question).removesuffix("\n"),
         "options": list(choices),
         "default": default,
         "free": free,

@@ -9,6 +9,7 @@ import click
 from cli import options, render, server, words
 from egg_tasks.client import Json
 from models.errors import Conflict, Unprocessable
+from models.foreign import flat
 from models.states import Failure, Readiness
 
 LOOK_SECONDS = 120
@@ -34,7 +35,7 @@ def signal() -> None:
     type=click.Choice([str(state) for state in Readiness], case_sensitive=False),
     help="Your verdict, or WORKING to go on.",
 )
-@click.option("--reason", default="", help="Why, in words the others can act on.")
+@click.option("--reason", default="", help="Why, on one line, in words the others can act on.")
 @click.option("--on", help="With BLOCKED: the role you wait for.")
 @click.option("--about", help="With OBJECTING: the role whose work is wrong.")
 @click.option(
@@ -78,7 +79,7 @@ def readiness(
 @signal.command()
 @options.own_pipeline
 @click.option("--percent", type=click.IntRange(0, 100), help="How much is done.")
-@click.option("--message", "text", default="", help="What you do now.")
+@click.option("--message", "text", default="", help="What you do now, on one line.")
 @options.own_role
 def progress(*, pipeline: str, percent: int | None, text: str, role: str | None) -> None:
     """Say how far you are.
@@ -103,7 +104,7 @@ def heartbeat(*, pipeline: str, role: str | None) -> None:
 
 @signal.command()
 @options.own_pipeline
-@click.option("--error", "--text", "text", help="What went wrong.")
+@click.option("--error", "--text", "text", help="What went wrong; its lines become one.")
 @click.option("--kind", type=click.Choice(KINDS), help="What kind of error, if it ends your work.")
 @click.option("--retry-at", metavar="ISO8601", help="With --kind: when it may be tried again.")
 @options.own_role
@@ -119,7 +120,9 @@ def error(
     """
     if not (text or kind):
         raise click.UsageError("Say what went wrong: --error TEXT, or --kind.")
-    fields = {"signal_type": "error", "reason": text, "kind": kind, "retry_at": retry_at, "role": role}
+    # What went wrong is mostly in a program's words, which have lines.
+    said = None if text is None else flat(text)
+    fields = {"signal_type": "error", "reason": said, "kind": kind, "retry_at": retry_at, "role": role}
     _post(pipeline, fields)
 
 

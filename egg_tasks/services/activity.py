@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from egg_tasks.services import credentials, journal
 from models.consensus.treatments import TREATMENTS, believed
+from models.foreign import flat
 from models.queries import agent_runs, phase_runs, pipelines
 from models.states import Failure
 from models.tables import AgentRun
@@ -48,7 +49,7 @@ def error(
         run.reported_failure = kind
         run.retry_at = believed(retry_at, now=now) if retry_at else None
     said = text or (TREATMENTS[kind].said if kind else "an error without words")
-    run.error = " ".join(said.split())[:MAX_SENTENCE]
+    run.error = flat(said)[:MAX_SENTENCE]
     _record(session, run, "agent.error", said, now)
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 from models.consensus.policy import Criteria
 from models.consensus.snapshot import ResultView, Snapshot
 from models.consensus.verdict import Advance, Iterate, Shortfall
-from models.foreign import NAMED, named
+from models.foreign import NAMED, flat, named
 from models.states import PhaseStatus, StopReason
 
 DEVELOPER = "cd"
@@ -170,6 +170,6 @@ def _named(words: tuple[str, ...]) -> str:
 
 
 def _line(words: str) -> str:
-    """An agent's words on one line, so that they cannot pass for more of a prompt than they are."""
-    line = " ".join(words.split())
+    """An agent's words on one line."""
+    line = flat(words)
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"

@@ -23,7 +23,17 @@ from models.schemas import sentences
 from models.schemas.fault import Fault, Faulty
 from models.schemas.message import TO_ALL, MessageType
 from models.schemas.storable import check_storable_json
-from models.schemas.text import Option, Options, Question, SaidText, Text, check_said, refused
+from models.schemas.text import (
+    Line,
+    Option,
+    Options,
+    Question,
+    SaidLine,
+    Text,
+    check_line,
+    check_said,
+    refused,
+)
 from models.states import Readiness
 
 MAX_SUBJECT = 200
@@ -51,7 +61,8 @@ def _check_metadata(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
 
 Body = Annotated[Text, AfterValidator(_check_body)]
 SaidBody = Annotated[Body, AfterValidator(check_said)]
-Line = Annotated[SaidText, Field(max_length=MAX_SUBJECT)]
+Reason = Annotated[Body, AfterValidator(check_line)]
+Name = Annotated[SaidLine, Field(max_length=MAX_SUBJECT)]
 Metadata = Annotated[
     dict[str, JsonValue], BeforeValidator(check_storable_json), AfterValidator(_check_metadata)
 ]
@@ -82,13 +93,13 @@ class MessageIn(RequestBody):
     """A message to send. Who sends it is known from the credential; `from_role` may only agree."""
 
     message_type: MessageType
-    to_role: Line = TO_ALL
-    subject: Annotated[Text, Field(max_length=MAX_SUBJECT)] = ""
+    to_role: Name = TO_ALL
+    subject: Annotated[Line, Field(max_length=MAX_SUBJECT)] = ""
     body: Body = ""
     metadata: Metadata = {}
     in_reply_to: MessageId | None = None
-    client_key: Line | None = None
-    from_role: Line | None = None
+    client_key: Name | None = None
+    from_role: Name | None = None
 
 
 class SignalType(StrEnum):
@@ -122,14 +133,14 @@ class SignalIn(RequestBody):
 
     signal_type: Annotated[SignalType, BeforeValidator(_check_signal)]
     state: Readiness | None = None
-    reason: Body | None = None
-    on: Line | None = None
-    about: Line | None = None
+    reason: Reason | None = None
+    on: Name | None = None
+    about: Name | None = None
     answers: Answers = {}
     kind: ErrorKind | None = None
     retry_at: AwareDatetime | None = None
-    role: Line | None = None
-    pipeline_id: Line | None = None
+    role: Name | None = None
+    pipeline_id: Name | None = None
 
     @model_validator(mode="after")
     def check_together(self) -> Self:
@@ -180,7 +191,7 @@ class QuestionIn(RequestBody):
     free: bool = False
     """Whether it may be answered in other words than the options; without options it always may."""
     after_minutes: Annotated[float, Field(gt=0, le=525_600, allow_inf_nan=False)] | None = None
-    client_key: Line | None = None
+    client_key: Name | None = None
 
     @model_validator(mode="after")
     def check_default(self) -> Self:
@@ -195,7 +206,7 @@ class QuestionIn(RequestBody):
 class HaltIn(RequestBody):
     """An order that nothing starts; with *running* the agents that live are stopped, too."""
 
-    why: Annotated[Text, Field(max_length=MAX_WHY)] = ""
+    why: Annotated[Line, Field(max_length=MAX_WHY)] = ""
     running: Annotated[bool, Strict()] = False
 
 

@@ -14,7 +14,7 @@ from models.schemas import result_block, sentences
 from models.schemas.fault import Fault, Faulty
 from models.schemas.result_block import Fields
 from models.schemas.storable import check_storable_json
-from models.schemas.text import SaidText, Text, refused
+from models.schemas.text import Line, SaidLine, SaidText, Text, refused
 
 NOTHING = frozenset({"", "-", "none", "n/a", "na", "null", "nil", "no", "unknown", "[]", "{}"})
 """Words for no figure and for an empty list."""
@@ -121,7 +121,7 @@ def _label(value: object) -> object:
 Percent = Annotated[float | None, BeforeValidator(_percent)]
 Count = Annotated[int, BeforeValidator(_needed)]
 Words = Annotated[tuple[Text, ...], BeforeValidator(_words)]
-Label = Annotated[SaidText, BeforeValidator(_label)]
+Label = Annotated[SaidLine, BeforeValidator(_label)]
 
 
 class Figures(BaseModel):
@@ -142,9 +142,9 @@ class RoleResult(Figures):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    phase: Text | None = None
+    phase: Line | None = None
     status: Annotated[Outcome, BeforeValidator(_lowered)]
-    files_written: Words = ()
+    files_written: Annotated[tuple[Line, ...], BeforeValidator(_words)] = ()
     summary: SaidText
 
 

@@ -16,6 +16,7 @@ from models.consensus.policy import (
 )
 from models.consensus.policy import Need as NeedPolicy
 from models.schemas.text import (
+    Line,
     Listed,
     OperandText,
     Option,
@@ -24,7 +25,6 @@ from models.schemas.text import (
     Question,
     RoleName,
     SaidText,
-    Text,
     refused,
 )
 
@@ -47,7 +47,7 @@ class Shape(BaseModel):
 class Need(Shape):
     """A role that must be settled, and its work merged, before this one first runs."""
 
-    role: Text
+    role: Line
     """The role that is needed."""
     hard: Flag = False
     """Whether the need also holds in mode `concurrent`, which ignores all others."""
@@ -69,7 +69,7 @@ class Role(Shape):
     """Which of `agents` plays it; the one of the same name when not given."""
     needs: Annotated[tuple[Needed, ...], Field(max_length=MAX_ROLES), Listed] = ()
     """Roles of this phase that come first: a name, or {role: name, hard: true}."""
-    reviews: Annotated[tuple[Text, ...], Field(max_length=MAX_ROLES), Listed] = ()
+    reviews: Annotated[tuple[Line, ...], Field(max_length=MAX_ROLES), Listed] = ()
     """Roles of this phase whose every new version this one must have seen before its READY counts."""
     required: Flag = True
     """Whether the phase waits for this role's agreement."""
@@ -94,7 +94,7 @@ class Check(Shape):
 
     run: SaidText
     """A shell command, run by the orchestrator in a fresh checkout, once per commit."""
-    owner: Text | None = None
+    owner: Line | None = None
     """The role that mends a red check; when not given, the one whose work was merged last."""
 
     def policy(self) -> CheckPolicy:

@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.schemas.definition import Definition
+from models.schemas.text import STORED
 from models.states import PipelineStatus
 from models.tables.base import Base, State, one_of
 
@@ -47,7 +48,7 @@ class Pinned(TypeDecorator[Definition]):
 
 @lru_cache(maxsize=1000)
 def _read(text: str) -> Definition:
-    return Definition.model_validate_json(text)
+    return Definition.model_validate_json(text, context=STORED)
 
 
 class Pipeline(Base):

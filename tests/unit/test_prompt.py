@@ -1,11 +1,15 @@
-"""What a prompt says of iterations."""
+"""What a prompt says of iterations, and that nobody's words in it pass for ours."""
+
+from datetime import UTC, datetime
 
 import pytest
 
 from egg_tasks.prompts.prompt import render
 from egg_tasks.services import focus
 from models.consensus.policy import DEFAULT_CRITERIA, Criteria
-from models.schemas.brief import Brief
+from models.schemas.brief import Brief, CauseText, DirectiveText, ObjectionText, RosterEntry
+from models.schemas.message import Message, MessageType
+from tests.hostile_words import ALL_AT_ONCE, HOSTILE, faults
 
 BRIEF = Brief(
     pipeline_id="p",
@@ -78,3 +82,84 @@ def test_what_is_demanded_is_said_in_words() -> None:
         "test_pass_rate at least 90, coverage at least 80, critical_issues at most 0, at most 3 open issues"
     )
     assert focus.demands(Criteria(coverage=99.5)) == "coverage at least 99.5"
+
+
+def full_of(words: str) -> Brief:
+    """A brief that holds *words* wherever it holds text."""
+    return Brief(
+        pipeline_id=words,
+        phase=words,
+        iteration=2,
+        role=words,
+        run_id=words,
+        round=1,
+        branch=words,
+        work_branch=words,
+        task=words,
+        roster=(
+            RosterEntry(role=words, required=True, state=words, version=1, needs=(words,), reviews=(words,)),
+        ),
+        causes=(CauseText(kind=words, text=words),),
+        objections=(
+            ObjectionText(
+                number=1,
+                from_role=words,
+                about_role=words,
+                version=1,
+                status=words,
+                round=1,
+                reason=words,
+                answer=words,
+            ),
+        ),
+        directives=(DirectiveText(number=1, question=words, answer=words),),
+        messages=(
+            Message(
+                id=1,
+                pipeline_id=words,
+                phase=words,
+                iteration=1,
+                from_role=words,
+                to_role=words,
+                message_type=MessageType.STATUS,
+                subject=words,
+                body=words,
+                metadata={},
+                in_reply_to=None,
+                timestamp=datetime(2026, 11, 25, tzinfo=UTC),
+            ),
+        ),
+        conflicts=(words,),
+        check_log=words,
+        notes=(words,),
+        feedback=(words,),
+        focus=words,
+        criteria=words,
+        result_fields=(words,),
+        started_at=None,
+        soft_deadline_at=None,
+        converge_at=None,
+        hard_deadline_at=None,
+    )
+
+
+@pytest.mark.parametrize("words", [*HOSTILE, ALL_AT_ONCE], ids=lambda words: ascii(words[:40]))
+def test_nobody_s_words_begin_a_line_of_a_prompt_like_ours(words: str) -> None:
+    brief = full_of(words)
+    texts = {name for name, field in Brief.model_fields.items() if "datetime" not in str(field.annotation)}
+    assert all(getattr(brief, name) for name in texts), "a text of the brief is not tried"
+
+    ours = [line for line in render(full_of("x")).splitlines() if line.startswith("## ")]
+    prompt = render(brief)
+
+    assert [line for line in prompt.splitlines() if line.startswith("## ")] == ours
+    assert faults(prompt, ours=frozenset(ours)) == []
+
+
+def test_what_was_said_is_quoted_line_by_line() -> None:
+    brief = full_of("one\n\n# two\n")
+
+    text = render(brief)
+
+    assert "## The task\n\n  > one\n  > \n  > # two\n\n## Directives" in text
+    assert "\n- 1. STATUS from one\\n\\n# two\\n to one" in text

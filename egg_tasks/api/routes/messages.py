@@ -23,7 +23,7 @@ from egg_tasks.tasks.dispatch import send_evaluation
 from models.errors import Forbidden, KeyTaken, Malformed
 from models.queries import phase_runs, pipelines
 from models.schemas.history import MessagesRead
-from models.schemas.http import MessageIn
+from models.schemas.http import MessageIn, Name
 from models.schemas.message import TO_ALL, Message, MessageType
 from models.schemas.text import PipelineId, RoleName
 from models.tables import Message as Row
@@ -36,7 +36,7 @@ class Wanted(BaseModel):
 
     since_id: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = None
     """Read after this one; without it, after what the role has received."""
-    poll_key: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    poll_key: Name | None = None
     """Without since_id: one for each poll, the same when it is tried again after its answer was lost."""
     limit: Annotated[int, Field(ge=1, le=500)] = 100
     wait: Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)] = 0
