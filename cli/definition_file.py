@@ -11,12 +11,12 @@ import yaml
 
 from cli.definition_notes import notes
 from cli.definition_repository import Far, Start, far_faults, resolved, start, submodule_notes
+from cli.yaml_loader import MAX_BYTES, Loader
 from cli.yaml_positions import Positions, duplicate_keys
 from models.errors import Unprocessable
 from models.schemas.definition import Fault, Faulty, validate
 from models.schemas.source import is_remote, split
 
-_TIMESTAMP = "tag:yaml.org,2002:timestamp"
 _STEPS = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*((\.[A-Za-z0-9_-]+)|(\[[0-9]+\]))*")
 
 
@@ -45,37 +45,13 @@ class Loaded:
     """What is wrong with it as a file: keys that stand twice."""
 
 
-class _Loader(yaml.SafeLoader):
-    """Reads plain values only: a date is text here, and a malformed value an error with its line."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.yaml_implicit_resolvers = {
-            first: [rule for rule in rules if rule[0] != _TIMESTAMP]
-            for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
-        }
-
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
-        try:
-            return super().construct_object(node, deep=deep)
-        # PyYAML lets these out for values like `!!int abc`.
-        except (ValueError, LookupError, AttributeError) as error:
-            problem = f"this is no {node.tag.rpartition(':')[2]}"
-            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
-
-
 def load(path: Path, *, overrides: Sequence[tuple[str, str]] = ()) -> Loaded:
     """Read a file and lay the overrides of `--set` over it; their values are YAML.
 
     Raises `FaultyFile` when it is no YAML or JSON, `Unprocessable` when it cannot be read at all.
     """
     name = str(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise Unprocessable(f"cannot read {name}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise FaultyFile.of(name, [f"{name}: is not UTF-8 text"]) from error
+    text = _text(path)
     is_json = path.suffix.lower() == ".json"
     # In JSON a tab can only be white space, which YAML does not take it for.
     loaded = _parse(text.replace("\t", " ") if is_json else text, name)
@@ -84,6 +60,20 @@ def load(path: Path, *, overrides: Sequence[tuple[str, str]] = ()) -> Loaded:
     for steps, (key, value) in zip(given, overrides, strict=True):
         document = _replaced(document, steps, _parse(value, f"--set {key}").document, key)
     return Loaded(document, Positions(name, loaded.positions.root, given), loaded.faults)
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            found = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise Unprocessable(f"cannot read {path}: {error.strerror}") from error
+    if len(found) > MAX_BYTES:
+        raise FaultyFile.of(str(path), [f"{path}: is larger than {MAX_BYTES // 2**20} MiB"])
+    try:
+        return found.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        raise FaultyFile.of(str(path), [f"{path}: is not UTF-8 text"]) from error
 
 
 @dataclass(frozen=True)
@@ -170,7 +160,7 @@ def faults_with_lines(faults: Iterable[Fault], positions: Positions) -> list[str
 
 def _parse(text: str, name: str) -> Loaded:
     try:
-        loader = _Loader(text)
+        loader = Loader(text)
         root = loader.get_single_node()
         # Before the values are made: that lays merged keys (`<<`) among a mapping's own.
         faults = tuple(duplicate_keys(root))

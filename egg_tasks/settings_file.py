@@ -9,6 +9,9 @@ from models.errors import Unprocessable
 from models.schemas.text import Text, Variable
 
 NAME = "settings.toml"
+MAX_BYTES = 64 * 1024
+MAX_LINE = 8 * 1024
+"""A dotted key takes its square in time to read."""
 
 
 class AgentsTable(BaseModel):
@@ -55,10 +58,14 @@ def read(home: Path) -> SettingsFile:
     """
     path = home / NAME
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            text = file.read(MAX_BYTES + 1)
+        if len(text) > MAX_BYTES or max(map(len, text.splitlines()), default=0) > MAX_LINE:
+            raise Unprocessable(f"{path} has more than 64 KiB, or a line of more than 8: mend or remove it")
+        found = tomllib.loads(text.decode())
     except FileNotFoundError:
         return SettingsFile()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise Unprocessable(f"{path} cannot be read ({error}): mend or remove it") from error
     try:
         return SettingsFile.model_validate(found)

@@ -110,14 +110,14 @@ def test_an_unquoted_on_as_a_key_is_explained(tmp_path: Path) -> None:
     [
         ("version: [1\nrepo: x\n", "work.yaml:2:5: "),
         ("a: \tb: c\n", "work.yaml:1:"),
-        ("a: !!python/object:os.system x\n", "work.yaml:1:4: could not determine a constructor"),
+        ("a: !!python/object:os.system x\n", "work.yaml:1:4: only plain values are read here, no '!!python"),
         ("a: 1\nb: !!int abc\n", "work.yaml:2:4: this is no int"),
         ("a: *b\n", "work.yaml:1:4: found undefined alias"),
         ("a: 1\nb: \x07\n", "work.yaml:2: holds a control character"),
         ("a: 1\n---\nb: 1\n", "work.yaml:2:1: but found another document"),
-        ("[" * 5000, "work.yaml: is nested too deeply"),
+        ("[" * 5000, "work.yaml:1:101: is nested too deeply"),
         ("", "work.yaml:1: must be a mapping, not empty"),
-        ("&a [*a]", "work.yaml:1: must be a mapping, not a list"),
+        ("&a [*a]", "work.yaml:1:5: this alias stands within what it names"),
     ],
 )
 def test_a_file_that_is_no_yaml_is_refused_with_its_line(tmp_path: Path, text: str, start: str) -> None:
@@ -129,7 +129,9 @@ def test_a_file_that_is_no_yaml_is_refused_with_its_line(tmp_path: Path, text: s
 def test_aliases_of_aliases_do_not_take_forever(tmp_path: Path) -> None:
     levels = "".join(f"l{n + 1}: &l{n + 1} [{', '.join([f'*l{n}'] * 9)}]\n" for n in range(40))
 
-    assert len(lines(written(tmp_path, f"l0: &l0 [x]\n{levels}"))) == 41 + 5
+    (line,) = lines(written(tmp_path, f"l0: &l0 [x]\n{levels}"))
+
+    assert line.startswith("work.yaml:6:5: holds more than 20000 values, with what its aliases repeat")
 
 
 def test_merged_keys_are_no_duplicates(tmp_path: Path) -> None:
