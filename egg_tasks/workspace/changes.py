@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from egg_tasks.foreign_files import open_plain
 from egg_tasks.workspace import lfs
-from egg_tasks.workspace.clones import open_plain
 from egg_tasks.workspace.git import Git
 from egg_tasks.workspace.lfs import Pointer
 from egg_tasks.workspace.view import View

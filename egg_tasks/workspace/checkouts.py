@@ -8,13 +8,14 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
+from egg_tasks.foreign_files import LARGEST_RECORD, read_plain, write_plain
 from egg_tasks.workspace import contents, submodules
-from egg_tasks.workspace.clones import alternates, read_plain
+from egg_tasks.workspace.clones import alternates
 from egg_tasks.workspace.git import Git, GitFailed, quoted
 from egg_tasks.workspace.history import commit_tree, contains, merge_tree, tip
 from egg_tasks.workspace.names import checked_commit, role_branch, work_branch
 from egg_tasks.workspace.places import made_once
-from models.errors import NotFound
+from models.errors import NotFound, Unavailable
 from models.schemas.git import Clone, Conflicted
 
 CHECKOUT_LIMIT = timedelta(minutes=10)
@@ -38,6 +39,7 @@ CONFIGURATION = """\
 [advice]
 	detachedHead = false
 """
+RECORD = "clone.json"
 SHA256_DIGITS = 64
 SHA256 = "[extensions]\n\tobjectFormat = sha256\n"
 
@@ -48,7 +50,6 @@ def open_clone(git: Git, target: Path, *, pipeline_id: str, role: str, work_comm
     Beside it stays the clone as it was made: what a second call returns.
     """
     branch = role_branch(pipeline_id, role)
-    record = target.with_name("clone.json")
     with made_once(target) as partial:
         if partial:
             start = tip(git, branch) or checked_commit(work_commit)
@@ -57,13 +58,16 @@ def open_clone(git: Git, target: Path, *, pipeline_id: str, role: str, work_comm
             )
             missing = _furnish(git, partial, head=head, branch=branch, name=role)
             clone = Clone(path=target, branch=branch, head=head, conflicts=conflicts, missing=missing)
-            record.write_text(clone.model_dump_json())
-    return Clone.model_validate_json(record.read_text())
+            write_plain(target.parent, RECORD, clone.model_dump_json())
+    made = made_as(target)
+    if made is None:
+        raise Unavailable(f"{target} is there, and {RECORD} beside it does not say as what it was made")
+    return made
 
 
 def made_as(clone: Path) -> Clone | None:
     """The clone as it was made, or None where that is not known."""
-    content = read_plain(clone.parent, "clone.json")
+    content = read_plain(clone.parent, RECORD, limit=LARGEST_RECORD)
     try:
         return Clone.model_validate_json(content) if content else None
     except ValidationError:

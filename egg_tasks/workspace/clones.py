@@ -2,21 +2,26 @@
 
 import os
 import re
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
+from egg_tasks.foreign_files import (
+    LARGEST_PACKED_REFS,
+    LARGEST_REF,
+    LARGEST_TEXT,
+    is_directory,
+    is_plain,
+    is_there,
+    open_plain,
+    read_plain,
+)
 from egg_tasks.workspace.names import COMMIT
 from models.errors import Conflict, Unavailable
 from models.foreign import named, one_line
 
 UNFINISHED = {"MERGE_HEAD": "merge", "rebase-merge": "rebase", "rebase-apply": "rebase"}
-LARGEST_FILE = 512 * 1024 * 1024
-LARGEST_REF = 8 * 1024
-LARGEST_PACKED = 64 * 1024 * 1024
 PACKED = re.compile(rb"^(?P<commit>[0-9a-f]{40,64}) (?P<ref>refs/[^\n]+)$", re.MULTILINE)
 LARGEST_READ = 32 * 1024**3
 """Bytes of one file that git reads in the time it is given, at best."""
@@ -72,7 +77,7 @@ def inspect(clone: Path, *, repository: Path | None) -> Evidence:
     borrows = ".git/objects/info/alternates"
     allowed = alternates(repository) if repository else None
     # One that borrows from nowhere is whole, as a fresh clone is.
-    if os.path.lexists(clone / borrows) and (allowed is None or read_plain(clone, borrows) != allowed):
+    if is_there(clone, borrows) and read_plain(clone, borrows, limit=LARGEST_TEXT) != (allowed or b""):
         raise unreadable(clone, f"{borrows} was changed")
     return Evidence(clone, _resolve(clone, "HEAD"))
 
@@ -80,24 +85,6 @@ def inspect(clone: Path, *, repository: Path | None) -> Evidence:
 def alternates(repository: Path) -> bytes:
     """What a clone's alternates file holds: the pipeline's repository, borrowed from and never written."""
     return os.fsencode(repository / "objects") + b"\n"
-
-
-def is_directory(path: Path) -> bool:
-    """Whether a path is a directory itself, not a link to one."""
-    try:
-        return stat.S_ISDIR(path.lstat().st_mode)
-    except OSError:
-        return False
-
-
-def is_plain(clone: Path, name: str) -> bool:
-    """Whether a file in the clone is regular, in directories of its own."""
-    path = clone / name
-    try:
-        own = all(is_directory(parent) for parent in path.parents if clone in parent.parents)
-        return own and stat.S_ISREG(path.lstat().st_mode)
-    except (OSError, ValueError):
-        return False
 
 
 def pipes(clone: Path) -> list[Path]:
@@ -136,31 +123,6 @@ def unblocked(clone: Path) -> Iterator[None]:
         raise unreadable(clone, why) from error
 
 
-def open_plain(root: Path, name: str) -> IO[bytes] | None:
-    """A regular file below *root*, opened to be read, or None; a link, a pipe or a device is not opened."""
-    if not is_plain(root, name):
-        return None
-    try:
-        descriptor = os.open(root / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
-    file = os.fdopen(descriptor, "rb")
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return file
-    file.close()
-    return None
-
-
-def read_plain(root: Path, name: str, *, limit: int = LARGEST_FILE) -> bytes | None:
-    """What a regular file below *root* holds, up to *limit* bytes, or None."""
-    file = open_plain(root, name)
-    if file is None:
-        return None
-    with file:
-        # Python makes room for all that it is asked for.
-        return file.read(min(limit, os.fstat(file.fileno()).st_size))
-
-
 def _resolve(clone: Path, name: str) -> str:
     for _ in range(LONGEST_REF_CHAIN):
         content = read_plain(clone, f".git/{name}", limit=LARGEST_REF)
@@ -176,7 +138,12 @@ def _resolve(clone: Path, name: str) -> str:
 
 def packed_refs(clone: Path) -> Iterator[tuple[str, str]]:
     """The refs a clone has in one file: commit and name."""
-    content = read_plain(clone, ".git/packed-refs", limit=LARGEST_PACKED) or b""
+    file = open_plain(clone, ".git/packed-refs")
+    if file is None:
+        return
+    with file:
+        # What is beyond is passed over, and not the file: branches it names would be lost.
+        content = file.read(LARGEST_PACKED_REFS)
     for found in PACKED.finditer(content):
         yield found["commit"].decode(), found["ref"].decode("utf-8", "backslashreplace")
 

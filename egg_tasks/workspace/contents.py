@@ -12,9 +12,9 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from egg_tasks.foreign_files import read_plain
 from egg_tasks.workspace import lfs
 from egg_tasks.workspace.changes import WORD, filters
-from egg_tasks.workspace.clones import read_plain
 from egg_tasks.workspace.git import Git
 from egg_tasks.workspace.lfs import LARGEST_POINTER, Pointer
 

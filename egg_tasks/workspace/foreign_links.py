@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from egg_tasks.workspace.clones import Evidence, read_plain
+from egg_tasks.foreign_files import LARGEST_INDEX, is_holding
+from egg_tasks.workspace.clones import Evidence
 from egg_tasks.workspace.git import Git
 from egg_tasks.workspace.history import readable, tip
 from egg_tasks.workspace.links import declared, links
@@ -61,8 +62,7 @@ def refuse(git: Git, evidence: Evidence, *, work: str, reaching: Reaching) -> No
 
 def may_link(evidence: Evidence) -> bool:
     """Whether the clone's index, which is as its head once nothing is uncommitted, may hold a link."""
-    index = read_plain(evidence.clone, ".git/index")
-    return index is None or ENTRY in index or any(mark in index for mark in FOLDED)
+    return is_holding(evidence.clone, ".git/index", [ENTRY, *FOLDED], limit=LARGEST_INDEX) is not False
 
 
 def foreign(git: Git, head: str, *, work: str | None, reaching: Reaching) -> Iterator[Foreign]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from egg_tasks.workspace.clones import is_plain, open_plain
+from egg_tasks.foreign_files import is_plain, open_plain
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.names import checked_commit
 from models.errors import Unavailable

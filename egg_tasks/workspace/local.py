@@ -1,13 +1,14 @@
 """Pipelines' repositories and agents' clones on this machine's disk."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
 from egg_tasks import settings_file
+from egg_tasks.foreign_files import is_directory, written_at
 from egg_tasks.workspace import checkouts, foreign_links, history, lfs, nested, repositories, strays
-from egg_tasks.workspace.clones import inspect, is_directory
+from egg_tasks.workspace.clones import inspect
 from egg_tasks.workspace.git import Git
 from egg_tasks.workspace.names import (
     branch_ref,
@@ -74,11 +75,7 @@ class GitWorkspace:
 
     def last_moved_at(self, clone: Path) -> datetime | None:
         """When the log of the clone's head was last written to; None where there is none."""
-        try:
-            log = (clone / ".git/logs/HEAD").lstat()
-        except OSError:
-            return None
-        return datetime.fromtimestamp(log.st_mtime, UTC)
+        return written_at(clone, ".git/logs/HEAD")
 
     def head(self, pipeline_id: str, *, clone: Path) -> str:
         """Fetch the clone's head without keeping it (nothing is pruned, so it stays); its id."""

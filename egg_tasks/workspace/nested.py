@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from egg_tasks.foreign_files import is_directory
 from egg_tasks.workspace.changes import Change, changes
-from egg_tasks.workspace.clones import Evidence, inspect, is_directory, unblocked
+from egg_tasks.workspace.clones import Evidence, inspect, unblocked
 from egg_tasks.workspace.foreign_links import may_link
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.history import commit_tree, readable, tree_of

@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID
 
+from egg_tasks.foreign_files import is_directory
 from egg_tasks.workspace import lfs
 from egg_tasks.workspace.changes import Change, changes, filters
 from egg_tasks.workspace.checkouts import made_as
-from egg_tasks.workspace.clones import Evidence, giants, inspect, is_directory, pipes
+from egg_tasks.workspace.clones import Evidence, giants, inspect, pipes
 from egg_tasks.workspace.foreign_links import put_back
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.history import commit_tree, contains, move_ref, readable, tip, tree_of

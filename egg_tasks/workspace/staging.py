@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
+from egg_tasks.foreign_files import open_plain
 from egg_tasks.workspace import lfs
 from egg_tasks.workspace.changes import Change, entries
-from egg_tasks.workspace.clones import open_plain
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.history import readable
 from egg_tasks.workspace.lfs import LARGEST_POINTER, Pointer

@@ -12,16 +12,9 @@ from itertools import islice
 from pathlib import Path
 from uuid import UUID
 
+from egg_tasks.foreign_files import LARGEST_REF, is_directory, read_plain
 from egg_tasks.workspace import lfs, nested
-from egg_tasks.workspace.clones import (
-    LARGEST_REF,
-    Evidence,
-    is_directory,
-    packed_refs,
-    read_plain,
-    unblocked,
-    unreadable,
-)
+from egg_tasks.workspace.clones import Evidence, packed_refs, unblocked, unreadable
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.history import move_ref
 from egg_tasks.workspace.names import COMMIT, branch_ref, stray_branch

@@ -13,11 +13,19 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from egg_tasks.workspace.clones import Evidence, alternates, open_plain, read_plain
+from egg_tasks import run_places
+from egg_tasks.foreign_files import (
+    LARGEST_INDEX,
+    LARGEST_SPEC,
+    LARGEST_TEXT,
+    is_holding,
+    open_plain,
+    pieces,
+    read_plain,
+)
+from egg_tasks.workspace.clones import Evidence, alternates
 from egg_tasks.workspace.git import Git, quoted
 
-LARGEST_TEXT = 1024 * 1024
-LARGEST_INDEX = 512 * 1024 * 1024
 VALUES = frozenset(
     {
         "core.autocrlf", "core.eol", "core.filemode", "core.symlinks", "core.ignorecase", "core.trustctime",
@@ -126,7 +134,7 @@ def _write_values(inside: Path, head: str, values: Mapping[str, str]) -> None:
 
 def _home(clone: Path) -> _Home:
     """Where the agent's git looks, by the environment it was started with; else the run's own home."""
-    content = read_plain(clone.parent, "spec.json", limit=LARGEST_TEXT) or b"{}"
+    content = read_plain(run_places.ours(clone.parent), run_places.SPEC, limit=LARGEST_SPEC) or b"{}"
     try:
         environment = json.loads(content).get("environment", {})
         given = {name: str(environment[name]) for name in environment if environment[name]}
@@ -164,30 +172,40 @@ def _write_texts(inside: Path, evidence: Evidence, home: _Home, found: Mapping[s
     for key, name in FILES.items():
         path = Path(found[key].replace("~", str(home.directory), 1)) if key in found else None
         text = home.read(path or home.configuration / "git" / name) or b""
-        machines = (read_plain(Path("/etc"), "gitattributes") or b"") if name == "attributes" else b""
+        machines = (
+            (read_plain(Path("/etc"), "gitattributes", limit=LARGEST_TEXT) or b"")
+            if name == "attributes"
+            else b""
+        )
         (inside / name).write_bytes(machines + b"\n" + text)
 
 
 def _copy_index(evidence: Evidence, inside: Path) -> int | None:
     """Copy the agent's index with the time it was written, which says what of it is certain; that time."""
-    file = open_plain(evidence.clone, ".git/index")
-    if file is None:
+    written = _copy(evidence, "index", inside)
+    if written is None:
         return None
-    with file:
-        found = os.fstat(file.fileno())
-        content, written = file.read(min(LARGEST_INDEX, found.st_size)), found.st_mtime_ns
-    if name := _shared_index(evidence.clone / ".git", content):
-        shared = read_plain(evidence.clone, f".git/{name}", limit=LARGEST_INDEX)
-        (inside / name).write_bytes(shared or b"")
-    (inside / "index").write_bytes(content)
+    if name := _shared_index(evidence.clone / ".git", inside):
+        _copy(evidence, name, inside)
     os.utime(inside / "index", ns=(written, written))
     return written
 
 
-def _shared_index(git: Path, content: bytes) -> str | None:
+def _copy(evidence: Evidence, name: str, inside: Path) -> int | None:
+    """Copy a file of the clone's .git, piece by piece; when it was written, or None if it cannot be read."""
+    file = open_plain(evidence.clone, f".git/{name}", limit=LARGEST_INDEX)
+    if file is None:
+        return None
+    with file, (inside / name).open("wb") as copy:
+        copy.writelines(pieces(file, limit=LARGEST_INDEX))
+        return os.fstat(file.fileno()).st_mtime_ns
+
+
+def _shared_index(git: Path, inside: Path) -> str | None:
     """The file in which a split index has its other half: one, since its name is in the index."""
-    if SPLIT not in content:
+    if not is_holding(inside, "index", [SPLIT], limit=LARGEST_INDEX):
         return None
     names = (path.name for path in git.iterdir() if SHARED_INDEX.fullmatch(path.name))
-    asked = islice(names, MOST_SHARED)
-    return next((name for name in asked if bytes.fromhex(name.partition(".")[2]) in content), None)
+    asked = [(name, bytes.fromhex(name.partition(".")[2])) for name in islice(names, MOST_SHARED)]
+    held = (name for name, mark in asked if is_holding(inside, "index", [mark], limit=LARGEST_INDEX))
+    return next(held, None)

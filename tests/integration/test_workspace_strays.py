@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from egg_tasks.foreign_files import LARGEST_PACKED_REFS
 from egg_tasks.workspace import strays
-from egg_tasks.workspace.clones import LARGEST_PACKED, Evidence, inspect
+from egg_tasks.workspace.clones import Evidence, inspect
 from egg_tasks.workspace.git import Git
 from models.errors import Conflict
 from models.schemas.git import Clone
@@ -178,10 +179,10 @@ def test_giants_among_the_refs_are_not_read(scene: Scene) -> None:
     clone = scene.clone()
     left = packed_branch(clone.path)
     with (clone.path / ".git/packed-refs").open("ab") as packed:
-        packed.truncate(2 * LARGEST_PACKED)
+        packed.truncate(2 * LARGEST_PACKED_REFS)
     for number in range(20):
         with (clone.path / f".git/refs/heads/giant{number}").open("wb") as loose:
-            loose.truncate(2 * LARGEST_PACKED)
+            loose.truncate(2 * LARGEST_PACKED_REFS)
 
     tracemalloc.start()
     with pytest.raises(Conflict) as refusal:
@@ -190,4 +191,4 @@ def test_giants_among_the_refs_are_not_read(scene: Scene) -> None:
     tracemalloc.stop()
 
     assert refusal.value.details == {"strays": {"branch topic/feature": left}}
-    assert most < 2 * LARGEST_PACKED
+    assert most < 2 * LARGEST_PACKED_REFS
