@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from cli import words
 from egg_tasks.client import Client, Json
 from models.consensus.verdict import ABORT, DecisionKind
+from models.foreign import Shown, flat, page
 from models.states import PipelineStatus
 
 exit_codes: Mapping[str, int] = {
@@ -113,11 +114,11 @@ def _ended_at_a_deadline(client: Client, pipeline: str) -> bool:
     return last is not None and (last["kind"], last["resolution"]) == (DecisionKind.DEADLINE, ABORT)
 
 
-def line(event: Json) -> str:
+def line(event: Json) -> Shown:
     """One event on one line: time, number, type, where, what."""
     where = (
         f"{words.phase_name(event.get('phase'), event.get('iteration'))} {event.get('role') or ''}".strip()
     )
-    text = words.one_line(event.get("text"))
+    text = flat(event.get("text"))
     at = words.clock(event["timestamp"])
-    return words.clean(f"{at} {event['id']:>4} {event['type']:<20} {where:<20} {text}").rstrip()
+    return page([f"{at} {event['id']:>4} {event['type']:<20} {where:<20} {text}".rstrip()])

@@ -5,12 +5,11 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
-import click
-
-from cli import following, render, report, typed, words
+from cli import following, render, report, typed
 from cli.following import Until
 from cli.screen import Look, draw
 from egg_tasks.client import Client, Json
+from models.foreign import flat
 from models.states import PipelineStatus
 
 ROUND_SECONDS = 0.5
@@ -29,17 +28,17 @@ def follow(client: Client, name: str, *, stop_for_person: bool = False, timeout:
     try:
         status = show(client, name, until)
     except KeyboardInterrupt:
-        click.echo(typed.hint(f"\n{name} goes on without you; come back with: egg watch {name}"), err=True)
+        render.say("", typed.hint(f"{name} goes on without you; come back with: egg watch {name}"), err=True)
         raise
     if status["status"] in following.ENDED:
-        click.echo(report.of(client, name))
+        render.say(report.of(client, name))
     for asked in status.get("pending_decisions") or []:
-        click.echo(report.question(asked), err=True)
+        render.say(report.question(asked), err=True)
     if until.for_person and status["status"] == PipelineStatus.AWAITING_HUMAN:
-        click.echo(typed.hint(f"{name} waits for your answer; then see it go on: egg watch {name}"), err=True)
+        render.say(typed.hint(f"{name} waits for your answer; then see it go on: egg watch {name}"), err=True)
     if not until.is_met(status["status"]) and not until.seconds_left():
         left = f"{name} is not over in the time you gave, and goes on; see: egg watch {name}"
-        click.echo(typed.hint(left), err=True)
+        render.say(typed.hint(left), err=True)
         return following.TIMED_OUT
     # What a person was asked may have been answered in between.
     return following.exit_code(client, name, status["status"])
@@ -49,10 +48,10 @@ def _lines(client: Client, name: str, until: Until) -> Json:
     """Print each event as it comes, and what is waited for when none does; the status at the end."""
 
     def quiet(why: str) -> None:
-        click.echo(f"{name} waits: {typed.hint(words.one_line(why))}", err=True)
+        render.say(f"{name} waits: {typed.hint(flat(why))}", err=True)
 
     for event in following.coming(client, name, after=0, until=until, quiet=quiet):
-        click.echo(following.line(event))
+        render.say(following.line(event))
     return client.get(f"/pipelines/{name}/status")
 
 

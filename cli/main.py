@@ -2,14 +2,14 @@
 
 import importlib
 import os
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 
 import click
 
-from cli import streams, typed
+from cli import render, streams, typed
 from models.errors import EggError, Unavailable
+from models.foreign import flat, indented
 
 SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Begin": {
@@ -113,7 +113,7 @@ def run() -> int:
         return 130
     except click.ClickException as error:
         with suppress(OSError):
-            error.show()
+            _harmless(error).show()
         return error.exit_code
     except EggError as error:
         return _refused(error)
@@ -121,6 +121,18 @@ def run() -> int:
         refused = streams.refused(error)
         return _refused(refused) if refused else _bug(error)
     return code if isinstance(code, int) else 0
+
+
+def _harmless(error: click.ClickException) -> click.ClickException:
+    """The same error on one line: what it quotes may be anybody's words. Help is ours, and has lines."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return error
+    said = flat(error.format_message())
+    return (
+        click.UsageError(said, error.ctx)
+        if isinstance(error, click.UsageError)
+        else click.ClickException(said)
+    )
 
 
 def _refused(error: EggError) -> int:
@@ -149,7 +161,7 @@ def _of_the_disk(error: EggError) -> str:
 def _say(text: str) -> None:
     """Tell the person; where that cannot be written either, the exit code says it."""
     with suppress(OSError):
-        click.echo(text, err=True)
+        render.say(text, err=True)
 
 
 def _bug(error: Exception) -> int:
@@ -157,7 +169,7 @@ def _bug(error: Exception) -> int:
     if os.environ.get("EGG_DEBUG") == "1":
         import traceback
 
-        traceback.print_exception(error, file=sys.stderr)
+        _say(indented("".join(traceback.format_exception(error))))
     _say(
         f"error: this is a bug in egg ({type(error).__name__}: {error}); please report it as CONTRIBUTING.md "
         "says, with what EGG_DEBUG=1 prints"

@@ -1,13 +1,27 @@
-"""How answers are printed: tables for people, JSON for programs. rich is imported only for a terminal."""
+"""How answers are printed: tables for people, JSON for programs. rich is imported only for a terminal.
+
+Nothing reaches a terminal but through here: what others wrote is shown by `models.foreign`.
+"""
 
 import json
+import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import click
 
 from cli import typed, words
 from egg_tasks.client import Json
+from models.foreign import flat, indented, one_line, page
+
+if TYPE_CHECKING:  # agents must start fast
+    from rich.console import RenderableType
+
+_COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
+LONGEST_REST = 64 * 1024
+"""A line of a program's that is longer is shown before its end."""
 
 Columns = Mapping[str, str | Callable[[Json], object]]
 """Titles, each with the field it shows or how to get at it."""
@@ -26,11 +40,40 @@ def wants_json(output: str) -> bool:
     return bool(output) or not is_terminal()
 
 
+def say(*parts: str, err: bool = False) -> None:
+    """Print what is said in parts: each is one line, unless it is `Shown`."""
+    click.echo(page(parts), err=err)
+
+
+def say_signed(sign: str, colour: str | None, *parts: str) -> None:
+    """The same behind a coloured sign of ours."""
+    text = click.style(one_line(sign), fg=colour) + page(parts)
+    click.echo(text, color=False if "NO_COLOR" in os.environ else None)
+
+
+def pass_on(text: str, *, is_end: bool = False) -> str:
+    """Print what a program wrote, on a terminal its whole lines, indented and without colours; the rest."""
+    if not is_terminal():
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        return ""
+    lines, line_break, rest = text.rpartition("\n")
+    if is_end or len(rest) > LONGEST_REST:
+        lines, line_break, rest = text, text, ""
+    if line_break:
+        say(indented(_COLOUR.sub("", lines)))
+    return rest
+
+
 def write_json(value: object, *, compact: bool = False) -> None:
-    """Print one JSON value."""
+    """Print one JSON value; what does not show as itself stands escaped in it, which means the same."""
     # JSON has a way of its own to say what the encoding cannot.
     is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
-    click.echo(json.dumps(value, ensure_ascii=not is_unicode, indent=None if compact else 2))
+    indent = None if compact else 2
+    text = json.dumps(value, ensure_ascii=not is_unicode, indent=indent)
+    if page(text.split("\n")) != text:
+        text = json.dumps(value, indent=indent).replace("\x7f", "\\u007f")
+    click.echo(text)
 
 
 def write_lines(items: Iterable[object]) -> None:
@@ -49,7 +92,7 @@ def write_list(answer: Json, key: str, columns: Columns, *, output: str, nothing
     elif items:
         write_table(items, columns)
     else:
-        click.echo(typed.hint(nothing), err=True)
+        say(typed.hint(nothing), err=True)
 
 
 def write_record(record: Json, *, output: str) -> None:
@@ -62,24 +105,31 @@ def write_record(record: Json, *, output: str) -> None:
         shown = (
             json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else words.text_of(value)
         )
-        click.echo(f"{name:<{width}}  {words.clean(shown)}")
+        say(f"{name:<{width}}  {shown}")
 
 
 def write_table(items: Iterable[Json], columns: Columns) -> None:
     """Print a table; long cells are folded, never cut, and short ones stay on one line."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
-    rows = [[cell(item, show) for show in columns.values()] for item in items]
+    from cli.styled import styled
+
+    rows = [[flat(cell(item, show)) for show in columns.values()] for item in items]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for title, cells in zip(columns, zip(*rows, strict=True), strict=True):
         is_short = max(len(text) for text in cells) <= SHORT
         table.add_column(title, overflow="fold", no_wrap=is_short)
     for row in rows:
-        table.add_row(*(Text(words.clean(text), style=words.style_of(text)) for text in row))
-    Console().print(table)
+        table.add_row(*(styled(text, style=words.style_of(text)) for text in row))
+    draw(table)
+
+
+def draw(drawn: "RenderableType") -> None:
+    """Print what is made of `styled` lines."""
+    from rich.console import Console
+
+    Console().print(drawn)
 
 
 def cell(item: Json, show: str | Callable[[Json], object]) -> str:

@@ -6,9 +6,12 @@ from datetime import UTC, datetime
 
 from cli import words, work_branch
 from egg_tasks.client import Client, Json
+from models.foreign import Shown, flat, one_line, page
+
+Lines = Sequence[str]
 
 
-def of(client: Client, name: str) -> str:
+def of(client: Client, name: str) -> Shown:
     """Bring the work of a complete pipeline home, ask for everything the report needs, and write it."""
     pipeline = client.get(f"/pipelines/{name}")["pipeline"]
     phases = client.get(f"/pipelines/{name}/phases")["phases"]
@@ -16,32 +19,32 @@ def of(client: Client, name: str) -> str:
     return write(pipeline, phases, messages, where=work_branch.bring(pipeline), now=datetime.now(UTC))
 
 
-def write(pipeline: Json, phases: Sequence[Json], messages: Json, *, where: str = "", now: datetime) -> str:
+def write(pipeline: Json, phases: Sequence[Json], messages: Json, *, where: str = "", now: datetime) -> Shown:
     """The report as text, the same on a terminal and in a log; *where* says where the work is."""
     parts = [_headline(pipeline, now=now), _phase_lines(phases, now=now), _talk(messages)]
     parts += [_lacks(phases), _results(phases), _objections(phases), _versions(phases)]
-    parts += [_unchanged(pipeline), leftovers(pipeline), where]
-    return "\n" + "\n\n".join(words.clean(part) for part in parts if part) + "\n"
+    parts += [_unchanged(pipeline), [leftovers(pipeline)], [where]]
+    told = (part for part in parts if any(part))
+    return page(["", *(line for part in told for line in (*part, ""))])
 
 
-def question(asked: Json) -> str:
+def question(asked: Json) -> Shown:
     """What a person is asked, and the commands that answer."""
-    lines = [f"decision {asked['id']}{words.asker(asked)}: {asked['question']}"]
-    return words.clean("\n".join([*lines, *(f"  {line}" for line in words.answers(asked))]))
+    head = f"decision {asked['id']}{words.asker(asked)}: {flat(asked['question'])}"
+    return page([head, *(f"  {line}" for line in words.answers(asked))])
 
 
-def _headline(pipeline: Json, *, now: datetime) -> str:
+def _headline(pipeline: Json, *, now: datetime) -> Lines:
     took = _between(pipeline.get("started_at"), pipeline.get("ended_at"), now=now)
-    why = words.one_line(pipeline.get("why"))
-    return (
-        f"{pipeline['id']}: {pipeline['status']}{f' in {took}' if took else ''}{f' ({why})' if why else ''}"
-    )
+    why = flat(pipeline.get("why"))
+    head = f"{pipeline['id']}: {pipeline['status']}"
+    return [f"{head}{f' in {took}' if took else ''}{f' ({why})' if why else ''}"]
 
 
-def _phase_lines(phases: Sequence[Json], *, now: datetime) -> str:
+def _phase_lines(phases: Sequence[Json], *, now: datetime) -> Lines:
     """One line a phase run: how it ended, rounds, versions, objections, checks, time."""
     title = ("PHASE", "ENDED BY", "ROUNDS", "VERSIONS", "OBJECTIONS", "CHECKS", "TIME")
-    return _aligned([title, *(_phase_row(phase, now=now) for phase in phases)]) if phases else ""
+    return _aligned([title, *(_phase_row(phase, now=now) for phase in phases)]) if phases else []
 
 
 def _phase_row(phase: Json, *, now: datetime) -> tuple[str, ...]:
@@ -57,51 +60,50 @@ def _phase_row(phase: Json, *, now: datetime) -> tuple[str, ...]:
     )
 
 
-def _talk(messages: Json) -> str:
+def _talk(messages: Json) -> Lines:
     by_type = _counted(Counter(messages.get("by_type") or {}))
-    return f"Messages: {messages.get('total', 0)}{f' ({by_type})' if by_type else ''}"
+    return [f"Messages: {messages.get('total', 0)}{f' ({by_type})' if by_type else ''}"]
 
 
-def _lacks(phases: Sequence[Json]) -> str:
+def _lacks(phases: Sequence[Json]) -> Lines:
     """Each phase run that was repeated until it converged: which one it was, and what it lacked."""
     lines = [
         f"  {words.phase_name(phase['phase'], phase['iteration'])}: "
         + words.iteration(phase["iterations_used"], phase["max_iterations"])
-        + (f": {words.one_line(phase['why'])}" if phase.get("ended_at") and phase.get("why") else "")
+        + (f": {flat(phase['why'])}" if phase.get("ended_at") and phase.get("why") else "")
         for phase in phases
         if phase.get("max_iterations")
     ]
-    return "\n".join(["Iterations:", *lines]) if lines else ""
+    return _titled("Iterations:", lines)
 
 
-def _results(phases: Sequence[Json]) -> str:
+def _results(phases: Sequence[Json]) -> Lines:
     """The result of each role that gave one, with its figures."""
     rows = [
         (
             f"  {words.phase_name(phase['phase'], phase['iteration'])}",
             result["role"],
             str(result["fields"].get("status")),
-            words.figures(result["fields"]) or words.one_line(result["fields"].get("summary")),
+            words.figures(result["fields"]) or flat(result["fields"].get("summary")),
         )
         for phase in phases
         for result in phase.get("results") or []
     ]
-    return f"Results:\n{_aligned(rows)}" if rows else ""
+    return _titled("Results:", _aligned(rows))
 
 
-def _objections(phases: Sequence[Json]) -> str:
+def _objections(phases: Sequence[Json]) -> Lines:
     """Each objection with its reason and how it went."""
-    found = [one for phase in phases for one in phase.get("objections") or []]
-    lines = [
-        f"  #{one['number']} {one['from_role']} on {one['about_role']} v{one['version']}, {one['status']}:"
-        f" {words.one_line(one.get('reason'))}"
-        + (f"\n     answer: {words.one_line(one['answer'])}" if one.get("answer") else "")
-        for one in found
-    ]
-    return "\n".join(["Objections:", *lines]) if found else ""
+    lines: list[str] = []
+    for one in (one for phase in phases for one in phase.get("objections") or []):
+        who = f"#{one['number']} {one['from_role']} on {one['about_role']} v{one['version']}"
+        lines.append(f"  {who}, {one['status']}: {flat(one.get('reason'))}")
+        if one.get("answer"):
+            lines.append(f"     answer: {flat(one['answer'])}")
+    return _titled("Objections:", lines)
 
 
-def _versions(phases: Sequence[Json]) -> str:
+def _versions(phases: Sequence[Json]) -> Lines:
     """Every version with its commit and what became of it."""
     rows = [
         (
@@ -115,20 +117,20 @@ def _versions(phases: Sequence[Json]) -> str:
         for phase in phases
         for version in phase.get("versions") or []
     ]
-    return f"Versions:\n{_aligned(rows)}" if rows else ""
+    return _titled("Versions:", _aligned(rows))
 
 
-def _unchanged(pipeline: Json) -> str:
+def _unchanged(pipeline: Json) -> Lines:
     """The versions that are merged and changed nothing: their work may be where nobody looked."""
     names = pipeline.get("unchanged") or []
     verb = "changes" if len(names) == 1 else "change"
-    return f"{', '.join(names)} {verb} nothing." if names else ""
+    return [f"{', '.join(names)} {verb} nothing."] if names else []
 
 
-def leftovers(answer: Json) -> str:
+def leftovers(answer: Json) -> Shown:
     """Work of runs that is merged nowhere, and where it is."""
-    lines = [f"  {words.one_line(sentence)}" for sentence in answer.get("leftovers") or []]
-    return "\n".join(["Left out of the work:", *lines]) if lines else ""
+    lines = [f"  {flat(one)}" for one in answer.get("leftovers") or []]
+    return page(_titled("Left out of the work:", lines))
 
 
 def _between(start: str | None, end: str | None, *, now: datetime) -> str:
@@ -142,10 +144,16 @@ def _counted(counts: Counter[str]) -> str:
     return ", ".join(f"{number} {name}" for name, number in sorted(counts.items()))
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
+def _titled(title: str, lines: Lines) -> Lines:
+    """Lines under a title; nothing where there are none."""
+    return [title, *lines] if lines else []
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Lines:
     """Rows in columns."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
+    shown = [[one_line(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    return [
         "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
+        for row in shown
+    ]

@@ -11,12 +11,16 @@ from rich.text import Text
 
 from cli import screen_lines as line
 from cli import typed, words
+from cli.styled import styled
 from egg_tasks.client import Json
+from models.foreign import flat
 
 STANDING = frozenset({"open", "answered"})
 SHOWN_OBJECTIONS = 4
 QUESTION_LINES = 3
 QUESTION_WIDTH = 100
+ASKED = "? "
+"""What each line of a question begins with, so that none passes for one that answers it."""
 
 
 @dataclass(frozen=True)
@@ -51,20 +55,19 @@ def draw(look: Look, *, width: int, height: int, now: datetime) -> Group:
 def head(look: Look, *, now: datetime) -> list[Text | Rule]:
     """Which pipeline, how it stands, since when; its phases; what it waits for."""
     status = look.status["status"]
-    first = Text.assemble(
-        (words.clean(look.status["id"]), "bold"),
+    messages = look.status.get("messages_total")
+    talk = "" if messages is None else f"  {messages} message{'' if messages == 1 else 's'}"
+    turn = words.iteration(look.status.get("iterations_used"), look.status.get("max_iterations"))
+    first = styled(
+        (look.status["id"], "bold"),
         "  ",
         (f"{line.sign(status)} {status}", words.style_of(status)),
         ("  " + elapsed(look.pipeline, now=now), "dim"),
+        (talk, "dim"),
+        (f"  {turn}" if turn else "", "dim"),
     )
-    messages = look.status.get("messages_total")
-    if messages is not None:
-        first.append(f"  {messages} message{'' if messages == 1 else 's'}", "dim")
-    turn = words.iteration(look.status.get("iterations_used"), look.status.get("max_iterations"))
-    if turn:
-        first.append(f"  {turn}", "dim")
-    gates = Text(" → ").join(_gate(name, look) for name in _phase_names(look)) + line.check(look.phases)
-    why = Text.assemble(("why: ", "dim"), words.clean(typed.hint(words.one_line(look.status.get("why")))))
+    gates = styled(" → ").join(_gate(name, look) for name in _phase_names(look)) + line.check(look.phases)
+    why = styled(("why: ", "dim"), typed.hint(flat(look.status.get("why"))))
     return [first, gates, why] if look.status.get("why") else [first, gates]
 
 
@@ -78,7 +81,7 @@ def roles(look: Look) -> list[Text | Rule]:
     used = {role: line.tokens(run.get("tokens")) for role, run in runs.items()}
     tokens = f"{'TOKENS':>7}  " if any(used.values()) else ""
     title = f"{'ROLE':<{widest}}  {'STATE':<11}  {'VER':<5} {'ROUND':>5}  {'AGENT':<10} {tokens}REASON"
-    rows: list[Text | Rule] = [Rule(style="dim"), Text(title, style="dim")]
+    rows: list[Text | Rule] = [Rule(style="dim"), styled(title, style="dim")]
     for role, state in states.items():
         spent = f"{used.get(role, ''):>7}  " if tokens else ""
         rows.append(line.role(f"{role:<{widest}}", state, rounds.get(role, {}), runs.get(role, {}), spent))
@@ -91,7 +94,7 @@ def objections(phases: Sequence[Json]) -> list[Text | Rule]:
     in_order = sorted(found, key=lambda one: (one["status"] not in STANDING, -one["number"]))
     lines: list[Text | Rule] = [line.objection(one) for one in in_order[:SHOWN_OBJECTIONS]]
     if len(found) > SHOWN_OBJECTIONS:
-        lines.append(Text(f"and {len(found) - SHOWN_OBJECTIONS} more", style="dim"))
+        lines.append(styled(f"and {len(found) - SHOWN_OBJECTIONS} more", style="dim"))
     return lines
 
 
@@ -99,9 +102,9 @@ def decisions(status: Json, *, width: int) -> list[Text | Rule]:
     """What a person is asked, and how to answer."""
     lines: list[Text | Rule] = []
     for asked in status.get("pending_decisions") or []:
-        question = textwrap.wrap(words.clean(asked["question"]), width)[:QUESTION_LINES]
-        lines.extend(Text(part, style="bold yellow") for part in question)
-        lines.extend(Text(f"  {words.clean(answer)}") for answer in words.answers(asked))
+        question = textwrap.wrap(flat(asked["question"]), width - len(ASKED))[:QUESTION_LINES]
+        lines.extend(styled(ASKED + part, style="bold yellow") for part in question)
+        lines.extend(styled(f"  {answer}") for answer in words.answers(asked))
     return lines
 
 
@@ -110,7 +113,7 @@ def standing(status: Json) -> Group:
     look = Look(pipeline={}, status=status)
     lines = [*head(look, now=datetime.now().astimezone())]
     if status.get("stop_reason"):
-        lines.append(Text.assemble(("ended by: ", "dim"), status["stop_reason"]))
+        lines.append(styled(("ended by: ", "dim"), status["stop_reason"]))
     lines += roles(look)
     return Group(*lines, *results(status), *decisions(status, width=QUESTION_WIDTH))
 
@@ -149,7 +152,7 @@ def _gate(name: str, look: Look) -> Text:
 def _section(title: str, lines: Iterable[Text | Rule]) -> list[Text | Rule]:
     """Lines under a title; nothing where there are none."""
     found = list(lines)
-    return [Rule(Text(title, style="dim"), align="left", style="dim"), *found] if found else []
+    return [Rule(styled(title, style="dim"), align="left", style="dim"), *found] if found else []
 
 
 def _last(items: Sequence[Json], count: int) -> Sequence[Json]:

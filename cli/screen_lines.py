@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from rich.text import Text
 
 from cli import words
+from cli.styled import styled
 from egg_tasks.client import Json
+from models.foreign import flat
 
 SIGNS: Mapping[str, str] = {
     "WORKING": "●",
@@ -28,14 +30,14 @@ def role(name: str, state: Json, standing: Json, run: Json, used: str) -> Text:
     """One line of the table of roles; a version that is not up to date carries a mark."""
     version = f"v{state['version']}" if state.get("version") else "-"
     stale = "" if state.get("current", True) or not state.get("version") else "*"
-    return Text.assemble(
-        (f"{words.clean(name)}  ", "bold"),
+    return styled(
+        (f"{name}  ", "bold"),
         (f"{sign(state['state'])} {state['state']:<9}  ", words.style_of(state["state"])),
         (f"{version + stale:<5} ", "yellow" if stale else ""),
         f"{standing.get('rounds') or '-':>5}  ",
         (f"{run.get('status') or '-':<10} ", words.style_of(run.get("status"))),
         used,
-        words.clean(words.one_line(state.get("reason"))),
+        flat(state.get("reason")),
     )
 
 
@@ -49,20 +51,20 @@ def tokens(used: object) -> str:
 
 def objection(one: Json) -> Text:
     """One objection on a line."""
-    return Text.assemble(
+    return styled(
         f"#{one['number']} {one['from_role']} → {one['about_role']} v{one['version']}  ",
         (one["status"], words.style_of(one["status"])),
-        f"  {words.clean(words.one_line(one.get('reason')))}",
+        f"  {flat(one.get('reason'))}",
     )
 
 
 def result(one: Json) -> Text:
     """One role's result on a line."""
     fields = one["fields"]
-    return Text.assemble(
+    return styled(
         (f"{one['role']}  ", "bold"),
         f"{fields.get('status')}  ",
-        words.clean(words.figures(fields) or words.one_line(fields.get("summary"))),
+        words.figures(fields) or flat(fields.get("summary")),
     )
 
 
@@ -70,38 +72,36 @@ def talk(event: Json) -> Text:
     """One message on a line."""
     sent = event.get("data") or {}
     if "from_role" not in sent:
-        return Text.assemble(
-            (words.clock(event["timestamp"]), "dim"), f" {words.clean(words.one_line(event.get('text')))}"
-        )
-    return Text.assemble(
+        return styled((words.clock(event["timestamp"]), "dim"), f" {flat(event.get('text'))}")
+    return styled(
         (words.clock(event["timestamp"]), "dim"),
         (f" {sent['from_role']} → {sent.get('to_role', 'all')} ", "bold"),
         (f"{sent.get('message_type', '')} ", "cyan"),
-        words.clean(words.one_line(sent.get("subject") or event.get("text"))),
+        flat(sent.get("subject") or event.get("text")),
     )
 
 
 def happening(event: Json) -> Text:
     """One event on a line."""
-    return Text.assemble(
+    return styled(
         (words.clock(event["timestamp"]), "dim"),
         f" {event['type']:<20} ",
         (f"{event.get('role') or '':<12} ", "bold"),
-        words.clean(words.one_line(event.get("text"))),
+        flat(event.get("text")),
     )
 
 
 def gate(name: str, status: str | None, iteration: object) -> Text:
     """One phase with its sign; a phase to come, which has no status, is dim."""
     if status is None:
-        return Text(f"○ {name}", style="dim")
+        return styled(f"○ {name}", style="dim")
     shown = words.phase_name(name, iteration)
-    return Text(f"{sign(status)} {shown}", style=words.style_of(status))
+    return styled(f"{sign(status)} {shown}", style=words.style_of(status))
 
 
 def check(phases: Sequence[Json]) -> Text:
     """How the latest check of the latest phase run went."""
     checks = phases[-1].get("checks") or [] if phases else []
     if not checks:
-        return Text()
-    return Text.assemble(("   check ", "dim"), (checks[-1]["status"], words.style_of(checks[-1]["status"])))
+        return styled()
+    return styled(("   check ", "dim"), (checks[-1]["status"], words.style_of(checks[-1]["status"])))

@@ -5,9 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
 
-import click
-
-from cli import definition_file, server, words
+from cli import definition_file, render, server
 from cli.definition_file import Checked
 from cli.definition_repository import Far, persons_reach
 from egg_tasks.client import Client, Json
@@ -27,7 +25,7 @@ def check(file: Path, *, overrides: Sequence[tuple[str, str]], is_submitted: boo
     far = Far.ELSEWHERE if server.own_home() is None else here
     checked = definition_file.check(file, overrides=overrides, far=far)
     for note in checked.notes:
-        click.echo(words.clean(f"note: {note}"), err=True)
+        render.say(f"note: {note}", err=True)
     return checked
 
 
@@ -45,7 +43,7 @@ def create(client: Client, checked: Checked) -> Json:
     with ExitStack() as stack:
         found = _fetched(stack, home, checked)
         for lacking in submodules.missing(found.directory):
-            click.echo(words.clean(f"note: {lacking}"), err=True)
+            render.say(f"note: {lacking}", err=True)
         pipeline = _post(client, {**document, "name": name, "base_commit": found.commit})
         # Only now is the name known to be ours.
         found.keep(name)
@@ -55,7 +53,7 @@ def create(client: Client, checked: Checked) -> Json:
 def _fetched(stack: ExitStack, home: Path, checked: Checked) -> Incoming:
     document = checked.document
     if is_remote(checked.source):
-        click.echo(words.clean(f"fetching {document['repo']}"), err=True)
+        render.say(f"fetching {document['repo']}", err=True)
     base = document.get("base_commit") or document.get("base")
     try:
         return stack.enter_context(

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from cli import server
+from cli import render, server
 from egg_tasks import version
 
 
@@ -37,4 +37,4 @@ def tell_of_server(found: str | None) -> None:
 
 
 def _say(what: str, way_out: str = "") -> None:
-    click.echo(f"{what}, this is egg {version.ours()}{way_out}", err=True)
+    render.say(f"{what}, this is egg {version.ours()}{way_out}", err=True)

@@ -1,14 +1,10 @@
-"""How single values read: states with their colours, times, texts of agents made harmless."""
+"""How single values read: states with their colours, times, answers."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from cli import typed
 from models.answers import command
-
-UNPRINTABLE = {
-    code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160)) if code not in {9, 10}
-}
 
 STYLES: Mapping[str, str] = {
     "complete": "green",
@@ -35,16 +31,6 @@ STYLES: Mapping[str, str] = {
     "pending": "dim",
     "queued": "dim",
 }
-
-
-def clean(text: object) -> str:
-    """Text as it may go to a terminal: what agents wrote must not move the cursor."""
-    return str(text).translate(UNPRINTABLE)
-
-
-def one_line(text: object) -> str:
-    """A text without its line breaks."""
-    return " ".join(str(text or "").split())
 
 
 def text_of(value: object) -> str:

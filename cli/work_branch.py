@@ -16,6 +16,7 @@ from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.lfs import copy_lfs
 from egg_tasks.workspace.reach import of_person
 from models.errors import EggError
+from models.foreign import Shown, page
 from models.states import PipelineStatus
 
 SETTINGS = (
@@ -35,31 +36,36 @@ class NotBroughtError(Exception):
     """The work could not be brought, and this is why."""
 
 
-def bring(pipeline: Json) -> str:
+def bring(pipeline: Json) -> Shown:
     """Say where the work is and what to type next, once it is in the person's repository if it can be.
 
     It is brought when the pipeline is complete. A branch that is there is never moved; doing it again does
     nothing. What cannot be done is said, with the commands that do it by hand.
     """
+    return page(_brought(pipeline))
+
+
+def _brought(pipeline: Json) -> Sequence[str]:
     commit, source = pipeline.get("work_commit"), pipeline.get("repository")
     if not commit or not source:
-        return ""
+        return []
     where = f"The work is on {pipeline['work_branch']} at {str(commit)[:10]}"
     if not os.access(source, os.R_OK | os.X_OK):
-        return f"{where} in {source}, which cannot be read from here."
+        return [f"{where} in {source}, which cannot be read from here."]
     repository = Path(pipeline["repo"])
     if not repository.is_absolute():
-        return f"{where}; in a clone of {pipeline['repo']}:{_by_hand(pipeline, None)}"
+        return [f"{where}; in a clone of {pipeline['repo']}:", *_by_hand(pipeline, None)]
     if pipeline["status"] != PipelineStatus.COMPLETE:
-        return f"{where}; to have it in your repository:{_by_hand(pipeline, repository)}"
+        return [f"{where}; to have it in your repository:", *_by_hand(pipeline, repository)]
     try:
         branch = _bring(pipeline, repository, str(commit))
     except NotBroughtError as why:
-        return f"{where}. It was not brought to {repository}: {why}. By hand:{_by_hand(pipeline, repository)}"
+        told = f"{where}. It was not brought to {repository}: {why}. By hand:"
+        return [told, *_by_hand(pipeline, repository)]
     if branch != f"egg/{pipeline['id']}":
-        return f"The work is in your repository already: branch {branch} holds {str(commit)[:10]}."
-    lines = _lines(_commands(pipeline, repository, branch))
-    return f"The work is in your repository, on branch {branch} at {str(commit)[:10]}:{lines}"
+        return [f"The work is in your repository already: branch {branch} holds {str(commit)[:10]}."]
+    told = f"The work is in your repository, on branch {branch} at {str(commit)[:10]}:"
+    return [told, *_lines(_commands(pipeline, repository, branch))]
 
 
 def _bring(pipeline: Json, repository: Path, commit: str) -> str:
@@ -148,7 +154,7 @@ def _names(pipeline: str) -> Iterator[str]:
         yield from (f"{stem}-{number}" for number in range(2, MOST_NAMES))
 
 
-def _by_hand(pipeline: Json, repository: Path | None) -> str:
+def _by_hand(pipeline: Json, repository: Path | None) -> Sequence[str]:
     """The lines with which a person fetches the work into a repository, else into one where they stand."""
     git = _at(repository) if repository else "git"
     after: list[str] = []
@@ -194,9 +200,9 @@ def _at(repository: Path) -> str:
     return "git" if where == "." else f"git -C {where}"
 
 
-def _lines(commands: Iterable[str]) -> str:
+def _lines(commands: Iterable[str]) -> Sequence[str]:
     """Commands, each on a line of its own."""
-    return "".join(f"\n  {command}" for command in commands)
+    return [f"  {command}" for command in commands]
 
 
 def _answer(repository: Path, *arguments: str) -> str:

@@ -74,6 +74,7 @@ def configuration() -> dict[str, object]:
         "worker_send_task_events": True,
         "worker_pool": "threads",
         "worker_hijack_root_logger": False,
+        "worker_log_color": False,
         "result_backend_always_retry": True,
         "result_expires": 24 * 3600,
         "result_chord_expires": 30 * 24 * 3600,

@@ -6,6 +6,9 @@ from contextlib import suppress
 from typing import TextIO, cast
 
 import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+from models.foreign import indented, one_line, page
 
 STDERR = 2
 
@@ -18,6 +21,7 @@ def configure() -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            _on_one_line,
             structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
@@ -62,3 +66,26 @@ class Unfailing:
             self.lost += 1
         else:
             self.lost = 0
+
+
+def _on_one_line(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    """Have no value of an event leave its line, whoever's words are in it; the renderer knows line feeds."""
+    return {
+        name: value
+        if isinstance(value, bool | int | float | None)
+        else "\n".join(map(one_line, str(value).split("\n")))
+        for name, value in event.items()
+    }
+
+
+class Indenting(logging.Formatter):
+    """Has each further line of a record, a traceback's say, begin with a mark of ours: it quotes others."""
+
+    def __init__(self, inner: logging.Formatter | None) -> None:
+        super().__init__()
+        self._inner = inner or logging.Formatter()
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write a record."""
+        first, line_break, rest = self._inner.format(record).partition("\n")
+        return page([first, indented(rest)] if line_break else [first])

@@ -2,6 +2,7 @@
 
 There are two ways and no third: on one line, or on lines of which each begins with a mark of ours. So no
 line of theirs begins like one of ours, and nothing in it moves a cursor or turns the direction of a line.
+What we say is a `page` of such parts.
 """
 
 import unicodedata
@@ -17,6 +18,17 @@ IN_PROMPTS = "  > "
 FOR_PEOPLE = "    "
 
 
+class Shown(str):
+    """Text that may be shown as it is: it came through here."""
+
+    __slots__ = ()
+
+
+def page(parts: Iterable[str]) -> Shown:
+    """What is said in parts: each is one line, whatever is in it, unless it is `Shown`."""
+    return Shown("\n".join(part if isinstance(part, Shown) else one_line(part) for part in parts))
+
+
 def one_line(text: object) -> str:
     """*text* on one line, exactly: line breaks, control characters and what cannot be seen stand escaped."""
     plain = str(text)
@@ -28,12 +40,12 @@ def flat(text: object) -> str:
     return one_line(" ".join(str(text or "").split()))
 
 
-def fenced(text: object) -> str:
+def fenced(text: object) -> Shown:
     """*text* as a prompt quotes it, line by line."""
     return _behind(IN_PROMPTS, text)
 
 
-def indented(text: object) -> str:
+def indented(text: object) -> Shown:
     """*text* as a person is shown it below a line of ours."""
     return _behind(FOR_PEOPLE, text)
 
@@ -49,9 +61,9 @@ def escaped(character: str) -> str:
     return character.encode("unicode_escape").decode()
 
 
-def _behind(mark: str, text: object) -> str:
+def _behind(mark: str, text: object) -> Shown:
     lines = str(text).replace("\r\n", "\n").removesuffix("\n").split("\n")
-    return "\n".join(mark + "\t".join(map(one_line, line.split("\t"))) for line in lines)
+    return Shown("\n".join(mark + "\t".join(map(one_line, line.split("\t"))) for line in lines))
 
 
 def _visible(text: Iterable[str]) -> Iterator[str]:

@@ -1,6 +1,5 @@
 """egg agent: the agent runs of a pipeline."""
 
-import sys
 import time
 
 import click
@@ -65,21 +64,25 @@ def get(*, pipeline: str, run: str, output: str) -> None:
 def logs(*, pipeline: str, run: str, follow: bool, offset: int) -> None:
     """Print what an agent run wrote; RUN is its id, the beginning of it, or a role (its latest run).
 
+    On a terminal its lines are indented, and what could move the terminal stands escaped; piped, it is as
+    it was written.
+
     Example:  egg agent logs rate-limit coder --follow
     """
     client = server.operator(patience=server.AGENT_PATIENCE if follow else server.OPERATOR_PATIENCE)
     path = f"/pipelines/{pipeline}/agents/{find(client, pipeline, run)['run']}/logs"
-    was_live = True
+    was_live, rest = True, ""
     while True:
         page = client.get(path, {"offset": offset})
-        sys.stdout.write(words.clean(page["text"]) if render.is_terminal() else page["text"])
-        sys.stdout.flush()
+        rest = render.pass_on(rest + page["text"])
         if page["next_offset"] == offset:
             if not (follow and was_live):
-                return
+                break
             was_live = page["is_live"]
             time.sleep(0.5 if was_live else 0)
         offset = page["next_offset"]
+    if rest:
+        render.pass_on(rest, is_end=True)
 
 
 @agent.command()
@@ -96,7 +99,7 @@ def stop(*, pipeline: str, run: str) -> None:
     client = server.operator()
     found = find(client, pipeline, run)
     client.post(f"/pipelines/{pipeline}/agents/{found['run']}/stop", repeatable=True)
-    click.echo(f"{found['role'] or CHECK} (run {found['number']}) is asked to end")
+    render.say(f"{found['role'] or CHECK} (run {found['number']}) is asked to end")
 
 
 @agent.command()
@@ -112,7 +115,7 @@ def retry(*, pipeline: str, run: str) -> None:
     client = server.operator()
     found = find(client, pipeline, run)
     client.post(f"/pipelines/{pipeline}/agents/{found['run']}/retry")
-    click.echo(f"{found['role'] or CHECK} runs again")
+    render.say(f"{found['role'] or CHECK} runs again")
 
 
 def find(client: Client, pipeline: str, run: str) -> Json:

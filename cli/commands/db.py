@@ -4,6 +4,8 @@ import os
 
 import click
 
+from cli import render
+
 
 @click.group()
 def db() -> None:
@@ -24,7 +26,7 @@ def upgrade() -> None:
     import migrations
 
     migrations.upgrade(_url())
-    click.echo(f"schema {migrations.current(_url())}")
+    render.say(f"schema {migrations.current(_url())}")
 
 
 @db.command()
@@ -35,7 +37,7 @@ def current() -> None:
     """
     import migrations
 
-    click.echo(migrations.current(_url()) or "none")
+    render.say(migrations.current(_url()) or "none")
 
 
 def _url() -> str:

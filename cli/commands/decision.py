@@ -8,6 +8,7 @@ import click
 from cli import options, render, server, typed, words
 from egg_tasks.client import Client, Json
 from egg_tasks.wire import new_key
+from models.foreign import flat
 
 PENDING = "pending"
 WAITS = 3
@@ -131,7 +132,7 @@ def resolve(*, number: int, resolution: str | None, output: str) -> None:
         render.write_json(answer)
     else:
         taken = (answer.get("decision") or {}).get("resolution") or resolution
-        click.echo(words.clean(f"decision {number} of {asked['pipeline_id']}: {taken}"))
+        render.say(f"decision {number} of {asked['pipeline_id']}: {flat(taken)}")
 
 
 def _ask(
@@ -159,11 +160,11 @@ def _ask(
     if output:
         render.write_json(asked)
         return
-    click.echo(asked["id"])
+    render.say(str(asked["id"]))
     if asked.get("how_to_answer"):
         # Only its first word is ours; the answer is whatever somebody wrote.
         line = str(asked["how_to_answer"]).replace("egg", typed.egg(), 1)
-        click.echo(f"a person answers it with: {line}", err=True)
+        render.say(f"a person answers it with: {line}", err=True)
 
 
 def _find(number: int) -> Json:

@@ -23,7 +23,7 @@ def validate(*, file: Path, given: list[tuple[str, str]]) -> None:
     from cli import submitting
 
     submitting.check(file, overrides=given, is_submitted=False)
-    click.echo(f"{file} is sound", err=True)
+    render.say(f"{file} is sound", err=True)
 
 
 @click.command()

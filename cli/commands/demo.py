@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from cli import following, live, server
+from cli import following, live, render, server
 from cli.commands.stack import say
 from egg_tasks.client import Client
 
@@ -35,7 +35,7 @@ def demo(ctx: click.Context, *, directory: Path | None) -> None:
     client.post(f"/pipelines/{name}/start", repeatable=True)
     say(f"{name} works on {repository}")
     code = live.follow(client, name)
-    click.echo(f"Flower, Celery at work: {manifest.flower_url}  (login: {manifest.flower_login})")
+    render.say(f"Flower, Celery at work: {manifest.flower_url}  (login: {manifest.flower_login})")
     say("The stack goes on running; stop it with: egg down")
     ctx.exit(code)
 

@@ -21,7 +21,7 @@ def events(*, pipeline: str, follow: bool, after: int, output: str) -> None:
     found = (following.coming if follow else following.stored)(client, pipeline, after=after)
     if not render.wants_json(output):
         for event in found:
-            click.echo(following.line(event))
+            render.say(following.line(event))
     elif follow or output == "jsonl":
         render.write_lines(found)
     else:

@@ -30,4 +30,4 @@ def stop_all(*, why: str, running: bool, lift: bool, output: str) -> None:
     if output:
         render.write_json(answer)
     else:
-        click.echo(words.clean(text))
+        render.say(text)

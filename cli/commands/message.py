@@ -5,8 +5,9 @@ from collections.abc import Mapping
 
 import click
 
-from cli import options, render, server, typed, words
+from cli import options, render, server, typed
 from egg_tasks.client import Draft, Json, Wanted
+from models.foreign import Shown, indented, page
 
 AGENT_TYPES = ("PROGRESS", "QUESTION", "RESPONSE", "STATUS", "HANDOFF")
 
@@ -59,7 +60,7 @@ def send(
         key=key,
         from_role=role,
     )
-    click.echo(server.anyone().send(pipeline, draft)["id"])
+    render.say(str(server.anyone().send(pipeline, draft)["id"]))
 
 
 @message.command()
@@ -126,22 +127,21 @@ def status(*, pipeline: str, output: str) -> None:
     render.write_record(server.anyone().get(path), output=output)
 
 
-def in_text(sent: Mapping[str, object]) -> str:
+def in_text(sent: Mapping[str, object]) -> Shown:
     """A message as its reader sees it: id, type, who to whom, subject; the body indented below."""
     reply = f" (re {sent['in_reply_to']})" if sent.get("in_reply_to") else ""
     head = f"{sent['id']} {sent['message_type']} {sent['from_role']} -> {sent['to_role']}{reply}"
     subject = f": {sent['subject']}" if sent.get("subject") else ""
-    body = "".join(f"\n    {line}" for line in str(sent.get("body") or "").splitlines())
-    return words.clean(f"{head}{subject}{body}")
+    return page([f"{head}{subject}", *([indented(sent["body"])] if sent.get("body") else [])])
 
 
 def _write_page(page: Json) -> None:
     for sent in page["messages"]:
-        click.echo(in_text(sent))
+        render.say(in_text(sent))
     if not page["messages"]:
-        click.echo("no new messages", err=True)
+        render.say("no new messages", err=True)
     elif page.get("has_more"):
-        click.echo(typed.hint(f"there are more: egg message poll --since {page['next_since_id']}"), err=True)
+        render.say(typed.hint(f"there are more: egg message poll --since {page['next_since_id']}"), err=True)
 
 
 def _object(text: str | None) -> Json | None:

@@ -62,7 +62,7 @@ def advance(*, pipeline: str, name: str) -> None:
     Example:  egg phase advance rate-limit implement
     """
     moved = server.operator().post(f"/pipelines/{pipeline}/phases/{name}/advance")["pipeline"]
-    click.echo(f"{moved['id']} is {moved['status']} in {moved['current_phase']} {moved['iteration']}")
+    render.say(f"{moved['id']} is {moved['status']} in {moved['current_phase']} {moved['iteration']}")
 
 
 @phase.command()
@@ -74,4 +74,4 @@ def restart(*, pipeline: str, name: str) -> None:
     Example:  egg phase restart rate-limit implement
     """
     moved = server.operator().post(f"/pipelines/{pipeline}/phases/{name}/restart")["pipeline"]
-    click.echo(f"{moved['id']} is {moved['status']} in {moved['current_phase']} {moved['iteration']}")
+    render.say(f"{moved['id']} is {moved['status']} in {moved['current_phase']} {moved['iteration']}")

@@ -39,7 +39,7 @@ def create(*, file: Path, given: list[tuple[str, str]], output: str) -> None:
     if output:
         render.write_json({"pipeline": created})
     else:
-        click.echo(created["id"])
+        render.say(str(created["id"]))
 
 
 @pipeline.command(name="list")
@@ -57,7 +57,7 @@ def list_(*, status: str | None, limit: int | None, after: str | None, output: s
         page, "pipelines", COLUMNS, output=output, nothing="no pipelines; make one: egg run FILE"
     )
     if page.get("next_after") is not None:
-        click.echo(typed.hint(f"there are more: egg pipeline list --after {page['next_after']}"), err=True)
+        render.say(typed.hint(f"there are more: egg pipeline list --after {page['next_after']}"), err=True)
 
 
 @pipeline.command()
@@ -83,11 +83,9 @@ def status(*, pipeline: str, output: str) -> None:
     if render.wants_json(output):
         render.write_json(answer)
         return
-    from rich.console import Console
-
     from cli.screen import standing
 
-    Console().print(standing(answer))
+    render.draw(standing(answer))
 
 
 @pipeline.command()
@@ -146,9 +144,9 @@ def extend(*, pipeline: str, iterations: int | None, minutes: float | None) -> N
     given = {"iterations": iterations, "minutes": minutes}
     body = {name: value for name, value in given.items() if value is not None}
     moved = server.operator().post(f"/pipelines/{pipeline}/extend", body)["pipeline"]
-    click.echo(f"{moved['id']} is extended; it is {moved['status']}")
+    render.say(f"{moved['id']} is extended; it is {moved['status']}")
 
 
 def _move(pipeline: str, verb: str) -> None:
     moved = server.operator().post(f"/pipelines/{pipeline}/{verb}", repeatable=True)["pipeline"]
-    click.echo(f"{moved['id']} is {moved['status']}")
+    render.say(f"{moved['id']} is {moved['status']}")

@@ -56,7 +56,7 @@ def submit(*, pipeline: str, given: str, role: str | None, output: str) -> None:
     else:
         figures = words.figures(taken["fields"])
         said = f"{taken['role']} reports {taken['fields']['status']}" + (f": {figures}" if figures else "")
-        click.echo(words.clean(said))
+        render.say(said)
 
 
 @result.command(name="list")

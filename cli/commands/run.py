@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from cli import live, options, server, typed
+from cli import live, options, render, server, typed
 from cli.commands.stack import ensure_stack
 
 
@@ -40,7 +40,7 @@ def run(
     name = submitting.create(client, checked)["id"]
     client.post(f"/pipelines/{name}/start", repeatable=True)
     if detach:
-        click.echo(name)
-        click.echo(typed.hint(f"{name} runs; see it with: egg watch {name}"), err=True)
+        render.say(name)
+        render.say(typed.hint(f"{name} runs; see it with: egg watch {name}"), err=True)
         return
     ctx.exit(live.follow(client, name, stop_for_person=wait, timeout=timeout))

@@ -6,7 +6,7 @@ import subprocess
 
 import click
 
-from cli import options, render, server, words
+from cli import options, render, server
 from egg_tasks.client import Json
 from models.errors import Conflict, Unprocessable
 from models.foreign import flat
@@ -73,7 +73,7 @@ def readiness(
     if output:
         render.write_json(answer)
     else:
-        click.echo(words.clean(in_text(answer)))
+        render.say(in_text(answer))
 
 
 @signal.command()

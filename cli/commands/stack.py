@@ -1,6 +1,5 @@
 """egg up, egg down, egg doctor: the local stack."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -37,8 +36,8 @@ def up(*, keeps_version: bool) -> None:
 
     manifest = local.up(server.home(), report=say, keeps_version=keeps_version)
     _tell_of_newer_runs()
-    click.echo(f"API     {manifest.api_url}")
-    click.echo(f"Flower  {manifest.flower_url}  (login: {manifest.flower_login})")
+    render.say(f"API     {manifest.api_url}")
+    render.say(f"Flower  {manifest.flower_url}  (login: {manifest.flower_login})")
 
 
 @click.command()
@@ -86,9 +85,8 @@ def doctor(ctx: click.Context, *, output: str) -> None:
     else:
         for finding in findings:
             sign, colour = SIGNS[finding.ok]
-            mend = f"\n      {typed.hint(finding.mend)}" if not finding.ok and finding.mend else ""
-            line = f"{click.style(sign, fg=colour)} {finding.name:<15} {words.clean(finding.text)}{mend}"
-            click.echo(line, color=False if "NO_COLOR" in os.environ else None)
+            mend = [f"      {typed.hint(finding.mend)}"] if not finding.ok and finding.mend else []
+            render.say_signed(sign, colour, f" {finding.name:<15} {finding.text}", *mend)
     ctx.exit(1 if any(finding.ok is False for finding in findings) else 0)
 
 
@@ -140,4 +138,4 @@ def ensure_stack() -> None:
 
 def say(text: str) -> None:
     """Tell the person what goes on; stdout is for results."""
-    click.echo(typed.hint(text), err=True)
+    render.say(typed.hint(text), err=True)

@@ -5,9 +5,9 @@ import subprocess
 
 import click
 
-from cli import options, server
+from cli import options, render, server
 from models.errors import Conflict, Malformed, Unavailable
-from models.foreign import one_line
+from models.foreign import named
 
 
 @click.command()
@@ -25,7 +25,7 @@ def sync(*, pipeline: str) -> None:
     merge(clone, branch=f"origin/egg/{pipeline}/work")
     synced = server.agent().post(f"/pipelines/{pipeline}/sync", repeatable=True)
     seen = ", ".join(f"{role} version {number}" for role, number in sorted(synced["seen"].items()))
-    click.echo(f"{synced['head']} has seen {seen or 'nobody yet'}")
+    render.say(f"{synced['head']} has seen {seen or 'nobody yet'}")
 
 
 def merge(clone: str, *, branch: str) -> None:
@@ -40,7 +40,7 @@ def merge(clone: str, *, branch: str) -> None:
     if not paths:
         raise Conflict(f"git merge {branch} failed in {clone}: {_last(merged.stderr or merged.stdout)}")
     raise Conflict(
-        f"merging {branch} conflicts in {', '.join(map(one_line, paths))}: "
+        f"merging {branch} conflicts in {named(paths)}: "
         "resolve them, `git add` them, `git commit --no-edit`, then `egg sync` again"
     )
 

@@ -2,9 +2,10 @@
 
 import click
 
-from cli import following, live, options, render, server, typed, words
+from cli import following, live, options, render, server, typed
 from egg_tasks.client import Client
 from models.errors import NotFound
+from models.foreign import flat
 
 
 @click.command()
@@ -39,15 +40,15 @@ def why(*, pipeline: str, output: str) -> None:
         return
     phase = f", phase {answer['phase']}" if answer.get("phase") else ""
     reason = typed.hint(answer.get("why") or "nothing to wait for")
-    click.echo(words.clean(f"{answer['pipeline']} is {answer['status']}{phase}: {reason}"))
+    render.say(f"{answer['pipeline']} is {answer['status']}{phase}: {flat(reason)}")
     if answer.get("waiting"):
         render.write_table(answer["waiting"], {"ROLE": "role", "STATE": "state", "WHY": "why"})
     from cli import report
 
     if left := report.leftovers(answer):
-        click.echo(words.clean(left))
+        render.say(left)
     for asked in answer.get("decisions") or []:
-        click.echo(report.question(asked))
+        render.say(report.question(asked))
 
 
 def _newest(client: Client) -> str:

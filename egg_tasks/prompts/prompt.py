@@ -1,12 +1,11 @@
 """The prompt of an agent run, made of its brief.
 
-A part is one line, whatever is in it, unless it is `Fenced`: so nobody's words begin a line like ours.
+A part is one line, whatever is in it, unless it is fenced: so nobody's words begin a line like ours.
 """
 
 from collections.abc import Iterator
-from typing import Self
 
-from models.foreign import fenced, one_line
+from models.foreign import fenced, one_line, page
 from models.schemas.brief import Brief, ObjectionText
 from models.schemas.message import Message
 
@@ -30,27 +29,16 @@ HOW_TO = """\
 """
 
 
-class Fenced(str):
-    """Somebody's words on lines of their own, each behind a mark of ours."""
-
-    __slots__ = ()
-
-    def __new__(cls, text: str) -> Self:
-        """Fence *text*."""
-        return super().__new__(cls, fenced(text))
-
-
 def render(brief: Brief) -> str:
     """Write the prompt; what others said is quoted as theirs."""
-    parts = (part if isinstance(part, Fenced) else one_line(part) for part in _parts(brief))
-    return "\n".join(parts).rstrip() + "\n"
+    return page(_parts(brief)).rstrip() + "\n"
 
 
 def _parts(brief: Brief) -> Iterator[str]:
     yield f"# You are {brief.role} in phase {brief.phase} of {brief.pipeline_id} (run {brief.round})"
     yield ""
     yield from _heading("## The task")
-    yield Fenced(brief.task.strip())
+    yield fenced(brief.task.strip())
     yield ""
     yield from _section("## Directives: what a person decided, and still holds", _directives(brief))
     yield from _heading("## Why you run now")
@@ -62,7 +50,7 @@ def _parts(brief: Brief) -> Iterator[str]:
     yield from _section("## Objections", [part for each in brief.objections for part in _objection(each)])
     yield from _section("## Conflicts to resolve", [f"- {path}" for path in brief.conflicts])
     if brief.check_log is not None:
-        yield from _section("## The red check, its last lines", [Fenced(brief.check_log[-4000:])])
+        yield from _section("## The red check, its last lines", [fenced(brief.check_log[-4000:])])
     yield from _section("## Messages", [part for message in brief.messages for part in _message(message)])
     yield from _heading("## The roster")
     yield from (
@@ -116,9 +104,9 @@ def _directives(brief: Brief) -> list[str]:
         for each in brief.directives
         for part in (
             f"- directive {each.number}. To the question",
-            Fenced(each.question),
+            fenced(each.question),
             "  the answer is",
-            Fenced(each.answer),
+            fenced(each.answer),
         )
     ]
 
@@ -126,11 +114,11 @@ def _directives(brief: Brief) -> list[str]:
 def _objection(each: ObjectionText) -> Iterator[str]:
     head = f"- objection {each.number} ({each.status}, round {each.round}):"
     yield f"{head} {each.from_role} to {each.about_role}'s version {each.version}:"
-    yield Fenced(each.reason)
+    yield fenced(each.reason)
 
 
 def _message(message: Message) -> Iterator[str]:
     head = f"- {message.id}. {message.message_type} from {message.from_role} to {message.to_role}"
     yield head + (f": {message.subject}" if message.subject else "")
     if message.body:
-        yield Fenced(message.body)
+        yield fenced(message.body)

@@ -1,12 +1,14 @@
 """Agent runs, as tasks."""
 
 import threading
+from logging import Logger
 from uuid import UUID
 
 import structlog
 from celery import Task, signals
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from egg_tasks import logging
 from egg_tasks.app import app
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
@@ -53,6 +55,14 @@ def _forward(run_id: str) -> None:
     with unit_of_work() as session:
         node = agent_runs.get_agent_run(session, run_id=UUID(run_id)).node
     send_to_node(UUID(run_id), str(node))
+
+
+@signals.after_setup_logger.connect(weak=False)  # type: ignore[untyped-decorator]
+def log_in_lines(logger: Logger, **_: object) -> None:
+    """Have the worker's log hold our lines, and Celery's, as those of every other process of ours."""
+    logging.configure()
+    for handler in logger.handlers:
+        handler.setFormatter(logging.Indenting(handler.formatter))
 
 
 @signals.worker_shutting_down.connect(weak=False)  # type: ignore[untyped-decorator]

@@ -107,7 +107,7 @@ def test_the_status_shows_roles_without_a_clock() -> None:
 def test_an_event_is_one_line_whatever_its_text() -> None:
     line = following.line(EVENTS[0] | {"text": "two\nlines \x1b[2J"})
 
-    assert line.endswith("agent.started        implement coder      two lines \N{REPLACEMENT CHARACTER}[2J")
+    assert line.endswith("agent.started        implement coder      two lines \\x1b[2J")
 
 
 def test_the_report_tells_what_it_took_and_where_the_work_is() -> None:

@@ -176,6 +176,23 @@ def test_functions_are_not_too_long() -> None:
     assert found == []
 
 
+def test_a_terminal_is_written_to_in_one_place() -> None:
+    """What others wrote is made harmless there, so nothing may go around it."""
+    allowed = {"cli/render.py", "cli/styled.py"}
+    writers = {"print", "click.echo", "click.secho", "click.prompt", "click.confirm", "Text"}
+    ends = ("stdout.write", "stderr.write", ".print", "Text.assemble", "Text.from_ansi", "Text.from_markup")
+
+    found = [
+        f"{path}:{call.lineno} {called(call)}"
+        for path, tree in sources().items()
+        if path.startswith("cli/") and path not in allowed
+        for call in calls(tree)
+        if called(call) in writers or called(call).endswith(ends)
+    ]
+
+    assert found == []
+
+
 def test_no_module_is_a_drawer() -> None:
     assert [path for path in sources() if Path(path).stem in FORBIDDEN_NAMES] == []
 
