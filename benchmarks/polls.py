@@ -15,6 +15,7 @@ from benchmarks.agents import Seat
 from benchmarks.door import Door
 from benchmarks.figures import Figure, quantile
 from egg_tasks.database import unit_of_work
+from egg_tasks.services.polls import PAGE_BYTES
 from models.queries import messages
 
 GROUP = "poll, p50"
@@ -94,7 +95,12 @@ def _query(reader: Seat, since: Callable[[], int]) -> float:
     def read() -> None:
         with unit_of_work() as session:
             messages.list_messages(
-                session, pipeline_id=reader.pipeline_id, role=reader.role, after=since(), limit=PAGE
+                session,
+                pipeline_id=reader.pipeline_id,
+                role=reader.role,
+                after=since(),
+                limit=PAGE,
+                most_bytes=PAGE_BYTES,
             )
 
     return _p50(read)

@@ -40,18 +40,32 @@ def _parts(brief: Brief) -> Iterator[str]:
     yield from _heading("## The task")
     yield fenced(brief.task.strip())
     yield ""
-    yield from _section("## Directives: what a person decided, and still holds", _directives(brief))
+    yield from _section(
+        "## Directives: what a person decided, and still holds",
+        _directives(brief),
+        brief.left_out.get("directives"),
+    )
     yield from _heading("## Why you run now")
     yield from (f"- {cause.text}" for cause in brief.causes)
     yield ""
-    yield from _section("## What the last iteration left you", [f"- {text}" for text in brief.feedback])
+    yield from _section(
+        "## What the last iteration left you",
+        [f"- {text}" for text in brief.feedback],
+        brief.left_out.get("feedback"),
+    )
     yield from _section("## Until the phase converges", list(_cycle(brief)))
-    yield from _section("## Notes", [f"- {note}" for note in brief.notes])
+    yield from _section("## Notes", [f"- {note}" for note in brief.notes], brief.left_out.get("notes"))
     yield from _section("## Objections", [part for each in brief.objections for part in _objection(each)])
-    yield from _section("## Conflicts to resolve", [f"- {path}" for path in brief.conflicts])
+    yield from _section(
+        "## Conflicts to resolve", [f"- {path}" for path in brief.conflicts], brief.left_out.get("conflicts")
+    )
     if brief.check_log is not None:
         yield from _section("## The red check, its last lines", [fenced(brief.check_log[-4000:])])
-    yield from _section("## Messages", [part for message in brief.messages for part in _message(message)])
+    yield from _section(
+        "## Messages",
+        [part for message in brief.messages for part in _message(message)],
+        brief.left_out.get("messages"),
+    )
     yield from _heading("## The roster")
     yield from (
         f"- {entry.role}: {entry.state}, version {entry.version}"
@@ -91,11 +105,11 @@ def _heading(title: str) -> Iterator[str]:
     yield ""
 
 
-def _section(title: str, lines: list[str]) -> Iterator[str]:
+def _section(title: str, lines: list[str], left_out: str | None = None) -> Iterator[str]:
     if lines:
         yield from _heading(title)
         yield from lines
-        yield ""
+        yield from ["", f"{left_out}.", ""] if left_out else [""]
 
 
 def _directives(brief: Brief) -> list[str]:

@@ -1,19 +1,24 @@
 """Briefs: what an agent run should know when it starts, and that it was told."""
 
+import json
 from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import bus, focus, leftovers
+from egg_tasks.services import brief_budgets, bus, focus, leftovers
+from models import budgets
 from models.consensus.policy import PhasePolicy
 from models.consensus.verdict import ASKED_FOR_WORDS, Cause, CauseKind
 from models.queries import agent_runs, decisions, messages, phase_runs, pipelines, versions
 from models.schemas.brief import Brief, CauseText, DirectiveText, ObjectionText, RosterEntry
+from models.schemas.message import Message
 from models.schemas.result import field_names
 from models.states import LIVE_OBJECTIONS, MergeStatus, ObjectionStatus
-from models.tables import AgentRun, Message, Objection, PhaseRun, Pipeline, Role
+from models.tables import AgentRun, Objection, PhaseRun, Pipeline, Role
 
 MAX_MESSAGES = 500
+MOST_COUNTED = 1000
+"""So many messages that are left out are counted at most."""
 
 
 def branch(pipeline_id: str, role: str) -> str:
@@ -22,7 +27,7 @@ def branch(pipeline_id: str, role: str) -> str:
 
 
 def write(session: Session, *, run: AgentRun) -> Brief:
-    """Put together what a role's run should know now."""
+    """Put together what a role's run should know now, as far as each part has room for it."""
     assert run.role is not None, "a check needs no brief"  # noqa: S101
     pipeline = pipelines.get_pipeline(session, pipeline_id=run.pipeline_id)
     phase_run = phase_runs.get_phase_run(session, phase_run_id=run.phase_run_id)
@@ -31,7 +36,8 @@ def write(session: Session, *, run: AgentRun) -> Brief:
     roles = phase_runs.list_roles(session, phase_run_id=phase_run.id)
     causes = [Cause.parse(cause) for cause in run.causes]
     check = versions.find_check(session, phase_run_id=phase_run.id, commit=pipeline.work_commit or "")
-    return Brief(
+    told, left_out = _messages(session, pipeline, run)
+    brief = Brief(
         pipeline_id=pipeline.id,
         phase=phase_run.phase,
         iteration=phase_run.iteration,
@@ -45,10 +51,11 @@ def write(session: Session, *, run: AgentRun) -> Brief:
         causes=tuple(CauseText(kind=cause.kind, text=describe(cause)) for cause in causes),
         objections=_objections(session, run),
         directives=_directives(session, pipeline),
-        messages=tuple(bus.read(message) for message in _unhandled(session, pipeline, run)),
+        messages=told,
         conflicts=_conflicts(session, run),
         check_log=check.log if check and any(c.kind is CauseKind.CHECK for c in causes) else None,
         notes=_notes(session, run),
+        left_out={"messages": left_out} if left_out else {},
         feedback=_feedback(phase_run, run.role),
         focus=_focus(pipeline, phase_run, policy, run.role),
         criteria=focus.demands(policy.convergence) if policy.convergence else None,
@@ -58,6 +65,7 @@ def write(session: Session, *, run: AgentRun) -> Brief:
         converge_at=phase_run.converge_at,
         hard_deadline_at=phase_run.hard_deadline_at,
     )
+    return brief_budgets.within(brief)
 
 
 def hand_over(session: Session, *, run: AgentRun, lacking: Sequence[str] = ()) -> Brief:
@@ -75,7 +83,7 @@ def hand_over(session: Session, *, run: AgentRun, lacking: Sequence[str] = ()) -
         role = phase_runs.lock_role(session, phase_run_id=run.phase_run_id, role=run.role)
         role.cursor = max(role.cursor, brief.messages[-1].id)
     notes = tuple(f"the submodule {path} could not be fetched: its folder is empty" for path in lacking)
-    return brief.model_copy(update={"notes": (*brief.notes, *notes)})
+    return brief_budgets.within(brief.model_copy(update={"notes": (*brief.notes, *notes)}))
 
 
 SENTENCES = {
@@ -155,16 +163,41 @@ def _directives(session: Session, pipeline: Pipeline) -> tuple[DirectiveText, ..
     )
 
 
-def _unhandled(session: Session, pipeline: Pipeline, run: AgentRun) -> Sequence[Message]:
+def _messages(session: Session, pipeline: Pipeline, run: AgentRun) -> tuple[tuple[Message, ...], str]:
+    """The oldest messages that no run of the role has handled, and a sentence on those there is no room for.
+
+    The role's cursor may pass over what is given here and over nothing else.
+    """
     role = phase_runs.get_role(session, phase_run_id=run.phase_run_id, role=run.role or "")
-    return messages.list_messages(
+    found = messages.list_messages(
         session,
         pipeline_id=pipeline.id,
         role=role.role,
         after=role.handled_message,
         limit=MAX_MESSAGES,
+        most_bytes=budgets.MESSAGES,
         phase_run_id=run.phase_run_id,
     )
+    readable = [bus.read(message) for message in found.messages]
+    fit = budgets.fitting(readable, most=budgets.MESSAGES, text_of=_words)
+    if not fit.left and not found.has_more:
+        return fit.kept, ""
+    last = fit.kept[-1].id
+    left = messages.count_left(
+        session,
+        pipeline_id=pipeline.id,
+        phase_run_id=run.phase_run_id,
+        role=role.role,
+        after=last,
+        limit=MOST_COUNTED,
+    )
+    number = f"{left.number} or more" if left.number == MOST_COUNTED else str(left.number)
+    which = f"id {left.first}" if left.number == 1 else f"ids {left.first} to {left.last}"
+    return fit.kept, f"{number} more messages ({which}) were not put here: `egg message poll --since {last}`"
+
+
+def _words(message: Message) -> str:
+    return message.subject + message.body + (json.dumps(message.metadata) if message.metadata else "")
 
 
 def _conflicts(session: Session, run: AgentRun) -> tuple[str, ...]:

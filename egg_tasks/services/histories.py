@@ -23,6 +23,9 @@ from models.schemas.history import (
 )
 from models.tables import AgentRun, Event, PhaseRun
 
+PAGE_BYTES = 1024 * 1024
+"""So much a page of events holds, or a single event more."""
+
 
 def list_phases(session: Session, *, pipeline_id: str) -> tuple[PhaseRead, ...]:
     """The phase runs of a pipeline, oldest first."""
@@ -62,12 +65,14 @@ def list_events(session: Session, *, pipeline_id: str, after: int, limit: int) -
     tip = reports.last_event_id(session, pipeline_id=pipeline_id)
     if after > tip:
         raise Conflict(f"there is no event {after} yet; the newest is {tip}", {"tip": tip})
-    found = events.list_events(session, pipeline_id=pipeline_id, after=after, limit=limit + 1)
-    page = found[:limit]
+    found = events.list_events(
+        session, pipeline_id=pipeline_id, after=after, limit=limit, most_bytes=PAGE_BYTES
+    )
+    page = found.events
     return EventPage(
         events=tuple(_event(row) for row in page),
         next_after=page[-1].id if page else after,
-        has_more=len(found) > limit,
+        has_more=found.has_more,
     )
 
 

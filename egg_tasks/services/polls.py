@@ -21,6 +21,8 @@ from models.tables import Message as Row
 TRIES = 5
 SHARED = 500
 """So many messages are read at most for all who wait together; behind that everybody reads alone."""
+PAGE_BYTES = 1024 * 1024
+"""So much a page holds, or a single message more: what is asked for and told is finite, however many wait."""
 LEAP = 1000
 """A cursor passes over so many messages that are not for its role at once, to spare a write for each."""
 
@@ -105,8 +107,9 @@ def find_for(session: Session, *, waiting: Sequence[Waiting]) -> Sequence[Row] |
         recipients={TO_ALL, *(each.reader.role for each in waiting)},
         after=min(each.tip for each in waiting),
         limit=SHARED,
+        most_bytes=PAGE_BYTES,
     )
-    return found if len(found) < SHARED else None
+    return None if found.has_more else found.messages
 
 
 def is_news(each: Waiting, row: Row) -> bool:
@@ -212,10 +215,11 @@ def _look_up_to(
         pipeline_id=pipeline_id,
         role=role,
         after=after,
-        limit=selection.limit + 1,
+        limit=selection.limit,
+        most_bytes=PAGE_BYTES,
         phase_run_id=None if selection.is_whole_pipeline else phase_run_id,
         types=selection.types,
         include_own=selection.include_own,
     )
-    page = tuple(bus.read(message) for message in found[: selection.limit])
-    return Page(page, page[-1].id if page else after, len(found) > selection.limit, tip)
+    page = tuple(bus.read(message) for message in found.messages)
+    return Page(page, page[-1].id if page else after, found.has_more, tip)

@@ -21,7 +21,7 @@ def new_causes(snapshot: Snapshot, role: RoleView) -> tuple[Cause, ...]:
     """Everything the role should run for that no run of it has dealt with; empty while it may not run."""
     if not may_run(snapshot, role) or failure(snapshot, role) or snapshot.now < ready_at(snapshot, role):
         return ()
-    causes = tuple(cause for cause in _causes(snapshot, role) if cause not in role.handled)
+    causes = tuple(cause for cause in _causes(snapshot, role) if not _is_handled(cause, role))
     return causes if role.dispatched or _mode_allows(snapshot, role) else ()
 
 
@@ -47,6 +47,11 @@ def grace_ends_at(snapshot: Snapshot, role: RoleView) -> datetime | None:
         return None
     ends_at = min(opened) + snapshot.policy.objection_grace
     return ends_at if ends_at > snapshot.now else None
+
+
+def _is_handled(cause: Cause, role: RoleView) -> bool:
+    # How far a role is with its messages the rows say alone: a prompt may have had no room for this one.
+    return cause.kind is not CauseKind.MESSAGE and cause in role.handled
 
 
 def _causes(snapshot: Snapshot, role: RoleView) -> Iterator[Cause]:

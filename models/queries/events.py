@@ -1,14 +1,33 @@
 """What happened."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import Text, cast, func, select
+from sqlalchemy.orm import Session, aliased
 
 from models.tables import Event
 
 
-def list_events(session: Session, *, pipeline_id: str, after: int, limit: int) -> Sequence[Event]:
-    """The pipeline's events with a number above *after*, oldest first."""
+@dataclass(frozen=True)
+class Found:
+    """The oldest events that were asked for, and whether there are more behind them."""
+
+    events: Sequence[Event]
+    has_more: bool
+
+
+def list_events(session: Session, *, pipeline_id: str, after: int, limit: int, most_bytes: int) -> Found:
+    """The oldest *limit* events of the pipeline with a number above *after*.
+
+    They have *most_bytes* together, or a single one more; what is longer than it may be is not even read.
+    """
     query = select(Event).where(Event.pipeline_id == pipeline_id, Event.id > after)
-    return session.scalars(query.order_by(Event.id).limit(limit)).all()
+    row = aliased(Event, query.order_by(Event.id).limit(limit + 1).subquery())
+    size = func.octet_length(row.text) + func.octet_length(cast(row.details, Text))
+    before = (func.sum(size).over(order_by=row.id) - size).label("before")
+    sized = select(row, before, func.count().over().label("found")).subquery()
+    event = aliased(Event, sized)
+    page = select(event, sized.c.found).where(sized.c.before < most_bytes).order_by(event.id).limit(limit)
+    rows = session.execute(page).all()
+    return Found([each for each, _ in rows], has_more=any(found > len(rows) for _, found in rows[:1]))

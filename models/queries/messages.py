@@ -15,15 +15,33 @@ from sqlalchemy import (
     Uuid,
     any_,
     bindparam,
+    cast,
     func,
     or_,
     select,
     union_all,
 )
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased, defer
 
 from models.schemas.message import TO_ALL
 from models.tables import Message, PhaseRun, Role
+
+
+@dataclass(frozen=True)
+class Found:
+    """The oldest messages that were asked for, and whether there are more behind them."""
+
+    messages: Sequence[Message]
+    has_more: bool
+
+
+@dataclass(frozen=True)
+class Left:
+    """Messages behind a cursor: how many, and the first and the last of them."""
+
+    number: int
+    first: int
+    last: int
 
 
 @dataclass(frozen=True)
@@ -46,13 +64,15 @@ def list_messages(
     role: str | None,
     after: int,
     limit: int,
+    most_bytes: int,
     phase_run_id: UUID | None = None,
     types: Sequence[str] = (),
     include_own: bool = False,
-) -> Sequence[Message]:
+) -> Found:
     """The oldest *limit* messages above *after* that are for *role* or for all; of everybody when None.
 
-    One index range is read for each of the two recipients, whatever the number of stored messages.
+    They have *most_bytes* together, or a single one more. One index range is read for each of the two
+    recipients, whatever the number of stored messages; what is longer than it may be is not even read.
     """
     wanted = _Wanted(
         by_role=role is not None,
@@ -65,10 +85,30 @@ def list_messages(
         "role": role,
         "after": after,
         "limit": limit,
+        "one_more": limit + 1,
+        "most_bytes": most_bytes,
         "phase_run_id": phase_run_id,
         "types": [str(each) for each in types],
     }
-    return session.scalars(_listing(wanted), given).all()
+    return _found(session, _listing(wanted), given)
+
+
+def _found(session: Session, query: Select[Message, int], given: Mapping[str, object]) -> Found:
+    rows = session.execute(query, given).all()
+    return Found([message for message, _ in rows], has_more=any(found > len(rows) for _, found in rows[:1]))
+
+
+def _within_bytes(limited: Select[Message]) -> Select[Message, int]:
+    """Of a query's messages the first `limit` that `most_bytes` hold, each with how many there were."""
+    row = aliased(Message, limited.subquery())
+    # The length of a text is known without reading it; of JSON there are 16 KiB at most.
+    size = func.octet_length(row.subject) + func.octet_length(row.body)
+    size += func.octet_length(cast(row.metadata_, Text))
+    before = (func.sum(size).over(order_by=row.id) - size).label("before")
+    sized = select(row, before, func.count().over().label("found")).subquery()
+    message = aliased(Message, sized)
+    query = select(message, sized.c.found).where(sized.c.before < bindparam("most_bytes", type_=BigInteger))
+    return query.order_by(message.id).limit(bindparam("limit", type_=Integer))
 
 
 @dataclass(frozen=True)
@@ -80,10 +120,10 @@ class _Wanted:
 
 
 @cache
-def _listing(wanted: _Wanted) -> Select[Message]:
+def _listing(wanted: _Wanted) -> Select[Message, int]:
     """The query of `list_messages`; to build it takes longer than to run it."""
     own = bindparam("role", type_=Text)
-    pipeline_id, limit = bindparam("pipeline_id", type_=Text), bindparam("limit", type_=Integer)
+    pipeline_id, limit = bindparam("pipeline_id", type_=Text), bindparam("one_more", type_=Integer)
     ranges = []
     for recipient in (own, TO_ALL) if wanted.by_role else (None,):
         query = select(Message.id).where(
@@ -103,25 +143,55 @@ def _listing(wanted: _Wanted) -> Select[Message]:
     ids = union_all(*ranges).subquery()
     is_found = Message.id.in_(select(ids.c.id))
     query_all = select(Message).where(Message.pipeline_id == pipeline_id, is_found)
-    return query_all.order_by(Message.id).limit(limit)
+    return _within_bytes(query_all.order_by(Message.id).limit(limit))
 
 
 def list_for_any(
-    session: Session, *, pipeline_id: str, recipients: Collection[str], after: int, limit: int
-) -> Sequence[Message]:
-    """The oldest *limit* messages above *after* that are for any of these recipients."""
-    given = {"pipeline_id": pipeline_id, "recipients": list(recipients), "after": after, "limit": limit}
-    return session.scalars(_for_any(), given).all()
+    session: Session,
+    *,
+    pipeline_id: str,
+    recipients: Collection[str],
+    after: int,
+    limit: int,
+    most_bytes: int,
+) -> Found:
+    """The oldest *limit* messages above *after* that are for any of these recipients, in *most_bytes*."""
+    given = {
+        "pipeline_id": pipeline_id,
+        "recipients": list(recipients),
+        "after": after,
+        "limit": limit,
+        "one_more": limit + 1,
+        "most_bytes": most_bytes,
+    }
+    return _found(session, _for_any(), given)
 
 
 @cache
-def _for_any() -> Select[Message]:
+def _for_any() -> Select[Message, int]:
     query = select(Message).where(
         Message.pipeline_id == bindparam("pipeline_id", type_=Text),
         Message.id > bindparam("after", type_=BigInteger),
         Message.to_role == any_(bindparam("recipients", type_=ARRAY(Text))),
     )
-    return query.order_by(Message.id).limit(bindparam("limit", type_=Integer))
+    return _within_bytes(query.order_by(Message.id).limit(bindparam("one_more", type_=Integer)))
+
+
+def count_left(
+    session: Session, *, pipeline_id: str, phase_run_id: UUID, role: str, after: int, limit: int
+) -> Left:
+    """How many messages of others above *after* are for *role* or for all; *limit* are counted at most."""
+    query = select(Message.id).where(
+        Message.pipeline_id == pipeline_id,
+        Message.to_role.in_([role, TO_ALL]),
+        Message.from_role != role,
+        Message.id > after,
+        or_(Message.phase_run_id == phase_run_id, Message.phase_run_id.is_(None)),
+    )
+    ids = query.order_by(Message.id).limit(limit).subquery()
+    found = session.execute(select(func.count(), func.min(ids.c.id), func.max(ids.c.id))).one()
+    number, first, last = found
+    return Left(number, first or after, last or after)
 
 
 def find_last_sent_at(session: Session, *, phase_run_id: UUID, role: str) -> datetime | None:
@@ -140,7 +210,10 @@ def find_last_sent_at(session: Session, *, phase_run_id: UUID, role: str) -> dat
 def list_addressed(
     session: Session, *, pipeline_id: str, phase_run_id: UUID, role: str, after: int, limit: int
 ) -> Sequence[Message]:
-    """The oldest *limit* messages above *after* that others sent to *role* alone in a phase run."""
+    """The oldest *limit* messages above *after* that others sent to *role* alone in a phase run.
+
+    Who and what about, without their bodies: there may be a thousand of them.
+    """
     query = select(Message).where(
         Message.pipeline_id == pipeline_id,
         Message.to_role == role,
@@ -148,7 +221,8 @@ def list_addressed(
         Message.id > after,
         or_(Message.phase_run_id == phase_run_id, Message.phase_run_id.is_(None)),
     )
-    return session.scalars(query.order_by(Message.id).limit(limit)).all()
+    unread = (defer(Message.body, raiseload=True), defer(Message.metadata_, raiseload=True))
+    return session.scalars(query.options(*unread).order_by(Message.id).limit(limit)).all()
 
 
 def count_waiting(session: Session, *, pipeline_id: str, phase_run_id: UUID) -> Mapping[str, Waiting]:

@@ -1,5 +1,6 @@
 """What an agent run should know now: its prompt is made of it, and `egg context` shows it."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
@@ -79,6 +80,8 @@ class Brief(BaseModel):
     conflicts: tuple[str, ...]
     check_log: str | None
     notes: tuple[str, ...]
+    left_out: Mapping[str, str] = {}
+    """By field, a sentence on what it had no room for, and how to get at it."""
     feedback: tuple[str, ...] = ()
     """What the iteration before left this role to do."""
     focus: str | None = None

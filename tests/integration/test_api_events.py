@@ -53,6 +53,17 @@ def test_pages_follow_each_other_without_a_gap(shop: Scene) -> None:
     assert found == list(range(1, len(found) + 1))
 
 
+def test_a_page_is_bounded_in_bytes_and_says_that_there_is_more(shop: Scene) -> None:
+    said = {"signal_type": "progress", "reason": "x" * 60_000}
+    for _ in range(40):
+        assert shop.ask("POST", f"/pipelines/{NAME}/signal", said, who="coder").status == 200
+
+    page = shop.ask("GET", f"{PATH}?limit=500&after=0").data
+
+    assert page["has_more"]
+    assert len(json.dumps(page)) < 1.2 * 2**20
+
+
 def test_a_waiting_reader_hears_of_a_message(shop: Scene) -> None:
     tip = shop.ask("GET", PATH).data["next_after"]
     with ThreadPoolExecutor(1) as pool:

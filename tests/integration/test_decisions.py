@@ -59,8 +59,10 @@ def default(world: World) -> int:
 def directives(world: World) -> list[Message]:
     """What was told to agents in a person's name."""
     with world.work() as session:
-        found = messages.list_messages(session, pipeline_id="p", role="coder", after=0, limit=100)
-    return [message for message in found if message.from_role == "human"]
+        found = messages.list_messages(
+            session, pipeline_id="p", role="coder", after=0, limit=100, most_bytes=2**20
+        )
+    return [message for message in found.messages if message.from_role == "human"]
 
 
 def agree(world: World) -> None:

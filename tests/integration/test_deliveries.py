@@ -127,8 +127,19 @@ def test_what_another_transaction_holds_is_passed_over_and_not_waited_for(busy: 
 def test_too_much_for_one_reading_is_left_to_each(busy: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(polls, "SHARED", 2)
     waiting = [wait(busy, "tester")]
-    for _ in range(2):
+    for _ in range(3):
         busy.send("coder", "all", MessageType.PROGRESS)
+
+    with busy.work() as session:
+        found = polls.find_for(session, waiting=waiting)
+
+    assert found is None
+
+
+def test_so_is_what_is_too_long_for_one(busy: World) -> None:
+    waiting = [wait(busy, "tester")]
+    for _ in range(polls.PAGE_BYTES // 65536 + 1):
+        busy.send("coder", "all", MessageType.PROGRESS, body="x" * 65536)
 
     with busy.work() as session:
         found = polls.find_for(session, waiting=waiting)

@@ -195,11 +195,13 @@ class World:
             self.finish(session)
         return effects
 
-    def send(self, sender: str, to: str, kind: MessageType, key: str | None = None) -> int:
+    def send(
+        self, sender: str, to: str, kind: MessageType, key: str | None = None, body: str = "words"
+    ) -> int:
         """Put a message on the bus; its id."""
         with self.work() as session:
             pipeline = pipeline_rows.get_pipeline(session, pipeline_id="p")
-            draft = Draft(kind, to_role=to, body="words", client_key=key)
+            draft = Draft(kind, to_role=to, body=body, client_key=key)
             message = bus.send(session, pipeline=pipeline, sender=sender, draft=draft, now=self.now)
             self.finish(session)
         return message.id
