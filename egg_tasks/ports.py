@@ -34,7 +34,7 @@ class Runner(Protocol):
         """End the run at once (SIGKILL to its whole group and whatever it left behind)."""
 
     def tell(self, run_id: UUID, text: str) -> None:
-        """Leave *text* in the run's `EGG_SIGNAL_FILE` and wake those of its processes that catch SIGUSR1.
+        """Leave *text* in the run's `EGG_SIGNAL_FILE`; whoever catches SIGUSR1 gets it, if it was asked for.
 
         Telling what was told last does nothing.
         """

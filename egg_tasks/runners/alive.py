@@ -1,6 +1,7 @@
-"""The file `alive` of a run's directory: its time is its shim's last tick, each line a time without one.
+"""The file `alive` of a run: its time is its shim's last tick, each line a time without one.
 
-The directory is the agent's to write in: what is no regular file, too long, or of the future says nothing.
+In a run of an earlier release it is the agent's to write: what is no regular file, too long, or of the
+future says nothing.
 """
 
 import os
@@ -8,11 +9,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from egg_tasks.runners import plain
+from egg_tasks.foreign_files import LARGEST_ALIVE, open_plain
 from models.schemas.silence import BEGINNING, Silence
 
 NAME = "alive"
-LONGEST = 64 << 10
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -21,10 +21,13 @@ def read(directory: Path, *, now: datetime) -> Sequence[Silence]:
 
     Nothing for a shim that has never ticked: those of the first layout do not.
     """
+    file = open_plain(directory, NAME, limit=LARGEST_ALIVE)
+    if file is None:
+        return ()
     try:
-        with plain.opened(directory / NAME, longest=LONGEST) as file:
+        with file:
             ticked_at = _moment(os.fstat(file.fileno()).st_mtime)
-            pairs = [line.split(b" ") for line in file.read(LONGEST).splitlines()]
+            pairs = [line.split(b" ") for line in file.read(LARGEST_ALIVE).splitlines()]
         silences = [Silence(_moment(float(began)), _moment(float(ended))) for began, ended in pairs]
     except (OSError, ValueError, OverflowError):
         return ()

@@ -1,4 +1,4 @@
-"""Whether a run's shim lives, and who is left when it does not; read from the run's directory and /proc.
+"""Whether a run's shim lives, and who is left when it does not; read from what is ours of the run and /proc.
 
 The truth is the lock on `shim.lock`, which the kernel drops with its holder. A pid is only ever used
 together with its start time and boot, so that a number used again is never taken for ours.
@@ -15,10 +15,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from egg_tasks.foreign_files import LARGEST_IDENTITY, open_plain, read_plain
+
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 PID_MAX = Path("/proc/sys/kernel/pid_max")
 SWEEP_SECONDS = 5.0
 RETRY_SECONDS = 0.02
+LOCK = "shim.lock"
+MOST_PIDS = 1 << 22
+"""What Linux gives out at most."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +37,15 @@ class Identity:
     """How many processes the machine had started by then; of an agent only."""
 
     @classmethod
-    def read(cls, path: Path) -> "Identity | None":
+    def read(cls, own: Path, name: str) -> "Identity | None":
         """Read what a shim wrote down, or None if it did not."""
+        text = read_plain(own, name, limit=LARGEST_IDENTITY) or b""
         try:
-            pid, start, boot, *forks = path.read_text(encoding="ascii").split()
-            return cls(int(pid), int(start), boot, int(forks[0]) if forks else 0)
-        except (FileNotFoundError, ValueError):
+            pid, start, boot, *forks = text.decode("ascii").split()
+            found = cls(int(pid), int(start), boot, int(forks[0]) if forks else 0)
+        except ValueError:
             return None
+        return found if 0 < found.pid <= MOST_PIDS else None
 
     @property
     def is_unique(self) -> bool:
@@ -55,6 +62,7 @@ class Identity:
 class Stat:
     """What /proc says of a process."""
 
+    parent: int
     group: int
     session: int
     start: int
@@ -69,22 +77,20 @@ class Stat:
         fields = text.rpartition(")")[2].split()
         if fields[0] in "ZX":
             return None
-        return cls(group=int(fields[2]), session=int(fields[3]), start=int(fields[19]))
+        return cls(parent=int(fields[1]), group=int(fields[2]), session=int(fields[3]), start=int(fields[19]))
 
 
-def is_held(directory: Path) -> bool:
+def is_held(own: Path) -> bool:
     """Whether a shim lives. Only to be asked once the run's mark is taken: it may turn away a second shim."""
-    try:
-        lock = os.open(directory / "shim.lock", os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    lock = open_plain(own, LOCK)
+    if lock is None:
         return False
-    try:
-        # Shared, so that two who ask at once do not take each other for the shim.
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(lock)
+    with lock:
+        try:
+            # Shared, so that two who ask at once do not take each other for the shim.
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
     return False
 
 
@@ -103,14 +109,25 @@ def opened(pid: int, is_meant: Callable[[], bool]) -> Iterator[int | None]:
 
 
 @contextmanager
-def opened_shim(directory: Path) -> Iterator[int | None]:
+def opened_shim(own: Path) -> Iterator[int | None]:
     """Hold on to the run's living shim; None if there is none, or it is just coming or going."""
-    shim = Identity.read(directory / "shim.lock")
+    shim = Identity.read(own, LOCK)
     if shim is None or not shim.of_this_boot:
         yield None
         return
-    with opened(shim.pid, lambda: _start_of(shim.pid) == shim.start) as descriptor:
-        yield descriptor if is_held(directory) else None
+    with opened(
+        shim.pid, lambda: _start_of(shim.pid) == shim.start and _is_shim(shim.pid, own)
+    ) as descriptor:
+        yield descriptor if is_held(own) else None
+
+
+def _is_shim(pid: int, own: Path) -> bool:
+    """Whether a process was started as this run's shim: an agent of an earlier release may name another."""
+    try:
+        argv = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+    except OSError:
+        return False
+    return Path(os.fsdecode(argv[-1])).name == own.name
 
 
 def _start_of(pid: int) -> int | None:
@@ -119,9 +136,9 @@ def _start_of(pid: int) -> int | None:
     return stat.start if stat else None
 
 
-def await_end(directory: Path, seconds: float) -> None:
+def await_end(own: Path, seconds: float) -> None:
     """Return when the shim has ended or the time is over, whichever comes first; sometimes earlier."""
-    with opened_shim(directory) as shim:
+    with opened_shim(own) as shim:
         if shim is None:
             time.sleep(min(seconds, RETRY_SECONDS))
             return
@@ -130,9 +147,9 @@ def await_end(directory: Path, seconds: float) -> None:
         poll.poll(int(min(seconds, 86_400) * 1000) + 1)
 
 
-def signal_shim(directory: Path, number: signal.Signals) -> bool:
+def signal_shim(own: Path, number: signal.Signals) -> bool:
     """Send a signal to the run's shim; whether there was one."""
-    with opened_shim(directory) as shim:
+    with opened_shim(own) as shim:
         if shim is None:
             return False
         with suppress(ProcessLookupError):
@@ -155,14 +172,46 @@ def is_left(pid: int, agent: Identity | None, marks: frozenset[bytes]) -> bool:
     return not marks.isdisjoint(environment.split(b"\0"))
 
 
-def kill_remains(directory: Path, marks: frozenset[bytes]) -> None:
+def kill_shim(own: Path) -> None:
+    """Kill a shim that does not do as it is told, and before it all that has come from its agent.
+
+    As long as it is there, stopped or not, whoever of them loses its parent becomes its child.
+    """
+    shim = Identity.read(own, LOCK)
+    deadline = time.monotonic() + SWEEP_SECONDS
+    with opened_shim(own) as descriptor:
+        if shim is None or descriptor is None:
+            return
+        while time.monotonic() < deadline and sum(kill(*each) for each in _descendants(shim.pid)):
+            time.sleep(RETRY_SECONDS)
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        poll.poll(int(SWEEP_SECONDS * 1000))
+
+
+def _descendants(pid: int) -> Iterator[tuple[int, Callable[[], bool]]]:
+    """The processes that come from one, and for each whether it still is that one."""
+    found = {number: stat for number in numbers() if (stat := Stat.read(number))}
+    families = {pid}
+    while more := {number for number, stat in found.items() if stat.parent in families} - families:
+        families |= more
+    for number in families - {pid}:
+        yield number, partial(_is_same, number, found[number].start)
+
+
+def _is_same(pid: int, start: int) -> bool:
+    return _start_of(pid) == start
+
+
+def kill_remains(agent: Identity | None, marks: frozenset[bytes]) -> None:
     """Kill what a run left behind whose shim was killed, until a look finds nothing.
 
     A process that left the agent's session *and* emptied its environment is not found; nor is one that
-    emptied it, long after the agent itself is gone.
+    emptied it, long after the agent itself is gone. Without *agent* the environment alone is looked at.
     """
-    agent = Identity.read(directory / "agent.pid")
-    if agent is None or not agent.of_this_boot:
+    if agent is not None and not agent.of_this_boot:
         agent = None
     deadline = time.monotonic() + SWEEP_SECONDS
     while time.monotonic() < deadline:

@@ -6,24 +6,26 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
-from egg_tasks import disk
-from egg_tasks.runners import alive, liveness, plain, run_directory
+from egg_tasks import disk, run_places
+from egg_tasks.foreign_files import open_plain, written_at
+from egg_tasks.runners import alive, liveness, run_directory
 from models.errors import NoRoom, Unavailable
 from models.schemas.run import Exit, Launch
 from models.schemas.silence import Silence
 
 SHIM = Path(__file__).with_name("shim.py")
+LOG = "output.log"
 MARK_SECONDS = 20.0
 KILL_SECONDS = 5.0
 
 
 class ProcessRunner:
-    """Runs agents as processes, each in a directory *root*/RUN_ID that says everything about it.
+    """Runs agents as processes, each given what is in *root*/RUN_ID; what is ours is beside it, in `shims`.
 
     Stateless but for the pids of its own children, which it buries: any process of the same user on the
     same machine may wait for, stop and read any run. For trusted commands: agents share our user.
@@ -36,8 +38,12 @@ class ProcessRunner:
         self._lock = threading.Lock()
 
     def directory(self, run_id: UUID) -> Path:
-        """Where everything about a run is; `prompt.md` in it is its prompt."""
+        """What a run's agent is given and may write: `prompt.md` is its prompt, `signal` what it is told."""
         return self._root / str(run_id)
+
+    def own(self, run_id: UUID) -> Path:
+        """What is ours of a run, where its agent has no business."""
+        return run_places.ours(self.directory(run_id))
 
     def ensure(self, launch: Launch) -> None:
         """Start the run unless it was started before. HOME, unless it is given, and TMPDIR are its own."""
@@ -47,7 +53,7 @@ class ProcessRunner:
         directory = self.directory(launch.run_id)
         try:
             run_directory.write(directory, launch)
-            self._start_shim(directory)
+            self._start_shim(self.own(launch.run_id))
         except OSError as error:
             kind = NoRoom if disk.is_full(error) else Unavailable
             raise kind(
@@ -57,61 +63,62 @@ class ProcessRunner:
 
     def has_started(self, run_id: UUID) -> bool:
         """Whether the run has taken its once-only start mark; `Unavailable` for one of a newer release."""
-        return (self._known(run_id) / "started").exists()
+        return run_directory.has_started(self._known(run_id))
 
     def is_newer(self, run_id: UUID) -> bool:
         """Whether the run was laid out by a release that knows more of it than this one."""
-        return run_directory.find_layout(self.directory(run_id)) > run_directory.LAYOUT
+        return run_directory.find_layout(self.own(run_id)) > run_directory.LAYOUT
 
     def list_newer(self) -> Collection[UUID]:
         """The runs on this machine that only a newer release can attend."""
-        found = (UUID(path.name) for path in self._root.glob("*-*-*-*-*"))
-        return [run_id for run_id in found if self.is_newer(run_id)]
+        return [run_id for own in run_places.all_ours(self._root) if self.is_newer(run_id := UUID(own.name))]
 
     def wait(self, run_id: UUID, *, timeout: timedelta) -> Exit | None:
         """Return how the run ended, or None if it still runs after *timeout*.
 
         A run that was never started has vanished: ask after `ensure`.
         """
-        directory = self.directory(run_id)
+        own = self.own(run_id)
         deadline = time.monotonic() + timeout.total_seconds()
-        while (ended := run_directory.find_exit(directory)) is None:
+        while (ended := run_directory.find_exit(own)) is None:
             left = deadline - time.monotonic()
             if left <= 0:
                 return None
-            liveness.await_end(directory, left)
+            liveness.await_end(own, left)
         self._bury()
         return ended
 
     def stop(self, run_id: UUID) -> None:
         """Ask the run to end; one that has not started then never will, and ends as stopped."""
-        run_directory.request_stop(self._known(run_id))
-        if self.has_started(run_id):
-            liveness.signal_shim(self.directory(run_id), signal.SIGTERM)
+        own = self._known(run_id)
+        self._request_stop(own)
+        if run_directory.has_started(own):
+            liveness.signal_shim(own, signal.SIGTERM)
 
     def kill(self, run_id: UUID) -> None:
         """End the run at once; over when this returns. Its exit says `stopped` as well."""
-        directory = self._known(run_id)
-        run_directory.request_stop(directory)
-        if not self.has_started(run_id):
+        own = self._known(run_id)
+        self._request_stop(own)
+        if not run_directory.has_started(own):
             return
-        if liveness.signal_shim(directory, signal.SIGUSR2):
+        if liveness.signal_shim(own, signal.SIGUSR2):
             deadline = time.monotonic() + KILL_SECONDS
-            while liveness.is_held(directory) and (left := deadline - time.monotonic()) > 0:
-                liveness.await_end(directory, left)
-            liveness.signal_shim(directory, signal.SIGKILL)
-        run_directory.find_exit(directory)
+            while liveness.is_held(own) and (left := deadline - time.monotonic()) > 0:
+                liveness.await_end(own, left)
+            liveness.kill_shim(own)
+        run_directory.find_exit(own)
         self._bury()
 
     def tell(self, run_id: UUID, text: str) -> None:
-        """Leave *text* in the run's signal file and wake those of its processes that catch SIGUSR1."""
-        directory = self.directory(run_id)
-        if not self.has_started(run_id) or run_directory.was_told(directory, text):
+        """Leave *text* in the run's signal file; where it asked for SIGUSR1, those that catch it get it."""
+        directory, own = self.directory(run_id), self._known(run_id)
+        if not run_directory.has_started(own) or run_directory.was_told(own, text):
             return
         try:
             run_directory.leave_signal(directory, text)
-            liveness.signal_shim(directory, signal.SIGUSR1)
-            run_directory.note_told(directory, text)
+            if run_directory.is_to_be_woken(own):
+                liveness.signal_shim(own, signal.SIGUSR1)
+            run_directory.note_told(own, text)
         except OSError as error:
             raise Unavailable(
                 f"cannot tell agent run {run_id} anything in {directory}: {error.strerror or error}; "
@@ -120,65 +127,74 @@ class ProcessRunner:
 
     def last_active_at(self, run_id: UUID) -> datetime | None:
         """When the run last wrote output, or None if it never did."""
-        try:
-            log = (self.directory(run_id) / "output.log").stat()
-        except FileNotFoundError:
-            return None
-        return datetime.fromtimestamp(log.st_mtime, UTC) if log.st_size else None
+        return written_at(self.own(run_id), LOG)
 
     def read_log(self, run_id: UUID, *, offset: int, limit: int) -> bytes:
-        """Up to *limit* bytes of the run's output from byte *offset*; empty at the end.
-
-        The directory is the agent's to write in: what is no regular file of its own is not read.
-        """
-        try:
-            with plain.opened(self.directory(run_id) / "output.log", longest=sys.maxsize) as log:
+        """Up to *limit* bytes of the run's output from byte *offset*; empty at the end."""
+        log = open_plain(self.own(run_id), LOG)
+        if log is None:
+            return b""
+        with log:
+            try:
                 # Not sought: no file system has room for every offset that may be asked for.
                 return os.pread(log.fileno(), limit, offset)
-        except OSError:
-            return b""
+            except OSError:
+                return b""
 
     def list_live(self) -> Collection[UUID]:
         """The runs on this machine whose supervisor lives."""
-        marks = self._root.glob("*-*-*-*-*/started")
-        live = [UUID(mark.parent.name) for mark in marks if liveness.is_held(mark.parent)]
+        live = [UUID(own.name) for own in self._started() if liveness.is_held(own)]
         return [run_id for run_id in live if not self.is_newer(run_id)]
 
     def list_silences(self, *, since: datetime) -> Collection[Sequence[Silence]]:
         """For each run here whose shim has ticked after *since*, ended or not: when it did not tick."""
         now = datetime.now(UTC)
-        found = (alive.read(mark.parent, now=now) for mark in self._root.glob("*-*-*-*-*/started"))
+        found = (alive.read(own, now=now) for own in self._started())
         # The last silence is the one that goes on.
         return [silences for silences in found if silences and silences[-1].began_at > since]
 
+    def _started(self) -> Iterator[Path]:
+        return filter(run_directory.has_started, run_places.all_ours(self._root))
+
+    def _request_stop(self, own: Path) -> None:
+        """Leave word that the run is to end; where there is no room for it, a signal must do."""
+        try:
+            run_directory.request_stop(own)
+        except OSError as error:
+            if not run_directory.has_started(own):
+                raise Unavailable(
+                    f"cannot keep agent run {own.name} from starting: {error.strerror or error} in {own}; "
+                    "free what is short and it is tried again"
+                ) from error
+
     def _known(self, run_id: UUID) -> Path:
-        """The run's directory, unless a newer release has laid it out: what is in it is not known then."""
+        """What is ours of the run, unless a newer release has laid it out: nobody here knows that."""
         if self.is_newer(run_id):
             raise Unavailable(
                 f"agent run {run_id} was started by a newer egg and is left alone: "
                 "start the stack with that egg again (`egg up`), which attends it"
             )
-        return self.directory(run_id)
+        return self.own(run_id)
 
-    def _start_shim(self, directory: Path) -> None:
+    def _start_shim(self, own: Path) -> None:
         """Start a shim and wait until it, or another, has taken the run's mark."""
         reader, writer = os.pipe()
         try:
             try:
-                pid = _spawn(self._python, directory, writer)
+                pid = _spawn(self._python, own, writer)
             finally:
                 os.close(writer)
             _await_end_of_file(reader, MARK_SECONDS)
         finally:
             os.close(reader)
-        status = _await_mark(directory, pid)
+        status = _await_mark(own, pid)
         if status is None:
             with self._lock:
                 self._children.add(pid)
-        if not (directory / "started").exists():
+        if not run_directory.has_started(own):
             how = "is too slow" if status is None else f"ended with status {status}"
             raise Unavailable(
-                f"cannot start an agent: its shim {how} (see {directory / 'shim.log'}); it is tried again"
+                f"cannot start an agent: its shim {how} (see {own / 'shim.log'}); it is tried again"
             )
 
     def _bury(self) -> None:
@@ -199,18 +215,18 @@ def _find_status(pid: int) -> int | None:
     return os.waitstatus_to_exitcode(status) if ended else None
 
 
-def _spawn(python: str, directory: Path, writer: int) -> int:
+def _spawn(python: str, own: Path, writer: int) -> int:
     """Start a shim that has nothing of ours: no descriptor, no signal setting, no environment."""
     # An interpreter outside the system's library path needs this one to start at all.
     environment = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
     return os.posix_spawn(
         python,
-        [python, "-I", "-S", str(SHIM), str(directory)],
+        [python, "-I", "-S", str(SHIM), str(own)],
         environment,
         file_actions=[
             (os.POSIX_SPAWN_DUP2, writer, 1),
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 2, directory / "shim.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+            (os.POSIX_SPAWN_OPEN, 2, own / "shim.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
         ],
         setsid=True,
         setsigmask=(),
@@ -225,11 +241,11 @@ def _await_end_of_file(reader: int, seconds: float) -> None:
     poll.poll(int(seconds * 1000))
 
 
-def _await_mark(directory: Path, pid: int) -> int | None:
+def _await_mark(own: Path, pid: int) -> int | None:
     """Wait until a run's mark is taken, by this shim or another; the shim's exit code if it has ended."""
     deadline = time.monotonic() + MARK_SECONDS
     status = _find_status(pid)
-    while not status and not (directory / "started").exists() and time.monotonic() < deadline:
+    while not status and not run_directory.has_started(own) and time.monotonic() < deadline:
         time.sleep(liveness.RETRY_SECONDS)
         status = _find_status(pid) if status is None else status
     return status

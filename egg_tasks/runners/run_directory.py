@@ -1,117 +1,170 @@
-"""The files of a run's directory, as the orchestrator writes and reads them; the other half is shim.py."""
+"""The files of a run, as the orchestrator writes and reads them; the other half is shim.py.
+
+*given* is the directory its agent is given, *own* the one that is ours, as `run_places` has it.
+"""
 
 import json
 import os
 import shlex
 import shutil
-import stat
-import tempfile
+from contextlib import suppress
 from pathlib import Path
 
-from egg_tasks.runners import liveness, plain, room
-from models.schemas.run import Exit, Launch
+from egg_tasks import run_places
+from egg_tasks.foreign_files import (
+    LARGEST_OUTCOME,
+    LARGEST_SPEC,
+    LARGEST_TOLD,
+    is_directory,
+    is_there,
+    make_directory,
+    open_plain,
+    read_plain,
+    write_plain,
+)
+from egg_tasks.run_places import SPEC
+from egg_tasks.runners import liveness, room
+from models.schemas.run import Exit, Launch, Wake
 
-LAYOUT = 1
-"""Which files a run's directory holds and what they mean; spec.json says it. Those of 0 have no number.
+LAYOUT, SHARED_LAYOUT = 2, 1
+"""Which files a run has, where, and what they mean; spec.json says it. Those of 0 have no number.
 
-Every change of them gets the next number, and the runs of the layout before it are still attended.
+Every change of them gets the next number, and the runs of the layouts before it are still attended: up to
+the second of these, all lies in the directory that the agent is given.
 """
 
-LONGEST_SPEC = 1 << 20
 MARK = "EGG_AGENT_RUN_ID"
 """The variable that tells a run's processes from everybody else's."""
 
+PROFILE = ".profile"
 GREETING = "# Written by egg: the PATH of agents, for login shells.\n"
 
 
-def write(directory: Path, launch: Launch) -> None:
+def write(given: Path, launch: Launch) -> None:
     """Lay out what the shim needs, each file whole or not at all. The token is in its own file alone."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # The clone may have been made first, with the directories above it as the umask has it.
-    directory.chmod(0o700)
+    own = run_places.ours(given)
+    for directory in (own.parent, own, given):
+        make_directory(directory)
+        # The clone may have been made first, with the directories above it as the umask has it.
+        directory.chmod(0o700)
+    layout = LAYOUT if own != given else SHARED_LAYOUT
     spec = {
-        "layout": LAYOUT,
+        "layout": layout,
         "argv": launch.argv,
-        "environment": _places(directory, launch) | launch.environment,
+        "environment": _places(given, launch) | launch.environment,
         "directory": str(launch.directory),
-        "prompt_file": str(directory / "prompt.md"),
+        "prompt_file": str(given / "prompt.md"),
+        "wake": launch.wake,
     }
-    _replace(directory / "prompt.md", launch.prompt)
+    write_plain(given, "prompt.md", launch.prompt)
+    if own != given:
+        # For a release before this one, which looks for it here: it then leaves the run alone.
+        write_plain(given, SPEC, json.dumps({"layout": layout}))
     if launch.token is None:
-        (directory / "token").unlink(missing_ok=True)
+        (own / "token").unlink(missing_ok=True)
     else:
-        _replace(directory / "token", launch.token)
-    _replace(directory / "spec.json", json.dumps(spec))
+        write_plain(own, "token", launch.token)
+    write_plain(own, SPEC, json.dumps(spec))
 
 
-def find_layout(directory: Path) -> int:
+def find_layout(own: Path) -> int:
     """The layout of a run that was laid out, as far as its spec.json can be read; else ours."""
-    try:
-        with plain.opened(directory / "spec.json", longest=LONGEST_SPEC) as spec:
-            found: object = json.loads(spec.read())
-    except (OSError, ValueError, RecursionError):
-        return LAYOUT
-    layout = found.get("layout", 0) if isinstance(found, dict) else LAYOUT
+    if not run_places.is_ours_alone(own):
+        # An agent has had this in its hands, and no later layout lies here.
+        return SHARED_LAYOUT
+    layout = _spec(own).get("layout", 0 if is_there(own, SPEC) else LAYOUT)
     return layout if isinstance(layout, int) else LAYOUT
 
 
-def request_stop(directory: Path) -> None:
+def is_to_be_woken(own: Path) -> bool:
+    """Whether the run's agent has asked for SIGUSR1 when it is told something."""
+    return _spec(own).get("wake") == Wake.USR1
+
+
+def has_started(own: Path) -> bool:
+    """Whether a shim has taken the run's once-only mark."""
+    return is_there(own, "started")
+
+
+def request_stop(own: Path) -> None:
     """Leave word that the run is to end; before it starts, this keeps it from starting."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (directory / "stop").touch(mode=0o600)
+    if not is_there(own, "stop"):
+        make_directory(own)
+        write_plain(own, "stop", "")
 
 
-def leave_signal(directory: Path, text: str) -> None:
+def leave_signal(given: Path, text: str) -> None:
     """Put what the agent is told where it looks for it."""
-    _replace(directory / "signal", text)
+    write_plain(given, "signal", text)
 
 
-def note_told(directory: Path, text: str) -> None:
-    """Remember that the agent was woken for this text; one that was not yet is woken again."""
-    _replace(directory / "signal.told", text)
+def note_told(own: Path, text: str) -> None:
+    """Remember that the agent was told this; what it was not yet is told again."""
+    write_plain(own, "signal.told", text)
 
 
-def was_told(directory: Path, text: str) -> bool:
-    """Whether this is what the agent was woken for last."""
-    try:
-        return (directory / "signal.told").read_bytes() == text.encode()
-    except OSError:
-        return False
+def was_told(own: Path, text: str) -> bool:
+    """Whether this is what the agent was told last."""
+    return read_plain(own, "signal.told", limit=LARGEST_TOLD) == text.encode()
 
 
-def find_exit(directory: Path) -> Exit | None:
+def find_exit(own: Path) -> Exit | None:
     """How the run ended, or None while its shim lives.
 
     What a run left behind whose shim was killed is killed here, so that an end is an end.
     """
-    if not (directory / "started").exists():
-        return Exit(stopped=(directory / "stop").exists())
-    if liveness.is_held(directory):
+    if not has_started(own):
+        return Exit(stopped=is_there(own, "stop"))
+    if liveness.is_held(own):
         return None
     # Looked at after the lock: nobody can write it any more.
-    try:
-        found = Exit.model_validate_json((directory / "outcome.json").read_bytes())
-    except (FileNotFoundError, ValueError):
-        # The directory is the agent's to write in: an outcome that cannot be read is as good as none.
-        liveness.kill_remains(directory, _mark(directory))
-        found = Exit(stopped=(directory / "stop").exists())
-    # Nobody of the run is left who could need it; as much as can be removed.
-    shutil.rmtree(room.of_run(directory), ignore_errors=True)
+    found = _outcome(own)
+    if found is None:
+        agent = liveness.Identity.read(own, "agent.pid") if run_places.is_ours_alone(own) else None
+        liveness.kill_remains(agent, _mark(own))
+        found = Exit(stopped=is_there(own, "stop"))
+    _clear(room.of_run(own))
     return found
 
 
-def _places(directory: Path, launch: Launch) -> dict[str, str]:
+def _outcome(own: Path) -> Exit | None:
+    """What the shim wrote last, or None where that cannot be read, which is as good as nothing."""
+    try:
+        return Exit.model_validate_json(read_plain(own, "outcome.json", limit=LARGEST_OUTCOME) or b"")
+    except ValueError:
+        return None
+
+
+def _spec(own: Path) -> dict[str, object]:
+    try:
+        found: object = json.loads(read_plain(own, SPEC, limit=LARGEST_SPEC) or b"{}")
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _clear(directory: Path) -> None:
+    """Remove as much as can be of what nobody of the run is left to need."""
+    # A directory in a directory, a thousand times, is more than Python goes down.
+    with suppress(RecursionError):
+        shutil.rmtree(directory, ignore_errors=True)
+    if not is_directory(directory):
+        with suppress(OSError):
+            directory.unlink()
+
+
+def _places(given: Path, launch: Launch) -> dict[str, str]:
     """Make a run's HOME and TMPDIR, and return what its environment says unless its launch does."""
-    own = room.of_run(directory)
+    own = room.of_run(given)
     room.prepare(own)
     home = launch.home or own / "home"
     for folder in (own, own / "tmp", home):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if launch.home is not None:
-        home = room.shortened(directory.parent.parent, home)
+        make_directory(folder)
     if "PATH" in launch.environment:
         _greet_login_shells(home, launch.environment["PATH"])
-    return {"HOME": str(home), "TMPDIR": str(own / "tmp"), MARK: directory.name}
+    if launch.home is not None:
+        home = room.shortened(given.parent.parent, home)
+    return {"HOME": str(home), "TMPDIR": str(own / "tmp"), MARK: given.name}
 
 
 def _greet_login_shells(home: Path, path: str) -> None:
@@ -119,36 +172,21 @@ def _greet_login_shells(home: Path, path: str) -> None:
 
     A file that the agent has put there is its own.
     """
-    profile = home / ".profile"
-    try:
-        if not profile.is_symlink() and (not profile.exists() or _is_ours(profile)):
-            _replace(profile, f"{GREETING}export PATH={shlex.quote(path)}\n")
-    except OSError:
-        # No program needs it to start.
+    if is_there(home, PROFILE) and not _is_ours(home):
         return
+    # No program needs it to start.
+    with suppress(OSError):
+        write_plain(home, PROFILE, f"{GREETING}export PATH={shlex.quote(path)}\n")
 
 
-def _is_ours(profile: Path) -> bool:
-    descriptor = os.open(profile, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    try:
-        is_plain = stat.S_ISREG(os.fstat(descriptor).st_mode)
-        return is_plain and os.read(descriptor, len(GREETING)) == GREETING.encode()
-    finally:
-        os.close(descriptor)
+def _is_ours(home: Path) -> bool:
+    profile = open_plain(home, PROFILE)
+    if profile is None:
+        return False
+    with profile:
+        return profile.read(len(GREETING)) == GREETING.encode()
 
 
-def _mark(directory: Path) -> frozenset[bytes]:
+def _mark(own: Path) -> frozenset[bytes]:
     """What the environment of this run's processes holds, and nobody else's: a role's runs share a HOME."""
-    return frozenset({os.fsencode(f"{MARK}={directory.name}")})
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a 0600 file whole or not at all, on a disk that may be full."""
-    descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(draft).replace(path)
-    except OSError:
-        Path(draft).unlink()
-        raise
+    return frozenset({os.fsencode(f"{MARK}={own.name}")})

@@ -4,14 +4,11 @@
 
     python -I -S shim.py RUN_DIRECTORY
 
-Reads `spec.json`, `token` and `prompt.md` there; leaves `shim.lock` (held as long as it lives), `started`
-(the once-only mark), `agent.pid`, `output.log`, `alive` (touched every 5 s; a line says from when to when it
-was not) and, last, `outcome.json` in the shape of `models.schemas.run.Exit`. SIGTERM and SIGINT go on to the
-agent's process group, SIGUSR2 kills it, SIGUSR1 goes on to those of its processes that catch it, since it
-would end the others, and a file `stop` that is there before the agent keeps it from starting. Its standard
-output is closed as soon as the mark is taken. Exits 0 without a word when another shim has the run.
-
-Runs as a file on Python 3.9 or later, with nothing but the standard library.
+Reads `spec.json` and `token` there; leaves `shim.lock` (held while it lives), `started` (the once-only mark),
+`agent.pid`, `output.log`, `alive` (touched every 5 s; a line says when it was not) and, last, `outcome.json`
+(`models.schemas.run.Exit`). Nothing that the agent gets leads there. SIGTERM and SIGINT go on to its group,
+SIGUSR2 kills it, SIGUSR1 goes to those of its processes that catch it, a file `stop` keeps it from starting.
+Standard output is closed with the mark taken. Exits 0 without a word when another shim has the run.
 """
 
 from __future__ import annotations
@@ -32,16 +29,16 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
-SFD_FLAGS = os.O_CLOEXEC | os.O_NONBLOCK
 STOPPING = {signal.SIGTERM, signal.SIGINT}
 KILLING, TELLING = signal.SIGUSR2, signal.SIGUSR1
 WATCHED = {*STOPPING, KILLING, TELLING, signal.SIGCHLD}
 
 UNRUNNABLE, MISSING = {errno.ENOENT, errno.EACCES, errno.ENOEXEC, errno.ENOTDIR}, "missing: "
+UNKNOWN = "neither a binary nor a script with a #! line"
 LOG_LIMIT, CHUNK, RESERVED = 64 << 20, 64 << 10, 8 << 10
 SWEEP_SECONDS, TICK_SECONDS, ASLEEP_SECONDS = 10.0, 5.0, 10.0
 OUTCOME, OUTCOME_DRAFT = "outcome.json", "outcome.json.new"
-PARENT, SESSION = 1, 3
+PARENT, SESSION, OOM_SCORE, MOST_FILES = 1, 3, 500, 1 << 16
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -52,9 +49,8 @@ class NotStarted(Exception):
 class Output:
     """The agent's output on its way to `output.log`.
 
-    It goes through a pipe and not straight to the file: so a limit holds, a full disk costs output and
-    never the agent, and the agent cannot shorten its own log. The file's mtime is the agent's last
-    activity, also when what it said is dropped.
+    It goes through a pipe and not straight to the file: so a limit holds, and a full disk costs output and
+    never the agent. The file's mtime is the agent's last activity, also when what it said is dropped.
     """
 
     def __init__(self) -> None:
@@ -121,17 +117,13 @@ def identity(pid: int) -> str:
         return f"{pid} {stat_fields(pid)[19]} {boot.read().strip()}\n"
 
 
-def forks() -> str:
-    """Return how many processes the machine has started since it was booted, as a line."""
-    with open("/proc/stat", encoding="ascii") as stat:
-        return next(line.split()[1] for line in stat if line.startswith("processes ")) + "\n"
-
-
 def record(agent: int) -> None:
     """Write down who the agent is, and how late it came, for whoever must clear up after a killed shim."""
     try:
+        with open("/proc/stat", encoding="ascii") as stat:
+            forks = next(line.split()[1] for line in stat if line.startswith("processes "))
         with open("agent.pid.new", "w", encoding="utf-8") as draft:
-            draft.write(identity(agent) + forks())
+            draft.write(identity(agent) + forks + "\n")
         os.rename("agent.pid.new", "agent.pid")
     except OSError:
         # A full disk: what is left of the agent is then found by its environment alone.
@@ -169,7 +161,7 @@ def claim() -> bool:
 def open_signals() -> int:
     """Return a descriptor that turns readable when a watched signal arrives; they are blocked by now."""
     mask = sum(1 << (number - 1) for number in WATCHED).to_bytes(8, sys.byteorder) + bytes(120)
-    descriptor = int(libc.signalfd(-1, mask, SFD_FLAGS))
+    descriptor = int(libc.signalfd(-1, mask, os.O_CLOEXEC | os.O_NONBLOCK))
     if descriptor < 0:
         raise OSError(ctypes.get_errno(), "signalfd")
     return descriptor
@@ -192,12 +184,26 @@ def explain(error: Exception, program: str) -> str:
         return f"no such program on PATH: {program}"
     if number == errno.ENOENT and os.path.exists(program):
         return f"the interpreter in the first line of {program} does not exist"
-    if number == errno.ENOENT:
-        return f"no such file: {program}"
-    reasons = {errno.EACCES: "not executable", errno.ENOEXEC: "neither a binary nor a script with a #! line"}
+    reasons = {errno.ENOENT: "no such file", errno.EACCES: "not executable", errno.ENOEXEC: UNKNOWN}
     if number in reasons:
         return f"{reasons[number]}: {program}"
     return f"cannot start {program}: {os.strerror(number) if number else error}"
+
+
+def go_first() -> None:
+    """Have the kernel end this process before others, and leave some of what is limited to them."""
+    import resource  # of use to agents alone
+
+    most = resource.getrlimit(resource.RLIMIT_NPROC)[1] * 3 // 4  # no limit is -1, and stays so
+    limits = {resource.RLIMIT_CORE: 0, resource.RLIMIT_NOFILE: MOST_FILES, resource.RLIMIT_NPROC: most}
+    for kind, limit in limits.items():
+        soft, hard = (min(bound, limit, key=lambda n: n % (1 << 64)) for bound in resource.getrlimit(kind))
+        resource.setrlimit(kind, (soft, hard))
+    try:
+        with open("/proc/self/oom_score_adj", "r+b", buffering=0) as score:
+            score.write(b"%d" % min(int(score.read()) + OOM_SCORE, 1000))
+    except OSError:
+        return
 
 
 def become(spec: dict[str, Any], streams: tuple[int, int], parent: int) -> str:
@@ -216,6 +222,7 @@ def become(spec: dict[str, Any], streams: tuple[int, int], parent: int) -> str:
     for number in (*STOPPING, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    go_first()
     try:
         os.execvpe(spec["argv"][0], spec["argv"], spec["environment"])  # noqa: S606 # never a shell
     except (OSError, ValueError) as error:
@@ -257,14 +264,14 @@ def send(number: int, pid: int) -> None:
         return
 
 
-def catches(pid: int, number: int) -> bool:
-    """Return whether a process has a handler for a signal."""
+def catches(pid: int) -> bool:
+    """Return whether a process has a handler for SIGUSR1."""
     try:
         with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as status:
             caught = next((line.split()[1] for line in status if line.startswith("SigCgt:")), "0")
     except OSError:
         return False
-    return bool(int(caught, 16) >> (number - 1) & 1)
+    return bool(int(caught, 16) >> (TELLING - 1) & 1)
 
 
 def processes(field: int, value: int) -> Iterator[int]:
@@ -275,13 +282,6 @@ def processes(field: int, value: int) -> Iterator[int]:
                 yield int(name)
         except (OSError, IndexError):
             continue
-
-
-def tell(agent: int) -> None:
-    """Send SIGUSR1 to those processes of the agent's session that catch it."""
-    for pid in processes(SESSION, agent):
-        if catches(pid, TELLING):
-            send(TELLING, pid)
 
 
 def reap(agent: int) -> int | None:
@@ -317,7 +317,8 @@ def supervise(agent: int, output: Output, signals: int) -> tuple[int, bool]:
                 stopped = True
                 send(signal.SIGKILL if number == KILLING else number, -agent)
             elif number == TELLING:
-                tell(agent)
+                for pid in filter(catches, processes(SESSION, agent)):
+                    send(TELLING, pid)
         status = reap(agent)
         if status is not None:
             return status, stopped
@@ -337,8 +338,7 @@ def sweep(signals: int) -> None:
         for pid in processes(PARENT, os.getpid()):
             send(signal.SIGKILL, pid)
         poll.poll(50)
-        for _ in read_signals(signals):
-            pass
+        list(read_signals(signals))
 
 
 def run(spec: dict[str, Any], signals: int) -> dict[str, Any]:
@@ -358,7 +358,7 @@ def run(spec: dict[str, Any], signals: int) -> dict[str, Any]:
     code = os.waitstatus_to_exitcode(status)
     outcome["exit_code" if code >= 0 else "signal"] = abs(code)
     sweep(signals)
-    while output.pump():
+    while output.room and output.pump():
         pass
     return outcome
 

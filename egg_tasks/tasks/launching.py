@@ -59,6 +59,7 @@ def of_agent(
         home=settings.home / "roles" / run.pipeline_id / run.role / "home",
         prompt=render(brief),
         token=token,
+        wake=agent.wake,
     )
 
 

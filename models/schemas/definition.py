@@ -13,6 +13,7 @@ from models.schemas import sentences
 from models.schemas.fault import Fault, Faulty, Path
 from models.schemas.roster import Check, Convergence, Flag, Gate, Need, Phase, Role, Shape
 from models.schemas.roster_faults import roster_faults
+from models.schemas.run import Wake
 from models.schemas.text import CommitId, Listed, OperandText, PipelineId, RoleName, SaidText, Text, Variable
 
 __all__ = ["Agent", "Config", "Definition", "Fault", "Faulty", "Isolation", "json_schema", "validate"]
@@ -76,6 +77,8 @@ class Agent(Shape):
     """The program and its arguments; a relative path is looked for in the role's clone."""
     isolation: Isolation = Isolation()
     """Where it runs."""
+    wake: Wake = Wake.NONE
+    """Whether it gets SIGUSR1 when its signal file says something new. Node programs open a debugger then."""
     environment: dict[Variable, Text] = Field(default_factory=dict)
     """Variables added to what every agent finds in its environment."""
 

@@ -1,10 +1,20 @@
 """What crosses between the orchestrator and a running agent."""
 
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
+
+
+class Wake(StrEnum):
+    """How an agent learns that there is something new in its signal file."""
+
+    USR1 = "USR1"
+    """By SIGUSR1, which those of its processes get that have a handler for it."""
+    NONE = "none"
+    """Not at all: it looks when it likes, or hears of it at its next poll."""
 
 
 class Launch(BaseModel):
@@ -20,6 +30,7 @@ class Launch(BaseModel):
     """The role's own, kept for all its runs; without one the run has its own, which goes with it."""
 
     prompt: str = ""
+    wake: Wake = Wake.NONE
     token: str | None = Field(default=None, repr=False)
 
 
@@ -28,8 +39,8 @@ class Exit(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    exit_code: int | None = None
-    signal: int | None = None
+    exit_code: int | None = Field(default=None, ge=0, le=255)
+    signal: int | None = Field(default=None, gt=0, le=64)
     error: str | None = None
     """Why the program could not be started at all."""
     is_missing: bool = False

@@ -93,6 +93,7 @@ class Stage:
         return {
             "backend": "command",
             "command": [*program, script],
+            "wake": "USR1" if " USR1" in script else "none",
             "environment": {"STAGE": str(self.directory)},
         }
 

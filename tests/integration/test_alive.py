@@ -42,7 +42,7 @@ def test_a_shim_that_was_stopped_tells_when_and_that_it_goes_on(runner: ProcessR
     run = Launch(run_id=uuid4(), argv=("sleep", "60"), environment={"PATH": "/bin:/usr/bin"}, directory="/")
     began = utcnow()
     runner.ensure(run)
-    directory = runner.directory(run.run_id)
+    directory = runner.own(run.run_id)
     while len(alive.read(directory, now=utcnow())) < 2:
         time.sleep(0.05)
     shim = int((directory / "shim.lock").read_text().split()[0])
@@ -108,9 +108,10 @@ def test_what_no_shim_wrote_says_nothing(tmp_path: Path, leave: Callable[[Path],
 @pytest.mark.usefixtures("scene")
 def test_an_agent_that_says_it_slept_stops_no_clock(runner: ProcessRunner) -> None:
     ticker = Ticker(runner, now=NOW)
-    directory = runner.directory(uuid4())
+    directory = runner.own(uuid4())
     directory.mkdir(parents=True)
-    (directory / "started").touch()
+    for name in ("started", "spec.json"):
+        (directory / name).touch()
     write(directory, f"0 {NOW.timestamp() + 3600}\n", at=NOW + timedelta(seconds=8))
     for seconds in (0, 8, 16):
         ticker.tick(now=NOW + timedelta(seconds=seconds))

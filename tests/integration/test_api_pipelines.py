@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from egg_tasks import run_places
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
 from egg_tasks.services import pipelines
@@ -71,9 +72,10 @@ def test_a_cancelled_pipeline_says_how_it_ended(shop: Scene) -> None:
 
 
 def test_a_log_is_cut_between_characters(shop: Scene) -> None:
-    log = shop.clone("coder").with_name("output.log")
-    log.write_bytes(b"a" * (256 * 1024 - 1) + "ü!".encode())
     run = shop.tokens["coder"].removeprefix("token-of-")
+    log = run_places.ours(shop.clone("coder").parent) / "output.log"
+    log.parent.mkdir(parents=True)
+    log.write_bytes(b"a" * (256 * 1024 - 1) + "ü!".encode())
 
     first = shop.ask("GET", f"/pipelines/{NAME}/agents/{run}/logs").data
     rest = shop.ask("GET", f"/pipelines/{NAME}/agents/{run}/logs?offset={first['next_offset']}").data

@@ -9,6 +9,7 @@ import pytest
 import redis
 from sqlalchemy import text
 
+from egg_tasks import run_places
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
 from egg_tasks.tasks import launching
@@ -99,7 +100,8 @@ def test_repositories_and_clones_are_their_owners_alone(shop: Scene) -> None:
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "directory"])
 def test_a_log_that_is_no_file_of_the_runs_own_is_not_read(shop: Scene, kind: str) -> None:
-    log = shop.clone("coder").with_name("output.log")
+    log = run_places.ours(shop.clone("coder").parent) / "output.log"
+    log.parent.mkdir(parents=True)
     secret = shop.home / "secret"
     secret.write_text("s3cret")
     if kind == "link":
@@ -115,7 +117,9 @@ def test_a_log_that_is_no_file_of_the_runs_own_is_not_read(shop: Scene, kind: st
 
 
 def test_a_log_is_empty_beyond_its_end_wherever_that_is(shop: Scene) -> None:
-    shop.clone("coder").with_name("output.log").write_text("said")
+    log = run_places.ours(shop.clone("coder").parent) / "output.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("said")
 
     assert runner().read_log(run_of(shop, "coder"), offset=2**62, limit=1) == b""
 

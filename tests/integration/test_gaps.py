@@ -32,7 +32,7 @@ from egg_tasks.tasks.leases import Leases
 from models.queries import agent_runs as run_rows
 from models.queries import pipelines as pipeline_rows
 from models.queries import versions as version_rows
-from models.schemas.run import Launch
+from models.schemas.run import Launch, Wake
 from models.states import MergeStatus, Readiness, RunStatus
 from models.tables import AgentRun, Event, Pipeline, Version
 from tests.integration import api_scene
@@ -102,7 +102,7 @@ class Ground:
 
     def is_known(self, run_id: UUID) -> bool:
         """Whether a run's own token speaks for it."""
-        token = (self.scene.home / "runs" / str(run_id) / "token").read_text()
+        token = (self.scene.home / "shims" / str(run_id) / "token").read_text()
         with unit_of_work() as session:
             return run_rows.find_agent_run_by_token(session, token_hash=key_of(token)) is not None
 
@@ -256,6 +256,7 @@ def test_a_telling_may_die_anywhere(ground: Ground) -> None:
             run_id=runs[name],
             argv=(sys.executable, "-c", program, str(directory / "heard")),
             environment={"EGG_SIGNAL_FILE": str(signal_file)},
+            wake=Wake.USR1,
             directory=directory,
         )
         runner.ensure(launch)

@@ -17,6 +17,7 @@ from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
 from egg_tasks.runners.process import ProcessRunner
+from egg_tasks.runners.run_directory import LAYOUT
 from egg_tasks.services import orders, pipelines
 from egg_tasks.tasks.attendance import Attendance, Left
 from egg_tasks.tasks.leases import Leases
@@ -28,9 +29,9 @@ from models.states import Failure, RunStatus
 from models.tables import AgentRun
 from tests.integration.api_scene import NAME, Scene
 
-SHIM_OF_LAYOUT_0 = Path(__file__).parents[1] / "data/shim_layout_0.py"
+SHIMS = [Path(__file__).parents[1] / f"data/shim_layout_{number}.py" for number in (0, 1)]
 AT_WORK = """
-trap 'echo told > told.txt' USR1
+
 trap 'echo saved > saved.txt; exit 0' TERM
 echo at work > work.txt
 while true; do sleep 0.1; done
@@ -39,7 +40,11 @@ DONE = "while [ ! -e ../go ]; do sleep 0.1; done; sleep 600 & echo half > work.t
 
 
 class ReleaseBefore(ProcessRunner):
-    """Starts runs as the release did that did not number its layout yet."""
+    """Starts runs as the releases did that gave all of a run to its agent."""
+
+    def __init__(self, root: Path, *, layout: int) -> None:
+        super().__init__(root)
+        self.layout = layout
 
     def ensure(self, launch: Launch) -> None:
         """Lay the run out and start that release's shim."""
@@ -52,12 +57,13 @@ class ReleaseBefore(ProcessRunner):
             "environment": own | launch.environment,
             "directory": str(launch.directory),
             "prompt_file": str(directory / "prompt.md"),
+            **({"layout": self.layout} if self.layout else {}),
         }
         (directory / "prompt.md").write_text(launch.prompt)
         (directory / "token").write_text(launch.token or "")
         (directory / "spec.json").write_text(json.dumps(spec))
         shim = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(SHIM_OF_LAYOUT_0), str(directory)],
+            [sys.executable, "-I", "-S", str(SHIMS[self.layout]), str(directory)],
             start_new_session=True,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -69,9 +75,10 @@ class ReleaseBefore(ProcessRunner):
 
 @pytest.fixture
 def started(request: pytest.FixtureRequest, scene: Scene) -> Iterator[UUID]:
-    """A run of the coder that the release before has started; its worker is gone."""
+    """A run of the coder that a release has started, as its layout says; its worker is gone."""
+    script, layout = request.param
     home = scene.home
-    program = {"backend": "command", "command": ["sh", "-c", request.param]}
+    program = {"backend": "command", "command": ["sh", "-c", script]}
     scene.create(agents={"coder": program}, phases=[{"name": "implement", "roles": [{"role": "coder"}]}])
     with unit_of_work() as session:
         pipelines.start(session, pipeline_id=NAME, now=utcnow())
@@ -79,11 +86,12 @@ def started(request: pytest.FixtureRequest, scene: Scene) -> Iterator[UUID]:
     with unit_of_work() as session:
         effects = pipelines.prepared(session, pipeline_id=NAME, base_commit=commit, now=utcnow())
     run_id = effects.dispatches[0][1][0].run_id
-    assert attend(run_id, home, ReleaseBefore(home / "runs"), is_leaving=True) is Left.DRAINED
-    yield run_id
     runner = ProcessRunner(home / "runs")
+    before = runner if layout == LAYOUT else ReleaseBefore(home / "runs", layout=layout)
+    assert attend(run_id, home, before, is_leaving=True) is Left.DRAINED
+    yield run_id
     if runner.is_newer(run_id):
-        shutil.copy(home / "spec.json", runner.directory(run_id))
+        shutil.copy(home / "spec.json", runner.own(run_id))
     runner.kill(run_id)
 
 
@@ -124,7 +132,7 @@ def saved(scene: Scene, name: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-@pytest.mark.parametrize("started", [AT_WORK], indirect=True)
+@pytest.mark.parametrize("started", [(AT_WORK, 0), (AT_WORK, 1)], indirect=True)
 def test_a_run_of_the_release_before_is_adopted_told_stopped_and_its_work_saved(
     started: UUID, scene: Scene
 ) -> None:
@@ -136,7 +144,7 @@ def test_a_run_of_the_release_before_is_adopted_told_stopped_and_its_work_saved(
     until((clone / "work.txt").exists)
 
     runner.tell(started, "CONVERGE\nsoon\nwhy\n")
-    until((clone / "told.txt").exists)
+    assert (clone.parent / "signal").read_text() == "CONVERGE\nsoon\nwhy\n"
     assert row(started).status is RunStatus.RUNNING
     with unit_of_work() as session:
         orders.stop(session, pipeline_id=NAME, run_id=started, now=utcnow())
@@ -145,14 +153,10 @@ def test_a_run_of_the_release_before_is_adopted_told_stopped_and_its_work_saved(
     assert left == [Left.FINISHED]
     ended = row(started)
     assert (ended.status, ended.failure, ended.exit_code) == (RunStatus.FAILED, Failure.STOPPED, 0)
-    assert [saved(scene, f"{name}.txt") for name in ("work", "told", "saved")] == [
-        "at work\n",
-        "told\n",
-        "saved\n",
-    ]
+    assert [saved(scene, f"{name}.txt") for name in ("work", "saved")] == ["at work\n", "saved\n"]
 
 
-@pytest.mark.parametrize("started", [DONE], indirect=True)
+@pytest.mark.parametrize("started", [(DONE, 0), (DONE, 1)], indirect=True)
 def test_a_run_of_the_release_before_that_has_ended_says_how_and_its_work_is_saved(
     started: UUID, scene: Scene
 ) -> None:
@@ -166,7 +170,7 @@ def test_a_run_of_the_release_before_that_has_ended_says_how_and_its_work_is_sav
     assert saved(scene, "work.txt") == "half\n"
 
 
-@pytest.mark.parametrize("started", [AT_WORK], indirect=True)
+@pytest.mark.parametrize("started", [(AT_WORK, 0), (AT_WORK, 1)], indirect=True)
 def test_what_a_killed_shim_of_the_release_before_left_is_ended_and_its_work_saved(
     started: UUID, scene: Scene
 ) -> None:
@@ -182,13 +186,13 @@ def test_what_a_killed_shim_of_the_release_before_left_is_ended_and_its_work_sav
     assert saved(scene, "work.txt") == "at work\n"
 
 
-@pytest.mark.parametrize("started", [AT_WORK], indirect=True)
+@pytest.mark.parametrize("started", [(AT_WORK, LAYOUT)], indirect=True)
 def test_a_run_of_a_newer_release_is_left_alone(started: UUID, scene: Scene) -> None:
     runner = ProcessRunner(scene.home / "runs")
-    directory = runner.directory(started)
+    directory, own = runner.directory(started), runner.own(started)
     until((directory / "clone/work.txt").exists)
-    shutil.copy(directory / "spec.json", scene.home)
-    (directory / "spec.json").write_text(json.dumps({"layout": 99}))
+    shutil.copy(own / "spec.json", scene.home)
+    (own / "spec.json").write_text(json.dumps({"layout": 99}))
 
     assert attend(started, scene.home, runner) is Left.UNFINISHED
 
@@ -197,17 +201,17 @@ def test_a_run_of_a_newer_release_is_left_alone(started: UUID, scene: Scene) -> 
             act(started)
     assert (list(runner.list_newer()), list(runner.list_live())) == ([started], [])
     assert row(started).status is RunStatus.RUNNING
-    agent = int((directory / "agent.pid").read_text().split()[0])
+    agent = int((own / "agent.pid").read_text().split()[0])
     assert Path(f"/proc/{agent}/cmdline").read_bytes()
     assert not (directory / "clone/saved.txt").exists()
-    assert not (directory / "stop").exists()
+    assert not (own / "stop").exists()
 
 
 @pytest.mark.parametrize("spec", ["", "[]", "{", '{"layout": "x"}', "[" * 100_000, '{"layout": 0.5}'])
 def test_a_spec_that_is_none_keeps_nobody_from_a_run(tmp_path: Path, spec: str) -> None:
-    runner = ProcessRunner(tmp_path)
+    runner = ProcessRunner(tmp_path / "runs")
     run_id = uuid4()
-    runner.directory(run_id).mkdir()
-    (runner.directory(run_id) / "spec.json").write_text(spec)
+    runner.own(run_id).mkdir(parents=True)
+    (runner.own(run_id) / "spec.json").write_text(spec)
 
     assert not runner.has_started(run_id)

@@ -16,7 +16,7 @@ import pytest
 from egg_tasks.runners import room
 from egg_tasks.runners.process import ProcessRunner
 from models.errors import Unavailable
-from models.schemas.run import Exit, Launch
+from models.schemas.run import Exit, Launch, Wake
 
 SOON = timedelta(seconds=30)
 AT_ONCE = timedelta(0)
@@ -60,9 +60,9 @@ def until(holds: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def started(runner: ProcessRunner, script: str) -> UUID:
+def started(runner: ProcessRunner, script: str, **fields: object) -> UUID:
     """Start a script that says `up` when it is ready, and return then."""
-    run = launch(script)
+    run = launch(script, **fields)
     runner.ensure(run)
     until(lambda: "up\n" in output(runner, run.run_id))
     return run.run_id
@@ -78,7 +78,7 @@ def is_alive(pid: int) -> bool:
 
 def shim_pid(runner: ProcessRunner, run_id: UUID) -> int:
     """Return the pid of a run's shim."""
-    return int((runner.directory(run_id) / "shim.lock").read_text().split()[0])
+    return int((runner.own(run_id) / "shim.lock").read_text().split()[0])
 
 
 def children() -> set[int]:
@@ -167,7 +167,7 @@ def test_the_token_is_in_a_private_file_and_nowhere_else(runner: ProcessRunner) 
     runner.ensure(run)
     until(lambda: output(runner, run.run_id) == "up\n")
 
-    own = runner.directory(run.run_id)
+    own = runner.own(run.run_id)
     holding = [path.name for path in own.iterdir() if path.is_file() and "t0ken" in path.read_text()]
     assert holding == ["token"]
     assert (own / "token").stat().st_mode & 0o777 == 0o600
@@ -234,7 +234,7 @@ def test_a_stranger_with_the_number_of_a_vanished_agent_is_left_alone(
         ["sh", "-c", "env -i sleep 604 > /dev/null & echo $!"], stdout=subprocess.PIPE, start_new_session=True
     )
     stranger = int(leader.communicate()[0])
-    written = runner.directory(run_id) / "agent.pid"
+    written = runner.own(run_id) / "agent.pid"
     _, start, boot, forks = written.read_text().split()
     written.write_text(f"{leader.pid} {start} {boot} {int(forks) - since}")
 
@@ -259,7 +259,7 @@ def test_an_outcome_that_cannot_be_read_is_as_good_as_none(runner: ProcessRunner
     runner.ensure(run)
     end(runner, run.run_id)
 
-    (runner.directory(run.run_id) / "outcome.json").write_text("forged")
+    (runner.own(run.run_id) / "outcome.json").write_text("forged")
 
     assert end(runner, run.run_id).vanished
 
@@ -432,7 +432,7 @@ def test_a_place_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
 
 def test_a_shim_that_fails_before_its_mark_is_unavailable(runner: ProcessRunner) -> None:
     run = launch("true")
-    (runner.directory(run.run_id) / "outcome.json.new").mkdir(parents=True)
+    (runner.own(run.run_id) / "outcome.json.new").mkdir(parents=True)
 
     with pytest.raises(Unavailable, match=r"ended with status 1 \(see .*shim\.log\)"):
         runner.ensure(run)
@@ -460,7 +460,7 @@ def traps(runner: ProcessRunner) -> str:
 
 
 def test_one_that_catches_the_signal_is_told_once(runner: ProcessRunner) -> None:
-    run_id = started(runner, traps(runner))
+    run_id = started(runner, traps(runner), wake=Wake.USR1)
 
     runner.tell(run_id, "CONVERGE\nsoon\n")
     until(lambda: "soon" in output(runner, run_id))
@@ -473,9 +473,7 @@ def test_one_that_catches_the_signal_is_told_once(runner: ProcessRunner) -> None
 
 def test_one_that_does_not_catch_it_lives_on_and_finds_the_file(runner: ProcessRunner) -> None:
     own = runner.directory(uuid4()).parent / "$EGG_AGENT_RUN_ID"
-    run_id = started(
-        runner, f"echo up; until test -e {own}/signal.told; do sleep 0.05; done; cat {own}/signal"
-    )
+    run_id = started(runner, f"echo up; until test -e {own}/signal; do sleep 0.05; done; cat {own}/signal")
 
     runner.tell(run_id, "CONVERGE\n")
 
@@ -484,7 +482,11 @@ def test_one_that_does_not_catch_it_lives_on_and_finds_the_file(runner: ProcessR
 
 
 def test_of_an_agents_processes_only_those_that_catch_it_are_signalled(runner: ProcessRunner) -> None:
-    run_id = started(runner, f"sleep 100 & child=$!; {traps(runner).replace('cat', 'kill -0 $child && cat')}")
+    run_id = started(
+        runner,
+        f"sleep 100 & child=$!; {traps(runner).replace('cat', 'kill -0 $child && cat')}",
+        wake=Wake.USR1,
+    )
 
     runner.tell(run_id, "CONVERGE\n")
 

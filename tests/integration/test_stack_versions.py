@@ -132,7 +132,7 @@ def test_nothing_is_said_of_a_stack_that_does_not_run(home: Path) -> None:
 
 
 def test_agents_that_only_a_newer_egg_can_attend_are_counted_and_left_alone(home: Path) -> None:
-    directory = home / "runs" / str(uuid4())
+    directory = home / "shims" / str(uuid4())
     directory.mkdir(parents=True)
     (directory / "started").touch()
     (directory / "spec.json").write_text(json.dumps({"layout": run_directory.LAYOUT + 1}))

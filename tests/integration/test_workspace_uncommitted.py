@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from egg_tasks import run_places
 from egg_tasks.workspace import changes
 from models.errors import Conflict, Leftovers
 from models.schemas.git import Clone
@@ -310,7 +311,9 @@ def test_what_the_agents_own_git_ignores_is_not_uncommitted(scene: Scene) -> Non
 
 def test_a_home_the_definition_gives_is_where_the_agents_git_looks(scene: Scene, tmp_path: Path) -> None:
     clone = scene.clone()
-    (clone.path.parent / "spec.json").write_text(f'{{"environment": {{"HOME": "{tmp_path}/user"}}}}')
+    own = run_places.ours(clone.path.parent)
+    own.mkdir(parents=True)
+    (own / "spec.json").write_text(f'{{"environment": {{"HOME": "{tmp_path}/user"}}}}')
     (tmp_path / "user/.config/git").mkdir(parents=True)
     (tmp_path / "user/.config/git/ignore").write_text(".idea\n")
     (clone.path / ".idea").write_text("mine")

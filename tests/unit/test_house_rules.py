@@ -22,6 +22,44 @@ MAX_TEST_MODULE = 600
 MAX_FUNCTION = 50
 MAX_TASK = 10
 KINDS = {"key_share", "read"}
+OPENING = {
+    "open", "fdopen", "read_text", "read_bytes", "write_text", "write_bytes", "touch",
+    "copyfile", "copy2", "copytree",
+}  # fmt: skip
+NEAR_AGENTS = tuple(
+    f"egg_tasks/{name}/" for name in ("api", "backends", "runners", "services", "tasks", "workspace")
+)
+OPENED_OTHERWISE = {
+    "the kernel's": {
+        "runners/liveness.py": {"_is_shim", "is_left", "forks", "is_unique", "of_this_boot", "read"},
+        "tasks/owners.py": {"_started"},
+    },
+    "in a directory that no agent is told of, by a program without a library of ours": {
+        "runners/shim.py": {
+            "__init__", "stat_fields", "identity", "record", "sync", "claim", "go_first", "start", "catches",
+            "read_spec", "publish", "main",
+        },
+    },
+    "in a clone or checkout that is just being made, under a name that its agent has not got yet": {
+        "workspace/checkouts.py": {"_furnish", "_write_refs"},
+        "workspace/contents.py": {"fill", "define_filter", "_place"},
+    },
+    "in a directory that is made for it alone": {
+        "workspace/repositories.py": {"_fetch_local", "_fetch_beside"},
+        "workspace/submodules.py": {"_fetched"},
+        "workspace/versions.py": {"bring"},
+        "workspace/view.py": {"_furnish", "_write_values", "_values", "_write_texts", "_copy"},
+    },
+    "in a pipeline's repository": {
+        "workspace/lfs.py": {"_settle"},
+        "workspace/merge_attributes.py": {"_write"},
+    },
+    "follows no link, and does not wait for a pipe, since it is opened for writing as well": {
+        "workspace/places.py": {"locked"},
+    },
+}  # fmt: skip
+"""Where files near an agent's are opened by other means than `foreign_files`, and why that is right."""
+
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "misc", "util", "helper", "manager", "handler"}
 
 
@@ -136,6 +174,28 @@ def test_tasks_are_sent_by_dispatch_only() -> None:
     ]
 
     assert found == []
+
+
+def test_what_an_agent_may_have_written_is_opened_in_one_way() -> None:
+    """A pipe there holds up whoever opens it, a link leads elsewhere, and a file may be of any size."""
+    allowed = {
+        f"egg_tasks/{path}:{name}"
+        for places in OPENED_OTHERWISE.values()
+        for path, names in places.items()
+        for name in names
+    }
+
+    found = {
+        f"{path}:{function.name}"
+        for path, tree in sources().items()
+        if path.startswith(NEAR_AGENTS)
+        for function in functions(tree)
+        for call in calls(function)
+        if called(call).rpartition(".")[2] in OPENING
+    }
+
+    assert sorted(found - allowed) == []
+    assert sorted(allowed - found) == []
 
 
 def test_task_bodies_are_short() -> None:

@@ -1,0 +1,400 @@
+# Plain os calls throughout: pathlib would cost every agent 5 ms and a megabyte.
+# ruff: noqa: PTH104, PTH110, PTH123, PTH208
+"""The first process of every agent: starts it once, outlives the orchestrator, writes down how it ended.
+
+    python -I -S shim.py RUN_DIRECTORY
+
+Reads `spec.json`, `token` and `prompt.md` there; leaves `shim.lock` (held as long as it lives), `started`
+(the once-only mark), `agent.pid`, `output.log`, `alive` (touched every 5 s; a line says from when to when it
+was not) and, last, `outcome.json` in the shape of `models.schemas.run.Exit`. SIGTERM and SIGINT go on to the
+agent's process group, SIGUSR2 kills it, SIGUSR1 goes on to those of its processes that catch it, since it
+would end the others, and a file `stop` that is there before the agent keeps it from starting. Its standard
+output is closed as soon as the mark is taken. Exits 0 without a word when another shim has the run.
+
+Runs as a file on Python 3.9 or later, with nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import json
+import os
+import select
+import signal
+import sys
+import time
+
+TYPE_CHECKING = False  # typing itself takes another 5 ms
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any, NoReturn
+
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+SFD_FLAGS = os.O_CLOEXEC | os.O_NONBLOCK
+STOPPING = {signal.SIGTERM, signal.SIGINT}
+KILLING, TELLING = signal.SIGUSR2, signal.SIGUSR1
+WATCHED = {*STOPPING, KILLING, TELLING, signal.SIGCHLD}
+
+UNRUNNABLE, MISSING = {errno.ENOENT, errno.EACCES, errno.ENOEXEC, errno.ENOTDIR}, "missing: "
+LOG_LIMIT, CHUNK, RESERVED = 64 << 20, 64 << 10, 8 << 10
+SWEEP_SECONDS, TICK_SECONDS, ASLEEP_SECONDS = 10.0, 5.0, 10.0
+OUTCOME, OUTCOME_DRAFT = "outcome.json", "outcome.json.new"
+PARENT, SESSION = 1, 3
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+class NotStarted(Exception):
+    """The agent's program could not be started; the text says why."""
+
+
+class Output:
+    """The agent's output on its way to `output.log`.
+
+    It goes through a pipe and not straight to the file: so a limit holds, a full disk costs output and
+    never the agent, and the agent cannot shorten its own log. The file's mtime is the agent's last
+    activity, also when what it said is dropped.
+    """
+
+    def __init__(self) -> None:
+        self.reader, self.writer = os.pipe()
+        os.set_blocking(self.reader, False)
+        self.log = os.open("output.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self.room = LOG_LIMIT
+        self.alive = os.open("alive", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self.ticked_at = 0.0
+
+    def pump(self) -> bool:
+        """Move one chunk; False when there is none, now or ever."""
+        try:
+            chunk = os.read(self.reader, CHUNK)
+        except BlockingIOError:
+            return False
+        if chunk:
+            self.keep(chunk)
+        return bool(chunk)
+
+    def keep(self, chunk: bytes) -> None:
+        """Append what there is room for."""
+        kept = chunk[: self.room]
+        self.room -= len(kept)
+        if kept and not self.room:
+            kept += b"\n[egg: output beyond %d MiB is not kept]\n" % (LOG_LIMIT >> 20)
+        try:
+            if kept:
+                os.write(self.log, kept)
+            else:
+                os.utime(self.log)
+        except OSError:
+            return
+
+    def tick(self) -> None:
+        """Touch `alive` if it is time: so a machine that sleeps is told from one without an orchestrator."""
+        silent = time.time() - self.ticked_at
+        if 0 <= silent < TICK_SECONDS:
+            return
+        began, self.ticked_at = self.ticked_at, self.ticked_at + silent
+        try:
+            if silent >= ASLEEP_SECONDS:
+                os.write(self.alive, b"%.3f %.3f\n" % (began, self.ticked_at))
+            os.utime(self.alive, (self.ticked_at, self.ticked_at))
+        except OSError:
+            return
+
+
+def moment() -> str:
+    """Return the time now, ISO 8601 in UTC."""
+    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{nanoseconds // 1000:06d}+00:00"
+
+
+def stat_fields(pid: int) -> list[str]:
+    """Return the fields of /proc/PID/stat from the third on, so that field N of its manual is at N - 3."""
+    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
+        return stat.read().rpartition(")")[2].split()
+
+
+def identity(pid: int) -> str:
+    """Return what tells a process from every other, before and after it: pid, start time, boot."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as boot:
+        return f"{pid} {stat_fields(pid)[19]} {boot.read().strip()}\n"
+
+
+def forks() -> str:
+    """Return how many processes the machine has started since it was booted, as a line."""
+    with open("/proc/stat", encoding="ascii") as stat:
+        return next(line.split()[1] for line in stat if line.startswith("processes ")) + "\n"
+
+
+def record(agent: int) -> None:
+    """Write down who the agent is, and how late it came, for whoever must clear up after a killed shim."""
+    try:
+        with open("agent.pid.new", "w", encoding="utf-8") as draft:
+            draft.write(identity(agent) + forks())
+        os.rename("agent.pid.new", "agent.pid")
+    except OSError:
+        # A full disk: what is left of the agent is then found by its environment alone.
+        return
+
+
+def sync(name: str) -> None:
+    """Make a file, or the names in a directory, outlive a power cut."""
+    descriptor = os.open(name, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
+
+
+def claim() -> bool:
+    """Take the run: its lock for as long as this process lives, and its once-only mark. False if taken."""
+    lock = os.open("shim.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    if os.path.exists("started"):
+        return False
+    # Room for the outcome is taken before there is anything to tell: a full disk must not lose it.
+    with open(OUTCOME_DRAFT, "w", encoding="utf-8") as draft:
+        draft.write(" " * RESERVED)
+    sync(OUTCOME_DRAFT)
+    # Whoever sees the mark finds the lock held and its holder named.
+    os.ftruncate(lock, 0)
+    os.write(lock, identity(os.getpid()).encode())
+    os.close(os.open("started", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    sync(".")
+    return True
+
+
+def open_signals() -> int:
+    """Return a descriptor that turns readable when a watched signal arrives; they are blocked by now."""
+    mask = sum(1 << (number - 1) for number in WATCHED).to_bytes(8, sys.byteorder) + bytes(120)
+    descriptor = int(libc.signalfd(-1, mask, SFD_FLAGS))
+    if descriptor < 0:
+        raise OSError(ctypes.get_errno(), "signalfd")
+    return descriptor
+
+
+def read_signals(descriptor: int) -> Iterator[int]:
+    """Return the signals that have arrived."""
+    try:
+        records = os.read(descriptor, 128 * 16)
+    except BlockingIOError:
+        return
+    for offset in range(0, len(records), 128):
+        yield int.from_bytes(records[offset : offset + 4], sys.byteorder)
+
+
+def explain(error: Exception, program: str) -> str:
+    """Return one sentence on why *program* was not executed."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number == errno.ENOENT and "/" not in program:
+        return f"no such program on PATH: {program}"
+    if number == errno.ENOENT and os.path.exists(program):
+        return f"the interpreter in the first line of {program} does not exist"
+    if number == errno.ENOENT:
+        return f"no such file: {program}"
+    reasons = {errno.EACCES: "not executable", errno.ENOEXEC: "neither a binary nor a script with a #! line"}
+    if number in reasons:
+        return f"{reasons[number]}: {program}"
+    return f"cannot start {program}: {os.strerror(number) if number else error}"
+
+
+def become(spec: dict[str, Any], streams: tuple[int, int], parent: int) -> str:
+    """Turn this process into the agent; returns only when that fails, with the reason."""
+    os.setsid()
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+    for source, target in ((streams[0], 0), (streams[1], 1), (streams[1], 2)):
+        os.dup2(source, target)
+    try:
+        os.chdir(spec["directory"])
+    except OSError as error:
+        return f"cannot enter directory {spec['directory']}: {os.strerror(error.errno or 0)}"
+    # Python ignores the latter two, and what is ignored stays so across exec.
+    for number in (*STOPPING, signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    try:
+        os.execvpe(spec["argv"][0], spec["argv"], spec["environment"])  # noqa: S606 # never a shell
+    except (OSError, ValueError) as error:
+        missing = MISSING if getattr(error, "errno", 0) in UNRUNNABLE else ""
+        return missing + explain(error, spec["argv"][0])
+
+
+def start(spec: dict[str, Any], writer: int) -> int:
+    """Start the agent and return its pid, which is also its process group's."""
+    parent = os.getpid()
+    verdict, failure = os.pipe()
+    prompt = os.open(spec["prompt_file"], os.O_RDONLY)
+    try:
+        pid = os.fork()
+    except OSError as error:
+        raise NotStarted(f"cannot start a process: {os.strerror(error.errno or 0)}") from error
+    if pid == 0:
+        try:
+            os.write(failure, become(spec, (prompt, writer), parent).encode(errors="replace")[:1000])
+        finally:
+            os._exit(127)
+    for descriptor in (failure, prompt, writer):
+        os.close(descriptor)
+    record(pid)
+    # The pipe closes by itself when the program runs, so signals are passed on only from then.
+    reason = os.read(verdict, 1000)
+    os.close(verdict)
+    if reason:
+        os.waitpid(pid, 0)
+        raise NotStarted(reason.decode(errors="replace"))
+    return pid
+
+
+def send(number: int, pid: int) -> None:
+    """Send a signal to a process, or to the group *-pid*, as far as there is one."""
+    try:
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def catches(pid: int, number: int) -> bool:
+    """Return whether a process has a handler for a signal."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as status:
+            caught = next((line.split()[1] for line in status if line.startswith("SigCgt:")), "0")
+    except OSError:
+        return False
+    return bool(int(caught, 16) >> (number - 1) & 1)
+
+
+def processes(field: int, value: int) -> Iterator[int]:
+    """Return the pids of those processes whose /proc/PID/stat has *value* there."""
+    for name in os.listdir("/proc"):
+        try:
+            if name.isdecimal() and stat_fields(int(name))[field] == str(value):
+                yield int(name)
+        except (OSError, IndexError):
+            continue
+
+
+def tell(agent: int) -> None:
+    """Send SIGUSR1 to those processes of the agent's session that catch it."""
+    for pid in processes(SESSION, agent):
+        if catches(pid, TELLING):
+            send(TELLING, pid)
+
+
+def reap(agent: int) -> int | None:
+    """Bury every child that has ended; the agent's wait status if it was among them."""
+    status = None
+    while True:
+        try:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return status
+        if ended is None:
+            return status
+        if ended.si_pid == agent:
+            # Before it is buried: until then its number cannot belong to anyone else's group.
+            send(signal.SIGKILL, -agent)
+        code = os.waitpid(ended.si_pid, 0)[1]
+        status = code if ended.si_pid == agent else status
+
+
+def supervise(agent: int, output: Output, signals: int) -> tuple[int, bool]:
+    """Pass signals on and output through until the agent ends: its wait status, and whether it was told."""
+    poll = select.poll()
+    poll.register(output.reader, select.POLLIN)
+    poll.register(signals, select.POLLIN)
+    stopped = False
+    while True:
+        output.tick()
+        ready = {descriptor for descriptor, _ in poll.poll(TICK_SECONDS * 1000)}
+        if output.reader in ready and not output.pump():
+            poll.unregister(output.reader)
+        for number in read_signals(signals) if signals in ready else ():
+            if number in STOPPING or number == KILLING:
+                stopped = True
+                send(signal.SIGKILL if number == KILLING else number, -agent)
+            elif number == TELLING:
+                tell(agent)
+        status = reap(agent)
+        if status is not None:
+            return status, stopped
+
+
+def sweep(signals: int) -> None:
+    """Kill what the agent left behind: orphans come to this process, level by level, until none is left."""
+    poll = select.poll()
+    poll.register(signals, select.POLLIN)
+    deadline = time.monotonic() + SWEEP_SECONDS
+    while time.monotonic() < deadline:
+        reap(0)
+        try:
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return
+        for pid in processes(PARENT, os.getpid()):
+            send(signal.SIGKILL, pid)
+        poll.poll(50)
+        for _ in read_signals(signals):
+            pass
+
+
+def run(spec: dict[str, Any], signals: int) -> dict[str, Any]:
+    """Run the agent to its end and return the outcome."""
+    outcome: dict[str, Any] = {"started_at": moment()}
+    if os.path.exists("stop") or signal.sigpending() & {*STOPPING, KILLING}:
+        return {**outcome, "signal": int(signal.SIGTERM), "stopped": True, "ended_at": moment()}
+    output = Output()
+    try:
+        agent = start(spec, output.writer)
+    except NotStarted as error:
+        outcome["error"], outcome["is_missing"] = str(error).removeprefix(MISSING), MISSING in str(error)[:9]
+        return {**outcome, "stopped": os.path.exists("stop"), "ended_at": moment()}
+    status, stopped = supervise(agent, output, signals)
+    outcome["stopped"] = stopped or os.path.exists("stop")
+    outcome["ended_at"] = moment()
+    code = os.waitstatus_to_exitcode(status)
+    outcome["exit_code" if code >= 0 else "signal"] = abs(code)
+    sweep(signals)
+    while output.pump():
+        pass
+    return outcome
+
+
+def read_spec() -> dict[str, Any]:
+    """Return what to run, with the token where the agent looks for it."""
+    with open("spec.json", encoding="utf-8") as file:
+        spec: dict[str, Any] = json.load(file)
+    if os.path.exists("token"):
+        with open("token", encoding="utf-8") as file:
+            spec["environment"]["EGG_SESSION_TOKEN"] = file.read().strip()
+    return spec
+
+
+def publish(outcome: dict[str, Any]) -> None:
+    """Make the outcome the run's, in the room reserved for it; blanks after a JSON text mean nothing."""
+    with open(OUTCOME_DRAFT, "r+", encoding="utf-8") as draft:
+        draft.write(json.dumps(outcome))
+    sync(OUTCOME_DRAFT)
+    os.rename(OUTCOME_DRAFT, OUTCOME)
+    sync(".")
+
+
+def main(directory: str) -> NoReturn:
+    """Claim the run, run it, say how it ended."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    os.chdir(directory)
+    if not claim():
+        os._exit(0)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
+    publish(run(read_spec(), open_signals()))
+    # The interpreter's own farewell takes longer than everything above.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
