@@ -16,10 +16,11 @@ from sqlalchemy.orm import Session
 
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import agent_runs, pipelines
+from egg_tasks.services import agent_runs, pipelines, shares
 from models.queries import agent_runs as run_rows
 from models.queries import pipelines as pipeline_rows
 from models.schemas.definition import validate
+from models.shares import MOST_QUOTA
 
 NODE = "nobody"
 AHEAD = timedelta(days=1)
@@ -43,6 +44,7 @@ def seat(pipeline_id: str, roles: Sequence[str]) -> tuple[Seat, ...]:
         effects = pipelines.prepared(session, pipeline_id=pipeline_id, base_commit="0" * 40, now=now)
         row = pipeline_rows.get_pipeline(session, pipeline_id=pipeline_id)
         row.published_commit = row.work_commit
+        shares.grant(session, pipeline_id=pipeline_id, quota=MOST_QUOTA, now=now)
         runs = {run.role: run.run_id for _, sent in effects.dispatches for run in sent}
         return tuple(Seat(pipeline_id, role, _live(session, runs[role])) for role in roles)
 

@@ -12,6 +12,23 @@ from cli import streams
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+SIZE = re.compile(r"([0-9]{1,18})([KMGT]?)(i?B)?", re.IGNORECASE)
+
+
+class Size(click.ParamType[int]):
+    """A number of bytes, as people write it: 1048576, 512K, 256M, 1G."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number."""
+        found = SIZE.fullmatch(str(value).strip())
+        if not found:
+            self.fail(f"{value!r} is no size: write 512M or 1G", param, ctx)
+        power = " KMGT".index(found[2].upper() or " ")
+        return int(found[1]) << 10 * power
+
+
 pipeline_argument = click.argument("pipeline", metavar="PIPELINE")
 
 

@@ -7,7 +7,8 @@
     │   ├── Forbidden         403  not this credential's to do
     │   ├── NotFound          404  there is no such thing
     │   ├── Conflict          409  over, stale, occupied, or too early
-    │   │   └── Leftovers          a clone holds what its head does not
+    │   │   ├── Leftovers          a clone holds what its head does not
+    │   │   └── UsedUp             a run or a pipeline has none left of what it may have
     │   ├── TooLarge          413  more than may be sent
     │   ├── Unprocessable     422  well-formed, but refused
     │   └── TooMany           429  asked too often: the same request is granted a little later
@@ -76,6 +77,10 @@ class Conflict(Rejected):
 
 class Leftovers(Conflict):
     """A clone holds what its head does not: READY is refused, and none of it is committed for the agent."""
+
+
+class UsedUp(Conflict):
+    """A run, or all of a pipeline, has none left of its share; the message says who raises it."""
 
 
 class TooLarge(Rejected):

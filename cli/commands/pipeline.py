@@ -147,6 +147,23 @@ def extend(*, pipeline: str, iterations: int | None, minutes: float | None) -> N
     render.say(f"{moved['id']} is extended; it is {moved['status']}")
 
 
+@pipeline.command()
+@options.pipeline_argument
+@click.option(
+    "--messages", type=options.Size(), required=True, metavar="SIZE", help="So many bytes; 512M, 1G."
+)
+def quota(*, pipeline: str, messages: int) -> None:
+    """Let a pipeline's agents store more messages, or fewer; 256M before anybody says so.
+
+    One agent run may fill a sixteenth of it. How full it is: egg message status PIPELINE
+
+    Example:  egg pipeline quota rate-limit --messages 1G
+    """
+    path = f"/pipelines/{pipeline}/quota"
+    moved = server.operator().post(path, {"messages": messages}, repeatable=True)["pipeline"]
+    click.echo(f"{moved['id']} may store {messages} bytes of messages; it is {moved['status']}")
+
+
 def _move(pipeline: str, verb: str) -> None:
     moved = server.operator().post(f"/pipelines/{pipeline}/{verb}", repeatable=True)["pipeline"]
     render.say(f"{moved['id']} is {moved['status']}")

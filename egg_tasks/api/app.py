@@ -8,7 +8,7 @@ from functools import partial
 from fastapi import FastAPI
 
 from egg_tasks import hints, logging
-from egg_tasks.api import errors, versions
+from egg_tasks.api import errors, used_up, versions
 from egg_tasks.api.background import kept
 from egg_tasks.api.deliveries import Deliveries
 from egg_tasks.api.envelope import Refusal
@@ -31,6 +31,7 @@ from egg_tasks.api.streaming import Pace
 from egg_tasks.api.waiting import Waiters
 from egg_tasks.app import answer_quickly
 from egg_tasks.config import settings
+from models.errors import UsedUp
 
 STATUSES = (400, 401, 403, 404, 409, 413, 422, 429, 503)
 
@@ -56,6 +57,7 @@ def create_app(pace: Pace | None = None) -> FastAPI:
     app.state.keys = {}
     app.state.pace = pace or Pace()
     errors.install(app)
+    app.add_exception_handler(UsedUp, used_up.answer)
     # The last one added is the first to see a request.
     app.add_middleware(BodyLimit)
     app.add_middleware(errors.Bugs)

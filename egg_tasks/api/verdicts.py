@@ -45,7 +45,7 @@ class ReadinessAnswer(BaseModel):
 
 def take(who: Agent, signal: Signal) -> ReadinessAnswer:
     """Take a verdict and everything that follows from it."""
-    look = _look(who) if signal.state is Readiness.READY else None
+    look = _look(who, signal) if signal.state is Readiness.READY else None
     now = utcnow()
     with unit_of_work() as session:
         said = signals.readiness(session, run_id=who.run_id, signal=signal, look=look, now=now)
@@ -70,8 +70,10 @@ def clone(who: Agent) -> Path:
     return settings().home / "runs" / str(who.run_id) / "clone"
 
 
-def _look(who: Agent) -> Look:
+def _look(who: Agent, signal: Signal) -> Look:
     """Look at the clone's head; the transaction that follows checks that the run may still speak."""
+    with single_statements() as session:
+        signals.attempt(session, run_id=who.run_id, signal=signal, now=utcnow())
     try:
         taken = workspace().take(who.pipeline_id, run_id=who.run_id, clone=clone(who))
     except Leftovers:

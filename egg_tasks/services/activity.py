@@ -5,10 +5,11 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import credentials, journal
+from egg_tasks.services import credentials, journal, shares
 from models.consensus.treatments import TREATMENTS, believed
 from models.foreign import flat
 from models.queries import agent_runs, phase_runs, pipelines
+from models.shares import Share
 from models.states import Failure
 from models.tables import AgentRun
 
@@ -28,6 +29,7 @@ def heartbeat(session: Session, *, run_id: UUID, now: datetime) -> AgentRun:
 def progress(session: Session, *, run_id: UUID, text: str, now: datetime) -> None:
     """Put on record how far a run is."""
     run = heartbeat(session, run_id=run_id, now=now)
+    shares.spend(session, run_id=run_id, share=Share.PROGRESS, size=len(text.encode()), now=now)
     _record(session, run, "agent.progress", text or f"{journal.label(run)} is at work", now)
 
 
@@ -45,6 +47,7 @@ def error(
     Its *kind* is what the run has failed by if it ends badly; the last one that is given counts.
     """
     run = heartbeat(session, run_id=run_id, now=now)
+    shares.spend(session, run_id=run_id, share=Share.ERRORS, size=len(text.encode()), now=now)
     if kind is not None:
         run.reported_failure = kind
         run.retry_at = believed(retry_at, now=now) if retry_at else None

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import credentials, journal
+from egg_tasks.services import credentials, journal, shares
 from models.errors import Conflict, Forbidden, Unprocessable
 from models.queries import messages, phase_runs, pipelines, streams
 from models.schemas.message import (
@@ -77,10 +77,16 @@ def send_at_once(session: Session, *, run_id: UUID, role: str, draft: Draft, now
 
 
 def send_from_run(session: Session, *, run_id: UUID, draft: Draft, now: datetime) -> Message:
-    """Send as the agent of a run, which is kept alive until then; `Conflict` when it is over."""
+    """Send as the agent of a run, which is kept alive until then; `Conflict` when it is over.
+
+    `UsedUp` when its share, or its pipeline's quota, is.
+    """
     run = credentials.hold(session, run_id=run_id, now=now)
     pipeline = pipelines.get_pipeline(session, pipeline_id=run.pipeline_id)
-    return send(session, pipeline=pipeline, sender=str(run.role), draft=draft, now=now)
+    sent = send(session, pipeline=pipeline, sender=str(run.role), draft=draft, now=now)
+    if sent not in session:  # as what was sent before with its key is
+        shares.spend_on(session, run=run, message=sent, now=now)
+    return sent
 
 
 def is_waking(message: Message) -> bool:

@@ -7,13 +7,14 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import credentials, journal, phases
+from egg_tasks.services import credentials, journal, phases, shares
 from egg_tasks.services.bus import PERSON
 from egg_tasks.services.effects import Effects
 from egg_tasks.services.verdicts import Epoch
 from models.consensus.verdict import DecisionKind
 from models.errors import Conflict
 from models.queries import agent_runs, decisions, phase_runs, pipelines
+from models.shares import Share
 from models.states import DecisionStatus, PhaseStatus
 from models.tables import Decision
 
@@ -48,7 +49,7 @@ def ask(session: Session, *, run_id: UUID, question: Question, now: datetime) ->
     epoch = phases.lock_epoch(session, phase_run_id=unlocked.phase_run_id, now=now)
     run = credentials.hold(session, run_id=run_id, now=now)
     assert run.role is not None, "a check has no token"  # noqa: S101
-    return _put(session, epoch, run.role, question)
+    return _put(session, epoch, run.role, question, run_id=run_id)
 
 
 def create(session: Session, *, pipeline_id: str, question: Question, now: datetime) -> Asked:
@@ -64,7 +65,7 @@ def create(session: Session, *, pipeline_id: str, question: Question, now: datet
     return _put(session, epoch, PERSON, question)
 
 
-def _put(session: Session, epoch: Epoch, asker: str, question: Question) -> Asked:
+def _put(session: Session, epoch: Epoch, asker: str, question: Question, run_id: UUID | None = None) -> Asked:
     key = f"question:{asker}:{question.client_key}"
     if question.client_key is not None:
         standing = decisions.find_decision(session, pipeline_id=epoch.pipeline.id, key=key)
@@ -76,6 +77,9 @@ def _put(session: Session, epoch: Epoch, asker: str, question: Question) -> Aske
         if row.question == question.text:
             return Asked(row, Effects())
     _refuse(epoch, asker, open_ones)
+    if run_id is not None:
+        size = len("".join((question.text, *question.options)).encode())
+        shares.spend(session, run_id=run_id, share=Share.QUESTIONS, size=size, now=epoch.now)
     if question.client_key is None:
         key = f"question:{asker}#{len(rows) + 1}"
     decision = _decision(epoch, asker, question, key)

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from egg_tasks.services import journal
 from models.foreign import named
-from models.queries import messages, phase_runs, pipelines
+from models.queries import messages, phase_runs, pipelines, shares
 from models.queries.messages import Waiting
 from models.schemas.history import MessagesRead, Receipt
 from models.schemas.message import TO_ORCHESTRATOR, MessageType
@@ -25,11 +25,14 @@ def messages_read(session: Session, *, pipeline_id: str) -> MessagesRead:
     pipelines.get_pipeline(session, pipeline_id=pipeline_id)
     by_type = dict(messages.count_by_type(session, pipeline_id=pipeline_id))
     last = phase_runs.find_last_phase_run(session, pipeline_id=pipeline_id)
+    stream = shares.get_stream(session, pipeline_id=pipeline_id)
     return MessagesRead(
         total=sum(by_type.values()),
         by_type=by_type,
         by_role=dict(messages.count_by_sender(session, pipeline_id=pipeline_id)),
         receipts=_receipts(session, last) if last else {},
+        stored_bytes=stream.stored_bytes,
+        quota_bytes=stream.quota,
     )
 
 

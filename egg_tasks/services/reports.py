@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from egg_tasks.ports import Workspace
-from egg_tasks.services import briefs, histories, leftovers, results, standings
+from egg_tasks.services import briefs, histories, leftovers, results, shares, standings
 from egg_tasks.services import halts as halt_words
 from egg_tasks.services.standings import Standing
 from models.answers import usual
@@ -198,10 +198,16 @@ def _pipeline(row: Pipeline, last: PhaseRun | None, workspace: Workspace) -> Pip
 
 def _why(session: Session, standing: Standing) -> str:
     halt = halts.find_standing_halt(session)
-    reason = _own_reason(session, standing)
+    reason = "; ".join((_own_reason(session, standing), *_used_up(session, standing)))
     if halt is None or is_final(standing.pipeline.status):
         return reason
     return f"{halt_words.sentence(halt)}; {reason}"
+
+
+def _used_up(session: Session, standing: Standing) -> tuple[str, ...]:
+    if is_final(standing.pipeline.status):
+        return ()
+    return shares.used_up(session, pipeline_id=standing.pipeline.id)
 
 
 def _own_reason(session: Session, standing: Standing) -> str:

@@ -7,12 +7,13 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import credentials, journal
+from egg_tasks.services import credentials, journal, shares
 from egg_tasks.services.verdicts import Epoch
 from models.queries import phase_runs, pipelines, results
 from models.schemas.report import ResultRead
 from models.schemas.result import read_block, read_output, validate
 from models.schemas.result_block import Fields
+from models.shares import Share
 from models.states import ParseStatus
 from models.tables import AgentRun, PhaseRun, Pipeline, Result
 
@@ -28,7 +29,9 @@ def submit(session: Session, *, run_id: UUID, fields: Mapping[str, object], now:
     last = results.find_last_result(session, run_id=run_id)
     if last is not None and last.fields == sound:
         return last
-    row = _row(run, ParseStatus.SUBMITTED, raw=json.dumps(fields, ensure_ascii=False), fields=sound, now=now)
+    raw = json.dumps(fields, ensure_ascii=False)
+    shares.spend(session, run_id=run_id, share=Share.RESULTS, size=len(raw.encode()), now=now)
+    row = _row(run, ParseStatus.SUBMITTED, raw=raw, fields=sound, now=now)
     results.add_result(session, result=row)
     pipeline = pipelines.get_pipeline(session, pipeline_id=run.pipeline_id)
     phase_run = phase_runs.get_phase_run(session, phase_run_id=run.phase_run_id)

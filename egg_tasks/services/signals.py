@@ -7,13 +7,14 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import deadlines, journal, objections, phases
+from egg_tasks.services import deadlines, journal, objections, phases, shares
 from egg_tasks.services.effects import Effects
 from egg_tasks.services.looks import Look
 from egg_tasks.services.verdicts import Epoch
 from models.consensus.settled import check_owner
 from models.errors import Conflict, Unprocessable
 from models.queries import agent_runs, phase_runs, versions
+from models.shares import Share
 from models.states import LIVE_PHASES, LIVE_RUNS, CheckStatus, PhaseStatus, Readiness
 from models.tables import AgentRun, Role, Version
 
@@ -49,6 +50,9 @@ def readiness(session: Session, *, run_id: UUID, signal: Signal, look: Look | No
     """Take a readiness signal and decide what follows; *look* is at the clone's head, for READY."""
     speaker = _lock_speaker(session, run_id, now)
     epoch, run, role = speaker.epoch, speaker.run, speaker.role
+    if signal.state is not Readiness.READY:
+        size = len(signal.reason.encode())
+        shares.spend(session, run_id=run_id, share=Share.VERDICTS, size=size, now=now)
     match signal.state:
         case Readiness.WORKING:
             run.owes_verdict, run.verdict = True, None
@@ -65,6 +69,12 @@ def readiness(session: Session, *, run_id: UUID, signal: Signal, look: Look | No
     _say(session, speaker, signal)
     effects = phases.settle(session, epoch)
     return Said(role, epoch, effects)
+
+
+def attempt(session: Session, *, run_id: UUID, signal: Signal, now: datetime) -> None:
+    """Take a READY from the run's share before its clone is looked at: refused ones cost as much."""
+    size = len("".join((signal.reason, *signal.answers.values())).encode())
+    shares.spend(session, run_id=run_id, share=Share.READY, size=size, now=now)
 
 
 def note_refused(session: Session, *, run_id: UUID, now: datetime) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from models.errors import KeyTaken
+from models.shares import BYTES_A_MESSAGE, ROW_BYTES, RUNS, Share
 from models.states import LIVE_PHASES, LIVE_RUNS
 from models.tables import Event, Message, MessageStream
 from models.tables.base import SCHEMA, words
@@ -71,8 +72,10 @@ def number_pending(session: Session) -> None:
 
 SEND = f"""
 WITH place AS MATERIALIZED (
-    SELECT agent_runs.pipeline_id, phase_runs.id AS phase_run_id, phase_runs.phase, phase_runs.iteration
+    SELECT agent_runs.id AS run_id, agent_runs.pipeline_id, phase_runs.id AS phase_run_id,
+           phase_runs.phase, phase_runs.iteration, quota
     FROM {SCHEMA}.agent_runs JOIN {SCHEMA}.phase_runs ON phase_runs.id = agent_runs.phase_run_id
+        JOIN {SCHEMA}.message_streams ON message_streams.pipeline_id = agent_runs.pipeline_id
     WHERE agent_runs.id = :run_id AND agent_runs.role = :from_role
       AND agent_runs.status IN ({words(*LIVE_RUNS)}) AND phase_runs.status IN ({words(*LIVE_PHASES)})
       AND (:is_common OR EXISTS (
@@ -84,11 +87,22 @@ WITH place AS MATERIALIZED (
       AND (CAST(:client_key AS text) IS NULL OR NOT EXISTS (
           SELECT FROM {SCHEMA}.messages WHERE messages.pipeline_id = agent_runs.pipeline_id
           AND from_role = :from_role AND client_key = :client_key))
+      AND stored_bytes + :size <= quota
     FOR SHARE OF agent_runs
+), share AS (
+    INSERT INTO {SCHEMA}.run_shares (agent_run_id, share, number, size, began_at)
+    SELECT run_id, '{Share.MESSAGES}', 1, :size, :created_at FROM place
+    ON CONFLICT (agent_run_id, share) DO UPDATE
+    SET number = run_shares.number + 1, size = run_shares.size + EXCLUDED.size
+    WHERE run_shares.number < (SELECT quota / {BYTES_A_MESSAGE} FROM place)
+      AND run_shares.size + EXCLUDED.size <= (SELECT quota / {RUNS} FROM place)
+    RETURNING agent_run_id
 ), stream AS (
     UPDATE {SCHEMA}.message_streams
-    SET last_message_id = last_message_id + 1, last_event_id = last_event_id + 1
-    FROM place WHERE message_streams.pipeline_id = place.pipeline_id
+    SET last_message_id = last_message_id + 1, last_event_id = last_event_id + 1,
+        stored_bytes = stored_bytes + :size
+    FROM place JOIN share ON share.agent_run_id = place.run_id
+    WHERE message_streams.pipeline_id = place.pipeline_id
     RETURNING last_message_id, last_event_id
 ), message AS (
     INSERT INTO {SCHEMA}.messages
@@ -112,8 +126,8 @@ def send(session: Session, *, run_id: UUID, is_common: bool, message: Message, e
     """Number and insert a message of a run and the event that tells of it, all in one statement.
 
     Not if anything is in the way: the run or its phase run is over, the recipient is not there, the message
-    replied to neither, or the `client_key` was used before. The run is locked FOR SHARE, the stream last.
-    The message gets its id and its place.
+    replied to neither, the `client_key` was used before, or the run's share or the pipeline's quota is used
+    up. The run is locked FOR SHARE, the stream last. The message gets its id and its place.
     """
     given = {
         "run_id": run_id,
@@ -127,6 +141,7 @@ def send(session: Session, *, run_id: UUID, is_common: bool, message: Message, e
         "in_reply_to": message.in_reply_to,
         "client_key": message.client_key,
         "created_at": message.created_at,
+        "size": message.size + ROW_BYTES,
         "event_type": event.type,
         "event_text": event.text,
         "details": event.details,
@@ -167,6 +182,7 @@ def _number(session: Session, pipeline_id: str, waiting: list[_Pending]) -> None
         .values(
             last_message_id=MessageStream.last_message_id + len(messages),
             last_event_id=MessageStream.last_event_id + len(waiting) - len(messages),
+            stored_bytes=MessageStream.stored_bytes + sum(each.size + ROW_BYTES for each in messages),
         )
         .returning(MessageStream.last_message_id, MessageStream.last_event_id)
         .execution_options(synchronize_session=False)

@@ -151,3 +151,7 @@ class MessagesRead(Read):
     by_role: dict[str, int]
     """How many each sender has sent."""
     receipts: dict[str, Receipt]
+    stored_bytes: int
+    """What they take, each with 1 KiB beside its words."""
+    quota_bytes: int
+    """How much that may be before agents' messages are refused."""

@@ -34,6 +34,7 @@ from models.schemas.text import (
     check_said,
     refused,
 )
+from models.shares import LEAST_QUOTA, MOST_QUOTA
 from models.states import Readiness
 
 MAX_SUBJECT = 200
@@ -174,6 +175,12 @@ class ExtensionIn(RequestBody):
         if self.iterations is None and self.minutes is None:
             raise refused("extend by `iterations`, `minutes` or both")
         return self
+
+
+class QuotaIn(RequestBody):
+    """How many bytes of messages a pipeline may store."""
+
+    messages: Annotated[int, Strict(), Field(ge=LEAST_QUOTA, le=MOST_QUOTA)]
 
 
 class DecisionAnswer(RequestBody):

@@ -11,6 +11,7 @@ from models.tables.phase_run import PhaseRun, Role, Seen
 from models.tables.pipeline import MessageStream, Pipeline
 from models.tables.repair import Repair
 from models.tables.result import Result
+from models.tables.share import RunShare
 from models.tables.version import Check, Objection, Version, merge_to
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Repair",
     "Result",
     "Role",
+    "RunShare",
     "Seen",
     "Version",
     "merge_to",

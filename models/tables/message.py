@@ -1,5 +1,6 @@
 """Messages of a pipeline's bus."""
 
+import json
 from datetime import datetime
 from uuid import UUID
 
@@ -48,3 +49,9 @@ class Message(Base):
     in_reply_to: Mapped[int | None] = mapped_column(BigInteger)
     client_key: Mapped[str | None]
     created_at: Mapped[datetime]
+
+    @property
+    def size(self) -> int:
+        """Bytes of what its sender wrote."""
+        metadata = json.dumps(self.metadata_, ensure_ascii=False) if self.metadata_ else ""
+        return sum(len(text.encode()) for text in (self.subject, self.body, metadata))

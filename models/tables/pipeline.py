@@ -21,6 +21,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from models.schemas.definition import Definition
 from models.schemas.text import STORED
+from models.shares import MESSAGE_QUOTA
 from models.states import PipelineStatus
 from models.tables.base import Base, State, one_of
 
@@ -91,3 +92,11 @@ class MessageStream(Base):
     pipeline_id: Mapped[str] = mapped_column(ForeignKey("pipelines.id"), primary_key=True)
     last_message_id: Mapped[int] = mapped_column(BigInteger, default=0)
     last_event_id: Mapped[int] = mapped_column(BigInteger, default=0)
+    stored_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default=text("0"))
+    """What its messages take, as `models.shares` counts."""
+    quota: Mapped[int] = mapped_column(
+        BigInteger, default=MESSAGE_QUOTA, server_default=text(f"'{MESSAGE_QUOTA}'")
+    )
+    """Beyond so many bytes an agent's message is refused; never a person's or the system's."""
+    refused_at: Mapped[datetime | None]
+    """When one was first refused for it; that is told once."""

@@ -64,6 +64,7 @@ ROUTES = {
     "POST /pipelines/{pipeline_id}/results": Route(f"{P}/results", 403, 201, body=RESULT),
     "GET /pipelines/{pipeline_id}/results": Route(f"{P}/results", 200, 403),
     "POST /pipelines/{pipeline_id}/extend": Route(f"{P}/extend", 200, 403, body={"iterations": 1}),
+    "POST /pipelines/{pipeline_id}/quota": Route(f"{P}/quota", 200, 403, body={"messages": 2**30}),
     "GET /halt": Route("/halt", 200, 403),
     "POST /halt": Route("/halt", 200, 403, body={"why": "a test"}),
     "POST /halt/lift": Route("/halt/lift", 200, 403),

@@ -115,6 +115,20 @@ def test_a_pipeline_is_not_extended_by_nothing(server: Scripted, egg: Egg, given
     assert server.asked == []
 
 
+@pytest.mark.parametrize(("size", "number"), [("1G", 2**30), ("512mib", 2**29), ("2048K", 2**21), ("99", 99)])
+def test_a_quota_is_a_size_as_people_write_it(server: Scripted, egg: Egg, size: str, number: int) -> None:
+    server.say(200, "", data={"pipeline": {"id": "demo-1", "status": "running"}})
+
+    assert egg("pipeline", "quota", "demo-1", "--messages", size) == 0
+    assert server.asked[0].body == {"messages": number}
+
+
+@pytest.mark.parametrize("size", ["", "much", "-1", "1.5G", "1X", "9" * 40])
+def test_what_is_no_size_is_refused(server: Scripted, egg: Egg, size: str) -> None:
+    assert egg("pipeline", "quota", "demo-1", "--messages", size) == 2
+    assert server.asked == []
+
+
 def test_figures_are_one_line() -> None:
     assert words.figures(FIELDS) == FIGURES
 

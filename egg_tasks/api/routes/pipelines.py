@@ -14,13 +14,13 @@ from egg_tasks.api.envelope import Envelope
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import pipelines, reports
+from egg_tasks.services import pipelines, reports, shares
 from egg_tasks.services.effects import Effects
 from egg_tasks.tasks.adapters import workspace
 from egg_tasks.tasks.dispatch import dispatch
 from models.schemas.definition import Definition, validate
 from models.schemas.fault import Fault, Faulty
-from models.schemas.http import ExtensionIn
+from models.schemas.http import ExtensionIn, QuotaIn
 from models.schemas.report import PipelineDetail, PipelinePage, StatusRead, WhyRead
 from models.schemas.source import REMOTE, is_remote, refuse_reckoned, split
 from models.schemas.text import PhaseName, PipelineId
@@ -117,6 +117,12 @@ def extend(pipeline_id: PipelineId, body: ExtensionIn) -> Envelope[PipelineAnswe
     return _moved(
         pipeline_id, partial(pipelines.extend, iterations=body.iterations or 0, minutes=body.minutes or 0)
     )
+
+
+@router.post("/pipelines/{pipeline_id}/quota")
+def quota(pipeline_id: PipelineId, body: QuotaIn) -> Envelope[PipelineAnswer]:
+    """Set how many bytes of messages a pipeline may store; one run has a sixteenth of it."""
+    return _moved(pipeline_id, partial(shares.grant, quota=body.messages))
 
 
 @router.post("/pipelines/{pipeline_id}/phases/{phase}/restart")

@@ -11,7 +11,7 @@ from egg_tasks.api.envelope import Envelope
 from egg_tasks.api.verdicts import ReadinessAnswer
 from egg_tasks.clock import utcnow
 from egg_tasks.database import single_statements, unit_of_work
-from egg_tasks.services import activity, briefs, looks, signals
+from egg_tasks.services import activity, briefs, looks, shares, signals
 from egg_tasks.services.effects import Effects
 from egg_tasks.services.signals import Signal
 from egg_tasks.tasks.adapters import workspace
@@ -20,6 +20,7 @@ from models.queries import agent_runs
 from models.schemas.brief import Brief
 from models.schemas.http import SignalIn, SignalType
 from models.schemas.text import PipelineId
+from models.shares import Share
 from models.states import Failure
 
 router = APIRouter(tags=["signals"])
@@ -60,6 +61,8 @@ def signal(pipeline_id: PipelineId, body: SignalIn, who: Speaker) -> Envelope[Re
 @router.post("/pipelines/{pipeline_id}/sync")
 def sync(pipeline_id: PipelineId, who: Speaker) -> Envelope[Synced]:
     """Record which versions of the others the agent's clone holds."""
+    with single_statements() as session:
+        shares.spend(session, run_id=who.run_id, share=Share.SYNC, now=utcnow())
     head = workspace().head(pipeline_id, clone=verdicts.clone(who))
     with single_statements() as session:
         reading = looks.read(session, run=agent_runs.get_agent_run(session, run_id=who.run_id))
