@@ -6,6 +6,8 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from models.errors import NoRoom
+
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 WORDS = ("No space left on device", "Disk quota exceeded")
 """How other programs say it, in English as all of ours are told to."""
@@ -32,6 +34,12 @@ def shortage(place: Path) -> str | None:
         free = f"{megabytes} MB free" if has_files else f"{found.f_favail} files more may be made"
         return f"no room on the disk of {place}: {free}; everything goes on by itself when there is room"
     return None
+
+
+def need(place: Path) -> None:
+    """Raise `NoRoom` for a disk without room for new work at *place*."""
+    if short := shortage(place):
+        raise NoRoom(short) from OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def is_full(error: OSError) -> bool:

@@ -11,7 +11,7 @@ from egg_tasks import disk
 from egg_tasks.clock import utcnow
 from egg_tasks.stack import logs
 from egg_tasks.stack.processes import Child, Program
-from models.errors import EggError, Unavailable
+from models.errors import EggError, NoRoom, Unavailable
 
 log = structlog.get_logger()
 
@@ -56,6 +56,8 @@ class Kept:
 
     def failure(self) -> Unavailable:
         """Return the sentence for one that does not come up, with the end of its log."""
+        if short := disk.shortage(self.log_path.parent):
+            return NoRoom(f"{self.program.name} does not start: {short}")
         said = logs.tail(self.log_path) or "it said nothing"
         return Unavailable(f"{self.program.name} does not start; its log {self.log_path} ends:\n{said}")
 

@@ -13,7 +13,7 @@ from egg_tasks import disk, interpreter, version
 from egg_tasks.stack import frozen, lock, logs, manifest, outside, probes, programs, supervisor
 from egg_tasks.stack import home as homes
 from egg_tasks.stack.manifest import Manifest
-from models.errors import NoRoom, Unavailable, Unprocessable
+from models.errors import Unavailable, Unprocessable
 
 UP_SECONDS = 180.0
 DOWN_SECONDS = 120.0
@@ -53,8 +53,7 @@ def up(
             waiting = True
             report(disk.shortage(home) or "waiting for the stack that is starting or stopping here")
         time.sleep(POLL_SECONDS)
-    if short := disk.shortage(home):
-        raise NoRoom(f"the stack in {home} runs but is not ready: {short}")
+    disk.need(home)
     raise Unavailable(
         f"the stack in {home} runs but is not ready; look into {home / 'logs'}, or stop it with `egg down`"
     )

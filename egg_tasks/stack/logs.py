@@ -12,6 +12,7 @@ KEPT = 4
 
 def opened(path: Path) -> IO[bytes]:
     """Open a log to append to, so that it may be cut under whoever writes it."""
+    path.parent.mkdir(mode=0o700, exist_ok=True)
     return path.open("ab")
 
 

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from egg_tasks.stack.processes import Child
 
 LOOKS_A_MINUTE = 240
-PERIOD = LOOKS_A_MINUTE // 6
-PATIENCE = LOOKS_A_MINUTE // 3
-MISSES = 3
+PERIOD = LOOKS_A_MINUTE // 12
+PATIENCE = LOOKS_A_MINUTE // 4
+MISSES = 2
+"""So that a server is replaced before those who wait for it lose their patience, a minute."""
+
 MISSES_WHILE_STARTING = 30
 SILENCE = 5 * LOOKS_A_MINUTE
 """A round of the reconciler's may be long: each statement of it may wait 30 s for a lock."""
@@ -52,13 +54,17 @@ class Knocks:
 
     def _listen(self, question: "Question") -> None:
         is_answered = question.is_answered()
+        is_late = self._looks >= self._patience
         if is_answered:
             self._misses, self._is_up = 0, True
-        elif is_answered is False or self._looks >= self._patience:
+        elif is_answered is False or is_late:
             self._misses += 1
         else:
             return
         self.stop()
+        if is_late:
+            # It has had its time: the next question needs no pause.
+            self._looks = self._period
 
 
 class Question:

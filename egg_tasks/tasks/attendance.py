@@ -116,22 +116,18 @@ class Attendance:
             if run.status not in LIVE_RUNS or _is_over(run, utcnow()):
                 return Exit(stopped=True, signal=15)
             try:
-                self._need_room()
+                disk.need(self.settings.home)
                 self.runner.ensure(self._launch(run))
             except (DatabaseAway, Halted, NoRoom):
                 raise
             except EggError as error:
                 if not self.runner.has_started(self.run_id):
                     # Of what a full disk does, little says so.
-                    self._need_room()
+                    disk.need(self.settings.home)
                     return Exit(error=error.message)
         with unit_of_work() as session:
             dispatch(session, agent_runs.started(session, run_id=self.run_id, now=utcnow()))
         return None
-
-    def _need_room(self) -> None:
-        if short := disk.shortage(self.settings.home):
-            raise NoRoom(short)
 
     def _launch(self, run: AgentRun) -> Launch:
         if run.role is None:

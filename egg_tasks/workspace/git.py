@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from egg_tasks import disk
-from models.errors import NoRoom, Unavailable
+from models.errors import Unavailable
 
 TIME_LIMIT = timedelta(seconds=120)
 IDENTITY = ("egg", "egg@localhost")
@@ -158,8 +158,7 @@ class Git:
         What git says may hold names an agent chose: it is believed to the end while the disk is full.
         """
         if any(words in said for words in disk.WORDS):
-            if short := disk.shortage(self.directory):
-                raise NoRoom(short)
+            disk.need(self.directory)
             raise Unavailable("git had no room on the disk just now; it is tried again")
 
     def _environment(self) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,8 @@
 """Processes die in the middle of the demo; it ends the same way, and nobody is asked."""
 
+import os
 import shutil
+import signal
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -8,8 +10,15 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.conftest import Egg
+from tests.acceptance.stage import Stage
 
 pytestmark = pytest.mark.acceptance
+
+PATIENT = """
+touch "$STAGE/at-work"
+until [ -e "$STAGE/go" ]; do sleep 0.2; done
+egg signal readiness --state READY --reason "waited"
+"""
 
 
 def begin(egg: Egg, shop: Path, name: str) -> Path:
@@ -109,3 +118,18 @@ def test_everything_is_killed_with_the_agents(egg: Egg, shop: Path) -> None:
     egg.run("up")
 
     assert_ended_as_without_faults(egg, "kill-all", starts)
+
+
+def test_an_api_that_hangs_is_replaced_while_its_agents_wait(egg: Egg, shop: Path, tmp_path: Path) -> None:
+    stage = Stage(egg, shop, tmp_path)
+    stage.play("hang-api", {"coder": PATIENT})
+    egg.wait((tmp_path / "at-work").exists, why="the agent")
+    [hung] = egg.processes("uvicorn")
+
+    os.kill(hung, signal.SIGSTOP)
+    (tmp_path / "go").touch()
+    egg.wait(lambda: hung not in egg.processes("uvicorn"), why="the end of the API that hangs")
+    egg.wait(lambda: egg.run("pipeline", "list", check=False).returncode == 0, why="another API")
+
+    assert stage.end("hang-api") == ("complete", "consensus")
+    assert len(stage.runs("hang-api", "coder")) == 1
