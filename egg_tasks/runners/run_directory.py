@@ -55,6 +55,7 @@ def write(given: Path, launch: Launch) -> None:
         "directory": str(launch.directory),
         "prompt_file": str(given / "prompt.md"),
         "wake": launch.wake,
+        "inode": own.stat().st_ino,
     }
     write_plain(given, "prompt.md", launch.prompt)
     if own != given:
@@ -79,6 +80,15 @@ def find_layout(own: Path) -> int:
 def is_to_be_woken(own: Path) -> bool:
     """Whether the run's agent has asked for SIGUSR1 when it is told something."""
     return _spec(own).get("wake") == Wake.USR1
+
+
+def is_copy(own: Path) -> bool:
+    """Whether this is not the directory that was laid out, which keeps its inode where its home is moved.
+
+    It is said only by what no agent can write, and nothing is known of earlier layouts.
+    """
+    inode = own.stat().st_ino if is_directory(own) else None
+    return run_places.is_ours_alone(own) and _spec(own).get("inode", inode) != inode
 
 
 def has_started(own: Path) -> bool:
@@ -115,16 +125,18 @@ def find_exit(own: Path) -> Exit | None:
     """
     if not has_started(own):
         return Exit(stopped=is_there(own, "stop"))
-    if liveness.is_held(own):
+    # What runs in the directory that this one was copied from is not ours to wait for, or to end.
+    is_copied = is_copy(own)
+    if not is_copied and liveness.is_held(own):
         return None
     # Looked at after the lock: nobody can write it any more.
     found = _outcome(own)
-    if found is None:
+    if found is None and not is_copied:
         agent = liveness.Identity.read(own, "agent.pid") if run_places.is_ours_alone(own) else None
         liveness.kill_remains(agent, _mark(own))
-        found = Exit(stopped=is_there(own, "stop"))
-    _clear(room.of_run(own))
-    return found
+    if not is_copied:
+        _clear(room.of_run(own))
+    return found or Exit(stopped=is_there(own, "stop"))
 
 
 def _outcome(own: Path) -> Exit | None:

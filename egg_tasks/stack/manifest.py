@@ -4,7 +4,7 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, get_origin, get_type_hints
@@ -40,6 +40,8 @@ class Manifest:
     """The egg that started it; releases up to 0.1.0 did not write theirs."""
     program: str = ""
     """The interpreter its processes are started with, as far as it is known."""
+    home: str = ""
+    """Where it was when this was written; nothing is known of an older stack's."""
 
 
 def read(home: Path) -> Manifest | None:
@@ -52,7 +54,7 @@ def read(home: Path) -> Manifest | None:
     if not isinstance(found, dict):
         return None
     # What an earlier release did not write has its default.
-    known: dict[str, Any] = {"frozen": {}, "version": "", "program": ""}
+    known: dict[str, Any] = {"frozen": {}, "version": "", "program": "", "home": ""}
     known |= {name: found[name] for name in kinds if name in found}
     if not all(isinstance(known.get(name), kinds[name]) for name in kinds):
         return None
@@ -72,16 +74,30 @@ def write(home: Path, manifest: Manifest) -> None:
         new.replace(home / NAME)
 
 
+def original(home: Path) -> Path | None:
+    """Return the home that *home* is a copy of, as long as that is where it was; a moved one is none."""
+    kept = read(home)
+    if kept is None or not kept.home:
+        return None
+    other = Path(kept.home)
+    theirs = read(other)
+    is_there = theirs is not None and (theirs.home, theirs.operator_token) == (kept.home, kept.operator_token)
+    return other if is_there and not other.samefile(home) else None
+
+
 def settle(
     home: Path, environ: Mapping[str, str], urls: Urls, frozen: Mapping[str, str] | None = None
 ) -> Manifest:
     """Decide ports, token and login: what the environment says, else what was kept, else new.
 
+    A copy of a home that is still there keeps nothing of it: agents and people would take one for the other.
     `Unavailable`, naming the holder, when the port of the API is somebody else's; Flower just moves.
     """
-    kept = read(home)
-    api_port = _api_port(home, environ, kept)
-    flower_port = ports.choose(kept.flower_port if kept else FLOWER_PORT, other_than=api_port)
+    kept, others = read(home), set[int]()
+    if kept and original(home):
+        others, kept = {kept.api_port, kept.flower_port}, None
+    api_port = _api_port(home, environ, kept, others)
+    flower_port = ports.choose(kept.flower_port if kept else FLOWER_PORT, other_than={*others, api_port})
     return Manifest(
         api_url=f"http://{ports.LOOPBACK}:{api_port}",
         api_port=api_port,
@@ -96,10 +112,12 @@ def settle(
         frozen=dict(frozen or {}),
         version=version.ours(),
         program=sys.executable,
+        home=str(home),
     )
 
 
-def _api_port(home: Path, environ: Mapping[str, str], kept: Manifest | None) -> int:
+def _api_port(home: Path, environ: Mapping[str, str], kept: Manifest | None, others: Collection[int]) -> int:
+    """The port that is given or was kept, which must be free; else a new one, but not one of *others*."""
     given = environ.get("EGG_API_PORT")
     if given:
         if not given.isdecimal() or not 1 <= int(given) <= LARGEST_PORT:
@@ -109,7 +127,7 @@ def _api_port(home: Path, environ: Mapping[str, str], kept: Manifest | None) -> 
         port = kept.api_port
         way_out = f"set EGG_API_PORT to another port, or remove {home / NAME} to have a new one chosen"
     else:
-        return ports.choose(API_PORT)
+        return ports.choose(API_PORT, other_than=others)
     if not ports.becomes_free(port):
         raise Unavailable(
             f"port {port}, where this stack's API listens, is taken by {ports.holder(port)}: "

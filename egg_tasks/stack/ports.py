@@ -3,6 +3,7 @@
 import atexit
 import socket
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -37,10 +38,10 @@ def becomes_free(port: int) -> bool:
     return True
 
 
-def choose(preferred: int, *, other_than: int = 0) -> int:
+def choose(preferred: int, *, other_than: Collection[int] = ()) -> int:
     """Take *preferred* or one of the next ports that is free, else one the system picks; which it is."""
     for port in range(preferred, min(preferred + TRIED, 65536)):
-        if port != other_than and (port in _doors or _bound(port)):
+        if port not in other_than and (port in _doors or _bound(port)):
             return port
     return _bound(0) or preferred
 

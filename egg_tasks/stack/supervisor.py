@@ -83,6 +83,10 @@ class Supervisor:
     def _start(self) -> Mapping[str, str]:
         """Bring everything up; the environment of our own processes."""
         found = plan(self._home, self._environ)
+        if original := manifest.original(self._home):
+            self._tell(
+                f"this is a copy of {original}: it gets its own ports and token, and leaves that alone"
+            )
         settled = manifest.settle(self._home, self._environ, found.urls, frozen.of(self._home, self._environ))
         environment = programs.environment(self._home, self._environ, settled)
         own = self._own_programs(settled, environment)

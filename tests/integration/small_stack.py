@@ -63,9 +63,14 @@ def temporary_home() -> Iterator[Path]:
     top.chmod(0o711)
     yield top / "home"
     local.down(top / "home")
-    with contextlib.suppress(OSError, ValueError):
-        os.kill(int((top / "home/outliving").read_text()), signal.SIGKILL)
+    end_of_outliving(top / "home")
     shutil.rmtree(top, ignore_errors=True)
+
+
+def end_of_outliving(home: Path) -> None:
+    """End what the worker of a home has started last."""
+    with contextlib.suppress(OSError, ValueError):
+        os.kill(int((home / "outliving").read_text()), signal.SIGKILL)
 
 
 def environ(**more: str) -> dict[str, str]:

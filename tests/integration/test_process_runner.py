@@ -222,6 +222,44 @@ def test_with_its_shim_killed_a_run_has_vanished_and_its_agent_is_dead(
     assert [pid for pid in pids if is_alive(pid)] == []
 
 
+def parts(home: Path) -> list[Path]:
+    """What a home keeps of its runs."""
+    return [home / "runs", home / "shims"]
+
+
+@pytest.mark.parametrize("shim_lives", [True, False])
+def test_in_a_copy_a_run_has_vanished_and_its_processes_are_left_alone(
+    runner: ProcessRunner, tmp_path: Path, shim_lives: bool
+) -> None:
+    run_id = started(runner, "(setsid sleep 605 & echo $!); echo up; wait; exec sleep 606")
+    pid = int(output(runner, run_id).split()[0])
+    if not shim_lives:
+        os.kill(shim_pid(runner, run_id), signal.SIGKILL)
+    (tmp_path / "copy").mkdir()
+    subprocess.run(["cp", "-a", *map(str, parts(tmp_path)), str(tmp_path / "copy")], check=True)
+
+    of_the_copy = end(ProcessRunner(tmp_path / "copy/runs"), run_id)
+    was_alive = is_alive(pid)
+
+    assert of_the_copy.vanished
+    assert was_alive
+    assert (runner.wait(run_id, timeout=AT_ONCE) is None) == shim_lives
+    assert is_alive(pid) == shim_lives
+
+
+def test_where_it_is_moved_to_a_run_goes_on(runner: ProcessRunner, tmp_path: Path) -> None:
+    run_id = started(runner, "echo up; while [ ! -e go ]; do sleep 0.1; done; exit 7")
+    (tmp_path / "moved").mkdir()
+    for part in parts(tmp_path):
+        part.rename(tmp_path / "moved" / part.name)
+    moved = ProcessRunner(tmp_path / "moved/runs")
+
+    assert moved.wait(run_id, timeout=AT_ONCE) is None
+    moved.stop(run_id)
+
+    assert end(moved, run_id).stopped
+
+
 @pytest.mark.parametrize(("since", "is_killed"), [(0, True), (1 << 30, False)])
 def test_a_stranger_with_the_number_of_a_vanished_agent_is_left_alone(
     runner: ProcessRunner, since: int, is_killed: bool

@@ -28,7 +28,7 @@ from egg_tasks.stack.processes import PROTECTION, Child, Program
 from egg_tasks.stack.servers import servers
 from egg_tasks.stack.silences import Beats, Knocks
 from models.errors import Conflict, Unavailable
-from tests.integration.small_stack import WEB, environ, temporary_home, up
+from tests.integration.small_stack import SUPERVISOR, WEB, end_of_outliving, environ, temporary_home, up
 
 SECONDS = 30.0
 
@@ -209,6 +209,42 @@ def test_a_stack_whose_home_is_removed_ends_and_another_comes_up_there(home: Pat
     eventually(lambda: not any(is_alive(pid) for pid in (before.supervisor_pid, *children) if pid))
     assert after.supervisor_pid != before.supervisor_pid
     eventually(lambda: answers(after))
+
+
+def test_a_copy_of_a_home_has_a_door_and_a_token_of_its_own(home: Path) -> None:
+    before = up(home)
+    local.down(home)
+    copy = home.with_name("copy")
+    subprocess.run(["cp", "-a", str(home), str(copy)], check=True)
+
+    said: list[str] = []
+    try:
+        of_the_copy = local.up(copy, report=said.append, environ=environ(), command=SUPERVISOR)
+        after = up(home)
+        again = up(copy)
+    finally:
+        local.down(copy)
+        end_of_outliving(copy)
+
+    assert any(f"a copy of {home}" in line for line in said)
+    assert (after.api_port, after.operator_token) == (before.api_port, before.operator_token)
+    assert {before.api_port, before.flower_port}.isdisjoint({of_the_copy.api_port, of_the_copy.flower_port})
+    assert of_the_copy.operator_token != before.operator_token
+    assert again == of_the_copy
+
+
+def test_a_home_that_was_moved_keeps_its_door_and_its_token(home: Path) -> None:
+    before = up(home)
+    local.down(home)
+    moved = home.rename(home.with_name("moved"))
+
+    try:
+        after = up(moved)
+    finally:
+        local.down(moved)
+        end_of_outliving(moved)
+
+    assert (after.api_port, after.operator_token) == (before.api_port, before.operator_token)
 
 
 def test_what_workers_started_outlives_an_orderly_end(home: Path) -> None:
