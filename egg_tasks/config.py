@@ -18,23 +18,35 @@ LEAST_SECRET = 16
 DATABASE_URL, REDIS_URL, BROKER_URL = "EGG_DATABASE_URL", "EGG_REDIS_URL", "EGG_BROKER_URL"
 """The only names of what is given; without EGG_ they are other programs' (`others`)."""
 EXAMPLES = {DATABASE_URL: "postgresql://host/database", REDIS_URL: "redis://host:port/0"}
+ELSEWHERE = "set EGG_HOME to another place"
 SPARE_THREADS = 8
 """Threads of an agents worker beyond its places: they put back what there is no place for, so that what
 starts next is chosen by fair share and not by its turn in the broker."""
 
 
 def default_home(environ: Mapping[str, str]) -> Path:
-    """Where a stack keeps what it owns: EGG_HOME, else by who we are."""
+    """Where a stack keeps what it owns: EGG_HOME, else by who we are; `Unprocessable` if that is none."""
     if home := environ.get("EGG_HOME"):
-        if not home.isprintable():
-            raise Unprocessable(
-                f"EGG_HOME is {home!r}, which holds what no URL or log could say: name another place"
-            )
-        return Path(home).expanduser().absolute()
+        return _place(home, "EGG_HOME")
     if os.geteuid() == 0:
         return Path("/var/lib/egg")
-    data = environ.get("XDG_DATA_HOME") or str(Path(environ.get("HOME", "~")).expanduser() / ".local/share")
-    return Path(data) / "egg"
+    if data := environ.get("XDG_DATA_HOME"):
+        return _place(data, "XDG_DATA_HOME") / "egg"
+    return _place(environ.get("HOME", "~"), "HOME") / ".local/share/egg"
+
+
+def _place(text: str, name: str) -> Path:
+    if not text.isprintable():
+        raise Unprocessable(f"{name} is {text!r}, which holds what no URL or log could say: {ELSEWHERE}")
+    if os.pathsep in text:
+        raise Unprocessable(
+            f"{name} is {text!r}: agents find `egg` by their PATH, in which `{os.pathsep}` ends a directory:"
+            f" {ELSEWHERE}"
+        )
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError as error:
+        raise Unprocessable(f"{name} is {text!r}, and nobody has that home: {ELSEWHERE}") from error
 
 
 def sqlalchemy_url(url: str) -> str:

@@ -136,6 +136,10 @@ def _ports(home: Path, environ: Mapping[str, str]) -> Finding:
     given = environ.get("EGG_API_PORT", "")
     if local.find(home) and kept:
         return Finding("port", ok=True, text=f"{kept.api_port} is this stack's")
+    try:
+        ports.need_loopback()
+    except EggError as error:
+        return Finding("port", ok=False, text=str(error), mend="ip link set lo up")
     if not given.isdecimal() and not kept:
         return Finding("port", ok=True, text=f"{ports.choose(manifest.API_PORT)} will be used")
     port = int(given) if given.isdecimal() else kept.api_port if kept else manifest.API_PORT

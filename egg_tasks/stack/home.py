@@ -8,11 +8,13 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 
 from egg_tasks.stack.account import closed_parent
 from models.errors import Unavailable, Unprocessable
 
+LOOKED_AT = 100
 NEW_MEGABYTES = 256
 """A new cluster takes 40 MB, a copy of PostgreSQL's programs 40 MB, its log of changes grows by 16 MB."""
 
@@ -20,6 +22,12 @@ OLD_MEGABYTES = 48
 LONGEST_SOCKET_NAME = "postgres/.s.PGSQL.5432.lock"
 SOCKET_PATH_BYTES = 107
 """What sockaddr_un holds, less the closing zero."""
+SEPARATORS = frozenset(',"\\')
+"""What no list of PostgreSQL's holds in a path: of hosts in a URL, of directories in its settings."""
+OURS = frozenset(
+    {"stack.lock", "stack.json", "settings.toml", "postgres", "runs", "repos", "roles", "agent-tools"}
+)
+"""One of these is in a home of ours, whatever came first."""
 
 
 def prepare(home: Path) -> None:
@@ -30,6 +38,7 @@ def prepare(home: Path) -> None:
     """
     with translated(home):
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _refuse_strange(home)
         if os.geteuid() == 0:
             home.chmod(0o711)
         (home / "logs").mkdir(mode=0o700, exist_ok=True)
@@ -42,6 +51,16 @@ def prepare(home: Path) -> None:
             f"because {closed} is closed to others: set EGG_HOME to another place, such as /var/lib/egg"
         )
     need_room(home)
+
+
+def _refuse_strange(home: Path) -> None:
+    """Refuse a directory that is in use for something else: `/` or `/tmp`, whose modes we would change."""
+    names = {path.name for path in islice(home.iterdir(), LOOKED_AT)} - {"lost+found", "logs"}
+    if names and not any((home / name).exists() for name in OURS):
+        raise Unprocessable(
+            f"the data directory {home} is in use for something else (it holds {min(names)!r}): "
+            "set EGG_HOME to a directory of its own"
+        )
 
 
 def megabytes_needed(home: Path) -> int:
@@ -72,10 +91,11 @@ def translated(home: Path) -> Iterator[None]:
 
 
 def sockets(home: Path) -> Path:
-    """Return the directory of the stack's sockets: in *home*, or in /tmp where the path would be too long."""
+    """Return the directory of the stack's sockets: in *home*, or in /tmp where that is too long or odd."""
     directory = home / "sockets"
     with translated(directory):
-        if len(os.fsencode(directory / LONGEST_SOCKET_NAME)) > SOCKET_PATH_BYTES:
+        is_long = len(os.fsencode(directory / LONGEST_SOCKET_NAME)) > SOCKET_PATH_BYTES
+        if is_long or not SEPARATORS.isdisjoint(str(directory)):
             directory = _short(directory)
         elif directory.is_symlink():  # of a home that was moved here
             directory.unlink()

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from egg_tasks import disk, interpreter, version
-from egg_tasks.stack import frozen, lock, logs, manifest, outside, probes, programs, supervisor
+from egg_tasks.stack import frozen, lock, logs, manifest, outside, ports, probes, programs, supervisor
 from egg_tasks.stack import home as homes
 from egg_tasks.stack.manifest import Manifest
 from models.errors import Unavailable, Unprocessable
@@ -125,6 +125,7 @@ def _start(
 ) -> None:
     """Start a supervisor that outlives us and listen until it is ready; another one's lock is no error."""
     homes.prepare(home)
+    ports.need_loopback()
     log = home / "logs" / "supervisor.log"
     with logs.opened(log) as output:
         process = subprocess.Popen(

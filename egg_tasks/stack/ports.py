@@ -7,6 +7,8 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
+from models.errors import Unavailable
+
 LOOPBACK = "127.0.0.1"
 LISTENING = "0A"
 PATIENCE_SECONDS = 2.0
@@ -14,6 +16,22 @@ TRIED = 100
 
 _doors: dict[int, socket.socket] = {}
 """Ports this process has taken, for as long as it lives."""
+
+
+def need_loopback() -> None:
+    """Raise `Unavailable` where nothing reaches 127.0.0.1, on which API and agents meet."""
+    try:
+        # To bind alone succeeds on an interface that is down.
+        with (
+            socket.create_server((LOOPBACK, 0)) as door,
+            socket.create_connection(door.getsockname(), PATIENCE_SECONDS),
+        ):
+            pass
+    except OSError as error:
+        raise Unavailable(
+            f"nothing can be reached on {LOOPBACK} of this machine ({error.strerror or error}), where the API"
+            " listens: bring the loopback interface up (ip link set lo up)"
+        ) from error
 
 
 def is_free(port: int) -> bool:

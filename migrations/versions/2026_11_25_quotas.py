@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "2026_11_25_quotas"
-down_revision = "2026_11_25_kept_paths"
+down_revision = "2026_11_25_proof"
 branch_labels = None
 depends_on = None
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,6 +62,58 @@ def test_a_data_directory_that_cannot_be_made_is_named(home: Path) -> None:
     home.write_text("a file")
 
     assert str(home) in refusal(home / "below")
+
+
+@pytest.mark.parametrize("name", ["a'b\"c d%41,e;f&g?h#i=j", "é $x `y` (z)*[w]\\q", "-rf", "x" * 200])
+def test_a_data_directory_may_have_an_odd_name(home: Path, name: str) -> None:
+    odd = home / name
+    home.mkdir(mode=0o711)
+
+    found = up(odd)
+
+    with psycopg.connect(found.database_url) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    assert local.down(odd)
+
+
+def test_a_data_directory_may_be_a_link_and_have_slashes_behind_it(home: Path) -> None:
+    home.mkdir(mode=0o711)
+    (home / "real").mkdir(mode=0o711)
+    (home / "link").symlink_to("real")
+
+    up(Path(f"{home}/link//"))
+
+    assert local.down(home / "real")
+
+
+def test_a_directory_that_is_in_use_for_something_else_is_refused_and_left_as_it_is(home: Path) -> None:
+    home.mkdir(mode=0o755)
+    home.chmod(0o755)
+    (home / "letters").touch()
+
+    said = refusal(home)
+
+    assert "is in use for something else (it holds 'letters'): set EGG_HOME" in said
+    assert [path.name for path in home.iterdir()] == ["letters"]
+    assert home.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_machine_without_loopback_is_told_so_in_a_sentence(home: Path) -> None:
+    alone = shutil.which("unshare")
+    if alone is None or subprocess.run([alone, "-n", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("a network of one's own needs unshare and root")
+    egg = [alone, "-n", str(Path(sys.executable).parent / "egg")]
+    environment = environ(EGG_HOME=str(home))
+
+    said = [
+        subprocess.run([*egg, verb], env=environment, capture_output=True, text=True, check=False)
+        for verb in ("up", "doctor")
+    ]
+
+    assert [each.returncode for each in said] == [1, 1]
+    assert said[0].stderr.count("\n") == 1
+    assert all("ip link set lo up" in each.stderr + each.stdout for each in said)
+    assert not any("Traceback" in each.stderr for each in said)
 
 
 def test_a_data_directory_on_a_full_disk_is_named(home: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from egg_tasks.config import Settings
+from egg_tasks.config import Settings, default_home
 from models.errors import Unprocessable
 
 OURS = {"EGG_DATABASE_URL": "postgresql://ours/egg", "EGG_REDIS_URL": "redis://ours/0"}
@@ -88,3 +88,22 @@ def test_a_program_of_ours_ends_with_one_sentence_when_only_another_programs_ser
     assert done.returncode == 1
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
     assert "EGG_DATABASE_URL is not set, and DATABASE_URL may be another program's" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["EGG_HOME", "XDG_DATA_HOME", "HOME"])
+@pytest.mark.parametrize("text", ["/a:b", "/a\nb", "/\x1b[2J", "/\udcff", "~nobody-of-that-name/x"])
+def test_a_place_that_agents_or_logs_could_not_name_is_one_sentence(
+    name: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+
+    with pytest.raises(Unprocessable, match=f"^{name} is .*set EGG_HOME to another place$"):
+        default_home({name: text})
+
+
+@pytest.mark.parametrize(
+    ("given", "home"),
+    [("/a/", "/a"), ("/a//b/", "/a/b"), ("/a/é %41,'\"b", "/a/é %41,'\"b"), ("b", str(Path.cwd() / "b"))],
+)
+def test_any_other_place_is_taken_as_it_is(given: str, home: str) -> None:
+    assert str(default_home({"EGG_HOME": given})) == home
