@@ -17,6 +17,7 @@
         ├── KeyTaken               somebody used the same key at the same moment
         ├── JustAwake              the machine has slept, and its deadlines are not yet moved
         ├── NoRoom                 the disk is full: nobody's failure, and tried until there is room
+        ├── TooNew                 only a newer release of ours knows it
         └── Halted                 a person has stopped all: nothing starts until that is lifted
 
 Anything else that is raised is a bug. An agent that fails is not an error but a value in a row.
@@ -121,6 +122,10 @@ class JustAwake(Unavailable):
 
 class NoRoom(Unavailable):
     """The disk is full: no agent and no repository is to blame, and all goes on when there is room."""
+
+
+class TooNew(Unavailable):
+    """Something was made by a newer release of ours, and is left alone until that is started again."""
 
 
 class Halted(Unavailable):

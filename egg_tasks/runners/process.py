@@ -14,7 +14,7 @@ from uuid import UUID
 from egg_tasks import disk, run_places
 from egg_tasks.foreign_files import open_plain, written_at
 from egg_tasks.runners import alive, liveness, run_directory
-from models.errors import NoRoom, Unavailable
+from models.errors import NoRoom, TooNew, Unavailable
 from models.schemas.run import Exit, Launch
 from models.schemas.silence import Silence
 
@@ -170,7 +170,7 @@ class ProcessRunner:
     def _known(self, run_id: UUID) -> Path:
         """What is ours of the run, unless a newer release has laid it out: nobody here knows that."""
         if self.is_newer(run_id):
-            raise Unavailable(
+            raise TooNew(
                 f"agent run {run_id} was started by a newer egg and is left alone: "
                 "start the stack with that egg again (`egg up`), which attends it"
             )

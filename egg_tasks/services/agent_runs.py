@@ -90,15 +90,18 @@ def claim(session: Session, *, run_id: UUID, owner: str, node: str, capacity: in
     run.lease_owner, run.lease_until = owner, now + LEASE
     # It has arrived: if it is left again, whoever sends it next waits as after the first time.
     run.sends = 0
+    # Counted before it is tried: also by who does not live to say that it went wrong.
+    run.tries += 1
     return Claim(Answer.CLAIMED, run)
 
 
 def release(session: Session, *, run_id: UUID, owner: str, now: datetime) -> None:
-    """Give a lease back so that another worker may take it at once."""
+    """Give a lease back so that another worker may take it at once; that it was taken was no try."""
     run = agent_runs.lock_agent_run(session, run_id=run_id)
     if run.lease_owner == owner:
         run.lease_owner = run.lease_until = None
         run.send_after = now
+        run.tries = max(0, run.tries - 1)
 
 
 def started(session: Session, *, run_id: UUID, now: datetime) -> Effects:
@@ -107,7 +110,7 @@ def started(session: Session, *, run_id: UUID, now: datetime) -> Effects:
     if run.status is not RunStatus.STARTING:
         return Effects()
     move_to(run, RunStatus.RUNNING)
-    run.started_at = now
+    run.started_at, run.tries = now, 0
     deadlines.expect(epoch)
     if halt_rows.find_standing_halt(session):
         # It was on its way when all was stopped.
@@ -129,27 +132,66 @@ def settle(
     was_live = run.status in LIVE_RUNS
     if was_live:
         _end(run, outcome, now)
-    run.lease_owner = run.lease_until = None
-    run.closed_at = now
-    if salvaged is not None:
-        run.salvaged_commit = salvaged.commit if salvaged.is_ahead else None
-        run.set_aside, run.kept_paths = salvaged.set_aside, list(salvaged.kept[:MOST_KEPT])
-    epoch.phase_run.facts += 1
+    _close(epoch, run, salvaged)
     if run.role is None:
         checks.settle(session, epoch, run, outcome, log)
     elif was_live:
         _settle_role(session, epoch, run)
         results.take_from_output(session, epoch, run, output=log)
     _record_end(session, epoch, run)
+    _tell_of_work(session, epoch, run, salvaged)
+    effects = _go_on(session, epoch)
+    # A place is free: who waits for one anywhere comes before who has only now become due here.
+    effects.dispatches[:0] = places.waiting(session, now=now)
+    return effects
+
+
+def give_up(session: Session, *, run_id: UUID, why: str, salvaged: Salvaged | None, now: datetime) -> Effects:
+    """Close a run whose end cannot be read as lost, its process gone; repeating it changes nothing.
+
+    Nothing of its output is looked at, and its phase run is evaluated later: neither may keep it open.
+    """
+    epoch, run = _lock(session, run_id, now)
+    if run.closed_at is not None:
+        return Effects()
+    was_live = run.status in LIVE_RUNS
+    if was_live:
+        run.ended_at, run.failure = now, Failure.LOST
+        run.is_cut_short = False
+        move_to(run, RunStatus.LOST)
+    run.error = why
+    _close(epoch, run, salvaged)
+    if run.role is None:
+        checks.settle(session, epoch, run, Exit(), why)
+    elif was_live:
+        _settle_role(session, epoch, run)
+    text = f"{journal.label(run)} is {run.status}: {why}"
+    verdicts.record(session, epoch, "agent.lost" if was_live else "agent.completed", text, run)
+    _tell_of_work(session, epoch, run, salvaged)
+    effects = Effects(hints={epoch.pipeline.id}, dispatches=places.waiting(session, now=now))
+    waiting = phase_runs.find_live_phase_run(session, pipeline_id=epoch.pipeline.id)
+    if waiting is not None:
+        waiting.facts += 1
+        effects.evaluations.append(waiting.id)
+    return effects
+
+
+def _close(epoch: Epoch, run: AgentRun, salvaged: Salvaged | None) -> None:
+    """Note that a run's process is gone and what became of its work."""
+    run.lease_owner = run.lease_until = None
+    run.closed_at = epoch.now
+    if salvaged is not None:
+        run.salvaged_commit = salvaged.commit if salvaged.is_ahead else None
+        run.set_aside, run.kept_paths = salvaged.set_aside, list(salvaged.kept[:MOST_KEPT])
+    epoch.phase_run.facts += 1
+
+
+def _tell_of_work(session: Session, epoch: Epoch, run: AgentRun, salvaged: Salvaged | None) -> None:
     if told := leftovers.told(run):
         text = f"unpublished work of {journal.label(run)}: {'; '.join(told)}"
         verdicts.record(session, epoch, "agent.salvaged", text, run)
     for stray in salvaged.strays if salvaged else ():
         _tell_of_stray(session, epoch, run, stray)
-    effects = _go_on(session, epoch)
-    # A place is free: who waits for one anywhere comes before who has only now become due here.
-    effects.dispatches[:0] = places.waiting(session, now=now)
-    return effects
 
 
 def _go_on(session: Session, epoch: Epoch) -> Effects:

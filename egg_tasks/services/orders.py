@@ -31,7 +31,7 @@ def stop(session: Session, *, pipeline_id: str, run_id: UUID, now: datetime) -> 
     if run.stopped_for is None:
         run.stopped_for = Failure.STOPPED
         verdicts.record(session, epoch, "agent.stopping", f"a person stops {journal.label(run)}", run)
-    run.stop_at = min(run.stop_at or now, now)
+    run.stop_at, run.send_after = min(run.stop_at or now, now), min(run.send_after, now)
     effects = Effects(hints={pipeline_id})
     if run.status is RunStatus.QUEUED:
         # Nobody attends it yet: a worker takes it, and finds that it is to end.

@@ -1,39 +1,46 @@
 """Attending an agent run: claim, ensure, wait, finish. Each part may be repeated by another worker."""
 
 import threading
+from contextlib import suppress
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
 import structlog
+from tenacity import (
+    Retrying,
+    retry_if_exception_type,
+    stop_after_delay,
+    stop_any,
+    stop_when_event_set,
+    wait_fixed,
+)
 
 from egg_tasks import disk
 from egg_tasks.clock import utcnow
 from egg_tasks.config import Settings
 from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.ports import Runner, Workspace
-from egg_tasks.services import agent_runs, briefs, looks
-from egg_tasks.services.agent_runs import Answer, Salvaged
+from egg_tasks.services import agent_runs, looks, tries
+from egg_tasks.services.agent_runs import Answer
 from egg_tasks.tasks import launching
 from egg_tasks.tasks.dispatch import dispatch
+from egg_tasks.tasks.ending import Ending, shortened
+from egg_tasks.tasks.faults import is_nobodys
 from egg_tasks.tasks.leases import Lease, Leases
-from models.errors import DatabaseAway, EggError, Halted, NoRoom, Rejected, Unavailable
-from models.foreign import one_line
+from models.errors import DatabaseAway, EggError, Halted, NoRoom, Unavailable
 from models.queries import agent_runs as rows
 from models.schemas.run import Exit, Launch
-from models.states import LIVE_RUNS
+from models.states import LIVE_RUNS, RunStatus
 from models.tables import AgentRun
 
 log = structlog.get_logger()
 
 SLICE = timedelta(seconds=1)
-ROOM_PAUSE = timedelta(seconds=10)
-"""After so long it is looked again whether the disk has room."""
 KILL_AFTER = timedelta(seconds=10)
 """How long an agent that was asked to end may take."""
-MAX_LOG = 64 * 1024
-"""So many bytes of the end of a run's output are kept or read for its result."""
-LOG_PIECE = 1024 * 1024
+FORGIVEN_WITHIN = 30
+"""Seconds for which a database that is away is waited for, so that a try does not count."""
 
 
 class Left(StrEnum):
@@ -69,35 +76,73 @@ class Attendance:
         self.draining = draining
         self.leases = leases
         self.clone = settings.home / "runs" / str(run_id) / "clone"
+        self.ending = Ending(run_id, runner=runner, workspace=workspace, clone=self.clone)
 
     def attend(self) -> Left:
         """Take the run through to its end, or leave it to whoever comes next."""
         claim = self._claim()
         if claim.answer is not Answer.CLAIMED:
             return Left.FINISHED if claim.answer is Answer.DONE else Left(claim.answer)
-        try:
-            with self.leases.hold(self._lease()) as lease:
-                outcome = self._ensure(claim.run) or self._watch(lease)
-                if outcome is None:
-                    return Left.DRAINED
-                self._finish(claim.run, outcome)
-        except LeaseLostError:
-            return Left.HELD
-        except Halted:
-            self._release()
-            return Left.PARKED
-        except NoRoom as error:
-            log.warning("attendance.no_room", run=str(self.run_id), error=error.message)
-            self._release(ROOM_PAUSE)
-            return Left.UNFINISHED
-        except Unavailable as error:
-            # What could not be finished is found unattended and taken up again.
-            log.warning("attendance.unfinished", run=str(self.run_id), error=error.message)
-            return Left.UNFINISHED
+        with self.leases.hold(Lease(self.run_id, self.owner)) as lease:
+            try:
+                return self._take_through(claim.run, lease)
+            except LeaseLostError:
+                return Left.HELD
+            except Halted:
+                self._release()
+                return Left.PARKED
+            except Exception as error:  # noqa: BLE001 - whatever a run makes us meet, the run comes to its end
+                return self._fail(error)
+
+    def _take_through(self, run: AgentRun, lease: Lease) -> Left:
+        if run.tries > tries.most(run):
+            # Nobody has lived to say how the last try went.
+            self.ending.give_up(run, why=Unavailable("it ended the process that attended it"))
+            return Left.FINISHED
+        outcome = self._ensure(run) or self._watch(run, lease)
+        if outcome is None:
+            return Left.DRAINED
+        self.ending.finish(run, outcome)
         return Left.FINISHED
 
-    def _lease(self) -> Lease:
-        return Lease(self.run_id, self.owner, self._last_active_at, self._tell)
+    def _fail(self, error: Exception) -> Left:
+        """Leave the run to be tried again a little later, or give it up when it was tried often enough."""
+        if is_nobodys(error, home=self.settings.home):
+            log.warning("attendance.waits", run=str(self.run_id), error=str(error))
+            self._forgive()
+            return Left.UNFINISHED
+        self._log(error)
+        try:
+            with single_statements() as session:
+                run = rows.get_agent_run(session, run_id=self.run_id)
+            if tries.are_used_up(run):
+                self.ending.give_up(run, why=error)
+                return Left.FINISHED
+        except Exception as worse:  # noqa: BLE001 - it is tried again, and only that is what this waits for
+            self._log(worse)
+        with suppress(DatabaseAway), unit_of_work() as session:
+            tries.fail(session, run_id=self.run_id, owner=self.owner, now=utcnow())
+        return Left.UNFINISHED
+
+    def _log(self, error: Exception) -> None:
+        if isinstance(error, EggError):
+            log.warning("attendance.unfinished", run=str(self.run_id), error=error.message)
+        else:
+            log.error("attendance.unfinished", run=str(self.run_id), exc_info=error)
+
+    def _forgive(self) -> None:
+        """Have a try not count: as soon as the database is back, if that is what was away."""
+        try:
+            for attempt in Retrying(
+                retry=retry_if_exception_type(DatabaseAway),
+                wait=wait_fixed(1),
+                stop=stop_any(stop_after_delay(FORGIVEN_WITHIN), stop_when_event_set(self.draining)),
+                reraise=True,
+            ):
+                with attempt, unit_of_work() as session:
+                    tries.forgive(session, run_id=self.run_id, owner=self.owner, now=utcnow())
+        except DatabaseAway as error:
+            log.warning("attendance.not_forgiven", run=str(self.run_id), error=error.message)
 
     def _claim(self) -> agent_runs.Claim:
         with unit_of_work() as session:
@@ -118,13 +163,14 @@ class Attendance:
             try:
                 disk.need(self.settings.home)
                 self.runner.ensure(self._launch(run))
-            except (DatabaseAway, Halted, NoRoom):
+            except Halted:
                 raise
-            except EggError as error:
+            except Exception as error:
+                if is_nobodys(error, home=self.settings.home):
+                    raise
+                self._log(error)
                 if not self.runner.has_started(self.run_id):
-                    # Of what a full disk does, little says so.
-                    disk.need(self.settings.home)
-                    return Exit(error=error.message)
+                    return Exit(error=shortened(error))
         with unit_of_work() as session:
             dispatch(session, agent_runs.started(session, run_id=self.run_id, now=utcnow()))
         return None
@@ -145,10 +191,11 @@ class Attendance:
         with unit_of_work() as session:
             return launching.of_agent(session, run=run, clone=clone, settings=self.settings, seen=seen)
 
-    def _watch(self, lease: Lease) -> Exit | None:
+    def _watch(self, run: AgentRun, lease: Lease) -> Exit | None:
         """Wait for the process to end; None when this worker is to go."""
         # Counted in slices and not by a clock, which may run on while all of us are stopped.
         slices_left = None
+        is_counted = run.status is RunStatus.RUNNING
         while True:
             outcome = self.runner.wait(self.run_id, timeout=SLICE)
             if outcome is not None:
@@ -158,6 +205,10 @@ class Attendance:
                 return None
             if lease.is_lost:
                 raise LeaseLostError
+            if is_counted:
+                self._succeed()
+                is_counted = False
+            self._look(lease)
             if not lease.is_to_end:
                 continue
             if slices_left is None:
@@ -168,71 +219,32 @@ class Attendance:
             else:
                 self.runner.kill(self.run_id)
 
-    def _last_active_at(self) -> datetime | None:
-        """Look at the run's output and commits."""
-        found = (self.runner.last_active_at(self.run_id), self.workspace.last_moved_at(self.clone))
-        return max((at for at in found if at), default=None)
+    def _succeed(self) -> None:
+        """Have tries counted anew, since the run of an earlier attendance is watched well."""
+        with suppress(DatabaseAway), unit_of_work() as session:
+            tries.succeed(session, run_id=self.run_id)
 
-    def _tell(self, words: str) -> None:
-        """Tell the agent, again as long as it does not go."""
+    def _look(self, lease: Lease) -> None:
+        """Look at the run's output and commits, and tell its agent what there is to be told.
+
+        What cannot be looked at shows no activity; told it is again as long as the agent does not go.
+        """
+        self.leases.keep()
         try:
-            self.runner.tell(self.run_id, words)
-        except Unavailable as error:
-            log.warning("attendance.not_told", run=str(self.run_id), error=error.message)
+            found = (self.runner.last_active_at(self.run_id), self.workspace.last_moved_at(self.clone))
+            lease.active_at = max((at for at in found if at), default=None)
+        except OSError as error:
+            log.warning("attendance.not_seen", run=str(self.run_id), error=str(error))
+        words = lease.words
+        if words is not None:
+            try:
+                self.runner.tell(self.run_id, words)
+            except (Unavailable, OSError) as error:
+                log.warning("attendance.not_told", run=str(self.run_id), error=str(error))
 
-    def _finish(self, run: AgentRun, outcome: Exit) -> None:
-        """Make the work safe, then write the end, in that order."""
-        try:
-            salvaged = self._salvage(run)
-        except Rejected as error:
-            # Nothing more can be done for this work than to leave the clone where it is and say so.
-            log.warning("salvage.refused", run=str(run.id), clone=str(self.clone), error=error.message)
-            salvaged = Salvaged(None, is_ahead=False, kept=[f"all of it ({one_line(error.message)})"])
-        output = self._log()
+    def _release(self) -> None:
         with unit_of_work() as session:
-            effects = agent_runs.settle(
-                session,
-                run_id=self.run_id,
-                outcome=outcome,
-                salvaged=salvaged,
-                log=output,
-                now=utcnow(),
-            )
-            dispatch(session, effects)
-
-    def _salvage(self, run: AgentRun) -> Salvaged | None:
-        role = run.role
-        if role is None:
-            return None
-        with single_statements() as session:
-            # As it is now: what it said since it was claimed counts.
-            is_refused = rows.get_agent_run(session, run_id=run.id).refused_at is not None
-        saved = self.workspace.salvage(
-            run.pipeline_id,
-            role=role,
-            run_id=run.id,
-            clone=self.clone,
-            branch=briefs.branch(run.pipeline_id, role),
-            is_refused=is_refused,
-        )
-        if saved is None:
-            return None
-        with single_statements() as session:
-            reading = looks.read(session, run=rows.get_agent_run(session, run_id=run.id))
-        is_ahead = looks.is_ahead(self.workspace, reading, commit=saved.commit)
-        strays = self.workspace.save_strays(run.pipeline_id, run_id=run.id, clone=self.clone)
-        return Salvaged(saved.commit, is_ahead, saved.set_aside, saved.kept, strays)
-
-    def _log(self) -> str:
-        text, offset = b"", 0
-        while part := self.runner.read_log(self.run_id, offset=offset, limit=LOG_PIECE):
-            offset += len(part)
-            text = (text + part)[-MAX_LOG:]
-        return text.decode(errors="replace")
-
-    def _release(self, pause: timedelta = timedelta(0)) -> None:
-        with unit_of_work() as session:
-            agent_runs.release(session, run_id=self.run_id, owner=self.owner, now=utcnow() + pause)
+            agent_runs.release(session, run_id=self.run_id, owner=self.owner, now=utcnow())
 
 
 class LeaseLostError(Exception):

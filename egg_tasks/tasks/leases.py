@@ -1,8 +1,12 @@
-"""Leases: a worker process renews all that it holds together, so that waiting agents cost next to nothing."""
+"""Leases: a worker process renews all that it holds together, so that waiting agents cost next to nothing.
+
+What is looked at of a run, and said to its agent, is its own attendance's to do, in its own thread: nothing
+that is there can keep the leases of others from being renewed.
+"""
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,10 +35,10 @@ class Lease:
 
     run_id: UUID
     owner: str
-    last_active_at: Callable[[], datetime | None]
-    """When its agent last did something that can be seen on this machine."""
-    tell: Callable[[str], None]
-    """Tells its agent something by a signal; safe to repeat."""
+    active_at: datetime | None = None
+    """When its agent last did something that can be seen on this machine, as its attendance saw."""
+    words: str | None = None
+    """What its agent is to be told, by its attendance; None while there is nothing."""
     run: AgentRun | None = None
     looked_at: datetime | None = None
     """When that was; no later than the machine's sleep, as long as that has not moved what is to come."""
@@ -62,9 +66,7 @@ class Leases:
         """Have a lease that was claimed renewed while the context lasts."""
         with self._lock:
             self._held[lease.run_id] = lease
-            if self._renewing is None:
-                self._renewing = threading.Thread(target=self._renew_for_ever, daemon=True)
-                self._renewing.start()
+        self.keep()
         try:
             yield lease
         finally:
@@ -72,6 +74,16 @@ class Leases:
                 # Another thread of this process may hold the run by now.
                 if self._held.get(lease.run_id) is lease:
                     del self._held[lease.run_id]
+
+    def keep(self) -> None:
+        """Have a thread renew what is held, if none does or the one that did is gone; safe to repeat."""
+        with self._lock:
+            if self._renewing is not None and self._renewing.is_alive():
+                return
+            if self._renewing is not None:
+                log.error("leases.renewing_ended", leases=len(self._held))
+            self._renewing = threading.Thread(target=self._renew_for_ever, daemon=True)
+            self._renewing.start()
 
     def _renew_for_ever(self) -> None:
         while True:
@@ -81,13 +93,35 @@ class Leases:
                     self._renewing = None
                     return
             try:
-                renew(held, now=utcnow())
+                renew_all(held)
             except Unavailable as error:
                 log.warning("leases.not_renewed", leases=len(held), error=error.message)
-            except Exception:
-                # Whoever waits for the others' renewal must not wait for ever.
-                log.exception("leases.failed", leases=len(held))
             time.sleep(RENEW_EVERY)
+
+
+def renew_all(held: Sequence[Lease]) -> None:
+    """Renew these leases together, or each by itself where one of them keeps the others from it.
+
+    `Unavailable` when the database is away.
+    """
+    try:
+        renew(held, now=utcnow())
+    except Unavailable:
+        raise
+    except Exception:
+        log.exception("leases.failed", leases=len(held))
+        for lease in held:
+            _renew_alone(lease)
+
+
+def _renew_alone(lease: Lease) -> None:
+    try:
+        renew([lease], now=utcnow())
+    except Unavailable:
+        raise
+    except Exception:
+        # Whoever waits for the others' renewal must not wait for this one.
+        log.exception("leases.failed", run=str(lease.run_id))
 
 
 def renew(held: Sequence[Lease], *, now: datetime) -> None:
@@ -95,27 +129,22 @@ def renew(held: Sequence[Lease], *, now: datetime) -> None:
 
     A run that somebody else has locked is left to the next time.
     """
-    active = {lease.run_id: lease.last_active_at() for lease in held}
     with unit_of_work() as session:
-        runs = agent_runs.lock_some_agent_runs(session, run_ids=list(active))
+        runs = agent_runs.lock_some_agent_runs(session, run_ids=[lease.run_id for lease in held])
         found = {run.id: run for run in runs}
         owned = [lease for lease in held if _owner(found.get(lease.run_id)) == lease.owner]
         agent_runs.renew_leases(session, run_ids=[lease.run_id for lease in owned], until=now + LEASE)
         words = {}
         for lease in owned:
             run = found[lease.run_id]
-            run.last_active_at = _latest(run.last_active_at, active[lease.run_id], now)
+            run.last_active_at = _latest(run.last_active_at, lease.active_at, now)
             words[lease.run_id] = deadlines.words(session, run)
         looked_at = sleep.latest(session, now=now)
     for lease in held:
         if lease.run_id in words:
-            lease.run, lease.looked_at = found[lease.run_id], looked_at
+            lease.run, lease.looked_at, lease.words = found[lease.run_id], looked_at, words[lease.run_id]
         elif lease.run_id in found:
             lease.is_lost = True
-    for lease in owned:
-        said = words[lease.run_id]
-        if said is not None:
-            lease.tell(said)
 
 
 def _owner(run: AgentRun | None) -> str | None:

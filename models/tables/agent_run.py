@@ -67,6 +67,8 @@ class AgentRun(Base):
     send_after: Mapped[datetime]
     """When it is sent to a worker (again) if none attends it."""
     sends: Mapped[int] = mapped_column(default=0)
+    tries: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    """How often in a row it was claimed and came no further; whoever dies in a try has counted it."""
     verdict: Mapped[Readiness | None] = mapped_column(State(Readiness))
     owes_verdict: Mapped[bool] = mapped_column(default=False)
     stop_at: Mapped[datetime | None]

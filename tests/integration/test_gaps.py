@@ -21,7 +21,8 @@ from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
 from egg_tasks.proof import key_of
-from egg_tasks.services import notices, pipelines, questions
+from egg_tasks.runners.process import ProcessRunner
+from egg_tasks.services import notices, pipelines, questions, tries
 from egg_tasks.services.notices import Try
 from egg_tasks.services.questions import Question
 from egg_tasks.services.signals import Signal
@@ -32,7 +33,7 @@ from egg_tasks.tasks.leases import Leases
 from models.queries import agent_runs as run_rows
 from models.queries import pipelines as pipeline_rows
 from models.queries import versions as version_rows
-from models.schemas.run import Launch, Wake
+from models.schemas.run import Exit, Launch, Wake
 from models.states import MergeStatus, Readiness, RunStatus
 from models.tables import AgentRun, Event, Pipeline, Version
 from tests.integration import api_scene
@@ -144,14 +145,24 @@ def at_gaps(
     pytest.fail("it never comes to its end")
 
 
-def attend(run_id: UUID) -> Left:
+class UnreadableRunner(ProcessRunner):
+    """A runner to which it is never known how a run ended."""
+
+    def wait(self, run_id: UUID, *, timeout: timedelta) -> Exit | None:
+        """Wait until it has ended, and not find out how."""
+        if super().wait(run_id, timeout=timeout) is not None:
+            raise IsADirectoryError("outcome.json")
+        return None
+
+
+def attend(run_id: UUID, *, runner: ProcessRunner | None = None) -> Left:
     """Attend a run, as a worker does that has just started."""
     agent_runs._free_leases()
     return Attendance(
         run_id,
         owner=owners.new_name(settings().node),
         settings=settings(),
-        runner=adapters.runner(),
+        runner=runner or adapters.runner(),
         workspace=adapters.workspace(),
         draining=threading.Event(),
         leases=Leases(),
@@ -184,6 +195,32 @@ def test_an_attendance_may_die_anywhere(ground: Ground) -> None:
         assert kept == run.salvaged_commit is not None, "its work is safe"
 
     at_gaps(ground.queue, act, check)
+
+
+def test_the_giving_up_of_a_run_may_die_anywhere(ground: Ground) -> None:
+    """Its end cannot be read, and it was tried often enough: it is closed, once, and its work is kept."""
+
+    def begin(name: str) -> None:
+        run_id = ground.queue(name)
+        attend(run_id, runner=UnreadableRunner(ground.scene.home / "runs"))
+        with unit_of_work() as session:
+            run_rows.lock_agent_run(session, run_id=run_id).tries = tries.MOST - 2
+
+    def act(name: str) -> None:
+        for _ in range(2):
+            attend(ground.run(name).id, runner=UnreadableRunner(ground.scene.home / "runs"))
+
+    def check(name: str) -> None:
+        lives(partial(act, name))
+        run = ground.run(name)
+        assert (run.status, run.closed_at is not None) == (RunStatus.LOST, True)
+        assert run.error.startswith("its end could not be read: ")
+        assert [ground.told(name, kind) for kind in ("agent.lost", "agent.salvaged")] == [1, 1]
+        kept = adapters.workspace().find_branch(name, branch=f"egg/{name}/coder")
+        assert kept == run.salvaged_commit is not None, "its work is safe"
+        assert run.id not in adapters.runner().list_live()
+
+    at_gaps(begin, act, check)
 
 
 def test_a_ready_may_die_anywhere(ground: Ground) -> None:

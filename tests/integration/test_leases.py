@@ -1,5 +1,6 @@
 """Leases are renewed together, and each holder learns how its own run fares."""
 
+import threading
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -37,7 +38,7 @@ def claim(run_id: UUID, owner: str) -> Lease:
             session, run_id=run_id, owner=owner, node=str(run.node), capacity=9, now=utcnow()
         )
     assert claimed.answer is Answer.CLAIMED
-    return Lease(run_id, owner, lambda: LONG_AGO, print)
+    return Lease(run_id, owner, active_at=LONG_AGO)
 
 
 def row(lease: Lease) -> AgentRun:
@@ -88,23 +89,21 @@ def test_a_run_that_somebody_has_locked_is_left_to_the_next_time(held: dict[str,
 
 
 def test_an_agent_that_is_asked_to_converge_is_told_so_at_once(held: dict[str, Lease]) -> None:
-    told: list[str] = []
-    held["coder"].tell = told.append
     with unit_of_work() as session:
         rows.lock_agent_run(session, run_id=held["coder"].run_id).converge_at = utcnow()
 
     leases.renew(list(held.values()), now=utcnow())
 
-    assert [words.partition("\n")[0] for words in told] == ["CONVERGE"]
+    assert [(lease.words or "").partition("\n")[0] for lease in held.values()] == ["CONVERGE", ""]
 
 
 def test_activity_is_never_taken_back_nor_in_the_future(held: dict[str, Lease]) -> None:
     now = utcnow()
     seen = {"coder": now - timedelta(minutes=1), "tester": now + timedelta(days=1)}
     for role, at in seen.items():
-        held[role].last_active_at = lambda at=at: at  # type: ignore[misc]
+        held[role].active_at = at
         leases.renew([held[role]], now=now)
-        held[role].last_active_at = lambda: LONG_AGO
+        held[role].active_at = LONG_AGO
         leases.renew([held[role]], now=now)
 
     assert row(held["coder"]).last_active_at == seen["coder"]
@@ -121,3 +120,30 @@ def test_a_held_lease_is_renewed_by_itself(held: dict[str, Lease]) -> None:
 
     assert lease.run is not None
     assert row(lease).lease_owner == "coder"
+
+
+def test_a_lease_that_cannot_be_renewed_keeps_no_other_from_it(held: dict[str, Lease]) -> None:
+    held["coder"].active_at = "yesterday"  # type: ignore[assignment]
+    before = row(held["tester"]).lease_until
+
+    leases.renew_all(list(held.values()))
+
+    after = row(held["tester"]).lease_until
+    assert before is not None
+    assert after is not None
+    assert after > before
+
+
+def test_a_renewing_thread_that_has_ended_is_replaced(held: dict[str, Lease]) -> None:
+    keeper, lease = Leases(), held["coder"]
+    ended = threading.Thread(target=str)
+    ended.start()
+    ended.join()
+    keeper._renewing = ended
+    deadline = utcnow() + timedelta(seconds=10)
+
+    with keeper.hold(lease):
+        while lease.run is None and utcnow() < deadline:
+            pass
+
+    assert lease.run is not None

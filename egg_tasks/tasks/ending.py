@@ -1,0 +1,152 @@
+"""Ending an agent run: first its work is made safe, then its end is written; or it is given up."""
+
+from pathlib import Path
+from uuid import UUID
+
+import structlog
+
+from egg_tasks.clock import utcnow
+from egg_tasks.database import single_statements, unit_of_work
+from egg_tasks.ports import Runner, Workspace
+from egg_tasks.services import agent_runs, briefs, looks, tries
+from egg_tasks.services.agent_runs import Salvaged
+from egg_tasks.tasks.dispatch import dispatch
+from models.errors import DatabaseAway, Rejected, Unavailable
+from models.foreign import one_line
+from models.queries import agent_runs as rows
+from models.schemas.run import Exit
+from models.tables import AgentRun
+
+log = structlog.get_logger()
+
+MAX_LOG = 64 * 1024
+"""So many bytes of the end of a run's output are kept or read for its result."""
+LONGEST = 1000
+"""Characters of an error that stand beside its run."""
+
+
+class Ending:
+    """What is left to do for a run whose process is gone, or is to be; each part may be repeated."""
+
+    def __init__(self, run_id: UUID, *, runner: Runner, workspace: Workspace, clone: Path) -> None:
+        self.run_id = run_id
+        self.runner = runner
+        self.workspace = workspace
+        self.clone = clone
+
+    def finish(self, run: AgentRun, outcome: Exit) -> None:
+        """Make the work safe, then write the end, in that order."""
+        try:
+            salvaged = self._salvage(run)
+        except Rejected as error:
+            # Nothing more can be done for this work than to leave the clone where it is and say so.
+            log.warning("salvage.refused", run=str(run.id), clone=str(self.clone), error=error.message)
+            salvaged = self._kept(error)
+        output = self._log()
+        with unit_of_work() as session:
+            effects = agent_runs.settle(
+                session,
+                run_id=self.run_id,
+                outcome=outcome,
+                salvaged=salvaged,
+                log=output,
+                now=utcnow(),
+            )
+            dispatch(session, effects)
+
+    def give_up(self, run: AgentRun, *, why: Exception) -> None:
+        """Close a run that does not come to its end as lost: its process gone, and saved what can be.
+
+        `Unavailable` as long as its process lives.
+        """
+        try:
+            self.runner.kill(self.run_id)
+        except (DatabaseAway, MemoryError):
+            raise
+        except Exception:
+            # What counts is whether it is gone.
+            log.exception("attendance.not_killed", run=str(self.run_id))
+        if self.run_id in self.runner.list_live():
+            raise Unavailable(f"agent run {self.run_id} is to be given up, and its process does not end")
+        sentence = f"its end could not be read: {shortened(why)}"
+        try:
+            self._write(sentence, self._salvaged_at_last(run))
+        except DatabaseAway:
+            raise
+        except Exception as error:
+            # What was saved is on its branch; what cannot be written of it must not keep the run open.
+            log.exception("attendance.not_written", run=str(self.run_id))
+            self._write(sentence, self._kept(error))
+
+    def _write(self, sentence: str, salvaged: Salvaged | None) -> None:
+        if salvaged is not None and salvaged.kept:
+            sentence += f"; what is in its clone stays there: {self.clone}"
+        with unit_of_work() as session:
+            effects = agent_runs.give_up(
+                session, run_id=self.run_id, why=sentence, salvaged=salvaged, now=utcnow()
+            )
+            dispatch(session, effects)
+        log.warning("attendance.given_up", run=str(self.run_id), why=sentence)
+
+    def _salvaged_at_last(self, run: AgentRun) -> Salvaged | None:
+        """What can be saved of a run that is given up."""
+        if run.tries > tries.most(run) + 1:
+            # Whoever tried to save it did not live to say how that went.
+            return self._kept(Unavailable("saving it ended the process that tried"))
+        try:
+            return self._salvage(run)
+        except DatabaseAway:
+            raise
+        except Exception as error:
+            log.exception("salvage.failed", run=str(run.id), clone=str(self.clone))
+            return self._kept(error)
+
+    def _kept(self, error: Exception) -> Salvaged:
+        return Salvaged(None, is_ahead=False, kept=[f"all of it ({shortened(error)})"])
+
+    def _salvage(self, run: AgentRun) -> Salvaged | None:
+        role = run.role
+        if role is None:
+            return None
+        with single_statements() as session:
+            # As it is now: what it said since it was claimed counts.
+            is_refused = rows.get_agent_run(session, run_id=run.id).refused_at is not None
+        saved = self.workspace.salvage(
+            run.pipeline_id,
+            role=role,
+            run_id=run.id,
+            clone=self.clone,
+            branch=briefs.branch(run.pipeline_id, role),
+            is_refused=is_refused,
+        )
+        if saved is None:
+            return None
+        with single_statements() as session:
+            reading = looks.read(session, run=rows.get_agent_run(session, run_id=run.id))
+        is_ahead = looks.is_ahead(self.workspace, reading, commit=saved.commit)
+        strays = self.workspace.save_strays(run.pipeline_id, run_id=run.id, clone=self.clone)
+        return Salvaged(saved.commit, is_ahead, saved.set_aside, saved.kept, strays)
+
+    def _log(self) -> str:
+        """The end of its output, however long that is, and however long something writes to it."""
+        end = self._log_end()
+        text = self.runner.read_log(self.run_id, offset=max(0, end - MAX_LOG), limit=MAX_LOG)
+        return text.decode(errors="replace")
+
+    def _log_end(self) -> int:
+        """How long its output is, found by asking what is there."""
+        below, beyond = 0, MAX_LOG
+        while self.runner.read_log(self.run_id, offset=beyond, limit=1):
+            below, beyond = beyond, 2 * beyond
+        while beyond - below > 1:
+            middle = (below + beyond) // 2
+            if self.runner.read_log(self.run_id, offset=middle, limit=1):
+                below = middle
+            else:
+                beyond = middle
+        return beyond
+
+
+def shortened(error: Exception) -> str:
+    """What an error says, on one line of a bounded length."""
+    return one_line(str(error)[:LONGEST] or type(error).__name__)

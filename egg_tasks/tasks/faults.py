@@ -1,0 +1,29 @@
+"""Whose fault it is that an attendance fails: its run's, which is counted, or nobody's, which is not."""
+
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+
+from egg_tasks import disk
+from models.errors import DatabaseAway, JustAwake, KeyTaken, NoRoom, TooNew
+
+NOBODYS = (DatabaseAway, JustAwake, KeyTaken, NoRoom, TooNew)
+OURS = frozenset({errno.EMFILE, errno.ENFILE})
+"""Descriptors: no file that an agent makes uses up ours."""
+
+
+def is_nobodys(error: Exception, *, home: Path) -> bool:
+    """Whether all runs of this machine lack what was lacking here.
+
+    Of what a full disk does little says so, and what an agent has made can say so anywhere: the disk is asked.
+    """
+    if isinstance(error, NOBODYS):
+        return True
+    numbers = {one.errno for one in _chain(error) if isinstance(one, OSError)}
+    return bool(numbers & OURS) or disk.shortage(home) is not None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
