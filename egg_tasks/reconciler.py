@@ -3,8 +3,10 @@
 import signal
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import partial
+from typing import Generic, TypeVar
 from uuid import UUID
 
 import structlog
@@ -17,16 +19,22 @@ from egg_tasks.database import advisory_lock, after_commit, unit_of_work
 from egg_tasks.services import decisions, notices, phases, places
 from egg_tasks.services.effects import VersionKey
 from egg_tasks.tasks import dispatch, ticking
+from models.consensus.treatments import Pauses
 from models.errors import Unavailable
 from models.queries import decisions as decision_rows
 from models.queries import phase_runs, pipelines, repairs, versions
 
 log = structlog.get_logger()
 
+Row = TypeVar("Row", UUID, int)
+
 INTERVAL = timedelta(seconds=2)
 BATCH = 100
 MAX_RESEND = timedelta(seconds=60)
 MERGE_RESEND = timedelta(seconds=15)
+PUBLISH_RESEND = timedelta(seconds=15)
+FAILING = Pauses(timedelta(seconds=4), timedelta(minutes=5))
+"""How long a row is left alone that could not be driven."""
 LOCK = 0x6567_6772_6563_6F6E
 """The advisory lock that lets one reconciler work at a time ("eggrecon")."""
 
@@ -87,25 +95,50 @@ def _count(kind: str, found: int) -> None:
         log.warning("reconcile.uncounted", kind=kind, found=found, error=error.message)
 
 
+@dataclass
+class Failing(Generic[Row]):
+    """Rows that could not be driven: each is left alone for longer each time, so that others have room."""
+
+    failures: dict[Row, int] = field(default_factory=dict)
+    until: dict[Row, datetime] = field(default_factory=dict)
+
+    def left_alone(self, *, now: datetime) -> list[Row]:
+        """The rows whose next try is still to come."""
+        return [row for row, until in self.until.items() if until > now]
+
+    def drive(self, row: Row, act: Callable[[], None]) -> bool:
+        """Do something for a row; whether it went well. What went wrong is logged, and put off."""
+        try:
+            act()
+        except Unavailable as error:
+            log.warning("reconcile.unavailable", row=str(row), error=error.message)
+            return False
+        except Exception:
+            log.exception("reconcile.failed", row=str(row))
+            self.failures[row] = self.failures.get(row, 0) + 1
+            self.until[row] = utcnow() + FAILING.after(self.failures[row])
+            return False
+        self.failures.pop(row, None)
+        self.until.pop(row, None)
+        return True
+
+
+PHASE_RUNS = Failing[UUID]()
+DECISIONS = Failing[int]()
+
+
 def evaluate_due() -> int:
     """Evaluate phase runs that hold a fact nobody judged, or whose time has come."""
+    now = utcnow()
     with unit_of_work() as session:
-        due = [row.id for row in phase_runs.list_due_phase_runs(session, now=utcnow(), limit=BATCH)]
-    return sum(_evaluate(phase_run_id) for phase_run_id in due)
+        but = PHASE_RUNS.left_alone(now=now)
+        due = [row.id for row in phase_runs.list_due_phase_runs(session, now=now, limit=BATCH, but=but)]
+    return sum(PHASE_RUNS.drive(phase_run_id, partial(_evaluate, phase_run_id)) for phase_run_id in due)
 
 
-def _evaluate(phase_run_id: UUID) -> bool:
-    try:
-        with unit_of_work() as session:
-            effects = phases.evaluate(session, phase_run_id=phase_run_id, now=utcnow())
-            dispatch.dispatch(session, effects)
-    except Unavailable as error:
-        log.warning("reconcile.unavailable", phase_run=str(phase_run_id), error=error.message)
-        return False
-    except Exception:
-        log.exception("reconcile.failed", phase_run=str(phase_run_id))
-        return False
-    return True
+def _evaluate(phase_run_id: UUID) -> None:
+    with unit_of_work() as session:
+        dispatch.dispatch(session, phases.evaluate(session, phase_run_id=phase_run_id, now=utcnow()))
 
 
 def send_unattended_runs() -> int:
@@ -142,32 +175,28 @@ def prepare_pipelines() -> int:
 
 def publish_branches() -> int:
     """Have work branches follow their rows."""
+    now = utcnow()
     with unit_of_work() as session:
-        ids = pipelines.list_unpublished_pipelines(session, limit=BATCH)
-        for pipeline_id in ids:
-            after_commit(session, partial(dispatch.send_publication, pipeline_id))
-    return len(ids)
+        rows = pipelines.claim_unpublished_pipelines(session, now=now, limit=BATCH)
+        for row in rows:
+            row.send_after = now + PUBLISH_RESEND
+            after_commit(session, partial(dispatch.send_publication, row.id))
+    return len(rows)
 
 
 def default_decisions() -> int:
     """Give the questions nobody has answered in time their default; those of paused pipelines wait."""
+    now = utcnow()
     with unit_of_work() as session:
-        rows = decision_rows.list_overdue_decisions(session, now=utcnow(), limit=BATCH)
+        but = DECISIONS.left_alone(now=now)
+        rows = decision_rows.list_overdue_decisions(session, now=now, limit=BATCH, but=but)
         ids = [row.id for row in rows]
-    return sum(_default(decision_id) for decision_id in ids)
+    return sum(DECISIONS.drive(decision_id, partial(_default, decision_id)) for decision_id in ids)
 
 
-def _default(decision_id: int) -> bool:
-    try:
-        with unit_of_work() as session:
-            dispatch.dispatch(session, decisions.default(session, decision_id=decision_id, now=utcnow()))
-    except Unavailable as error:
-        log.warning("reconcile.unavailable", decision=decision_id, error=error.message)
-        return False
-    except Exception:
-        log.exception("reconcile.failed", decision=decision_id)
-        return False
-    return True
+def _default(decision_id: int) -> None:
+    with unit_of_work() as session:
+        dispatch.dispatch(session, decisions.default(session, decision_id=decision_id, now=utcnow()))
 
 
 def send_notices() -> int:

@@ -1,17 +1,22 @@
 """Merges: a version's way into the work branch."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
 from egg_tasks.services import journal, phases
 from egg_tasks.services.effects import Effects, VersionKey
 from egg_tasks.services.verdicts import Epoch
+from models.consensus.treatments import Pauses
 from models.queries import phase_runs, pipelines, versions
 from models.schemas.git import Conflicted, Merged
 from models.states import LIVE_PHASES, MergeStatus, PhaseStatus, PipelineStatus
 from models.tables import Version, merge_to
+
+PAUSES = Pauses(timedelta(seconds=15), timedelta(minutes=2))
+MOST_TRIES = 8
+"""So often a merge is tried that git does not come to the end of."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,19 @@ def settle(
         session, kind, text, now=now, pipeline=epoch.pipeline, phase_run=epoch.phase_run, role=version.role
     )
     return phases.settle(session, epoch)
+
+
+def failed(session: Session, *, version: VersionKey, why: str, now: datetime) -> Effects:
+    """Put a merge off that could not be made now; one that was tried often enough is refused."""
+    epoch = phases.lock_epoch(session, phase_run_id=version.phase_run_id, now=now)
+    row = _find_under_way(session, epoch, version)
+    if row is None:
+        return Effects()
+    row.tries += 1
+    if row.tries >= MOST_TRIES:
+        return refused(session, version=version, why=f"it was tried {row.tries} times: {why}", now=now)
+    row.send_after = now + PAUSES.after(row.tries)
+    return Effects()
 
 
 def refused(session: Session, *, version: VersionKey, why: str, now: datetime) -> Effects:

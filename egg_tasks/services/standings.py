@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from models.consensus.decide import decide
+from models.consensus.due import rests_until
 from models.consensus.policy import PhasePolicy
 from models.consensus.retries import ready_at
 from models.consensus.settled import (
@@ -103,7 +104,7 @@ def is_waited_for(standing: Standing, decision: Decision) -> bool:
 
 def _with_time(snapshot: Snapshot, role: RoleView, reason: str) -> str:
     """Why the role is not settled, with when it may run again if that is not yet."""
-    at = ready_at(snapshot, role)
+    at = rests_until(snapshot, role) or ready_at(snapshot, role)
     if role.live is not None or at <= snapshot.now:
         return reason
     return f"{reason}; it may run again at {at:%Y-%m-%d %H:%M:%S} UTC"

@@ -25,8 +25,8 @@ from egg_tasks.services import agent_runs, looks, tries
 from egg_tasks.services.agent_runs import Answer
 from egg_tasks.tasks import launching
 from egg_tasks.tasks.dispatch import dispatch
-from egg_tasks.tasks.ending import Ending, shortened
-from egg_tasks.tasks.faults import is_nobodys
+from egg_tasks.tasks.ending import Ending
+from egg_tasks.tasks.faults import is_nobodys, shortened
 from egg_tasks.tasks.leases import Lease, Leases
 from models.errors import DatabaseAway, EggError, Halted, NoRoom, Unavailable
 from models.queries import agent_runs as rows

@@ -11,8 +11,8 @@ from egg_tasks.ports import Runner, Workspace
 from egg_tasks.services import agent_runs, briefs, looks, tries
 from egg_tasks.services.agent_runs import Salvaged
 from egg_tasks.tasks.dispatch import dispatch
+from egg_tasks.tasks.faults import shortened
 from models.errors import DatabaseAway, Rejected, Unavailable
-from models.foreign import one_line
 from models.queries import agent_runs as rows
 from models.schemas.run import Exit
 from models.tables import AgentRun
@@ -21,8 +21,6 @@ log = structlog.get_logger()
 
 MAX_LOG = 64 * 1024
 """So many bytes of the end of a run's output are kept or read for its result."""
-LONGEST = 1000
-"""Characters of an error that stand beside its run."""
 
 
 class Ending:
@@ -145,8 +143,3 @@ class Ending:
             else:
                 beyond = middle
         return beyond
-
-
-def shortened(error: Exception) -> str:
-    """What an error says, on one line of a bounded length."""
-    return one_line(str(error)[:LONGEST] or type(error).__name__)

@@ -6,21 +6,29 @@ from pathlib import Path
 
 from egg_tasks import disk
 from models.errors import DatabaseAway, JustAwake, KeyTaken, NoRoom, TooNew
+from models.foreign import one_line
 
 NOBODYS = (DatabaseAway, JustAwake, KeyTaken, NoRoom, TooNew)
 OURS = frozenset({errno.EMFILE, errno.ENFILE})
 """Descriptors: no file that an agent makes uses up ours."""
+LONGEST = 1000
+"""Characters of an error that are told."""
 
 
 def is_nobodys(error: Exception, *, home: Path) -> bool:
     """Whether all runs of this machine lack what was lacking here.
 
-    Of what a full disk does little says so, and what an agent has made can say so anywhere: the disk is asked.
+    Of what a full disk does little says so, and what an agent made can say so anywhere: the disk is asked.
     """
     if isinstance(error, NOBODYS):
         return True
     numbers = {one.errno for one in _chain(error) if isinstance(one, OSError)}
     return bool(numbers & OURS) or disk.shortage(home) is not None
+
+
+def shortened(error: Exception) -> str:
+    """What an error says, on one line of a bounded length."""
+    return one_line(str(error)[:LONGEST] or type(error).__name__)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

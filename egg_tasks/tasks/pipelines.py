@@ -43,9 +43,12 @@ def _make_repository(pipeline_id: str) -> str | None:
     return None
 
 
-@app.task(name="pipelines.publish")  # type: ignore[untyped-decorator]
+@app.task(name="pipelines.publish", autoretry_for=())  # type: ignore[untyped-decorator]
 def publish(pipeline_id: str) -> None:
-    """Move the work branch to where its row says. Safe twice: a branch that is there stays."""
+    """Move the work branch to where its row says. Safe twice: a branch that is there stays.
+
+    Not retried by Celery: whoever finds it behind sends it again.
+    """
     publish_work_branch(pipeline_id)
 
 

@@ -1,33 +1,66 @@
 """Versions, as tasks."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import UUID
+
+import structlog
 
 from egg_tasks.app import app
 from egg_tasks.clock import utcnow
+from egg_tasks.config import settings
 from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.services import merges
 from egg_tasks.services.effects import VersionKey
 from egg_tasks.services.merges import MergeOrder
 from egg_tasks.tasks.adapters import workspace
 from egg_tasks.tasks.dispatch import dispatch
+from egg_tasks.tasks.faults import is_nobodys, shortened
 from egg_tasks.tasks.pipelines import publish_work_branch
 from models.errors import Rejected
 
+log = structlog.get_logger()
 
-@app.task(name="versions.integrate")  # type: ignore[untyped-decorator]
+_UNDER_WAY: set[VersionKey] = set()
+"""What threads of this process are merging: sent again meanwhile it is not made twice at once."""
+_LOCK = threading.Lock()
+
+
+@app.task(name="versions.integrate", autoretry_for=())  # type: ignore[untyped-decorator]
 def integrate(phase_run_id: str, role: str, number: int) -> None:
-    """Merge a version into the work branch. Safe twice: the row decides which merge counts."""
-    version = VersionKey(UUID(phase_run_id), role, number)
+    """Merge a version into the work branch. Safe twice: the row decides which merge counts.
+
+    Not retried by Celery: whoever finds it not made sends it again.
+    """
+    with _alone_at(VersionKey(UUID(phase_run_id), role, number)) as version:
+        if version is not None:
+            _integrate(version)
+
+
+def _integrate(version: VersionKey) -> None:
     with single_statements() as session:
         made = merges.order(session, version=version)
-    if made is None:
-        return
-    if _merge(version, made):
+    if made is not None and _merge(version, made):
         publish_work_branch(made.pipeline_id)
 
 
+@contextmanager
+def _alone_at(version: VersionKey) -> Iterator[VersionKey | None]:
+    """Give the version unless another thread of this process is at it."""
+    with _LOCK:
+        is_first = version not in _UNDER_WAY
+        _UNDER_WAY.add(version)
+    try:
+        yield version if is_first else None
+    finally:
+        if is_first:
+            with _LOCK:
+                _UNDER_WAY.discard(version)
+
+
 def _merge(version: VersionKey, made: MergeOrder) -> bool:
-    """Make and settle a merge; whether it could be made at all."""
+    """Make and settle a merge; whether it could be made now."""
     try:
         result = workspace().merge(
             made.pipeline_id, work=made.work_commit, version=made.commit, message=made.message
@@ -35,6 +68,13 @@ def _merge(version: VersionKey, made: MergeOrder) -> bool:
     except Rejected as error:
         with unit_of_work() as session:
             dispatch(session, merges.refused(session, version=version, why=error.message, now=utcnow()))
+        return False
+    except Exception as error:
+        if is_nobodys(error, home=settings().home):
+            raise
+        log.exception("merge.failed", pipeline=made.pipeline_id, role=version.role, number=version.number)
+        with unit_of_work() as session:
+            dispatch(session, merges.failed(session, version=version, why=shortened(error), now=utcnow()))
         return False
     with unit_of_work() as session:
         effects = merges.settle(session, version=version, made=made, result=result, now=utcnow())

@@ -1,12 +1,13 @@
 """The phase's check: when it is run, when again, and when running it again leads nowhere."""
 
+from datetime import datetime
+
 from models.consensus.deadlines import is_over
 from models.consensus.settled import agrees_but_for_check, check_owner
 from models.consensus.snapshot import CheckView, Snapshot
+from models.consensus.treatments import CHECK_PAUSES, MAX_CHECK_ERRORS
 from models.consensus.verdict import RETRY, WAIT, Cause, CauseKind
 from models.states import CheckStatus, Readiness
-
-MAX_CHECK_ERRORS = 3
 
 
 def wants_check(snapshot: Snapshot) -> bool:
@@ -24,8 +25,22 @@ def wants_check(snapshot: Snapshot) -> bool:
     if is_over(snapshot):
         return False
     if check.status is CheckStatus.ERROR:
-        return check.errors < _errors_allowed(snapshot, check)
+        return check.errors < _errors_allowed(snapshot, check) and retried_at(snapshot) is None
     return check.status is CheckStatus.RED and check.attempts == 1 and _was_shown(snapshot, check)
+
+
+def retried_at(snapshot: Snapshot) -> datetime | None:
+    """When a check that could not be run is tried again, if that is still to come; None when it is not."""
+    check = snapshot.check
+    if check is None or check.status is not CheckStatus.ERROR or check.ended_at is None:
+        return None
+    # What a person has tried again begins to be counted anew, and waits for nothing.
+    times = check.errors % MAX_CHECK_ERRORS
+    agrees = agrees_but_for_check(snapshot, but_stale=snapshot.is_converging)
+    if not times or is_over(snapshot) or not agrees:
+        return None
+    at = check.ended_at + CHECK_PAUSES.after(times)
+    return at if at > snapshot.now else None
 
 
 def dead_end(snapshot: Snapshot) -> str | None:

@@ -1,13 +1,12 @@
 """The one decision function. Each rule either speaks or leaves the word to the next."""
 
 from collections.abc import Callable
-from datetime import datetime
 
 from models.consensus import convergence, deadlines, failures, gates, questions
 from models.consensus.checks import wants_check
-from models.consensus.due import grace_ends_at, is_at_bound, new_causes
+from models.consensus.due import is_at_bound, new_causes
 from models.consensus.policy import OnFailure
-from models.consensus.retries import failure, ready_at
+from models.consensus.retries import failure
 from models.consensus.settled import has_consensus, unsettled
 from models.consensus.snapshot import Snapshot
 from models.consensus.verdict import (
@@ -118,9 +117,7 @@ def _dispatch(snapshot: Snapshot) -> Verdict | None:
 
 
 def _wait(snapshot: Snapshot) -> Wait:
-    moments: list[datetime] = []
-    for role in snapshot.present:
-        moments += [at for at in (grace_ends_at(snapshot, role), ready_at(snapshot, role)) if at]
+    moments = questions.moments(snapshot)
     is_on_person = bool(snapshot.pending) and not questions.is_under_way(snapshot)
     if not is_on_person:
         moments += deadlines.moments(snapshot)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from models.consensus.policy import Mode
-from models.consensus.retries import failure, granted, ready_at
+from models.consensus.retries import failure, granted, is_granted, ready_at
 from models.consensus.settled import (
     check_owner,
     is_ready,
@@ -13,16 +13,28 @@ from models.consensus.settled import (
     unsettled_reason,
 )
 from models.consensus.snapshot import RoleView, Snapshot
+from models.consensus.treatments import FREE_RUNS, RESTS
 from models.consensus.verdict import Cause, CauseKind
 from models.states import CheckStatus, MergeStatus, ObjectionStatus, Readiness
 
 
 def new_causes(snapshot: Snapshot, role: RoleView) -> tuple[Cause, ...]:
     """Everything the role should run for that no run of it has dealt with; empty while it may not run."""
-    if not may_run(snapshot, role) or failure(snapshot, role) or snapshot.now < ready_at(snapshot, role):
-        return ()
-    causes = tuple(cause for cause in _causes(snapshot, role) if not _is_handled(cause, role))
-    return causes if role.dispatched or _mode_allows(snapshot, role) else ()
+    return () if rests_until(snapshot, role) else _new_causes(snapshot, role)
+
+
+def rests_until(snapshot: Snapshot, role: RoleView) -> datetime | None:
+    """Until when a role that has run often rests, although there is something to run for.
+
+    None when it does not: a question to a person, or a run that a person grants, waits for nothing.
+    """
+    last = role.last
+    if role.runs < FREE_RUNS or is_at_bound(snapshot, role) or is_granted(role):
+        return None
+    if last is None or last.ended_at is None or not _new_causes(snapshot, role):
+        return None
+    at = last.ended_at + RESTS.after(role.runs - FREE_RUNS + 1)
+    return at if at > snapshot.now else None
 
 
 def may_run(snapshot: Snapshot, role: RoleView) -> bool:
@@ -52,6 +64,13 @@ def grace_ends_at(snapshot: Snapshot, role: RoleView) -> datetime | None:
 def _is_handled(cause: Cause, role: RoleView) -> bool:
     # How far a role is with its messages the rows say alone: a prompt may have had no room for this one.
     return cause.kind is not CauseKind.MESSAGE and cause in role.handled
+
+
+def _new_causes(snapshot: Snapshot, role: RoleView) -> tuple[Cause, ...]:
+    if not may_run(snapshot, role) or failure(snapshot, role) or snapshot.now < ready_at(snapshot, role):
+        return ()
+    causes = tuple(cause for cause in _causes(snapshot, role) if not _is_handled(cause, role))
+    return causes if role.dispatched or _mode_allows(snapshot, role) else ()
 
 
 def _causes(snapshot: Snapshot, role: RoleView) -> Iterator[Cause]:

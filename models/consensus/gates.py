@@ -2,6 +2,7 @@
 
 from models.consensus.convergence import leaves_phase
 from models.consensus.snapshot import DecisionView, Snapshot
+from models.consensus.treatments import MAX_GATE_RESTARTS
 from models.consensus.verdict import Ask, DecisionKind, Restart, Wait
 
 KEY = "gate"
@@ -14,7 +15,8 @@ def ask(snapshot: Snapshot) -> Ask | Wait | Restart | None:
         return None
     asked = _asked(snapshot)
     if asked is None:
-        deadline = snapshot.now + gate.after if gate.after else None
+        is_circle = gate.default != gate.options[0] and snapshot.restarts >= MAX_GATE_RESTARTS
+        deadline = snapshot.now + gate.after if gate.after and not is_circle else None
         return Ask(
             KEY,
             DecisionKind.GATE,

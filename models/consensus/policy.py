@@ -94,6 +94,8 @@ class PhasePolicy:
     verdict_grace: timedelta = timedelta(seconds=30)
     max_recoveries: int = 2
     max_startup_retries: int = 3
+    max_loss_retries: int = 3
+    max_quota_retries: int = 10
     convergence: Criteria | None = None
     """What a phase that is repeated until it converges must reach."""
     max_iterations: int = 5

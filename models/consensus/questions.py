@@ -1,9 +1,10 @@
 """What a person is asked when code alone cannot go on. No question is put twice for the same cause."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
-from models.consensus.checks import dead_end
-from models.consensus.due import grace_ends_at, is_at_bound, new_causes
+from models.consensus.checks import dead_end, retried_at
+from models.consensus.due import grace_ends_at, is_at_bound, new_causes, rests_until
 from models.consensus.policy import OnFailure
 from models.consensus.retries import failure, ready_at
 from models.consensus.settled import check_owner, conflict_reason, unsettled
@@ -58,7 +59,15 @@ def is_under_way(snapshot: Snapshot) -> bool:
         return True
     if snapshot.is_merging or any(role.merge is MergeStatus.PENDING for role in snapshot.present):
         return True
-    return any(grace_ends_at(snapshot, r) or ready_at(snapshot, r) > snapshot.now for r in snapshot.present)
+    return bool(moments(snapshot))
+
+
+def moments(snapshot: Snapshot) -> list[datetime]:
+    """The times to come at which somebody may go on by himself."""
+    found = [retried_at(snapshot)]
+    for role in snapshot.present:
+        found += [grace_ends_at(snapshot, role), ready_at(snapshot, role), rests_until(snapshot, role)]
+    return [at for at in found if at is not None and at > snapshot.now]
 
 
 def _due(snapshot: Snapshot) -> Iterator[Ask]:

@@ -4,31 +4,32 @@ from datetime import datetime
 
 from models.consensus.policy import OnFailure
 from models.consensus.snapshot import RoleView, Snapshot
-from models.consensus.treatments import TREATMENTS, pause, retries
+from models.consensus.treatments import TREATMENTS, retries
 from models.consensus.verdict import Cause, CauseKind
 from models.states import Failure
 
 
 def failure(snapshot: Snapshot, role: RoleView) -> Failure | None:
     """The class of failure that the role's own retries do not mend, until a person or policy answers it."""
-    if role.live is not None or not role.trailing or _is_owed_by_decision(role):
+    if role.live is not None or not role.trailing or is_granted(role):
         return None
     last = role.trailing[-1].failure
     why = last or Failure.NO_VERDICT
     allowed = retries(snapshot.policy, why)
     is_retried = role.policy.on_failure is OnFailure.RETRY and not TREATMENTS[why].asks_always
-    if is_retried or allowed is None:
-        return None
-    return why if _count(role, last) > allowed else None
+    return why if not is_retried and _count(role, last) > allowed else None
 
 
 def ready_at(snapshot: Snapshot, role: RoleView) -> datetime:
-    """When the role may run again: at once, but for a pause of its own or a quota it shares."""
-    if _is_owed_by_decision(role):
+    """When the role may run again: at once, but for a pause of its own or a quota it shares.
+
+    A run that a person grants waits for nothing.
+    """
+    if is_granted(role):
         return snapshot.now
     sharing = (other for other in snapshot.roles if _agent(other) == _agent(role))
     paused = [other for other in sharing if _failed_last_by(other) is Failure.QUOTA]
-    if _failed_last_by(role) and not failure(snapshot, role):
+    if role.trailing and not failure(snapshot, role):
         paused.append(role)
     return max([snapshot.now, *(at for at in map(_pause_ends_at, paused) if at)])
 
@@ -39,11 +40,21 @@ def granted(role: RoleView) -> Cause | None:
     return None if number is None else Cause(CauseKind.RETRY, "decision", number)
 
 
+def is_granted(role: RoleView) -> bool:
+    """Whether a person's answer gave the role a run that it has not had."""
+    cause = granted(role)
+    if cause is None or cause in role.handled:
+        return False
+    return not any(cause in run.causes for run in role.trailing)
+
+
 def _pause_ends_at(role: RoleView) -> datetime | None:
     last = role.trailing[-1]
-    if last.failure is None or last.ended_at is None:
+    if last.is_cut_short or last.ended_at is None:
         return None
-    return last.retry_at or last.ended_at + pause(last.failure, _count(role, last.failure))
+    pauses = TREATMENTS[last.failure or Failure.NO_VERDICT].pauses
+    least = last.ended_at + pauses.after(_count(role, last.failure))
+    return max(least, last.retry_at or least)
 
 
 def _failed_last_by(role: RoleView) -> Failure | None:
@@ -52,13 +63,6 @@ def _failed_last_by(role: RoleView) -> Failure | None:
 
 def _agent(role: RoleView) -> str:
     return role.policy.agent or role.name
-
-
-def _is_owed_by_decision(role: RoleView) -> bool:
-    cause = granted(role)
-    if cause is None or cause in role.handled:
-        return False
-    return not any(cause in run.causes for run in role.trailing)
 
 
 def _count(role: RoleView, failure: Failure | None) -> int:

@@ -181,6 +181,8 @@ class Snapshot:
     """Iterations of its phase so far, itself included."""
     extra_iterations: int = 0
     """So many more than its policy allows, as a person granted."""
+    restarts: int = 0
+    """How often its phase was begun anew without that being an iteration."""
     deadlines: Deadlines = Deadlines()
 
     @cached_property

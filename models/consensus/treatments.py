@@ -1,4 +1,7 @@
-"""What each class of failure gets before a person or the role's `on_failure` has the word, as data."""
+"""What each class of failure gets before a person or the role's `on_failure` has the word, as data.
+
+Everything that is tried again by itself has a floor, after which it may be, and a bound, at which it is not.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,8 +10,33 @@ from datetime import datetime, timedelta
 from models.consensus.policy import PhasePolicy
 from models.states import Failure
 
-LONGEST_RETRY_AT = timedelta(days=8)
-"""No agent is believed that names a later moment: weekly quotas are the longest there are."""
+LONGEST_RETRY_AT = timedelta(days=1)
+"""No agent is believed that names a later moment: then it is tried again, and a person may at any time."""
+
+
+@dataclass(frozen=True)
+class Pauses:
+    """How long each next try waits for: the first one so long, each further one twice as long."""
+
+    first: timedelta = timedelta(seconds=10)
+    longest: timedelta = timedelta(minutes=1)
+
+    def after(self, times: int) -> timedelta:
+        """How long to wait when it has come to that so often."""
+        # Twenty doublings are longer than any pause, and a larger number would be too large to be one.
+        doubled: timedelta = self.first * 2 ** min(times - 1, 20)
+        return min(self.longest, doubled)
+
+
+FREE_RUNS = 3
+"""So often a role runs in a phase run without a rest, whatever wakes it."""
+RESTS = Pauses(timedelta(seconds=5))
+"""Between its further runs; how many there are is `max_rounds`, and then a person is asked."""
+MAX_CHECK_ERRORS = 3
+"""So often a check that cannot be run is tried before a person is asked."""
+CHECK_PAUSES = Pauses()
+MAX_GATE_RESTARTS = 3
+"""So often a gate that nobody answers begins its phase anew by its default; then it waits for a person."""
 
 
 @dataclass(frozen=True)
@@ -17,29 +45,28 @@ class Treatment:
 
     said: str
     """The predicate of a role that failed so."""
-    retries: str | int | None = 0
-    """How often it is retried by itself: a number, one of the phase's policy by name, None without end."""
-    pause: timedelta = timedelta()
-    """How long the first retry waits; each further one waits twice as long."""
-    longest_pause: timedelta = timedelta(minutes=1)
+    retries: str | int = 0
+    """How often it is retried by itself: a number, or one of the phase's policy by name."""
+    pauses: Pauses = Pauses()
+    """How long its retries wait, those that a definition asks for too."""
     counts_together: bool = True
     """Whether it is one of two failures within a minute that stop the phase."""
     asks_always: bool = False
-    """Whether a retry the definition asks for is of no use, so that a person is asked instead."""
+    """Whether a person is asked after its own retries, also where the definition asks for more of them."""
 
 
 TREATMENTS: Mapping[Failure, Treatment] = {
-    Failure.STARTUP: Treatment("could not be started", "max_startup_retries", timedelta(seconds=1)),
+    Failure.STARTUP: Treatment("could not be started", "max_startup_retries"),
     Failure.PROGRAM_MISSING: Treatment(
         "could not be started, since its program is not there (`egg agent list` names it, `egg doctor` shows"
         " where agents look)",
         asks_always=True,
     ),
-    Failure.NETWORK: Treatment(
-        "could not reach the network", retries="max_startup_retries", pause=timedelta(seconds=1)
-    ),
+    Failure.NETWORK: Treatment("could not reach the network", "max_startup_retries"),
     Failure.PROCESS_FAILURE: Treatment("failed"),
-    Failure.NO_VERDICT: Treatment("ended again and again without a verdict", "max_recoveries"),
+    Failure.NO_VERDICT: Treatment(
+        "ended again and again without a verdict", "max_recoveries", Pauses(timedelta(seconds=5))
+    ),
     Failure.CONTEXT_OVERFLOW: Treatment("ran out of context", retries=1),
     Failure.AUTH: Treatment(
         "was refused by its provider: its credential is missing or wrong; mend it before you retry",
@@ -48,31 +75,28 @@ TREATMENTS: Mapping[Failure, Treatment] = {
     ),
     Failure.QUOTA: Treatment(
         "is out of quota",
-        retries=None,
-        pause=timedelta(minutes=5),
-        longest_pause=timedelta(hours=1),
+        retries="max_quota_retries",
+        pauses=Pauses(timedelta(minutes=1), timedelta(hours=1)),
         counts_together=False,
+        asks_always=True,
     ),
     Failure.TIMEOUT: Treatment("was not active for too long and was stopped"),
     Failure.STOPPED: Treatment("was stopped by a person", counts_together=False),
-    Failure.LOST: Treatment("was lost", retries=None, counts_together=False),
+    Failure.LOST: Treatment(
+        "was lost again and again: its process, its worker or its machine was gone (`egg agent list` says"
+        " how; a process killed by signal 9 is often one for which there was not enough memory)",
+        retries="max_loss_retries",
+        counts_together=False,
+    ),
 }
 
 
-def retries(policy: PhasePolicy, failure: Failure) -> int | None:
-    """How often a failure of this class is retried by itself; None without end."""
+def retries(policy: PhasePolicy, failure: Failure) -> int:
+    """How often a failure of this class is retried by itself."""
     allowed = TREATMENTS[failure].retries
     return int(getattr(policy, allowed)) if isinstance(allowed, str) else allowed
 
 
-def pause(failure: Failure, times: int) -> timedelta:
-    """How long a role waits after it has failed so for the *times*-th time in a row."""
-    treatment = TREATMENTS[failure]
-    # Twenty doublings are longer than any pause, and a larger number would be too large to be one.
-    doubled: timedelta = treatment.pause * 2 ** min(times - 1, 20)
-    return min(treatment.longest_pause, doubled)
-
-
 def believed(retry_at: datetime, *, now: datetime) -> datetime:
-    """The moment an agent names for its retry, kept within reason."""
+    """The moment an agent names for its retry, kept within reason; its class's own pause comes first."""
     return max(now, min(retry_at, now + LONGEST_RETRY_AT))

@@ -50,13 +50,19 @@ def list_answered(
     return session.scalars(query.where(Decision.kind.in_(kinds)).order_by(Decision.id)).all()
 
 
-def list_overdue_decisions(session: Session, *, now: datetime, limit: int) -> Sequence[Decision]:
-    """Unanswered questions past their deadline, the longest first; those of paused pipelines wait."""
+def list_overdue_decisions(
+    session: Session, *, now: datetime, limit: int, but: Collection[int] = ()
+) -> Sequence[Decision]:
+    """Unanswered questions past their deadline, the longest first; those of paused pipelines wait.
+
+    Those in *but* are left out.
+    """
     query = (
         select(Decision)
         .join(Pipeline, Pipeline.id == Decision.pipeline_id)
         .where(Decision.status == DecisionStatus.PENDING, Decision.deadline <= now)
         .where(Decision.default.is_not(None), Pipeline.status != PipelineStatus.PAUSED)
+        .where(Decision.id.not_in(but))
         .order_by(Decision.deadline, Decision.id)
         .limit(limit)
     )

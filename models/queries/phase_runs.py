@@ -1,6 +1,6 @@
 """Phase runs, their roles, and what the roles have seen."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -58,8 +58,13 @@ def list_phase_runs(session: Session, *, pipeline_id: str) -> Sequence[PhaseRun]
     return session.scalars(query.order_by(PhaseRun.position, PhaseRun.iteration)).all()
 
 
-def list_due_phase_runs(session: Session, *, now: datetime, limit: int) -> Sequence[PhaseRun]:
-    """Live phase runs that hold a fact newer than their last evaluation, or whose time has come."""
+def list_due_phase_runs(
+    session: Session, *, now: datetime, limit: int, but: Collection[UUID] = ()
+) -> Sequence[PhaseRun]:
+    """Live phase runs that hold a fact newer than their last evaluation, or whose time has come.
+
+    Those in *but* are left out.
+    """
     is_behind = PhaseRun.facts > PhaseRun.evaluated_facts
     was_called = exists().where(
         Message.pipeline_id == PhaseRun.pipeline_id,
@@ -71,6 +76,7 @@ def list_due_phase_runs(session: Session, *, now: datetime, limit: int) -> Seque
         .join(Pipeline, Pipeline.id == PhaseRun.pipeline_id)
         .where(PhaseRun.status.in_(LIVE_PHASES), Pipeline.status != PipelineStatus.PAUSED)
         .where(or_(is_behind, PhaseRun.next_evaluation_at <= now, was_called))
+        .where(PhaseRun.id.not_in(but))
         .order_by(PhaseRun.next_evaluation_at.nulls_first(), PhaseRun.id)
         .limit(limit)
     )

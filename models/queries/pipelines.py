@@ -73,7 +73,13 @@ def claim_unprepared_pipelines(session: Session, *, now: datetime, limit: int) -
     return session.scalars(query.with_for_update(key_share=True, skip_locked=True)).all()
 
 
-def list_unpublished_pipelines(session: Session, *, limit: int) -> Sequence[str]:
-    """The ids of pipelines whose work branch is behind their row."""
-    query = select(Pipeline.id).where(Pipeline.work_commit.is_distinct_from(Pipeline.published_commit))
-    return session.scalars(query.order_by(Pipeline.id).limit(limit)).all()
+def claim_unpublished_pipelines(session: Session, *, now: datetime, limit: int) -> Sequence[Pipeline]:
+    """Lock pipelines whose work branch is behind their row and due to be moved; skips locked ones."""
+    query = (
+        select(Pipeline)
+        .where(Pipeline.work_commit.is_distinct_from(Pipeline.published_commit))
+        .where(or_(Pipeline.send_after.is_(None), Pipeline.send_after <= now))
+        .order_by(Pipeline.send_after.nulls_first(), Pipeline.id)
+        .limit(limit)
+    )
+    return session.scalars(query.with_for_update(key_share=True, skip_locked=True)).all()

@@ -80,6 +80,7 @@ def load_snapshot(
         results=_results(session, phase_run, policy, rows.roles),
         iterations_used=phase_run.iterations_used,
         extra_iterations=pipeline.extra_iterations,
+        restarts=phase_run.iteration - phase_run.iterations_used,
         deadlines=Deadlines() if rows.is_halted else _deadlines(phase_run, now),
     )
     return Reading(snapshot, rows.last_message, rows.ticked_at)

@@ -38,6 +38,8 @@ class Version(Base):
     conflict_paths: Mapped[list[str]] = mapped_column(default=list)
     send_after: Mapped[datetime | None]
     """When a merge that is under way is to be sent to a worker again."""
+    tries: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    """How often its merge could not be made for a reason of its own."""
     created_at: Mapped[datetime]
     merged_at: Mapped[datetime | None]
 

@@ -1,10 +1,11 @@
 """What an agent says went wrong, and what that comes to when its run ends."""
 
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
-from egg_tasks.services import activity, histories, reports
+from egg_tasks.services import activity, histories, orders, reports
 from egg_tasks.services.signals import Signal
 from models.schemas.run import Exit
 from models.states import Failure, Readiness, RunStatus
@@ -53,6 +54,7 @@ def test_a_run_that_was_taken_away_is_lost_whatever_it_reported(world: World) ->
     report(world, Failure.QUOTA, retry_at=world.now + 60 * MINUTE)
 
     world.end("coder", Exit())
+    world.wait_out()
 
     assert world.runs()[0].failure is Failure.LOST
     assert world.roles_live() == {"coder"}
@@ -87,7 +89,7 @@ def test_another_role_of_an_agent_without_quota_does_not_start(world: World) -> 
     world.evaluate()
     assert world.roles_live() == set()
 
-    world.pass_time(5 * 60)
+    world.pass_time(60)
     world.evaluate()
     assert world.roles_live() == {"coder"}
 
@@ -97,7 +99,7 @@ def test_the_last_report_counts_and_a_later_moment_than_reason_allows_does_not(w
     world.start("coder")
     report(world, Failure.QUOTA, retry_at=world.now + timedelta(days=4000))
 
-    assert world.live("coder").retry_at == world.now + timedelta(days=8)
+    assert world.live("coder").retry_at == world.now + timedelta(days=1)
     report(world, Failure.NETWORK)
     assert (world.live("coder").reported_failure, world.live("coder").retry_at) == (Failure.NETWORK, None)
 
@@ -154,3 +156,61 @@ def test_what_an_agent_reported_stays_beside_its_run_however_that_ends(world: Wo
     assert run.error == "disk of the provider is full"
     said = "coder (run 1) failed: exit code 1; it said: disk of the provider is full"
     assert said in [event.text for event in page.events]
+
+
+def run_on(world: World, hours: float) -> list[datetime]:
+    """Let the reconciler come by every ten seconds; when runs of the coder were dispatched meanwhile."""
+    began: list[datetime] = []
+    until = world.now + timedelta(hours=hours)
+    while world.now < until and not world.decisions():
+        if "coder" in world.roles_live():
+            began.append(world.now)
+            world.start("coder")
+            report(world, Failure.QUOTA, retry_at=world.now - MINUTE)
+            world.end("coder", Exit(exit_code=1, ended_at=world.now))
+        world.pass_time(10)
+        world.evaluate()
+    return began
+
+
+def test_an_agent_that_says_its_quota_is_back_when_it_is_not_starts_a_handful_of_runs(world: World) -> None:
+    world.begin(definition(CODER, mode="sequential") | {"config": {"consensus_timeout_minutes": 10_000}})
+
+    began = run_on(world, hours=12)
+
+    waits = [later - earlier for earlier, later in pairwise(began)]
+    assert [wait // MINUTE for wait in waits] == [1, 2, 4, 8, 16, 32, 60, 60, 60, 60]
+    (asked,) = world.decisions()
+    assert asked.question == "coder is out of quota (run 11). What now?"
+
+
+def test_a_person_may_let_it_run_earlier(world: World) -> None:
+    world.begin(definition(CODER))
+    world.start("coder")
+    report(world, Failure.QUOTA, retry_at=world.now + timedelta(days=400))
+    world.end("coder", Exit(exit_code=1, ended_at=world.now))
+    run = world.runs()[0]
+
+    with world.work() as session:
+        orders.retry(session, pipeline_id="p", run_id=run.id, now=world.now)
+        world.finish(session)
+
+    assert world.roles_live() == {"coder"}
+
+
+def test_an_agent_that_is_killed_for_memory_runs_again_later_each_time_and_is_then_asked_about(
+    world: World,
+) -> None:
+    world.begin(definition(CODER))
+    waits = []
+    while not world.decisions():
+        world.start("coder")
+        world.end("coder", Exit(signal=9, ended_at=world.now))
+        ended_at = world.now
+        while not world.roles_live() and not world.decisions():
+            world.pass_time(1)
+            world.evaluate()
+        waits.append((world.now - ended_at).seconds)
+
+    assert waits[:-1] == [10, 20, 40]
+    assert "killed by signal 9" in world.decisions()[0].question

@@ -47,6 +47,7 @@ def test_an_exit_code_is_no_agreement(world: World) -> None:
     world.start("coder")
 
     world.end("coder", Exit(exit_code=0))
+    world.wait_out()
 
     assert world.live("coder").causes == ["first::0:0", "recovery::1:0"]
 
@@ -160,6 +161,8 @@ def test_a_vanished_agent_is_run_again_without_a_question(world: World) -> None:
     lost = world.live("coder")
 
     world.end("coder", Exit())
+    assert world.roles_live() == set()
+    world.wait_out()
 
     assert world.run(lost.id).status is RunStatus.LOST
     assert world.live("coder").causes == ["first::0:0", "retry::1:0"]
@@ -192,6 +195,26 @@ def test_a_merge_that_can_never_be_made_fails_the_pipeline_and_says_why(world: W
     assert world.pipeline().status is PipelineStatus.FAILED
     assert world.pipeline().why == "coder's version 1 cannot be merged: there is no repository"
     assert world.runs()[0].status is RunStatus.CANCELLED
+
+
+def test_a_merge_that_git_never_comes_to_the_end_of_is_tried_a_few_times_and_then_refused(
+    world: World,
+) -> None:
+    world.begin(definition(CODER))
+    world.start("coder")
+    world.ready("coder")
+    key, waits = VersionKey(world.phase_run().id, "coder", 1), []
+
+    while world.pipeline().status is PipelineStatus.RUNNING:
+        with world.work() as session:
+            merges.failed(session, version=key, why="git took too long", now=world.now)
+            world.finish(session)
+        waits.append(((world.versions()[0].send_after or world.now) - world.now).seconds)
+
+    assert waits[: merges.MOST_TRIES - 1] == [15, 30, 60, 120, 120, 120, 120]
+    assert world.pipeline().why == (
+        "coder's version 1 cannot be merged: it was tried 8 times: git took too long"
+    )
 
 
 def test_a_red_check_is_its_owners_to_mend(world: World) -> None:
@@ -250,6 +273,7 @@ def test_commits_a_run_left_elsewhere_are_in_its_roles_next_prompt(world: World)
     strays = ("branch topic is kept on egg/p/salvage/1-topic-c0ffee",)
 
     world.end("coder", salvaged=Salvaged("c0ffee", is_ahead=False, strays=strays))
+    world.wait_out()
     brief = world.start("coder")
 
     assert brief is not None
@@ -265,6 +289,7 @@ def test_unpublished_work_after_ready_owes_another_verdict(world: World) -> None
     world.merge("coder", 1)
 
     world.end("coder", salvaged=Salvaged("later-work", is_ahead=True))
+    world.wait_out()
 
     assert "recovery::1:0" in world.live("coder").causes
 
@@ -275,6 +300,7 @@ def test_what_was_set_aside_or_kept_is_owed_and_named_to_the_next_run(world: Wor
     world.pass_time(1)
     left = Salvaged("head", is_ahead=False, set_aside="egg/p/salvage/x", kept=["data.bin", "secret"])
     world.end("coder", salvaged=left)
+    world.wait_out()
 
     brief = world.start("coder")
 

@@ -83,6 +83,7 @@ def test_what_was_delivered_to_a_run_that_died_is_delivered_again(world: World) 
     receive(world, "tester")
 
     world.end("tester", Exit())
+    world.wait_out()
     brief = world.start("tester")
 
     assert brief is not None

@@ -82,6 +82,11 @@ class World:
         """Move the clock."""
         self.now += timedelta(seconds=seconds)
 
+    def wait_out(self) -> None:
+        """Let the pause after a first run that went wrong pass, and the reconciler come by."""
+        self.pass_time(10)
+        self.evaluate()
+
     def live(self, role: str | None) -> AgentRun:
         """The role's live run; `None` for the check's."""
         with self.work() as session:

@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 
 from models.consensus.decide import decide
+from models.consensus.treatments import MAX_CHECK_ERRORS
 from models.consensus.verdict import (
     CONTINUE_WAITING,
     RETRY,
     WAIT,
     Advance,
     Ask,
+    Assignment,
+    CauseKind,
     Check,
     Close,
     Converge,
@@ -23,7 +26,16 @@ from models.consensus.verdict import (
     Verdict,
     Wait,
 )
-from models.states import CheckStatus, MergeStatus, ObjectionStatus, PhaseStatus, Readiness, StopReason
+from models.states import (
+    CheckStatus,
+    Failure,
+    MergeStatus,
+    ObjectionStatus,
+    PhaseStatus,
+    Readiness,
+    StopReason,
+)
+from tests.factories import NOW
 from tests.unit.consensus_world import (
     CheckRow,
     Clock,
@@ -100,6 +112,7 @@ def obey(story: Story, world: World, verdict: Verdict) -> None:
                 "no second try after the end"
             )
             assert not is_check_live(world), "one check at a time"
+            _of_check(world)
             assert commit == f"c{world.tip}", "the tip is checked"
             but_stale = world.clock in {Clock.CONVERGING, Clock.HARD}
             assert agrees(story, world, but_stale=but_stale), "a check is run when all else holds"
@@ -113,6 +126,13 @@ def obey(story: Story, world: World, verdict: Verdict) -> None:
             assert verdict.key not in {decision.key for decision in world.decisions}, "asked once"
             assert verdict.default in set(verdict.options) - {RETRY, WAIT}
             assert set(verdict.roles) <= set(story.names)
+
+
+def _of_check(world: World) -> None:
+    """A check that cannot be run is tried again later, unless a person has let it be tried as often again."""
+    check = _check_of_tip(world)
+    if check is not None and check.status is CheckStatus.ERROR and check.errors % MAX_CHECK_ERRORS:
+        assert not check.is_fresh, "tries of a check are spaced"
 
 
 def _closes(story: Story, world: World, verdict: Close | Iterate | Advance | Restart) -> None:
@@ -230,8 +250,13 @@ def _in_time(story: Story, world: World, verdict: Converge | Nudge | StopRun | A
 
 
 def _wakeups(story: Story, world: World) -> None:
-    """Nobody is woken more often than the rounds allow, and as often again for each grant of a person."""
+    """Nobody is woken more often than the rounds allow, and as often again for each grant of a person.
+
+    A run that fails for want of a quota uses up no round; between two that do so many may.
+    """
     most = story.policy.max_rounds * (1 + world.grants)
+    most_quotas = (story.policy.max_quota_retries + 1) * (1 + most)
+    assert all(row.quotas <= most_quotas for row in world.roles), "wake-ups are bounded"
     assert all(row.dispatched <= most + row.quotas for row in world.roles), "wake-ups are bounded"
 
 
@@ -258,3 +283,18 @@ def _dispatch(story: Story, world: World, verdict: Dispatch) -> None:
         assert assignment.causes, "nobody runs for nothing"
         assert not row.handled & set(assignment.causes), "a cause is dealt with once"
         assert all(d.roles and assignment.role not in d.roles for d in held), "asked about, not run"
+        _spaced(story, world, assignment)
+
+
+def _spaced(story: Story, world: World, assignment: Assignment) -> None:
+    """Nobody is woken again at once but by a person: after what went wrong, or once it has run often."""
+    if any(cause.kind is CauseKind.RETRY and cause.role == "decision" for cause in assignment.causes):
+        return
+    row, rules = world.roles[story.names.index(assignment.role)], story.policy.role(assignment.role)
+    assert row.is_rested, "wake-ups are spaced"
+    for other, others in zip(world.roles, story.policy.roles, strict=True):
+        last = other.trailing[-1] if other.trailing else None
+        is_shared = (rules.agent or rules.role) == (others.agent or others.role)
+        is_out = is_shared and last is not None and last.failure is Failure.QUOTA
+        if last is not None and (other is row or is_out):
+            assert last.is_cut_short or last.ended_at != NOW, "wake-ups are spaced"

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
+from models.consensus.treatments import FREE_RUNS
 from models.consensus.verdict import CONTINUE, CONTINUE_WAITING, OVERRIDE, RETRY, WAIT, DecisionKind, Wait
 from models.states import CheckStatus, Failure, MergeStatus, ObjectionStatus, PhaseStatus, Readiness
 from tests.factories import LONG_AGO, NOW
@@ -32,10 +33,6 @@ FAILURES = {
     "is stopped": Failure.STOPPED,
     "is silent": Failure.TIMEOUT,
 }
-PAUSED = frozenset({Failure.STARTUP, Failure.NETWORK, Failure.QUOTA})
-"""Failures after which time must pass."""
-MOST_QUOTAS = 1
-"""So often a role may be out of quota in a walk; the rules wait as long as it takes."""
 
 
 def moves(story: Story, world: World, waits: Wait) -> Iterator[Move]:
@@ -58,8 +55,8 @@ def moves(story: Story, world: World, waits: Wait) -> Iterator[Move]:
 
 def _speech(story: Story, world: World) -> Iterator[Move]:
     for at, row in enumerate(world.roles):
-        if "message" in story.moves and row.sent < 1:
-            yield f"message to {at}", world.with_role(at, sent=1)
+        if "message" in story.moves and row.sent < story.max_messages:
+            yield f"message to {at}", world.with_role(at, sent=row.sent + 1)
         if row.live is not None and not row.is_dropped:
             yield from _signals(story, world, at)
 
@@ -103,8 +100,7 @@ def _ends(story: Story, world: World, at: int) -> Iterator[Move]:
         yield f"{at} {DIRTY}", _ended(world, at, None, is_dirty=True)
     for name, failure in FAILURES.items():
         has_spoken = row.live.verdict is not None
-        is_endless = failure is Failure.QUOTA and row.quotas >= MOST_QUOTAS
-        if name in story.moves and not is_endless and not (failure is Failure.STARTUP and has_spoken):
+        if name in story.moves and not (failure is Failure.STARTUP and has_spoken):
             yield f"{at} {name}", _ended(world, at, failure, is_dirty=False)
 
 
@@ -119,7 +115,6 @@ def _ended(world: World, at: int, failure: Failure | None, *, is_dirty: bool) ->
     """As `services.agent_runs.settle` writes it."""
     row = world.roles[at]
     assert row.live is not None
-    ended_at = NOW if failure in PAUSED else LONG_AGO
     if row.live.is_stopping and not row.live.is_cut_short and failure is None:
         failure = Failure.TIMEOUT
     run = replace(
@@ -127,11 +122,14 @@ def _ended(world: World, at: int, failure: Failure | None, *, is_dirty: bool) ->
         is_live=False,
         is_closed=True,
         failure=failure,
-        ended_at=ended_at,
+        ended_at=NOW,
+        # Whoever is out of quota says that it was back long ago.
+        retry_at=LONG_AGO if failure is Failure.QUOTA else None,
         active_at=None,
         converge_at=None,
         is_stopping=False,
     )
+    world = world.with_role(at, is_rested=row.runs < FREE_RUNS)
     if is_dirty and run.verdict in {None, Readiness.READY}:
         run = replace(run, verdict=None, owes_verdict=True)
     if run.verdict is not None or (failure is None and not run.owes_verdict and not run.is_cut_short):
@@ -254,19 +252,22 @@ def _check_ends(story: Story, world: World) -> Iterator[Move]:
         return
     for status in (CheckStatus.GREEN, CheckStatus.RED, CheckStatus.ERROR):
         if status is CheckStatus.GREEN or str(status) in story.moves:
-            errors = world.check.errors + (status is CheckStatus.ERROR)
-            yield f"check {status}", world._replace(check=world.check._replace(status=status, errors=errors))
+            is_error = status is CheckStatus.ERROR
+            errors = world.check.errors + is_error
+            check = world.check._replace(status=status, errors=errors, is_fresh=is_error)
+            yield f"check {status}", world._replace(check=check)
 
 
 def _later(world: World) -> World:
     objections = tuple(objection._replace(is_fresh=False) for objection in world.objections)
-    world = world._replace(objections=objections)
+    check = world.check and world.check._replace(is_fresh=False)
+    world = world._replace(objections=objections, check=check)
     for at, row in enumerate(world.roles):
         live = row.live
         if live is not None and live.converge_at is not None:
             live = replace(live, converge_at=LONG_AGO)
         trailing = tuple(replace(run, ended_at=LONG_AGO) for run in row.trailing)
-        world = world.with_role(at, live=live, trailing=trailing)
+        world = world.with_role(at, live=live, trailing=trailing, is_rested=True)
     return world
 
 

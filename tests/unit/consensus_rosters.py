@@ -142,6 +142,7 @@ def story(roster: Roster, bounds: Bounds) -> Story:
         max_rounds=bounds.max_rounds,
         max_recoveries=0,
         max_startup_retries=0,
+        max_loss_retries=1,
     )
     return Story(rules, frozenset(bounds.moves.split(", ")), bounds.max_versions, bounds.max_grants)
 

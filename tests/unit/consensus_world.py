@@ -42,6 +42,7 @@ from models.states import CheckStatus, MergeStatus, ObjectionStatus, PhaseStatus
 from tests.factories import LONG_AGO, NOW
 
 SAFE = RunView(1, is_live=False, is_closed=True)
+JUST_ENDED = replace(SAFE, ended_at=NOW)
 UNSAFE = RunView(0, is_live=False, is_closed=False)
 
 
@@ -78,6 +79,8 @@ class Story:
     max_versions: int = 2
     max_grants: int = 1
     """How often a person answers Retry or Wait."""
+    max_messages: int = 1
+    """How often each role is called."""
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -131,6 +134,8 @@ class RoleRow(NamedTuple):
     trailing: tuple[RunView, ...] = ()
     handled: frozenset[Cause] = frozenset()
     is_safe: bool = True
+    is_rested: bool = True
+    """Whether time has passed since its last run, which is looked at once it has run often."""
     rate: int | None = None
     """The test_pass_rate of its result that stands."""
 
@@ -170,6 +175,8 @@ class CheckRow(NamedTuple):
     status: CheckStatus
     attempts: int = 1
     errors: int = 0
+    is_fresh: bool = False
+    """Whether no time has passed since it could not be run."""
 
 
 class World(NamedTuple):
@@ -219,7 +226,7 @@ def view(story: Story, world: World) -> Snapshot:
         tip_owner=None if world.tip_owner is None else names[world.tip_owner],
         objections=tuple(_objection_view(names, row) for row in world.objections),
         decisions=world.decisions,
-        check=check and CheckView(check.number, f"c{check.tip}", check.status, check.attempts, check.errors),
+        check=check and _check_view(check),
         is_check_live=is_check_live(world),
         is_superseded_merging=is_old,
         unclosed_runs=sum(row.live is not None for row in world.roles) + is_check_live(world),
@@ -232,6 +239,11 @@ def view(story: Story, world: World) -> Snapshot:
         iterations_used=world.iterations_used,
         deadlines=world.clock.deadlines,
     )
+
+
+def _check_view(row: CheckRow) -> CheckView:
+    ended_at = NOW if row.is_fresh else LONG_AGO
+    return CheckView(row.number, f"c{row.tip}", row.status, row.attempts, row.errors, ended_at)
 
 
 def is_check_live(world: World) -> bool:
@@ -357,14 +369,30 @@ def _pared(story: Story, at: int, row: RoleRow, handled: frozenset[Cause]) -> Ro
         at_verdict=tuple(map(mul, row.at_verdict, watched)),
         merged=row.merged if story.is_watched[at] else 0,
         handled=handled,
-        trailing=row.trailing and tuple(map(_without_causes, row.trailing)),
+        trailing=row.trailing and _counted(row),
     )
 
 
-def _without_causes(run: RunView) -> RunView:
-    """The same ended run with no causes but what a person granted."""
-    granted = tuple(cause for cause in run.causes if cause.role == "decision")
-    return run if granted == run.causes else replace(run, causes=granted)
+def _counted(row: RoleRow) -> tuple[RunView, ...]:
+    """Its runs that gave not what they owed, as they are counted: in any order but for the last of them.
+
+    Those before the one that a person granted are counted no more.
+    """
+    *earlier, last = row.trailing
+    runs = [replace(run, number=0, ended_at=LONG_AGO, retry_at=None) for run in earlier] + [last]
+    granted = [any(_is_of(cause, row.owed) for cause in run.causes) for run in runs]
+    first = granted.index(True) if True in granted else 0
+    runs = [
+        replace(run, causes=tuple(cause for cause in run.causes if _is_of(cause, row.owed))) for run in runs
+    ]
+    before, since = runs[:first], runs[first:-1]
+    if True in granted and since:
+        return (*sorted(before, key=str), since[0], *sorted(since[1:], key=str), runs[-1])
+    return (*sorted(before, key=str), *sorted(since, key=str), runs[-1])
+
+
+def _is_of(cause: Cause, decision: int | None) -> bool:
+    return cause.role == "decision" and cause.number == decision
 
 
 def _may_come_back(
@@ -428,7 +456,7 @@ def _check(world: World) -> World:
 def _role_view(story: Story, at: int, row: RoleRow) -> RoleView:
     names = story.names
     has_ended = row.dispatched > (row.live is not None)
-    last = SAFE if has_ended else None
+    last = (SAFE if row.is_rested else JUST_ENDED) if has_ended else None
     return RoleView(
         policy=story.policy.roles[at],
         position=at,

@@ -1,5 +1,8 @@
 """The phase's check: when it runs, when again, and when a person is asked."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
 from models.consensus.decide import decide
@@ -7,7 +10,7 @@ from models.consensus.policy import CheckPolicy
 from models.consensus.snapshot import Snapshot
 from models.consensus.verdict import RETRY, WAIT, Ask, Cause, CauseKind, Check, DecisionKind, Wait
 from models.states import CheckStatus
-from tests.factories import FIRST, check, decision, fresh, ready, running, snapshot
+from tests.factories import FIRST, NOW, check, decision, fresh, ready, running, snapshot
 
 CHECKED = CheckPolicy("make test")
 SHOWN = Cause(CauseKind.CHECK, number=7, round=1)
@@ -79,6 +82,18 @@ def test_a_check_that_is_red_again_waits_for_its_owner_to_end() -> None:
     )
 
     assert isinstance(decide(phase), Wait)
+
+
+@pytest.mark.parametrize(("errors", "seconds"), [(1, 10), (2, 20), (4, 10)])
+def test_a_check_that_could_not_be_run_waits_longer_each_time(errors: int, seconds: int) -> None:
+    broken = replace(check(CheckStatus.ERROR, errors=errors), ended_at=NOW)
+    granted = decision("check:7:1:3", "coder", resolution=WAIT)
+    phase = snapshot(ready("coder"), check_policy=CHECKED, check=broken, decisions=(granted,))
+
+    verdict = decide(phase)
+
+    assert isinstance(verdict, Wait)
+    assert verdict.until == NOW + timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize("errors", [1, 2])

@@ -120,7 +120,7 @@ def test_a_wait_ends_at_the_earliest_moment() -> None:
     verdict = decide(snapshot(*starts.values()))
 
     assert isinstance(verdict, Wait)
-    assert verdict.until == NOW + timedelta(milliseconds=300)
+    assert verdict.until == NOW + timedelta(seconds=9, milliseconds=300)
 
 
 def test_the_same_rows_give_the_same_verdict() -> None:

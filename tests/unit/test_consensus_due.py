@@ -1,5 +1,6 @@
 """Which roles have a reason to run, and which may."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,7 +10,7 @@ from models.consensus.due import new_causes
 from models.consensus.policy import CheckPolicy, Mode, Need, OnFailure
 from models.consensus.retries import ready_at
 from models.consensus.snapshot import RoleView, Snapshot
-from models.consensus.verdict import RETRY, WAIT, Assignment, Cause, CauseKind, Dispatch, Wait
+from models.consensus.verdict import RETRY, WAIT, Ask, Assignment, Cause, CauseKind, Dispatch, Wait
 from models.states import CheckStatus, Failure, MergeStatus, ObjectionStatus, Readiness
 from tests.factories import (
     FIRST,
@@ -311,7 +312,7 @@ def test_a_recovery_is_due_before_a_standing_ready_counts() -> None:
     assert decide(phase) == Dispatch((Assignment("coder", (Cause(CauseKind.RECOVERY, number=2),)),))
 
 
-def test_a_lost_run_is_retried_at_once() -> None:
+def test_a_lost_run_is_retried() -> None:
     phase = snapshot(unready("coder", run(1, failure=Failure.LOST)))
 
     assert due(phase, "coder") == {FIRST, Cause(CauseKind.RETRY, number=1)}
@@ -320,7 +321,7 @@ def test_a_lost_run_is_retried_at_once() -> None:
 def test_an_agent_that_could_not_be_started_is_retried_after_a_pause() -> None:
     phase = snapshot(unready("coder", run(1, failure=Failure.STARTUP, ended_at=NOW)))
 
-    assert decide(phase) == Wait("coder ended its last run badly (startup)", NOW + timedelta(seconds=1))
+    assert decide(phase) == Wait("coder ended its last run badly (startup)", NOW + timedelta(seconds=10))
 
 
 def test_an_agent_that_could_not_be_started_is_retried_when_the_pause_is_over() -> None:
@@ -333,7 +334,7 @@ def test_the_pause_doubles_with_each_failed_start() -> None:
     failed = [run(n, failure=Failure.STARTUP, ended_at=NOW) for n in (1, 2, 3)]
     phase = snapshot(unready("coder", *failed))
 
-    assert ready_at(phase, phase.roles[0]) == NOW + timedelta(seconds=4)
+    assert ready_at(phase, phase.roles[0]) == NOW + timedelta(seconds=40)
 
 
 def test_a_failed_start_whose_end_is_not_known_needs_no_pause() -> None:
@@ -385,3 +386,34 @@ def test_a_cause_is_read_as_it_was_written() -> None:
     cause = Cause(CauseKind.OBJECTION, "tester", 4, 2)
 
     assert Cause.parse(str(cause)) == cause
+
+
+@pytest.mark.parametrize(("runs", "seconds"), [(1, 0), (2, 0), (3, 5), (4, 10), (5, 20)])
+def test_a_role_that_has_run_often_rests_before_it_runs_again(runs: int, seconds: int) -> None:
+    called = ran("coder", Readiness.BLOCKED, runs=runs, waking_message=7, last=run(ended_at=NOW))
+    phase = snapshot(called)
+
+    verdict = decide(phase)
+
+    until = verdict.until if isinstance(verdict, Wait) else NOW
+    assert until == NOW + timedelta(seconds=seconds)
+    assert isinstance(decide(replace(phase, now=until)), Dispatch)
+
+
+def test_a_role_that_has_run_often_and_has_nothing_to_run_for_rests_not() -> None:
+    blocked = ran("coder", Readiness.BLOCKED, runs=4, last=run(ended_at=NOW))
+
+    assert isinstance(decide(snapshot(blocked)), Ask)
+
+
+def test_a_question_about_too_many_runs_waits_for_no_rest() -> None:
+    called = ran("coder", Readiness.BLOCKED, runs=6, waking_message=7, last=run(ended_at=NOW))
+
+    assert isinstance(decide(snapshot(called)), Ask)
+
+
+def test_a_run_a_person_grants_waits_for_no_rest() -> None:
+    answered = decision("stall:1:0", "coder", number=9, resolution=WAIT)
+    rested = ran("coder", Readiness.BLOCKED, runs=4, last=run(ended_at=NOW), owed_by_decision=9)
+
+    assert isinstance(decide(snapshot(rested, decisions=(answered,))), Dispatch)

@@ -148,10 +148,11 @@ def test_lost_runs_between_them_do_not_buy_more_recoveries() -> None:
     assert asked(snapshot(unready("coder", run(1), lost, run(3), run(4)))).kind is DecisionKind.FAILURE
 
 
-def test_a_lost_run_is_no_failure() -> None:
+def test_a_lost_run_is_no_failure_as_long_as_it_does_not_happen_again_and_again() -> None:
     lost = [run(n, failure=Failure.LOST) for n in (1, 2, 3, 4)]
 
-    assert isinstance(decide(snapshot(failed(OnFailure.ABORT, *lost))), Dispatch)
+    assert isinstance(decide(snapshot(failed(OnFailure.ABORT, *lost[:3]))), Dispatch)
+    assert isinstance(decide(snapshot(failed(OnFailure.ABORT, *lost))), Fail)
 
 
 def test_a_person_is_asked_about_a_role_that_is_due_beyond_its_rounds() -> None:

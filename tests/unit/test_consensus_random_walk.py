@@ -51,6 +51,8 @@ def stories(draw: st.DrawFn) -> Story:
         max_rounds=draw(st.integers(1, 5)),
         max_recoveries=1,
         max_startup_retries=1,
+        max_loss_retries=1,
+        max_quota_retries=2,
     )
     return Story(rules, MOVES, max_versions=3, max_grants=3)
 

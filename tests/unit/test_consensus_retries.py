@@ -1,5 +1,6 @@
 """What each class of failure is owed: a retry and when, a question, or the word of the definition."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -9,7 +10,7 @@ from models.consensus.failures import failed_together
 from models.consensus.policy import OnFailure
 from models.consensus.retries import failure, ready_at
 from models.consensus.snapshot import RoleView, Snapshot
-from models.consensus.treatments import LONGEST_RETRY_AT, TREATMENTS, believed, pause
+from models.consensus.treatments import LONGEST_RETRY_AT, TREATMENTS, Pauses, believed, retries
 from models.consensus.verdict import (
     ABORT,
     CONTINUE,
@@ -58,8 +59,8 @@ def test_every_class_of_failure_has_a_treatment_and_words(kind: Failure) -> None
     assert TREATMENTS[kind].said
 
 
-@pytest.mark.parametrize(("times", "seconds"), [(1, 1), (2, 2), (3, 4)])
-@pytest.mark.parametrize("kind", [Failure.STARTUP, Failure.NETWORK])
+@pytest.mark.parametrize(("times", "seconds"), [(1, 10), (2, 20), (3, 40)])
+@pytest.mark.parametrize("kind", [Failure.STARTUP, Failure.NETWORK, Failure.LOST])
 def test_what_may_mend_itself_is_retried_three_times_with_a_back_off(
     kind: Failure, times: int, seconds: int
 ) -> None:
@@ -70,7 +71,7 @@ def test_what_may_mend_itself_is_retried_three_times_with_a_back_off(
     )
 
 
-@pytest.mark.parametrize("kind", [Failure.STARTUP, Failure.NETWORK])
+@pytest.mark.parametrize("kind", [Failure.STARTUP, Failure.NETWORK, Failure.LOST])
 def test_the_fourth_time_is_a_question(kind: Failure) -> None:
     asked = decide(snapshot(failed(*[kind] * 4)))
 
@@ -79,10 +80,18 @@ def test_the_fourth_time_is_a_question(kind: Failure) -> None:
 
 
 def test_a_back_off_ends() -> None:
-    assert pause(Failure.STARTUP, 1000) == MINUTE
+    assert Pauses().after(1000) == MINUTE
 
 
-@pytest.mark.parametrize(("times", "minutes"), [(1, 5), (2, 10), (3, 20), (4, 40), (5, 60), (50, 60)])
+@pytest.mark.parametrize("kind", Failure)
+def test_every_class_of_failure_has_a_floor_and_a_bound(kind: Failure) -> None:
+    treatment = TREATMENTS[kind]
+
+    assert treatment.pauses.first >= 5 * SECOND
+    assert retries(snapshot(fresh("coder")).policy, kind) <= 10
+
+
+@pytest.mark.parametrize(("times", "minutes"), [(1, 1), (2, 2), (3, 4), (4, 8), (7, 60), (10, 60)])
 def test_a_role_without_quota_waits_twice_as_long_each_time_up_to_an_hour(times: int, minutes: int) -> None:
     phase = snapshot(failed(*[Failure.QUOTA] * times))
 
@@ -95,6 +104,40 @@ def test_a_role_without_quota_is_tried_again_when_its_agent_said() -> None:
     phase = snapshot(unready("coder", out))
 
     assert decide(phase) == Wait("coder ended its last run badly (quota)", until=NOW + 7 * MINUTE)
+
+
+@pytest.mark.parametrize(("times", "minutes"), [(1, 1), (2, 2), (3, 4)])
+def test_an_agent_that_says_its_quota_is_back_already_is_not_believed(times: int, minutes: int) -> None:
+    runs = [run(n, failure=Failure.QUOTA, ended_at=NOW, retry_at=LONG_AGO) for n in range(1, times + 1)]
+    phase = snapshot(unready("coder", *runs))
+
+    assert decide(phase) == Wait("coder ended its last run badly (quota)", until=NOW + minutes * MINUTE)
+
+
+@pytest.mark.parametrize("on_failure", [OnFailure.ASK, OnFailure.RETRY])
+def test_a_person_is_asked_about_a_quota_that_does_not_come_back(on_failure: OnFailure) -> None:
+    asked = decide(snapshot(failed(*[Failure.QUOTA] * 11, on_failure=on_failure)))
+
+    assert isinstance(asked, Ask)
+    assert asked.question == "coder is out of quota (run 11). What now?"
+
+
+@pytest.mark.parametrize("kind", [Failure.PROCESS_FAILURE, Failure.TIMEOUT, None])
+def test_what_a_definition_has_retried_waits_too(kind: Failure | None) -> None:
+    runs = [run(n, failure=kind, ended_at=NOW) for n in (1, 2, 3, 4)]
+    phase = snapshot(unready(policy("coder", on_failure=OnFailure.RETRY), *runs))
+
+    verdict = decide(phase)
+
+    assert isinstance(verdict, Wait)
+    assert verdict.until is not None
+    assert verdict.until >= NOW + 40 * SECOND
+
+
+def test_a_run_that_was_stopped_for_no_fault_of_its_own_is_not_waited_for() -> None:
+    cut_short = replace(run(1, ended_at=NOW), is_cut_short=True)
+
+    assert free_at(snapshot(unready("coder", cut_short))) == NOW
 
 
 def test_a_quota_that_is_back_is_used_again() -> None:
@@ -116,7 +159,7 @@ def test_a_role_shares_the_agent_of_its_name() -> None:
     out = run(1, failure=Failure.QUOTA, ended_at=NOW)
     phase = snapshot(unready("coder", out), fresh(policy("tester", agent="coder")))
 
-    assert free_at(phase, "tester") == NOW + 5 * MINUTE
+    assert free_at(phase, "tester") == NOW + MINUTE
 
 
 def test_another_failure_of_the_same_agent_holds_nobody_else_back() -> None:
@@ -138,7 +181,9 @@ def test_a_failure_whose_end_is_not_known_waits_for_nothing() -> None:
 def test_an_overflow_gets_one_fresh_run_and_is_then_a_question() -> None:
     causes = (FIRST, Cause(CauseKind.RETRY, number=1))
 
-    assert decide(snapshot(failed(Failure.CONTEXT_OVERFLOW))) == Dispatch((Assignment("coder", causes),))
+    assert decide(snapshot(failed(Failure.CONTEXT_OVERFLOW, ended_at=LONG_AGO))) == Dispatch(
+        (Assignment("coder", causes),)
+    )
     asked = decide(snapshot(failed(Failure.CONTEXT_OVERFLOW, Failure.CONTEXT_OVERFLOW)))
     assert isinstance(asked, Ask)
     assert "ran out of context" in asked.question

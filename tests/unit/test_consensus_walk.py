@@ -50,21 +50,25 @@ def story(
     max_versions: int = 2,
     max_grants: int = 1,
     convergence: Criteria | None = None,
+    max_rounds: int = 2,
+    max_messages: int = 1,
 ) -> Story:
-    """A phase of two rounds a role, in which these moves may happen."""
+    """A phase in which these moves may happen; of two rounds a role, but for those about often."""
     rules = PhasePolicy(
         "implement",
         roles,
         mode=mode,
         check=CheckPolicy(check) if check else None,
         gate=gate,
-        max_rounds=2,
+        max_rounds=max_rounds,
         max_recoveries=1,
         max_startup_retries=1,
+        max_loss_retries=1,
+        max_quota_retries=2,
         convergence=convergence,
         max_iterations=2,
     )
-    return Story(rules, frozenset(moves.split(", ")), max_versions, max_grants)
+    return Story(rules, frozenset(moves.split(", ")), max_versions, max_grants, max_messages)
 
 
 STORIES = {
@@ -103,6 +107,16 @@ STORIES = {
         policy("tester", reviews=["coder"], agent="model"),
         moves="new, has no quota",
         max_versions=1,
+        max_grants=0,
+    ),
+    "a role that is called again and again": story(
+        CODER, moves="new, blocked, message", max_versions=1, max_rounds=5, max_messages=5, max_grants=0
+    ),
+    "a role that fails again and again and is retried": story(
+        policy("coder", on_failure=OnFailure.RETRY),
+        moves="new, crashes, has no quota",
+        max_versions=1,
+        max_rounds=4,
         max_grants=0,
     ),
     "roles that wait for each other": story(
