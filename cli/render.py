@@ -26,6 +26,8 @@ LONGEST_REST = 64 * 1024
 Columns = Mapping[str, str | Callable[[Json], object]]
 """Titles, each with the field it shows or how to get at it."""
 
+HANGING = 4
+"""So many blanks begin each further line of one that is too long."""
 SHORT = 16
 """Cells up to this length are not broken: states, roles, ids, times."""
 
@@ -126,10 +128,15 @@ def write_table(items: Iterable[Json], columns: Columns) -> None:
 
 
 def draw(drawn: "RenderableType") -> None:
-    """Print what is made of `styled` lines."""
-    from rich.console import Console
+    """Print what is made of `styled` lines; one that is too long goes on behind a mark of ours."""
+    from rich.console import Console, Group
+    from rich.padding import Padding
+    from rich.text import Text
 
-    Console().print(drawn)
+    console = Console()
+    for one in drawn.renderables if isinstance(drawn, Group) else [drawn]:
+        first, *rest = one.wrap(console, console.width - HANGING) if isinstance(one, Text) else [one]
+        console.print(first, *(Padding(line, (0, 0, 0, HANGING)) for line in rest), sep="\n")
 
 
 def cell(item: Json, show: str | Callable[[Json], object]) -> str:
