@@ -1,6 +1,7 @@
 """What the live screen and the report show of a pipeline."""
 
 from datetime import datetime
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -8,6 +9,7 @@ from rich.console import Console
 from cli import following, report
 from cli.screen import Look, draw, standing
 from egg_tasks.client import Json
+from tests.hostile_words import ALL_AT_ONCE, HOSTILE, faults
 from tests.unit.cli_samples import DECISION, EVENTS, OBJECTION, PHASES, PIPELINE, STATUS, at
 
 NOW = datetime.fromisoformat(at(31, 6))
@@ -137,3 +139,49 @@ def test_work_that_is_merged_nowhere_is_named_at_the_end() -> None:
 
     assert report.leftovers({"leftovers": [left]}) == f"Left out of the work:\n  {left}"
     assert report.leftovers({}) == ""
+
+
+def hostile(value: Any, words: str) -> Any:
+    """What the server tells, with *words* in the place of each text that somebody else wrote."""
+    if isinstance(value, dict):
+        return {name: words if name in WORDS else hostile(part, words) for name, part in value.items()}
+    return [hostile(part, words) for part in value] if isinstance(value, list) else value
+
+
+WORDS = {
+    "reason",
+    "answer",
+    "why",
+    "text",
+    "subject",
+    "question",
+    "summary",
+    "unchanged",
+    "leftovers",
+    "error",
+}
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+@pytest.mark.parametrize("words", [*HOSTILE, ALL_AT_ONCE], ids=lambda words: ascii(words[:40]))
+def test_nobody_s_words_begin_a_line_of_the_screen_or_the_report_like_ours(words: str, width: int) -> None:
+    look = Look(
+        pipeline=PIPELINE,
+        status={
+            **hostile(STATUS, words),
+            "pending_decisions": [hostile(DECISION, words) | {"options": [words]}],
+        },
+        phases=[hostile(phase, words) for phase in [*PHASES[:1], {**PHASES[1], "objections": [OBJECTION]}]],
+        events=[hostile(event, words) for event in EVENTS],
+    )
+    ended = {**PIPELINE, "status": "failed", "why": words, "unchanged": [words], "leftovers": [words]}
+
+    shown = [
+        "\n".join(drawn(look, width=width)),
+        "\n".join(following.line(event) for event in look.events),
+        report.question(look.status["pending_decisions"][0]),
+        report.write(ended, look.phases, {"total": 0, "by_type": {words: 1}}, now=NOW),
+    ]
+
+    assert [faults(text) for text in shown] == [[]] * len(shown)
+    assert all("harmless" in text for text in shown)
