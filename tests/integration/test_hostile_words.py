@@ -167,7 +167,7 @@ def environment(scene: Scene, role: str | None) -> dict[str, str]:
         own["EGG_REPO_PATH"] = str(scene.clone(role))
     known = {name: value for name, value in os.environ.items() if name != "EGG_OPERATOR_TOKEN" or not role}
     url = f"http://127.0.0.1:{scene.port}"
-    return {**known, "EGG_ORCHESTRATOR_URL": url, "TERM": "xterm", "COLUMNS": "200", **own}
+    return {**known, "EGG_ORCHESTRATOR_URL": url, "TERM": "xterm", "COLUMNS": "80", **own}
 
 
 def typed(scene: Scene, *arguments: str, role: str | None = None) -> str:
