@@ -161,7 +161,7 @@ def quota(*, pipeline: str, messages: int) -> None:
     """
     path = f"/pipelines/{pipeline}/quota"
     moved = server.operator().post(path, {"messages": messages}, repeatable=True)["pipeline"]
-    click.echo(f"{moved['id']} may store {messages} bytes of messages; it is {moved['status']}")
+    render.say(f"{moved['id']} may store {messages} bytes of messages; it is {moved['status']}")
 
 
 def _move(pipeline: str, verb: str) -> None:

@@ -28,7 +28,7 @@ from egg_tasks.tasks.dispatch import dispatch
 from egg_tasks.tasks.ending import Ending
 from egg_tasks.tasks.faults import is_nobodys, shortened
 from egg_tasks.tasks.leases import Lease, Leases
-from models.errors import DatabaseAway, EggError, Halted, NoRoom, Unavailable
+from models.errors import DatabaseAway, EggError, Halted, Unavailable
 from models.queries import agent_runs as rows
 from models.schemas.run import Exit, Launch
 from models.states import LIVE_RUNS, RunStatus

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "2026_11_25_proof"
-down_revision = "2026_11_25_quotas"
+down_revision = "2026_11_25_kept_paths"
 branch_labels = None
 depends_on = None
 

@@ -58,7 +58,7 @@ def test_nobody_s_words_begin_a_line_like_ours(words: str) -> None:
     assert faults(page([f"head: {words}", fenced(words), indented(words)])) == []
 
 
-def test_a_log_line_of_ours_stays_one_line_whatever_it_tells(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_line_of_ours_stays_one_line_whatever_it_tells(capfd: pytest.CaptureFixture[str]) -> None:
     our_logging.configure()
     try:
         fail(ALL_AT_ONCE)
@@ -66,7 +66,7 @@ def test_a_log_line_of_ours_stays_one_line_whatever_it_tells(capsys: pytest.Capt
         structlog.get_logger().exception("failed", path=ALL_AT_ONCE.encode(), why=ALL_AT_ONCE)
     structlog.reset_defaults()
 
-    (line,) = capsys.readouterr().err.removesuffix("\n").split("\n")
+    (line,) = capfd.readouterr().err.removesuffix("\n").split("\n")
 
     assert "event=failed" in line
     assert faults(line) == []

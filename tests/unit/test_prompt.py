@@ -133,6 +133,7 @@ def full_of(words: str) -> Brief:
         check_log=words,
         notes=(words,),
         feedback=(words,),
+        left_out={"messages": words},
         focus=words,
         criteria=words,
         result_fields=(words,),
