@@ -15,6 +15,7 @@
     └── Unavailable           503  the world is not ready: retried with back-off
         ├── DatabaseAway           our own database: nobody's failure but ours
         ├── KeyTaken               somebody used the same key at the same moment
+        ├── TookTooLong            git came to no end with what an agent left: more so the next time, perhaps
         ├── JustAwake              the machine has slept, and its deadlines are not yet moved
         ├── NoRoom                 the disk is full: nobody's failure, and tried until there is room
         ├── TooNew                 only a newer release of ours knows it
@@ -114,6 +115,10 @@ class DatabaseAway(Unavailable):
 
 class KeyTaken(Unavailable):
     """The same key was used at the same moment; the next try finds what stands under it."""
+
+
+class TookTooLong(Unavailable):
+    """Git did not end in the time it was given; what it was at may have been made so that it never does."""
 
 
 class JustAwake(Unavailable):

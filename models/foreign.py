@@ -50,9 +50,10 @@ def indented(text: object) -> Shown:
     return _behind(FOR_PEOPLE, text)
 
 
-def named(things: Sequence[object], *, most: int = NAMED) -> str:
-    """The first *most* of *things* in a sentence, and how many more there are."""
-    more = f" and {len(things) - most} more" if len(things) > most else ""
+def named(things: Sequence[object], *, most: int = NAMED, of: int | None = None) -> str:
+    """The first *most* of *things* in a sentence, and how many more there are *of* them in all."""
+    left = (of or len(things)) - len(things[:most])
+    more = f" and {left} more" if left else ""
     return ", ".join(map(one_line, things[:most])) + more
 
 

@@ -6,6 +6,7 @@ import structlog
 from pydantic import BaseModel
 
 from egg_tasks.api.auth import Agent
+from egg_tasks.api.looking import LOOKS
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import single_statements, unit_of_work
@@ -45,13 +46,23 @@ class ReadinessAnswer(BaseModel):
 
 def take(who: Agent, signal: Signal) -> ReadinessAnswer:
     """Take a verdict and everything that follows from it."""
-    look = _look(who, signal) if signal.state is Readiness.READY else None
+    if signal.state is not Readiness.READY:
+        return _take(who, signal, None)
+    with LOOKS.of(who.run_id):
+        look = _look(who, signal)
+        answer = _take(who, signal, look)
+        if look.is_new or look.is_mended:
+            _publish(who, look.commit)
+        return answer
+
+
+def _take(who: Agent, signal: Signal, look: Look | None) -> ReadinessAnswer:
     now = utcnow()
     with unit_of_work() as session:
         said = signals.readiness(session, run_id=who.run_id, signal=signal, look=look, now=now)
         dispatch(session, said.effects)
         standing = standings.of(session, said.epoch.pipeline, said.epoch.phase_run, now=now)
-        answer = ReadinessAnswer(
+        return ReadinessAnswer(
             readiness=ReadinessRead(
                 role=said.role.role,
                 state=said.role.state,
@@ -60,9 +71,6 @@ def take(who: Agent, signal: Signal) -> ReadinessAnswer:
             ),
             consensus=standings.consensus(session, standing),
         )
-    if look is not None and (look.is_new or look.is_mended):
-        _publish(who, look.commit)
-    return answer
 
 
 def clone(who: Agent) -> Path:

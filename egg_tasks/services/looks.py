@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from egg_tasks.ports import Workspace
 from models.errors import Conflict
+from models.foreign import named
 from models.queries import pipelines, versions
 from models.schemas.git import Conflicted, Taken
 from models.states import MergeStatus
@@ -110,7 +111,7 @@ def _refuse_unmended(workspace: Workspace, reading: Reading, taken: Taken) -> No
         paths = list(outcome.paths)
         raise Conflict(
             f"your version {reading.own_number} conflicts with the work branch, and so does this commit, in"
-            f" {', '.join(paths)}: run `egg sync`, mend those files, commit, then signal READY again",
+            f" {named(paths)}: run `egg sync`, mend those files, commit, then signal READY again",
             {"paths": paths, "version": reading.own_number, "work_commit": work},
         )
 

@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -13,6 +13,7 @@ from egg_tasks.workspace import lfs
 from egg_tasks.workspace.git import Git
 from egg_tasks.workspace.lfs import Pointer
 from egg_tasks.workspace.view import View
+from models.errors import Conflict
 
 UNMERGED = frozenset({b"DD", b"AU", b"UD", b"UA", b"DU", b"AA", b"UU"})
 ENTRY = re.compile(
@@ -21,6 +22,8 @@ ENTRY = re.compile(
     rb"  dev: [0-9]+\tino: (?P<ino>[0-9]+)\n  uid: (?P<uid>[0-9]+)\tgid: (?P<gid>[0-9]+)\n"
     rb"  size: (?P<size>[0-9]+)\tflags: [0-9a-f]+\n"
 )
+MOST = 300_000
+"""So many uncommitted files are told apart."""
 LOOK_LIMIT = timedelta(seconds=120)
 SECOND = 1_000_000_000
 WORD = 0xFFFFFFFF
@@ -29,7 +32,7 @@ PART = 1024 * 1024
 UNSET = frozenset({b"unspecified", b"unset", b"set"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Change:
     """One path in which the clone is not as its head."""
 
@@ -46,7 +49,7 @@ class Change:
     """The filter its attributes name, which only the agent's git may run."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """What an index says of a file: its blob, and what the file was like when it was read or written."""
 
@@ -70,18 +73,20 @@ class Entry:
 def changes(view: View) -> list[Change]:
     """Everything uncommitted, by path. Runs no filter: who must know what one would say asks the index.
 
+    Raises `Conflict` where that is more than can be told apart.
+
     A file that is byte for byte what the index says counts as unchanged, whatever its conversions (line
     ends, a filter) would make of it. A file with a filter of the agent's counts as unchanged also if it is
     certainly the file that the agent's git has looked at; a large file (LFS) if it is what its pointer names.
     """
     # Neither this nor anything it starts runs git in submodules, where the configuration is the agent's.
-    listed = view.git.run(
+    listed = view.git.records(
         # What the index says of a file must stay as it is: status would write down what it found.
         "--no-optional-locks", "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all",
         "--ignore-submodules=dirty", timeout=LOOK_LIMIT,
     )  # fmt: skip
     found: dict[bytes, Change] = {}
-    for line in filter(None, listed.split(b"\0")):
+    for line in listed:
         states, path = line[:2], line[3:]
         both = states in UNMERGED
         one = found.get(path, Change(path))
@@ -92,6 +97,12 @@ def changes(view: View) -> list[Change]:
             is_new=states == b"??",
             is_in_conflict=one.is_in_conflict or both,
         )
+        if len(found) > MOST:
+            raise Conflict(
+                f"The clone {view.clone} has more than {MOST} uncommitted files: remove or ignore what does "
+                "not belong (`git status`), commit the rest, then signal READY again",
+                {"clone": str(view.clone)},
+            )
     return list(_looked_at(view, _filtered(view.git, found)))
 
 
@@ -105,11 +116,19 @@ def filters(git: Git, paths: Iterable[bytes]) -> dict[bytes, bytes]:
     return {path: name for path, name in named if name not in UNSET}
 
 
-def entries(git: Git) -> dict[bytes, Entry]:
-    """What the index says of each file, by path; of a path in conflict, the last it says."""
-    return {
-        found["path"]: _entry(found) for found in ENTRY.finditer(git.run("ls-files", "-z", "-s", "--debug"))
-    }
+def entries(git: Git, paths: Container[bytes]) -> dict[bytes, Entry]:
+    """What the index says of each of these files, by path; of a path in conflict, the last it says."""
+    found: dict[bytes, Entry] = {}
+    rest = b""
+    for piece in git.pieces("ls-files", "-z", "-s", "--debug"):
+        rest += piece
+        ends = 0
+        for each in ENTRY.finditer(rest):
+            ends = each.end()
+            if each["path"] in paths:
+                found[each["path"]] = _entry(each)
+        rest = rest[ends:]
+    return found
 
 
 def _filtered(git: Git, found: Mapping[bytes, Change]) -> list[Change]:
@@ -120,7 +139,7 @@ def _filtered(git: Git, found: Mapping[bytes, Change]) -> list[Change]:
 def _looked_at(view: View, found: list[Change]) -> Iterator[Change]:
     """The changes, without those of files that are what the index says after all."""
     suspects = {c.path for c in found if c.is_unstaged and not (c.is_new or c.is_in_conflict)}
-    known = {path: entry for path, entry in entries(view.git).items() if path in suspects} if suspects else {}
+    known = entries(view.git, suspects) if suspects else {}
     certain = _as_committed(view, known)
     filtered = {c.path: c.filter for c in found if c.filter and c.path in known and c.path not in certain}
     if view.is_agents:

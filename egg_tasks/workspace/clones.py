@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,15 +17,14 @@ from egg_tasks.foreign_files import (
     read_plain,
 )
 from egg_tasks.workspace.names import COMMIT
-from models.errors import Conflict, Unavailable
-from models.foreign import named, one_line
+from models.errors import Conflict
 
 UNFINISHED = {"MERGE_HEAD": "merge", "rebase-merge": "rebase", "rebase-apply": "rebase"}
 PACKED = re.compile(rb"^(?P<commit>[0-9a-f]{40,64}) (?P<ref>refs/[^\n]+)$", re.MULTILINE)
 LARGEST_READ = 32 * 1024**3
 """Bytes of one file that git reads in the time it is given, at best."""
+PIECE = 1024 * 1024
 LONGEST_REF_CHAIN = 5
-RULES = frozenset({".gitattributes", ".gitignore"})
 
 
 def unreadable(clone: Path, why: str) -> Conflict:
@@ -87,16 +85,6 @@ def alternates(repository: Path) -> bytes:
     return os.fsencode(repository / "objects") + b"\n"
 
 
-def pipes(clone: Path) -> list[Path]:
-    """Pipes in a clone where git would read rules or a repository, and wait for ever; from its root."""
-    found = (
-        Path(directory, name).relative_to(clone)
-        for directory, _, names in os.walk(clone)
-        for name in (names if ".git" in Path(directory).relative_to(clone).parts else RULES & set(names))
-    )
-    return sorted(path for path in found if (clone / path).is_fifo() and not (clone / path).is_symlink())
-
-
 def giants(clone: Path) -> list[Path]:
     """The files of a clone that are too much for git to read, however often it tries; from its root."""
     found = (Path(directory, name) for directory, _, names in os.walk(clone) for name in names)
@@ -108,19 +96,6 @@ def _size(path: Path) -> int:
         return path.lstat().st_size
     except OSError:
         return 0
-
-
-@contextmanager
-def unblocked(clone: Path) -> Iterator[None]:
-    """Tell of git that has not come to an end in a clone as what it is, if that is the agent's doing."""
-    try:
-        yield
-    except Unavailable as error:
-        names = [one_line(str(path)) for path in pipes(clone)]
-        if not names:
-            raise
-        why = f"git waits for ever for {named(names)}, which is no file"
-        raise unreadable(clone, why) from error
 
 
 def _resolve(clone: Path, name: str) -> str:

@@ -4,15 +4,16 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 
 from egg_tasks.foreign_files import LARGEST_INDEX, is_holding
 from egg_tasks.workspace.clones import Evidence
 from egg_tasks.workspace.git import Git
 from egg_tasks.workspace.history import readable, tip
-from egg_tasks.workspace.links import declared, links
+from egg_tasks.workspace.links import MOST, declared, links
 from egg_tasks.workspace.reach import Reach
-from egg_tasks.workspace.submodules import copy_of, fetch_again, is_published, url_of
+from egg_tasks.workspace.submodules import copy_of, fetch_again, published, url_of
 from models.errors import Conflict
 from models.foreign import named
 
@@ -51,7 +52,13 @@ def refuse(git: Git, evidence: Evidence, *, work: str, reaching: Reaching) -> No
     """
     if not may_link(evidence):
         return
-    found = list(foreign(git, evidence.head, work=tip(git, work), reaching=reaching))
+    if len(links(git, evidence.head)) == MOST:
+        raise Conflict(
+            f"The clone {evidence.clone} links to {MOST} or more commits of other repositories: nobody can "
+            "look after so many. Commit files instead of links, then signal READY again"
+        )
+    # Each of them may cost a fetch: enough are looked for to be named.
+    found = list(islice(foreign(git, evidence.head, work=tip(git, work), reaching=reaching), NAMED + 1))
     if found:
         raise Conflict(
             f"The clone {evidence.clone} links to commits that nobody else has: {named(found, most=NAMED)}. "
@@ -73,8 +80,9 @@ def foreign(git: Git, head: str, *, work: str | None, reaching: Reaching) -> Ite
     before, accepted = _known(git, head, work)
     names = {module.path: module.name for module in declared(git, head)}
     held = sorted((git.directory / "modules").glob("*"))
+    had = published(held, set(linked.values()) - accepted)
     for path, commit in linked.items():
-        if commit in accepted or any(is_published(copy, commit) for copy in held):
+        if commit in accepted or commit in had:
             continue
         copy = copy_of(git.directory, names.get(path, ""))
         is_held = path in names and copy.is_dir()
@@ -90,10 +98,12 @@ def put_back(git: Git, tree: str, *, head: str, repository: Path) -> str:
 
     *git* has an index that holds the tree. What such a link would lead to is saved by itself.
     """
-    before, held = links(git, head), sorted((repository / "modules").glob("*"))
+    before, after = links(git, head), links(git, tree)
+    new = {commit for path, commit in after.items() if commit != before.get(path)}
+    had = published(sorted((repository / "modules").glob("*")), new)
     lines = b""
-    for path, commit in links(git, tree).items():
-        if commit != before.get(path) and not any(is_published(copy, commit) for copy in held):
+    for path, commit in after.items():
+        if commit != before.get(path) and commit not in had:
             mode, known = ("160000", before[path]) if path in before else ("0", "0" * len(head))
             lines += f"{mode} {known}\t{path}\0".encode("utf-8", "surrogateescape")
     if not lines:

@@ -1,18 +1,26 @@
 """The only place that runs git. Nothing in a repository or a clone can make it run anything else."""
 
+import errno
 import os
-import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 from egg_tasks import disk
+from egg_tasks.workspace import bounds
+from egg_tasks.workspace.processes import Process
 from models.errors import Unavailable
 
 TIME_LIMIT = timedelta(seconds=120)
+LARGEST_OUTPUT = 256 * 1024 * 1024
+"""Bytes that are held of what a git says."""
+LARGEST_RECORD = 1024 * 1024
+TOO_MUCH = -1
+"""The exit code of a git that was stopped because it said too much."""
 IDENTITY = ("egg", "egg@localhost")
 
 # Given through the environment, so that they outrank every file and reach what git itself starts.
@@ -20,6 +28,10 @@ SETTINGS = (
     ("core.hooksPath", "/dev/null"),
     ("core.fsmonitor", "false"),
     ("core.untrackedCache", "false"),
+    # What only speeds git up is not believed: in a clone, an agent may have written it.
+    ("core.commitGraph", "false"),
+    ("core.multiPackIndex", "false"),
+    ("pack.useBitmaps", "false"),
     ("core.fsync", "committed"),
     ("core.fsyncMethod", "batch"),
     ("core.filesRefLockTimeout", "5000"),
@@ -43,6 +55,7 @@ class GitFailed(Exception):
 
     def __init__(self, arguments: Sequence[str], code: int, errors: str) -> None:
         super().__init__(arguments, code, errors)
+        self.arguments = tuple(arguments)
         self.code = code
         self.errors = errors
 
@@ -59,8 +72,12 @@ class Git:
     index: Path | None = None
     borrowed: Path | None = None
     """A clone's object directory, read as if its objects were the repository's."""
+    objects: Path | None = None
+    """Where new objects go instead of into the repository."""
     excludes: Path | None = None
     """Patterns of files to ignore, beside those in the work tree."""
+    is_fleeting: bool = False
+    """Whether what it writes is thrown away, and need not outlive a power cut."""
     configuration: Path = Path(os.devnull)
     """Read as the user's own configuration."""
 
@@ -85,13 +102,41 @@ class Git:
     ) -> bytes:
         """Run one command and return its output (unless it goes to *stdout*).
 
-        Files in *holding* stay open, and so locked, until git itself is gone. Raises `GitFailed`, and
-        `Unavailable` when it takes longer than *timeout*, git is missing or the disk is full (`NoRoom`).
+        Files in *holding* stay open, and so locked, until git itself is gone. Raises `GitFailed`, also for
+        more output than `LARGEST_OUTPUT`, and `Unavailable` when it takes longer than *timeout*, git is
+        missing or the disk is full (`NoRoom`).
         """
-        code, output, errors = self._execute(arguments, stdin, stdout, timeout, holding)
-        if code:
-            raise GitFailed(arguments, code, errors)
+        with self._started(arguments, stdin, stdout, holding) as process:
+            output = b"".join(_bounded(arguments, process.exchange(stdin, timeout)))
+        if process.code:
+            self._fail(arguments, process)
         return output
+
+    def records(
+        self, *arguments: str, end: bytes = b"\0", stdin: bytes = b"", timeout: timedelta = TIME_LIMIT
+    ) -> Iterator[bytes]:
+        """Run a command and give what it says piece by piece, each up to *end*; git ends with the iterator.
+
+        However much it says, no more than one piece is held. Raises what `run` raises.
+        """
+        with self._started(arguments, stdin, None, ()) as process:
+            rest = b""
+            for part in process.exchange(stdin, timeout):
+                *whole, rest = (rest + part).split(end)
+                if len(rest) > LARGEST_RECORD:
+                    raise GitFailed(arguments, TOO_MUCH, f"one line has more than {LARGEST_RECORD} bytes")
+                yield from whole
+        if process.code:
+            self._fail(arguments, process)
+        if rest:
+            yield rest
+
+    def pieces(self, *arguments: str, stdin: bytes = b"", timeout: timedelta = TIME_LIMIT) -> Iterator[bytes]:
+        """Run a command and give its output as it comes; git ends with the iterator."""
+        with self._started(arguments, stdin, None, ()) as process:
+            yield from process.exchange(stdin, timeout)
+        if process.code:
+            self._fail(arguments, process)
 
     def line(self, *arguments: str) -> str:
         """Run a command that answers with one line."""
@@ -103,21 +148,22 @@ class Git:
 
     def answers(self, *arguments: str) -> tuple[bool, bytes]:
         """Run a command whose exit code 1 means no; whether it said yes, and its output."""
-        code, output, errors = self._execute(arguments, b"", None, TIME_LIMIT, ())
-        if code not in {0, 1}:
-            raise GitFailed(arguments, code, errors)
-        return code == 0, output
+        with self._started(arguments, b"", None, ()) as process:
+            output = b"".join(_bounded(arguments, process.exchange(b"", TIME_LIMIT)))
+        if process.code not in {0, 1}:
+            self._fail(arguments, process)
+        return process.code == 0, output
 
-    def _execute(
+    @contextmanager
+    def _started(
         self,
         arguments: Sequence[str],
         stdin: bytes | IO[bytes],
         stdout: IO[bytes] | None,
-        timeout: timedelta,
         holding: tuple[int, ...],
-    ) -> tuple[int, bytes, str]:
+    ) -> Iterator[Process]:
         try:
-            process = subprocess.Popen(
+            started = subprocess.Popen(
                 ["git", *arguments],
                 cwd=self.work_tree or self.directory,
                 env=dict(self._environment()),
@@ -131,35 +177,25 @@ class Git:
             if self.directory.exists() and (self.work_tree or self.directory).exists():
                 raise Unavailable("git is not installed: install git 2.38 or newer") from error
             raise GitFailed(arguments, 128, f"{error.filename} does not exist") from error
-        with process:
-            try:
-                output, errors = process.communicate(
-                    stdin if isinstance(stdin, bytes) else None, timeout=timeout.total_seconds()
-                )
-            except subprocess.TimeoutExpired as error:
-                seconds = f"{timeout.total_seconds():g}"
-                raise Unavailable(
-                    f"git {arguments[0]} in {self.directory} took longer than {seconds} s"
-                ) from error
-            finally:
-                if process.poll() is None and self.is_attended:
-                    process.kill()
-                elif process.poll() is None:
-                    # Its own session, so that a transport program it started dies with it.
-                    os.killpg(process.pid, signal.SIGKILL)
-        said = errors.decode("utf-8", "backslashreplace")
-        if process.returncode:
-            self._blame_disk(said)
-        return process.returncode, output or b"", said
+        except OSError as error:
+            if error.errno == errno.E2BIG:
+                raise GitFailed(arguments, 128, "a name in it is too long") from error
+            raise Unavailable(f"git cannot be started: {error.strerror or error}") from error
+        process = Process(started, f"git {arguments[0]} in {self.directory}", is_attended=self.is_attended)
+        try:
+            yield process
+        finally:
+            process.end()
 
-    def _blame_disk(self, said: str) -> None:
-        """Raise what a command that failed for want of room failed of: its repository is not to blame.
+    def _fail(self, arguments: Sequence[str], process: Process) -> NoReturn:
+        """Raise what a command failed of; for want of room, its repository is not to blame.
 
         What git says may hold names an agent chose: it is believed to the end while the disk is full.
         """
-        if any(words in said for words in disk.WORDS):
+        if any(words in process.errors for words in disk.WORDS):
             disk.need(self.directory)
             raise Unavailable("git had no room on the disk just now; it is tried again")
+        raise GitFailed(arguments, process.code, process.errors)
 
     def _environment(self) -> Iterator[tuple[str, str]]:
         yield "PATH", os.environ.get("PATH", os.defpath)
@@ -180,13 +216,30 @@ class Git:
             yield "GIT_WORK_TREE", str(self.work_tree)
         if self.index:
             yield "GIT_INDEX_FILE", str(self.index)
+        if self.objects:
+            yield "GIT_OBJECT_DIRECTORY", str(self.objects)
         if self.borrowed:
             yield "GIT_ALTERNATE_OBJECT_DIRECTORIES", quoted(self.borrowed)
-        settings = [*SETTINGS, ("core.excludesFile", str(self.excludes or os.devnull))]
+        fleeting = [("core.fsync", "none"), ("core.looseCompression", "0")] if self.is_fleeting else []
+        settings = [
+            *SETTINGS,
+            *fleeting,
+            *bounds.settings(),
+            ("core.excludesFile", str(self.excludes or os.devnull)),
+        ]
         yield "GIT_CONFIG_COUNT", str(len(settings))
         for number, (key, value) in enumerate(settings):
             yield f"GIT_CONFIG_KEY_{number}", key
             yield f"GIT_CONFIG_VALUE_{number}", value
+
+
+def _bounded(arguments: Sequence[str], pieces: Iterable[bytes]) -> Iterator[bytes]:
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        if size > LARGEST_OUTPUT:
+            raise GitFailed(arguments, TOO_MUCH, f"git said more than {LARGEST_OUTPUT} bytes")
+        yield piece
 
 
 def quoted(path: Path | str) -> str:

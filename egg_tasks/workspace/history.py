@@ -11,6 +11,8 @@ from models.errors import NotFound, Unavailable
 from models.foreign import one_line
 from models.schemas.git import Conflicted, Merged
 
+MOST_PATHS = 100
+"""So many conflicting paths are named: they go into rows and prompts."""
 NOTHING = ""
 """No commit, whatever the hash."""
 
@@ -87,7 +89,9 @@ def merge_tree(git: Git, ours: str, theirs: str) -> str | Conflicted:
     tree, *paths = (part for part in output.split(b"\0") if part)
     if clean:
         return tree.decode()
-    return Conflicted(paths=tuple(sorted({readable(path) for path in paths})))
+    found = sorted({readable(path) for path in paths})
+    left = len(found) - MOST_PATHS
+    return Conflicted(paths=(*found[:MOST_PATHS], *([f"and {left} more"] if left > 0 else [])))
 
 
 def commit_tree(git: Git, tree: str, *parents: str, message: str) -> str:

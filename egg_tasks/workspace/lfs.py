@@ -7,21 +7,32 @@ a configuration its repository's authors write and is never run by us.
 import hashlib
 import os
 import re
+import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import IO
 
 from egg_tasks.foreign_files import is_plain, open_plain
+from egg_tasks.workspace import bounds
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.names import checked_commit
-from models.errors import Unavailable
+from models.errors import Conflict, Unavailable
 from models.schemas.source import is_remote, local_path
 
 FILTER = b"lfs"
 LARGEST_POINTER = 1024
-LARGEST_OBJECT = 64 * 1024**3
+LARGEST_OBJECT = 16 * 1024**3
+LARGEST_TOGETHER = 32 * 1024**3
+"""Bytes of contents that come with one version."""
+LEAST_FREE = 1024**3
+"""Bytes that contents leave free on the disk, so that everything else goes on."""
+LEFT_AFTER_SECONDS = 24 * 3600
+LIMIT = timedelta(minutes=15)
 PIECE = 1024 * 1024
 POINTER = re.compile(
     rb"version https://(?:git-lfs\.github\.com|hawser\.github\.com)/spec/v1\n(?:ext-[^\n]*\n)*"
@@ -120,9 +131,22 @@ def bring_new(git: Git, commit: str, *, clone: Path) -> list[Pointed]:
     """Bring in what the pointers that are new in *commit* name; those whose content is not to be found.
 
     New are those in no version that was taken, and not in what the pipeline's repository began with.
+    Raises `Conflict` where they are more than one version may bring, and `TookTooLong` where there is no time
+    for all of them: those that came are there the next time.
     """
     found = pointers(git, checked_commit(commit), "--not", "--exclude=refs/heads/egg/*", "--all")
-    missing = [pointed for pointed in found if not _bring_from(clone, pointed, target=git.directory)]
+    missing, size = [], 0
+    for pointed in found:
+        bounds.seconds_left(LIMIT, f"copying large files of {clone}")
+        if not pointed.pointer.is_in(git.directory):
+            size += min(pointed.pointer.size, LARGEST_OBJECT)
+        if size > LARGEST_TOGETHER:
+            raise Conflict(
+                f"The large files (LFS) that are new in {commit} have more than {LARGEST_TOGETHER} bytes: "
+                "commit less of them, then signal READY again"
+            )
+        if not _bring_from(clone, pointed, target=git.directory):
+            missing.append(pointed)
     # `--not` passes over the trees where histories part: what is from before that may be taken up again.
     old = _blobs(git, *BEGINNING) if missing else frozenset()
     return [pointed for pointed in missing if pointed.blob not in old]
@@ -192,6 +216,7 @@ def take(pointer: Pointer, file: IO[bytes], *, target: Path) -> bool:
         unfinished = target / "lfs/tmp"
         for folder in (place.parent, unfinished):
             folder.mkdir(parents=True, exist_ok=True)
+        _make_room(unfinished, pointer)
         with tempfile.NamedTemporaryFile(dir=unfinished, prefix=pointer.oid, delete=False) as draft:
             try:
                 is_it = _copy(file, draft, pointer)
@@ -199,7 +224,7 @@ def take(pointer: Pointer, file: IO[bytes], *, target: Path) -> bool:
                     os.fchmod(draft.fileno(), 0o644)
                     os.fsync(draft.fileno())
                     Path(draft.name).rename(place)
-                    _settle(place.parent)
+                    settle(place.parent)
             finally:
                 Path(draft.name).unlink(missing_ok=True)
     except OSError as error:
@@ -207,7 +232,17 @@ def take(pointer: Pointer, file: IO[bytes], *, target: Path) -> bool:
     return is_it
 
 
-def _settle(directory: Path) -> None:
+def _make_room(unfinished: Path, pointer: Pointer) -> None:
+    """Remove what copies that were killed left; `Unavailable` if there is still no room for this one."""
+    for left in unfinished.iterdir():
+        with suppress(FileNotFoundError):
+            if left.stat().st_mtime < time.time() - LEFT_AFTER_SECONDS:
+                left.unlink()
+    if shutil.disk_usage(unfinished).free < pointer.size + LEAST_FREE:
+        raise Unavailable(f"there is no room for {pointer.size} bytes in {unfinished}: free some space there")
+
+
+def settle(directory: Path) -> None:
     """Have a directory's entries outlive a power cut: the row that speaks of them does."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -220,7 +255,11 @@ def _copy(file: IO[bytes], draft: IO[bytes], pointer: Pointer) -> bool:
     digest, left = hashlib.sha256(), pointer.size
     while left and (piece := file.read(min(PIECE, left))):
         digest.update(piece)
-        draft.write(piece)
+        # What is empty in the file stays so in the copy: it may be a hole of terabytes.
+        if piece.count(0) == len(piece):
+            draft.seek(len(piece), os.SEEK_CUR)
+        else:
+            draft.write(piece)
         left -= len(piece)
-    draft.flush()
+    draft.truncate(pointer.size - left)
     return not left and digest.hexdigest() == pointer.oid

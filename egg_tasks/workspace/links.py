@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from egg_tasks.workspace.git import Git, GitFailed
 
+LARGEST = 1024 * 1024
+"""Bytes of a .gitmodules that is read."""
 MOST = 1000
 """So many submodules of a commit are looked at."""
 
@@ -21,20 +23,24 @@ class Submodule:
 
 
 def links(git: Git, commit: str) -> Mapping[str, str]:
-    """By path, the commits that a commit links to."""
-    listed = git.run("ls-tree", "-r", "-z", "--full-tree", commit)
+    """By path, the commits that a commit links to; the first `MOST` of them."""
     found: dict[str, str] = {}
-    for entry in listed.split(b"\0"):
+    for entry in git.records("ls-tree", "-r", "-z", "--full-tree", commit):
         about, _, path = entry.partition(b"\t")
-        if about.startswith(b"160000 commit ") and len(found) < MOST:
+        if about.startswith(b"160000 commit "):
             found[path.decode("utf-8", "surrogateescape")] = about.split(b" ")[2].decode()
+            if len(found) == MOST:
+                break
     return found
 
 
 def declared(git: Git, commit: str) -> tuple[Submodule, ...]:
     """The submodules that .gitmodules of a commit names with a path and a URL."""
+    blob = f"{commit}:.gitmodules"
     try:
-        text = git.run("config", "--blob", f"{commit}:.gitmodules", "-z", "--get-regexp", r"^submodule\.")
+        if int(git.line("cat-file", "-s", blob)) > LARGEST:
+            return ()
+        text = git.run("config", "--blob", blob, "-z", "--get-regexp", r"^submodule\.")
     except GitFailed:
         return ()
     said: dict[str, dict[str, str]] = {}

@@ -1,13 +1,24 @@
 """Pipelines' repositories and agents' clones on this machine's disk."""
 
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
 from egg_tasks import settings_file
 from egg_tasks.foreign_files import is_directory, written_at
-from egg_tasks.workspace import checkouts, foreign_links, history, lfs, nested, repositories, strays
+from egg_tasks.workspace import (
+    bounds,
+    checkouts,
+    foreign_links,
+    history,
+    lfs,
+    nested,
+    obstacles,
+    repositories,
+    strays,
+)
 from egg_tasks.workspace.clones import inspect
 from egg_tasks.workspace.git import Git
 from egg_tasks.workspace.names import (
@@ -20,9 +31,14 @@ from egg_tasks.workspace.names import (
 )
 from egg_tasks.workspace.reach import Reach, of_settings
 from egg_tasks.workspace.salvage import Salvage
-from egg_tasks.workspace.versions import fetch, refuse_missing, refuse_uncommitted
-from models.errors import Conflict, NotFound, Unavailable, Unprocessable
+from egg_tasks.workspace.versions import fetch, judged, received, refuse_missing, refuse_uncommitted
+from models.errors import Conflict, NotFound, TookTooLong, Unavailable, Unprocessable
 from models.schemas.git import Clone, Conflicted, Merged, Saved, Taken
+
+LOOK_LIMIT = timedelta(seconds=30)
+"""How long all that is done for one READY or sync may take git."""
+MERGE_LIMIT = timedelta(minutes=2)
+STRAYS_LIMIT = timedelta(minutes=5)
 
 
 class GitWorkspace:
@@ -63,14 +79,15 @@ class GitWorkspace:
     def take(self, pipeline_id: str, *, run_id: UUID, clone: Path) -> Taken:
         """Fetch the clone's head and keep it; `Conflict` if something is uncommitted or unreadable."""
         git = self._git(pipeline_id)
-        evidence = inspect(clone, repository=git.directory)
-        taken = fetch(git, evidence)
-        refuse_uncommitted(git, evidence)
-        nested.refuse_uncommitted(git, evidence)
-        foreign_links.refuse(git, evidence, work=work_branch(pipeline_id), reaching=self._reach)
-        strays.refuse(git, evidence)
-        refuse_missing(git, evidence)
-        history.move_ref(git, taken_ref(run_id, taken.commit), taken.commit, expected=None)
+        with self._look(clone):
+            evidence = inspect(clone, repository=git.directory)
+            with received(git, evidence, evidence.head, objects=evidence.objects) as taken:
+                refuse_uncommitted(git, evidence)
+            nested.refuse_uncommitted(git, evidence)
+            foreign_links.refuse(git, evidence, work=work_branch(pipeline_id), reaching=self._reach)
+            strays.refuse(git, evidence)
+            refuse_missing(git, evidence)
+            history.move_ref(git, taken_ref(run_id, taken.commit), taken.commit, expected=None)
         return taken
 
     def last_moved_at(self, clone: Path) -> datetime | None:
@@ -80,11 +97,13 @@ class GitWorkspace:
     def head(self, pipeline_id: str, *, clone: Path) -> str:
         """Fetch the clone's head without keeping it (nothing is pruned, so it stays); its id."""
         git = self._git(pipeline_id)
-        return fetch(git, inspect(clone, repository=git.directory)).commit
+        with self._look(clone):
+            return fetch(git, inspect(clone, repository=git.directory)).commit
 
     def ancestors(self, pipeline_id: str, *, commit: str, among: Iterable[str]) -> frozenset[str]:
         """Those of *among* that *commit* contains."""
-        return history.ancestors(self._git(pipeline_id), commit, among)
+        with bounds.within(MERGE_LIMIT):
+            return history.ancestors(self._git(pipeline_id), commit, among)
 
     def tree(self, pipeline_id: str, *, commit: str) -> str:
         """The tree of a commit."""
@@ -96,11 +115,13 @@ class GitWorkspace:
 
     def merged_tree(self, pipeline_id: str, *, ours: str, theirs: str) -> str | Conflicted:
         """The tree that merging two commits gives, or the paths on which they do not go together."""
-        return history.merge_tree(self._git(pipeline_id), ours, theirs)
+        with bounds.within(LOOK_LIMIT):
+            return history.merge_tree(self._git(pipeline_id), ours, theirs)
 
     def merge(self, pipeline_id: str, *, work: str, version: str, message: str) -> Merged | Conflicted:
         """Build the merge of *version* into *work* without moving a branch."""
-        return history.merge(self._git(pipeline_id), work=work, version=version, message=message)
+        with bounds.within(MERGE_LIMIT):
+            return history.merge(self._git(pipeline_id), work=work, version=version, message=message)
 
     def find_branch(self, pipeline_id: str, *, branch: str) -> str | None:
         """The commit a branch of the pipeline's repository is at, or None when there is no such branch."""
@@ -123,17 +144,34 @@ class GitWorkspace:
         branch_ref(branch)
         if not is_directory(clone):
             return None
-        return Salvage(self._git(pipeline_id), pipeline_id, role, run_id, clone, branch, is_refused).save()
+        git = self._git(pipeline_id)
+        with judged(clone):
+            return Salvage(git, pipeline_id, role, run_id, clone, branch, is_refused).save()
 
     def save_strays(self, pipeline_id: str, *, run_id: UUID, clone: Path) -> tuple[str, ...]:
         """Keep what the clone has committed elsewhere than in its head; what was kept, and where."""
         git = self._git(pipeline_id)
         try:
-            evidence = inspect(clone, repository=git.directory)
-            fetch(git, evidence)
-        except Conflict:
+            with bounds.within(STRAYS_LIMIT), judged(clone):
+                if any(each.hides_commits or not each.is_in_root for each in obstacles.obstacles(clone)):
+                    return ()
+                evidence = inspect(clone, repository=git.directory)
+                fetch(git, evidence)
+                return strays.save(git, evidence, pipeline_id=pipeline_id, run_id=run_id)
+        except (Conflict, TookTooLong):
             return ()
-        return strays.save(git, evidence, pipeline_id=pipeline_id, run_id=run_id)
+
+    @contextmanager
+    def _look(self, clone: Path) -> Iterator[None]:
+        """Look at a clone while its agent waits; what git cannot look at refuses, before and afterwards."""
+        with bounds.within(LOOK_LIMIT), judged(clone):
+            obstacles.refuse(clone)
+            try:
+                yield
+            except TookTooLong:
+                # Perhaps it was put there meanwhile.
+                obstacles.refuse(clone)
+                raise
 
     def _reach(self) -> Reach:
         try:

@@ -53,15 +53,14 @@ def _write(target: Path, text: bytes) -> None:
 
 def _read(git: Git, commit: str) -> dict[bytes, bytes]:
     """The .gitattributes of a commit by path."""
-    listed = git.run("ls-tree", "-r", "-z", "--full-tree", commit)
-    if NAME not in listed:
-        return {}
     paths: dict[bytes, bytes] = {}
-    for entry in listed.split(b"\0"):
+    for entry in git.records("ls-tree", "-r", "-z", "--full-tree", commit):
         about, _, path = entry.partition(b"\t")
         mode, _, blob = about.partition(b" blob ")
         if _is_fit(path, mode) and len(paths) < MOST:
             paths[path] = blob
+    if not paths:
+        return {}
     texts = _contents(git, set(paths.values()))
     return {path: texts[blob] for path, blob in paths.items() if blob in texts}
 

@@ -9,6 +9,8 @@ from models.schemas.text import pipeline_id_fault
 ROLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
 COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+START = "refs/egg/start"
+"""What the base stood for when the repository was made."""
 RESERVED_ROLES = frozenset({"work", "salvage"})
 
 

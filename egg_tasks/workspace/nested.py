@@ -7,18 +7,19 @@ held, the rest to the pipeline's repository.
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from egg_tasks.foreign_files import is_directory
 from egg_tasks.workspace.changes import Change, changes
-from egg_tasks.workspace.clones import Evidence, inspect, unblocked
+from egg_tasks.workspace.clones import Evidence, inspect
 from egg_tasks.workspace.foreign_links import may_link
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.history import commit_tree, readable, tree_of
 from egg_tasks.workspace.links import declared, links
 from egg_tasks.workspace.staging import Staging
 from egg_tasks.workspace.submodules import copy_of
-from egg_tasks.workspace.versions import bring, scratch
+from egg_tasks.workspace.versions import MOST_SAID, bring, said, scratch
 from egg_tasks.workspace.view import View, agents_view
 from models.errors import Conflict
 from models.foreign import named
@@ -64,15 +65,17 @@ def repositories(git: Git, evidence: Evidence) -> Iterator[Nested]:
 def refuse_uncommitted(git: Git, evidence: Evidence) -> None:
     """Raise `Conflict` naming what is not committed in submodules: a READY would not bring it."""
     found = {one.path: sorted(changed(one, evidence)) for one in repositories(git, evidence)}
-    paths = [f"{inside}/{readable(path)}" for inside, changes in found.items() for path in changes]
+    every = ((inside, path) for inside, changes in found.items() for path in changes)
+    paths = [f"{inside}/{readable(path)}" for inside, path in islice(every, MOST_SAID)]
+    count = sum(map(len, found.values()))
     if paths:
         inside = next(path for path, changes in found.items() if changes)
         raise Conflict(
-            f"The clone {evidence.clone} has uncommitted changes in {named(paths)}. "
+            f"The clone {evidence.clone} has uncommitted changes in {named(paths, of=count)}. "
             "A submodule's commits cannot be published from here: take them back "
             f"(`git -C {inside} reset --hard`, `git -C {inside} clean -fd`) and make the change elsewhere, "
             "then signal READY again",
-            {"paths": paths},
+            said(paths, of=count),
         )
 
 
@@ -81,7 +84,7 @@ def changed(one: Nested, evidence: Evidence) -> frozenset[bytes]:
 
     Raises `Conflict` where a pipe keeps git from telling.
     """
-    with unblocked(evidence.clone), scratch(evidence.clone) as directory:
+    with scratch(one.store) as directory:
         try:
             return frozenset(change.path for change in _looked_at(one, evidence, directory)[1])
         except GitFailed:
@@ -95,7 +98,7 @@ def save_uncommitted(one: Nested, evidence: Evidence, *, among: str) -> str | No
     named in its message.
     """
     head, store = one.evidence.head, one.store
-    with unblocked(evidence.clone), scratch(evidence.clone) as directory:
+    with scratch(one.store) as directory:
         try:
             view, found = _looked_at(one, evidence, directory)
             if not found:

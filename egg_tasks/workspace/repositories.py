@@ -1,13 +1,15 @@
 """A pipeline's bare repository: copied once from the user's, which is only ever read."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 from egg_tasks.workspace import remotes, sources, submodules
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.history import move_ref, tip
-from egg_tasks.workspace.names import COMMIT, branch_ref, work_branch
+from egg_tasks.workspace.names import COMMIT, START, branch_ref, work_branch
 from egg_tasks.workspace.origins import Origin
 from egg_tasks.workspace.places import made_once
 from egg_tasks.workspace.reach import Reach, ReachingGit
@@ -19,8 +21,6 @@ from models.schemas.source import is_remote, local_path, masked, split
 TRANSFER_LIMIT = timedelta(minutes=30)
 # Our own branches stay behind: those of an earlier pipeline of the same name would pass for this one's.
 REFSPECS = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", "^refs/heads/egg", "^refs/heads/egg/*")
-START = "refs/egg/start"
-"""What the base stood for when the repository was made."""
 FETCH = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head")
 # What serves a repository on this disk must not start anything to get objects that it lacks.
 SERVING = f"env GIT_ALLOW_PROTOCOL={sources.NO_NETWORK} GIT_NO_LAZY_FETCH=1 git upload-pack"
@@ -112,13 +112,11 @@ def _copy_local(directory: Path, source: Source, base: str | None, reach: Reach)
 
 def _fetch_local(directory: Path, source: Source, commit: str) -> None:
     # Fetched, not cloned: a local clone would share files with the user's repository, or lean on its
-    # alternates; and the user's own may belong to another account, which only a file can allow.
-    trusting = directory / "egg-trust.conf"
-    trusting.write_text('[safe]\n\tdirectory = "*"\n')
+    # alternates.
     options = ("--update-shallow", "--upload-pack", SERVING)
-    git = Git(directory, configuration=trusting)
-    git.run(*FETCH, *options, "--", str(source.path), *REFSPECS, f"+{commit}:{START}", timeout=TRANSFER_LIMIT)
-    trusting.unlink()
+    wanted = (*REFSPECS, f"+{commit}:{START}")
+    with _trusting(directory) as git:
+        git.run(*FETCH, *options, "--", str(source.path), *wanted, timeout=TRANSFER_LIMIT)
 
 
 def _fetch_promised(directory: Path, source: Source, reach: Reach) -> None:
@@ -140,10 +138,19 @@ def _fetch_promised(directory: Path, source: Source, reach: Reach) -> None:
 
 def _fetch_beside(directory: Path, source: Source, url: str, refspec: str) -> None:
     beside = _visited(str(source.path / local_path(url)))
+    with _trusting(directory) as git:
+        git.run(*FETCH, "--upload-pack", SERVING, "--", str(beside.path), refspec, timeout=TRANSFER_LIMIT)
+
+
+@contextmanager
+def _trusting(directory: Path) -> Iterator[Git]:
+    """Git that reads repositories of other accounts, as only a file allows; it goes with the context."""
     trusting = directory / "egg-trust.conf"
     trusting.write_text('[safe]\n\tdirectory = "*"\n')
-    git = Git(directory, configuration=trusting)
-    git.run(*FETCH, "--upload-pack", SERVING, "--", str(beside.path), refspec, timeout=TRANSFER_LIMIT)
+    try:
+        yield Git(directory, configuration=trusting)
+    finally:
+        trusting.unlink(missing_ok=True)
 
 
 def lacking(source: Source, reason: str) -> Faulty:

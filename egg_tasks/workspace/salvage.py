@@ -6,25 +6,34 @@ is kept.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
+import structlog
+
 from egg_tasks.foreign_files import is_directory
-from egg_tasks.workspace import lfs
+from egg_tasks.workspace import bounds, lfs
 from egg_tasks.workspace.changes import Change, changes, filters
 from egg_tasks.workspace.checkouts import made_as
-from egg_tasks.workspace.clones import Evidence, giants, inspect, pipes
+from egg_tasks.workspace.clones import Evidence, giants, inspect, unreadable
 from egg_tasks.workspace.foreign_links import put_back
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.history import commit_tree, contains, move_ref, readable, tip, tree_of
 from egg_tasks.workspace.names import branch_ref, salvage_branch, work_branch
-from egg_tasks.workspace.staging import SAVE_LIMIT, Staging
+from egg_tasks.workspace.obstacles import obstacles
+from egg_tasks.workspace.staging import MOST_REPORTED, SAVE_LIMIT, Staging
 from egg_tasks.workspace.versions import bring, fetch, scratch
 from egg_tasks.workspace.view import View, agents_view, own_view
-from models.errors import Conflict, NoRoom, Unavailable
+from models.errors import Conflict, TookTooLong, Unavailable
+from models.foreign import one_line
 from models.schemas.git import Saved
+
+log = structlog.get_logger()
+
+LAST_LIMIT = timedelta(minutes=2)
 
 
 @dataclass(frozen=True)
@@ -47,24 +56,26 @@ class Salvage:
         its own instead. Files that cannot be saved are named in the commit's message. To do it again gives
         the same commit: who died before noting it finds it.
         """
-        evidence = self._evidence()
+        try:
+            with bounds.within(SAVE_LIMIT):
+                blocked = obstacles(self.clone)
+                evidence = self._evidence(is_readable=not any(each.hides_commits for each in blocked))
+                if all(each.is_in_root for each in blocked):
+                    return self._saved(evidence, [each.path for each in blocked])
+            # git would be at them for ever: nothing but the commits can be saved.
+            return self._commits_alone([each.path for each in blocked])
+        except (TookTooLong, Conflict, GitFailed) as error:
+            log.warning("salvage.cut_short", run=str(self.run_id), clone=str(self.clone), error=str(error))
+            return self._commits_alone([f"all that is not committed ({one_line(str(error))})"])
+
+    def _saved(self, evidence: Evidence, blocked: Iterable[str]) -> Saved:
         missing = [pointed.path for pointed in lfs.bring_new(self.git, evidence.head, clone=self.clone)]
         tree = tree_of(self.git, evidence.head)
-        with scratch(self.clone) as directory:
-            try:
-                staging, found = self._staged(evidence, directory)
-            except NoRoom:
-                raise
-            except Unavailable:
-                blocked = pipes(self.clone) or giants(self.clone)
-                if not blocked:
-                    raise
-                # git is at them for ever: nothing but the commits can be saved.
-                head = self._kept_at(evidence.head, self._branches())
-                return Saved(commit=head, kept=tuple(readable(os.fsencode(path)) for path in blocked))
+        with scratch(self.git) as directory:
+            staging, found = self._staged(evidence, directory)
             named = filters(staging.view.git, missing)
             unread = [path for path in missing if named.get(path) == lfs.FILTER]
-            kept = tuple(sorted({readable(path) for path in (*staging.kept, *unread)}))
+            kept = _named([*map(readable, (*staging.kept, *unread)), *map(one_line, blocked)])
             if found == tree:
                 return Saved(commit=self._kept_at(evidence.head, self._branches()), kept=kept)
             if not self.is_refused:
@@ -74,6 +85,14 @@ class Salvage:
             aside = list(self._salvage_branches())
             commit = self._leftovers(evidence, staging, found, aside)
             return Saved(commit=head, set_aside=self._at(commit, aside), kept=kept)
+
+    def _commits_alone(self, why: Iterable[str]) -> Saved:
+        """The last resort: what is committed, if it can be had; the rest stays in the clone and is named."""
+        with bounds.within(LAST_LIMIT):
+            evidence = self._evidence(is_readable=True)
+            head = self._kept_at(evidence.head, self._branches())
+            found = [os.fsencode(path) for path in giants(self.clone)]
+            return Saved(commit=head, kept=_named([*map(readable, found)] or [*map(one_line, why)]))
 
     def _staged(self, evidence: Evidence, directory: Path) -> tuple[Staging, str]:
         """The clone's tree, as its agent's git would see it; as its files lie if that cannot be seen."""
@@ -106,12 +125,14 @@ class Salvage:
         bring(self.git, evidence, commit, objects=objects, limit=SAVE_LIMIT)
         return self._moved(commit, branches)
 
-    def _evidence(self) -> Evidence:
-        """The clone as it is, its commits brought here."""
+    def _evidence(self, *, is_readable: bool) -> Evidence:
+        """The clone as it is, its commits brought here, if git can read them."""
         try:
+            if not is_readable:
+                raise unreadable(self.clone, "its .git holds what git cannot open")
             evidence = inspect(self.clone, repository=self.git.directory)
             fetch(self.git, evidence, limit=SAVE_LIMIT)
-        except Conflict:
+        except (Conflict, TookTooLong):
             # Its commits cannot be read; its files can, on top of what was taken last or it began with.
             last, made = tip(self.git, self.branch), made_as(self.clone)
             if made and not (last and contains(self.git, last, made.head)):
@@ -153,6 +174,13 @@ class Salvage:
 
     def _at(self, commit: str, branches: Sequence[str]) -> str:
         return next(branch for branch in branches if tip(self.git, branch) == commit)
+
+
+def _named(kept: Iterable[str]) -> tuple[str, ...]:
+    """What is kept, by name, as far as anybody reads that."""
+    names = sorted(set(kept))
+    more = len(names) - MOST_REPORTED
+    return (*names[:MOST_REPORTED], f"and {more} more") if more > 0 else tuple(names)
 
 
 def _to_save(view: View) -> Iterator[Change]:

@@ -16,6 +16,8 @@ PROMISOR = r"^remote\..*\.promisor$"
 NO_NETWORK = "none"
 """Names no protocol, so that a repository that lacks objects makes git start nothing to get them."""
 BORROWED = re.compile(r"object directory (.*) does not exist; check|normalize alternate object path: (.*)")
+RUN = re.compile(r"runs/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""The last two names of a run's directory, in whatever EGG_HOME."""
 STATUS_LIMIT = timedelta(seconds=20)
 
 
@@ -86,9 +88,14 @@ class Source:
         return {path: about.split()[0] for about, _, path in entries}
 
     def uncommitted(self) -> frozenset[str] | None:
-        """Paths of files that no commit holds as they are; None where the person's git does not say."""
+        """Paths of files that no commit holds as they are; None where the person's git does not say.
+
+        It is not asked in an agent's clone, whose configuration names programs of the agent's.
+        """
         if not self.has_files:
             return frozenset()
+        if is_agents(self.path):
+            return None
         look = ("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all")
         try:
             listed = PersonsVisit(self.path).run(*look, timeout=STATUS_LIMIT)
@@ -124,6 +131,12 @@ class Source:
 
     def _has_head(self) -> bool:
         return self.git.answers("rev-parse", "--verify", "--quiet", "HEAD")[0]
+
+
+def is_agents(path: Path) -> bool:
+    """Whether a path lies in the directory of a run, where an agent writes what it likes."""
+    real = path.resolve()
+    return any(RUN.fullmatch(str(each.relative_to(each.parents[1]))) for each in (real, *real.parents[:-2]))
 
 
 def visit(path: Path) -> Source:

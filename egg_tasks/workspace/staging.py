@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
+import structlog
+
 from egg_tasks.foreign_files import open_plain
 from egg_tasks.workspace import lfs
 from egg_tasks.workspace.changes import Change, entries
@@ -20,8 +22,15 @@ from egg_tasks.workspace.history import readable
 from egg_tasks.workspace.lfs import LARGEST_POINTER, Pointer
 from egg_tasks.workspace.view import View
 
+log = structlog.get_logger()
+
+TOGETHER = 10_000
+"""So many files are staged at once."""
+MOST_FAILURES = 500
+MOST_REPORTED = 200
+"""So many files are named that could not be saved."""
 LARGEST_SAVED_FILE = 1024 * 1024 * 1024
-SAVE_LIMIT = timedelta(minutes=30)
+SAVE_LIMIT = timedelta(minutes=15)
 """How long git may take over an agent's work: nobody waits for it, and a second try takes as long."""
 
 
@@ -35,6 +44,8 @@ class Staging:
     store: Path
     """The .git directory to which the contents of large files go."""
     kept: list[bytes]
+    failures: int = 0
+    """How often git would not stage something."""
 
     @classmethod
     def of(cls, view: View, *, store: Path) -> "Staging":
@@ -61,7 +72,10 @@ class Staging:
         """The lines of the commit's message that name what is kept."""
         if not self.kept:
             return ""
-        return "\nNot saved, still in the clone:\n" + "\n".join(map(readable, sorted(self.kept))) + "\n"
+        names = sorted(self.kept)
+        more = f"and {len(names) - MOST_REPORTED} more\n" if len(names) > MOST_REPORTED else ""
+        lines = "".join(f"{readable(name)}\n" for name in names[:MOST_REPORTED])
+        return f"\nNot saved, still in the clone:\n{lines}{more}"
 
     def _is_settled(self, change: Change) -> bool:
         """Whether what is staged is what there is: the file is the same, or cannot be saved itself.
@@ -75,7 +89,7 @@ class Staging:
         paths = {change.path for change in settled}
         if not paths:
             return
-        known = {path: entry for path, entry in entries(self.view.git).items() if path in paths}
+        known = entries(self.view.git, paths)
         asked = b"".join(entry.blob + b"\n" for entry in known.values())
         answers = self.git.run("cat-file", "--batch-check", stdin=asked).splitlines() if asked else []
         missing = {answer.split(b" ")[0] for answer in answers if answer.endswith(b" missing")}
@@ -92,13 +106,20 @@ class Staging:
         )
 
     def _keep_large(self, found: Iterable[Change]) -> None:
+        """Stage pointers in the place of large files, all of them at once: an index is written as a whole."""
+        folder = self.git.directory / "pointers"
+        folder.mkdir()
+        pointed: list[bytes] = []
         for change in found:
             content = self._pointer(change.path)
             if content is None:
                 self.kept.append(change.path)
                 continue
-            blob = self.git.run("hash-object", "-w", "--no-filters", "--stdin", stdin=content).strip()
-            self._put(change.path, blob)
+            (folder / str(len(pointed))).write_bytes(content)
+            pointed.append(change.path)
+        names = "".join(f"{folder / str(number)}\n" for number in range(len(pointed))).encode()
+        blobs = self.git.run("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=names).split()
+        self._put(zip(pointed, blobs, strict=True))
 
     def _pointer(self, path: bytes) -> bytes | None:
         """What stands in a commit for a large file, its content kept; a file that is a pointer is itself."""
@@ -124,11 +145,19 @@ class Staging:
 
     def _read(self, paths: Iterable[bytes]) -> None:
         fit = [path for path in sorted(paths) if self._fits(path)]
-        self._stage(fit)
+        for at in range(0, len(fit), TOGETHER):
+            self._stage(fit[at : at + TOGETHER])
+            if at + TOGETHER < len(fit):
+                log.info("salvage.under_way", clone=str(self.view.clone), saved=at + TOGETHER, of=len(fit))
 
     def _fits(self, path: bytes) -> bool:
         try:
-            fits = self._place(path).lstat().st_size <= LARGEST_SAVED_FILE
+            found = self._place(path).lstat()
+            # What is neither file, link nor (for what was one) directory, git does not stage.
+            is_odd = not (
+                stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode) or stat.S_ISDIR(found.st_mode)
+            )
+            fits = found.st_size <= LARGEST_SAVED_FILE and not is_odd
         except (FileNotFoundError, NotADirectoryError):
             # Gone. In an index of ours nobody knows why: perhaps it was never checked out.
             fits = self.view.is_agents
@@ -142,6 +171,10 @@ class Staging:
         """Stage paths together, or in halves until the one that cannot be staged is alone."""
         if not paths:
             return
+        if self.failures > MOST_FAILURES:
+            # Each costs a git that writes the whole index: so many are somebody's purpose.
+            self.kept += paths
+            return
         try:
             listed = b"".join(path + b"\0" for path in paths)
             self.git.run(
@@ -149,6 +182,7 @@ class Staging:
                 stdin=listed, timeout=SAVE_LIMIT,
             )  # fmt: skip
         except GitFailed:
+            self.failures += 1
             if len(paths) == 1:
                 self._stage_as_it_is(paths[0])
                 return
@@ -164,19 +198,19 @@ class Staging:
             return
         try:
             with file:
-                self._put(
-                    path, self.git.run("hash-object", "-w", "--no-filters", "--stdin", stdin=file).strip()
-                )
+                blob = self.git.run("hash-object", "-w", "--no-filters", "--stdin", stdin=file).strip()
+            self._put([(path, blob)])
         except (OSError, GitFailed):
             self.kept.append(path)
 
-    def _put(self, path: bytes, blob: bytes) -> None:
-        """Stage a blob as a file, which replaces whatever stood in its way."""
-        is_executable = bool(self._place(path).lstat().st_mode & stat.S_IXUSR)
-        mode = b"100755" if is_executable else b"100644"
-        self.git.run(
-            "update-index", "--replace", "-z", "--index-info", stdin=b"%s %s\t%s\0" % (mode, blob, path)
-        )
+    def _put(self, blobs: Iterable[tuple[bytes, bytes]]) -> None:
+        """Stage blobs as files, by path; each replaces whatever stood in its way."""
+        lines = b"".join(b"%s %s\t%s\0" % (self._mode(path), blob, path) for path, blob in blobs)
+        if lines:
+            self.git.run("update-index", "--replace", "-z", "--index-info", stdin=lines, timeout=SAVE_LIMIT)
+
+    def _mode(self, path: bytes) -> bytes:
+        return b"100755" if self._place(path).lstat().st_mode & stat.S_IXUSR else b"100644"
 
     def _place(self, path: bytes) -> Path:
         return self.view.clone / os.fsdecode(path)

@@ -14,12 +14,12 @@ from uuid import UUID
 
 from egg_tasks.foreign_files import LARGEST_REF, is_directory, read_plain
 from egg_tasks.workspace import lfs, nested
-from egg_tasks.workspace.clones import Evidence, packed_refs, unblocked, unreadable
+from egg_tasks.workspace.clones import Evidence, packed_refs, unreadable
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.history import move_ref
 from egg_tasks.workspace.names import COMMIT, branch_ref, stray_branch
 from egg_tasks.workspace.nested import HEADS
-from egg_tasks.workspace.versions import bring
+from egg_tasks.workspace.versions import MOST_SAID, bring
 from models.errors import Conflict
 from models.foreign import named, one_line
 
@@ -59,7 +59,7 @@ def refuse(git: Git, evidence: Evidence) -> None:
         f"The clone {evidence.clone} has commits that its head does not hold: {named(found, most=NAMED)}. "
         "Merge them (`git merge BRANCH`, `git stash pop` and commit), or delete what is not wanted "
         "(`git worktree remove`, `git branch -D BRANCH`, `git stash drop`), then signal READY again",
-        {"strays": {stray.where: stray.commit for stray in found}},
+        {"strays": {stray.where: stray.commit for stray in found[:MOST_SAID]}},
     )
 
 
@@ -115,8 +115,7 @@ def strays(git: Git, evidence: Evidence, *, but: str = "", with_head: bool = Fal
     known = ["--not", f"--exclude={HEADS}{but}", "--all"] if but else ["--not", "--all"]
     try:
         # What is named and not there is ignored: nothing can be lost with it.
-        with unblocked(evidence.clone):
-            left = borrowing.lines("rev-list", "--ignore-missing", "--stdin", *known, stdin=asked.encode())
+        left = borrowing.lines("rev-list", "--ignore-missing", "--stdin", *known, stdin=asked.encode())
     except GitFailed as error:
         raise unreadable(evidence.clone, f"a branch of it is not whole ({error})") from error
     lacking, objects = set(left), evidence.objects

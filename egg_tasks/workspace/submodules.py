@@ -6,7 +6,7 @@ says: never from a URL that an agent wrote. One that cannot be had is held empty
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote
@@ -67,9 +67,9 @@ def hold(git: Git, commit: str, *, origin: Origin, reach: Reach, depth: int = 1)
         place = origin.of_submodule(module)
         why = _copied(copy, at, place, reach)
         held = Git(copy)
-        held.run("config", "remote.origin.url", masked(next(iter(place.urls), module.url)))
+        held.run("config", "--", "remote.origin.url", masked(next(iter(place.urls), module.url)))
         if why:
-            held.run("config", "egg.missing", lacking(module.path, why))
+            held.run("config", "--", "egg.missing", lacking(module.path, why))
         elif depth < DEEPEST:
             hold(held, at, origin=place, reach=reach, depth=depth + 1)
 
@@ -135,6 +135,22 @@ def is_published(copy: Path, commit: str) -> bool:
     return not Git(copy).run("rev-list", "--max-count=1", commit, "--not", salvaged, "--all")
 
 
+def published(copies: Iterable[Path], commits: Collection[str]) -> frozenset[str]:
+    """Those of *commits* that others have: two questions to each held submodule, however many they are."""
+    left = set(commits)
+    for copy in copies:
+        asked = "".join(f"{commit}^{{commit}}\n" for commit in left).encode()
+        if not asked:
+            break
+        answers = Git(copy).records("cat-file", "--batch-check", end=b"\n", stdin=asked)
+        here = {answer.split(b" ")[0].decode() for answer in answers if answer.split(b" ")[1] == b"commit"}
+        revisions = "".join(f"{commit}\n" for commit in here).encode()
+        unpublished = ("--not", "--exclude=refs/heads/egg/*/salvage/*", "--all")
+        if here:
+            left -= here - set(Git(copy).lines("rev-list", "--stdin", *unpublished, stdin=revisions))
+    return frozenset(commits) - left
+
+
 def fetch_again(copy: Path, commit: str, *, reach: Reach, limit: timedelta) -> bool:
     """Fetch a held submodule from where it came from, for a commit it lacks; whether it has it now."""
     try:
@@ -164,7 +180,7 @@ def fill(git: Git, tree: Path, *, head: str, furnish: Furnish) -> tuple[str, ...
         copy = copy_of(git.directory, module.name) if module else None
         if module and copy and copy.is_dir():
             # As `git submodule init` would, which cannot know where ours came from.
-            Git(tree / ".git").run("config", f"submodule.{module.name}.url", url_of(Git(copy)))
+            Git(tree / ".git").run("config", "--", f"submodule.{module.name}.url", url_of(Git(copy)))
             Git(tree / ".git").run("config", f"submodule.{module.name}.active", "true")
         if copy is None or not has(copy, commit):
             missing.append(readable(os.fsencode(path)))

@@ -1,27 +1,58 @@
 """Taking what an agent committed, and refusing what it did not."""
 
+import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from egg_tasks.workspace import lfs
+from egg_tasks.workspace import lfs, weights
 from egg_tasks.workspace.changes import Change, changes, filters
-from egg_tasks.workspace.clones import Evidence, unblocked, unreadable
+from egg_tasks.workspace.clones import Evidence, unreadable
 from egg_tasks.workspace.git import TIME_LIMIT, Git, GitFailed
 from egg_tasks.workspace.history import readable
+from egg_tasks.workspace.lfs import settle
 from egg_tasks.workspace.view import agents_view
-from models.errors import Conflict, Leftovers
+from models.errors import Conflict, Leftovers, Unavailable
 from models.foreign import named
 from models.schemas.git import Taken
 
+LEFT_AFTER = timedelta(hours=6)
+MOST_SAID = 100
+"""So many paths are named in an answer; how many more there are is said."""
+
 
 @contextmanager
-def scratch(clone: Path) -> Iterator[Path]:
-    """A directory for temporary files, beside the clone and never in it."""
-    with tempfile.TemporaryDirectory(prefix=f"{clone.name}.look-", dir=clone.parent) as directory:
-        yield Path(directory)
+def scratch(git: Git) -> Iterator[Path]:
+    """A directory for temporary files in a repository of ours, where no agent has a hand in it."""
+    folder = git.directory / "looks"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        _sweep(folder)
+        with tempfile.TemporaryDirectory(prefix="look-", dir=folder, ignore_cleanup_errors=True) as directory:
+            yield Path(directory)
+    except OSError as error:
+        raise Unavailable(f"{folder} cannot be written: {error.strerror or error}") from error
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed process left: no look takes as long."""
+    for left in folder.iterdir():
+        with suppress(FileNotFoundError):
+            if left.stat().st_mtime < time.time() - LEFT_AFTER.total_seconds():
+                shutil.rmtree(left, ignore_errors=True)
+
+
+@contextmanager
+def judged(clone: Path) -> Iterator[None]:
+    """Refuse a clone at which git fails: to try again would give the same (a full disk is told apart)."""
+    try:
+        yield
+    except GitFailed as error:
+        raise unreadable(clone, f"git {error.arguments[0]} fails ({error})") from error
 
 
 def fetch(git: Git, evidence: Evidence, *, limit: timedelta = TIME_LIMIT) -> Taken:
@@ -29,7 +60,7 @@ def fetch(git: Git, evidence: Evidence, *, limit: timedelta = TIME_LIMIT) -> Tak
 
     Runs in the pipeline's repository with the clone's objects borrowed, never in the clone: a fetch
     would start upload-pack there, under a configuration the agent writes. Raises `Conflict` when objects
-    are missing or broken.
+    are missing or broken, or are more than others can check out.
     """
     return bring(git, evidence, evidence.head, objects=evidence.objects, limit=limit)
 
@@ -37,32 +68,50 @@ def fetch(git: Git, evidence: Evidence, *, limit: timedelta = TIME_LIMIT) -> Tak
 def bring(
     git: Git, evidence: Evidence, commit: str, *, objects: Path, limit: timedelta = TIME_LIMIT
 ) -> Taken:
-    """Copy a commit, and all it needs, from an object directory unless the repository holds it.
+    """Copy a commit, and all it needs, from an object directory unless the repository holds it."""
+    with received(git, evidence, commit, objects=objects, limit=limit) as taken:
+        return taken
+
+
+@contextmanager
+def received(
+    git: Git, evidence: Evidence, commit: str, *, objects: Path, limit: timedelta = TIME_LIMIT
+) -> Iterator[Taken]:
+    """The same; what was copied is the repository's when nothing was raised in the context.
 
     Objects arrive as one checked pack, so a commit that is here is here with all it needs.
     """
     if tree := _tree(git, commit):
-        return Taken(commit=commit, tree=tree)
-    borrowing = Git(git.directory, borrowed=objects)
-    known = git.run("for-each-ref", "--format=^%(objectname)", "refs/heads", "refs/tags")
-    with (
-        unblocked(evidence.clone),
-        scratch(evidence.clone) as directory,
-        (directory / "pack").open("w+b") as pack,
-    ):
+        yield Taken(commit=commit, tree=tree)
+        return
+    with scratch(git) as directory:
+        receiving = replace(git, objects=directory / "objects", borrowed=git.directory / "objects")
         try:
-            borrowing.run(
-                "pack-objects", "--quiet", "--revs", "--thin", "--delta-base-offset", "--stdout",
-                stdin=known + f"{commit}\n".encode(), stdout=pack, timeout=limit,
-            )  # fmt: skip
-            pack.seek(0)
-            git.run("index-pack", "--stdin", "--fix-thin", "--strict", stdin=pack, timeout=limit)
+            _copy(git, receiving, commit, objects=objects, pack=directory / "pack", limit=limit)
+            weights.refuse(receiving, commit)
+            tree = _tree(receiving, commit)
         except GitFailed as error:
             raise unreadable(evidence.clone, f"the objects of {commit} are not whole ({error})") from error
-    tree = _tree(git, commit)
-    if not tree:
-        raise unreadable(evidence.clone, f"its head {commit} is not a commit")
-    return Taken(commit=commit, tree=tree)
+        if not tree:
+            raise unreadable(evidence.clone, f"its head {commit} is not a commit")
+        yield Taken(commit=commit, tree=tree)
+        packs = directory / "objects/pack"
+        # A pack counts from the moment its index is there.
+        for file in sorted(packs.iterdir(), key=lambda path: path.suffix == ".idx"):
+            file.rename(git.directory / "objects/pack" / file.name)
+        settle(git.directory / "objects/pack")
+
+
+def _copy(git: Git, receiving: Git, commit: str, *, objects: Path, pack: Path, limit: timedelta) -> None:
+    (pack.parent / "objects/pack").mkdir(parents=True)
+    known = git.run("for-each-ref", "--format=^%(objectname)", "refs/heads", "refs/tags")
+    with pack.open("w+b") as file:
+        replace(git, borrowed=objects).run(
+            "pack-objects", "--quiet", "--revs", "--thin", "--delta-base-offset", "--window=0", "--stdout",
+            stdin=known + f"{commit}\n".encode(), stdout=file, timeout=limit,
+        )  # fmt: skip
+        file.seek(0)
+        receiving.run("index-pack", "--stdin", "--fix-thin", "--strict", stdin=file, timeout=limit)
 
 
 def refuse_uncommitted(git: Git, evidence: Evidence) -> None:
@@ -76,12 +125,12 @@ def refuse_uncommitted(git: Git, evidence: Evidence) -> None:
     found = sorted(_uncommitted(git, evidence), key=lambda change: change.path)
     if not found:
         return
-    names = [readable(change.path) for change in found]
+    names = _first([change.path for change in found])
     asked = _filters(found)
     raise Leftovers(
-        f"The clone {evidence.clone} has uncommitted changes in {named(names)}: "
+        f"The clone {evidence.clone} has uncommitted changes in {named(names, of=len(found))}: "
         f"commit them (or ignore or remove what does not belong), then signal READY again{_way_out(asked)}",
-        {"paths": names, "filters": asked},
+        {**said(names, of=len(found)), "filters": asked},
     )
 
 
@@ -90,26 +139,36 @@ def refuse_missing(git: Git, evidence: Evidence) -> None:
     missing = {pointed.blob.encode() for pointed in lfs.bring_new(git, evidence.head, clone=evidence.clone)}
     if not missing:
         return
-    with scratch(evidence.clone) as directory:
+    with scratch(git) as directory:
         looking = agents_view(git, evidence, directory).git
-        tracked = (
-            line.partition(b"\t") for line in looking.run("ls-tree", "-r", "-z", evidence.head).split(b"\0")
-        )
+        listed = looking.records("ls-tree", "-r", "-z", evidence.head)
+        tracked = (line.partition(b"\t") for line in listed)
         paths = [path for about, _, path in tracked if about.split(b" ")[-1] in missing]
         # A text that only looks like a pointer is nobody's large file.
         asked = filters(looking, paths)
-    names = [readable(path) for path in paths if asked.get(path) == lfs.FILTER]
+    gone = [path for path in paths if asked.get(path) == lfs.FILTER]
+    names = _first(gone)
     if names:
         raise Conflict(
-            f"The content of {named(names)} is nowhere: {evidence.clone} has the pointer,"
+            f"The content of {named(names, of=len(gone))} is nowhere: {evidence.clone} has the pointer,"
             " and neither its .git/lfs/objects nor the pipeline's repository has what that names. Get it"
             " (`git lfs fetch`), or write the file anew, `git add` and commit it, then signal READY again",
-            {"paths": names},
+            said(names, of=len(gone)),
         )
 
 
+def said(paths: Sequence[str], *, of: int) -> dict[str, object]:
+    """The details of a refusal that names the first *of* so many paths: the answer is short all the same."""
+    left = of - len(paths)
+    return {"paths": list(paths)} | ({"more": left} if left else {})
+
+
+def _first(paths: Sequence[bytes]) -> list[str]:
+    return [readable(path) for path in paths[:MOST_SAID]]
+
+
 def _uncommitted(git: Git, evidence: Evidence) -> list[Change]:
-    with scratch(evidence.clone) as directory, unblocked(evidence.clone):
+    with scratch(git) as directory:
         try:
             return changes(agents_view(git, evidence, directory))
         except GitFailed as error:

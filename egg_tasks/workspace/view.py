@@ -40,6 +40,7 @@ SHARED_INDEX = re.compile(r"sharedindex\.(?:[0-9a-f]{40}|[0-9a-f]{64})")
 SPLIT = b"link"
 MOST_SHARED = 100
 """So many old ones are looked past; git removes them after two weeks."""
+PIECE = 1024 * 1024
 SHA256_DIGITS = 64
 
 
@@ -94,7 +95,7 @@ def agents_view(git: Git, evidence: Evidence, directory: Path, *, run: Path | No
     inside = _furnish(git, evidence, directory)
     _write_texts(inside, evidence, home, found)
     _write_values(inside, evidence.head, {key: found[key] for key in VALUES & found.keys()})
-    looking = Git(inside, work_tree=evidence.clone, excludes=inside / "ignore")
+    looking = Git(inside, work_tree=evidence.clone, excludes=inside / "ignore", is_fleeting=True)
     written = _copy_index(evidence, inside)
     if written is None:
         looking.run("read-tree", evidence.head)
@@ -105,7 +106,7 @@ def own_view(git: Git, evidence: Evidence, directory: Path) -> View:
     """The clone's files alone: with an index of ours that holds the head, whatever state .git is in."""
     inside = _furnish(git, evidence, directory)
     _write_values(inside, evidence.head, {})
-    looking = Git(inside, work_tree=evidence.clone, excludes=evidence.excludes)
+    looking = Git(inside, work_tree=evidence.clone, excludes=evidence.excludes, is_fleeting=True)
     looking.run("read-tree", evidence.head)
     return View(looking, evidence.clone, evidence.head, None)
 

@@ -45,13 +45,14 @@ OPENED_OTHERWISE = {
         "workspace/contents.py": {"fill", "define_filter", "_place"},
     },
     "in a directory that is made for it alone": {
-        "workspace/repositories.py": {"_fetch_local", "_fetch_beside"},
+        "workspace/repositories.py": {"_trusting"},
         "workspace/submodules.py": {"_fetched"},
-        "workspace/versions.py": {"bring"},
+        "workspace/staging.py": {"_keep_large"},
+        "workspace/versions.py": {"_copy"},
         "workspace/view.py": {"_furnish", "_write_values", "_values", "_write_texts", "_copy"},
     },
     "in a pipeline's repository": {
-        "workspace/lfs.py": {"_settle"},
+        "workspace/lfs.py": {"settle"},
         "workspace/merge_attributes.py": {"_write"},
     },
     "follows no link, and does not wait for a pipe, since it is opened for writing as well": {

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from egg_tasks.api import verdicts
 from egg_tasks.api.auth import Agent, Speaker
 from egg_tasks.api.envelope import Envelope
+from egg_tasks.api.looking import LOOKS
 from egg_tasks.api.verdicts import ReadinessAnswer
 from egg_tasks.clock import utcnow
 from egg_tasks.database import single_statements, unit_of_work
@@ -61,12 +62,13 @@ def signal(pipeline_id: PipelineId, body: SignalIn, who: Speaker) -> Envelope[Re
 @router.post("/pipelines/{pipeline_id}/sync")
 def sync(pipeline_id: PipelineId, who: Speaker) -> Envelope[Synced]:
     """Record which versions of the others the agent's clone holds."""
-    with single_statements() as session:
-        shares.spend(session, run_id=who.run_id, share=Share.SYNC, now=utcnow())
-    head = workspace().head(pipeline_id, clone=verdicts.clone(who))
-    with single_statements() as session:
-        reading = looks.read(session, run=agent_runs.get_agent_run(session, run_id=who.run_id))
-    seen = looks.seen_in(workspace(), reading, commit=head)
+    with LOOKS.of(who.run_id):
+        with single_statements() as session:
+            shares.spend(session, run_id=who.run_id, share=Share.SYNC, now=utcnow())
+        head = workspace().head(pipeline_id, clone=verdicts.clone(who))
+        with single_statements() as session:
+            reading = looks.read(session, run=agent_runs.get_agent_run(session, run_id=who.run_id))
+        seen = looks.seen_in(workspace(), reading, commit=head)
     with unit_of_work() as session:
         signals.sync(session, run_id=who.run_id, seen=seen, now=utcnow())
     return Envelope(
