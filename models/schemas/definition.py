@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from models.consensus.policy import Mode, PhasePolicy
 from models.schemas import sentences
-from models.schemas.fault import Fault, Faulty, Path
+from models.schemas.fault import MAX_FAULTS, Fault, Faulty, Path
 from models.schemas.roster import Check, Convergence, Flag, Gate, Need, Phase, Role, Shape
 from models.schemas.roster_faults import roster_faults
 from models.schemas.run import Wake
@@ -18,7 +18,6 @@ from models.schemas.text import CommitId, Listed, OperandText, PipelineId, RoleN
 
 __all__ = ["Agent", "Config", "Definition", "Fault", "Faulty", "Isolation", "json_schema", "validate"]
 
-MAX_FAULTS = 200
 
 Count = Annotated[int, Strict(), Field(ge=1, le=1000)]
 Minutes = Annotated[float, Strict(), Field(gt=0, le=100_000, allow_inf_nan=False)]
@@ -158,7 +157,8 @@ def validate(document: object) -> Definition:
     try:
         definition = Definition.model_validate(document)
     except ValidationError as error:
-        faults = [_fault(each) for each in sentences.telling(error.errors(include_url=False))]
+        listed = sentences.telling(error.errors(include_url=False))
+        faults = [_fault(each) for each in islice(listed, MAX_FAULTS)]
     faults.extend(islice(roster_faults(document), MAX_FAULTS))
     if faults:
         raise Faulty.of(faults[:MAX_FAULTS])

@@ -9,6 +9,8 @@ from models.errors import Unprocessable
 Path = tuple[str | int, ...]
 
 MAX_LENGTH = 500
+MAX_FAULTS = 200
+"""So many are named: nobody mends more at a time."""
 
 
 class Fault(NamedTuple):
@@ -29,8 +31,8 @@ class Faulty(Unprocessable):
     """
 
     @classmethod
-    def of(cls, faults: Iterable[Fault]) -> "Faulty":
-        """Build the error of at least one fault."""
+    def of(cls, faults: Iterable[Fault], *, unnamed: int = 0) -> "Faulty":
+        """Build the error of at least one fault; of *unnamed* more it only says how many they are."""
         listed: list[dict[str, object]] = [
             {
                 "path": _printable(spell(fault.path)),
@@ -40,8 +42,9 @@ class Faulty(Unprocessable):
             for fault in faults
         ]
         first = f"{listed[0]['path']}: {listed[0]['message']}".removeprefix(": ")
-        more = {1: "", 2: " (and 1 more fault)"}.get(len(listed), f" (and {len(listed) - 1} more faults)")
-        return cls(first + more, {"faults": listed})
+        rest = len(listed) - 1 + unnamed
+        more = {0: "", 1: " (and 1 more fault)"}.get(rest, f" (and {rest} more faults)")
+        return cls(first + more, {"faults": listed} | ({"unnamed": unnamed} if unnamed else {}))
 
     @property
     def faults(self) -> tuple[Fault, ...]:

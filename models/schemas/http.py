@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from enum import StrEnum
+from itertools import islice
 from typing import Annotated, Self
 
 from pydantic import (
@@ -42,6 +43,8 @@ MAX_BODY = 64 * 1024
 MAX_METADATA = 16 * 1024
 MAX_ANSWERS = 1000
 MAX_WHY = 1000
+MAX_NAMED = 50
+"""So many faults of a request are named: each costs time, and who sends nonsense may send much of it."""
 
 
 def _too_large(sentence: str) -> PydanticCustomError:
@@ -221,10 +224,13 @@ def refusal(errors: Sequence[ErrorDetails]) -> Rejected:
     """Turn what pydantic found in a request into the error it is answered with.
 
     A path or query that is no such value is 400, as is a body that is no JSON; too much is 413, the
-    rest 422 with every fault named. The first step of a path (`body`, `query`, `path`) is left out.
+    rest 422, with the first `MAX_NAMED` faults. The first step of a path (`body`, `query`, `path`) is
+    left out.
     """
-    faults = [sentences.fault(each) for each in sentences.telling(errors)]
-    spoken = Faulty.of(Fault(fault.path[1:], fault.message) for fault in faults)
+    faults = [sentences.fault(each) for each in islice(sentences.telling(errors), MAX_NAMED)]
+    spoken = Faulty.of(
+        (Fault(fault.path[1:], fault.message) for fault in faults), unnamed=max(0, len(errors) - MAX_NAMED)
+    )
     if any(error["type"] == "json_invalid" for error in errors):
         return Malformed("the body is not JSON")
     if any(error["loc"][:1] != ("body",) for error in errors):

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from itertools import islice
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
@@ -11,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from models.consensus.snapshot import ResultView
 from models.schemas import result_block, sentences
-from models.schemas.fault import Fault, Faulty
+from models.schemas.fault import MAX_FAULTS, Fault, Faulty
 from models.schemas.result_block import Fields
 from models.schemas.storable import check_storable_json
 from models.schemas.text import Line, SaidLine, SaidText, Text, refused
@@ -206,7 +207,7 @@ def validate(role: str, fields: Mapping[str, object]) -> Fields:
         found = shape_of(role).model_validate(fields)
     except ValidationError as error:
         listed = sentences.telling(error.errors(include_url=False))
-        raise Faulty.of(sentences.fault(each) for each in listed) from None
+        raise Faulty.of(sentences.fault(each) for each in islice(listed, MAX_FAULTS)) from None
     return found.model_dump(mode="json", exclude_unset=True)
 
 
