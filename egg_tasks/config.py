@@ -143,6 +143,8 @@ class Settings:
     node_capacity: int
     rate_limit: int
     """How many requests a second an agent may make for long; 0 is any number."""
+    api_hosts: frozenset[str] = frozenset()
+    """Names the server is asked by, beside those of the loopback and of `api_url`; in small letters."""
     agents_path: str = os.defpath
     """The PATH that agents and checks have behind their `egg`."""
     webhook: Webhook | None = None
@@ -167,6 +169,7 @@ class Settings:
             node=environ.get("EGG_NODE") or platform.node() or "local",
             node_capacity=capacity,
             rate_limit=rate_limit,
+            api_hosts=frozenset(environ.get("EGG_API_HOSTS", "").lower().replace(",", " ").split()),
             agents_path=agent_tools.agents_path(environ, home),
             webhook=webhook_of(environ),
         )

@@ -7,9 +7,6 @@ import click
 from cli import server
 
 CELERY = ("celery", "-A", "egg_tasks.app")
-PATIENT = ("--timeout-graceful-shutdown", "3")
-"""A long poll or an event stream must not hold up the end."""
-
 QUIET = ("--without-gossip", "--without-mingle")
 
 
@@ -57,12 +54,12 @@ def agents(*, concurrency: int | None, loglevel: str) -> None:
 def api(*, host: str, port: int) -> None:
     """Run the HTTP server that agents and people talk to.
 
-    The same as: uvicorn egg_tasks.api.app:create_app --factory
+    The same as: uvicorn egg_tasks.api.app:create_app --factory --http egg_tasks.api.connections:Connection
     """
+    from egg_tasks import descriptors
+
     _look()
-    _become(
-        "uvicorn", "egg_tasks.api.app:create_app", "--factory", "--host", host, "--port", str(port), *PATIENT
-    )
+    _become("uvicorn", *descriptors.api_arguments(), "--host", host, "--port", str(port))
 
 
 @click.command()

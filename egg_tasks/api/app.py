@@ -7,12 +7,13 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from egg_tasks import hints, logging
-from egg_tasks.api import errors, used_up, versions
+from egg_tasks import descriptors, hints, logging
+from egg_tasks.api import connections, errors, used_up, versions
 from egg_tasks.api.background import kept
+from egg_tasks.api.bodies import Bodies
 from egg_tasks.api.deliveries import Deliveries
 from egg_tasks.api.envelope import Refusal
-from egg_tasks.api.limits import BodyLimit
+from egg_tasks.api.gate import Gate
 from egg_tasks.api.rates import Rates
 from egg_tasks.api.routes import (
     agents,
@@ -28,6 +29,8 @@ from egg_tasks.api.routes import (
     signals,
 )
 from egg_tasks.api.streaming import Pace
+from egg_tasks.api.tokens import Tokens
+from egg_tasks.api.turns import Shares, Turns
 from egg_tasks.api.waiting import Waiters
 from egg_tasks.app import answer_quickly
 from egg_tasks.config import settings
@@ -39,6 +42,8 @@ STATUSES = (400, 401, 403, 404, 409, 413, 422, 429, 503)
 def create_app(pace: Pace | None = None) -> FastAPI:
     """Build the application; its settings are read when it first needs them."""
     logging.configure()
+    connections.speak_seldom()
+    descriptors.raise_limit()
     answer_quickly()
     app = FastAPI(
         title="egg-tasks",
@@ -53,13 +58,15 @@ def create_app(pace: Pace | None = None) -> FastAPI:
     app.state.waiters = Waiters()
     app.state.deliveries = Deliveries()
     app.state.rates = Rates()
-    app.state.known = {}
-    app.state.keys = {}
+    app.state.tokens = Tokens()
     app.state.pace = pace or Pace()
     errors.install(app)
     app.add_exception_handler(UsedUp, used_up.answer)
     # The last one added is the first to see a request.
-    app.add_middleware(BodyLimit)
+    app.add_middleware(Turns)
+    app.add_middleware(Bodies)
+    shares = Shares(most_waiting=connections.most() * 3 // 4)
+    app.add_middleware(Gate, tokens=app.state.tokens, rates=app.state.rates, shares=shares)
     app.add_middleware(errors.Bugs)
     app.add_middleware(versions.Named)
     kinds = (health, proof, halts, pipelines, phases, agents, results, decisions, messages, signals, events)

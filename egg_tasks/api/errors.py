@@ -1,5 +1,7 @@
 """Where errors become answers: the kinds of `models.errors`, FastAPI's own, and bugs."""
 
+import errno
+import os
 from http import HTTPStatus
 from typing import cast
 
@@ -13,13 +15,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from egg_tasks import disk
 from egg_tasks.api.envelope import refused, sentence
 from egg_tasks.config import settings
-from models.errors import EggError, NoRoom
+from models.errors import EggError, NoRoom, Unavailable
 from models.schemas.http import refusal
 
 log = structlog.get_logger()
 
 BUG = "the server failed at this; the reason is in its log"
 PREFIX = "/api/v1"
+LACKS = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM})
+"""Descriptors, processes and memory: there is more a little later."""
 
 
 def install(app: FastAPI) -> None:
@@ -47,10 +51,24 @@ class Bugs:
 
         try:
             await self.app(scope, receive, sending)
-        except Exception:
+        except Exception as error:
+            if (lack := _lack(error)) and not has_begun:
+                await refused(Unavailable(f"the server's machine has no room now: {lack}"))(
+                    scope, receive, send
+                )
+                return
             log.exception("request.failed", method=scope.get("method"), path=scope.get("path"))
             if not has_begun:
                 await sentence(HTTPStatus.INTERNAL_SERVER_ERROR, BUG)(scope, receive, send)
+
+
+def _lack(error: BaseException | None) -> str | None:
+    """What there was none left of, when that is why something failed."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in LACKS:
+            return os.strerror(error.errno)
+        error = error.__cause__ or error.__context__
+    return None
 
 
 async def _egg_error(_request: Request, error: Exception) -> Response:

@@ -3,7 +3,7 @@
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 from models.errors import TooMany
 
@@ -12,6 +12,9 @@ BURST = 4
 MOST = 10_000
 """Beyond so many buckets the full ones are forgotten: nothing is lost with them."""
 
+NOBODY: Hashable = "nobody"
+"""All whom nobody knows: they share one bucket, else made-up credentials would have one each."""
+
 
 class Rates:
     """What each credential has left. To be used by any thread."""
@@ -19,22 +22,28 @@ class Rates:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._free_at: dict[bytes, float] = {}
-        """By credential, when its bucket is full again."""
+        self._free_at: dict[Hashable, float] = {}
+        """By who asks, when its bucket is full again."""
 
-    def spend(self, token: bytes, *, rate: int) -> None:
+    def spend(self, who: Hashable, *, rate: int) -> None:
         """Take one request of *rate* a second; `TooMany` when none is left, with the seconds to wait."""
         if rate == 0:
             return
         with self._lock:
             now = self._clock()
-            full_at = max(self._free_at.get(token, now), now) + 1 / rate
+            full_at = max(self._free_at.get(who, now), now) + 1 / rate
             late = full_at - now - BURST
             if late <= 0:
-                self._free_at[token] = full_at
+                self._free_at[who] = full_at
                 self._forget(now)
                 return
         wait = math.ceil(late)
+        if who is NOBODY:
+            raise TooMany(
+                f"credentials that nobody knows ask more than {rate} times a second; go on in {wait} s, with"
+                " one that is known",
+                {"retry_after": wait},
+            )
         raise TooMany(
             f"this credential asks more than {rate} times a second; go on in {wait} s, or wait with wait=30"
             " instead of asking again",
@@ -43,4 +52,4 @@ class Rates:
 
     def _forget(self, now: float) -> None:
         if len(self._free_at) > MOST:
-            self._free_at = {token: at for token, at in self._free_at.items() if at > now}
+            self._free_at = {each: at for each, at in self._free_at.items() if at > now}

@@ -5,8 +5,8 @@ from pathlib import Path
 import structlog
 from pydantic import BaseModel
 
-from egg_tasks.api.auth import Agent
 from egg_tasks.api.looking import LOOKS
+from egg_tasks.api.tokens import Agent
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import single_statements, unit_of_work

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TypeVar
 
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
 from egg_tasks import hints
+from egg_tasks.api.turns import Turn
 from egg_tasks.database import unit_of_work
 from models.errors import Unavailable
 from models.queries import streams
@@ -72,16 +73,23 @@ async def until(
     *,
     seconds: float,
 ) -> T:
-    """Read until that gives enough or *seconds* are over; the last thing read."""
+    """Read until that gives enough or *seconds* are over; the last thing read.
+
+    Who waits holds a place among those that wait instead of a turn to work; `TooMany` when its credential
+    has no more of them.
+    """
     waiters: Waiters = request.app.state.waiters
+    turn: Turn = request.state.turn
     deadline = asyncio.get_running_loop().time() + seconds
-    with waiters.watch(*topics) as hint:
+    place = request.state.share.waiting() if seconds else nullcontext()
+    with place, waiters.watch(*topics) as hint:
         while True:
             hint.clear()
             found = await read()
             left = deadline - asyncio.get_running_loop().time()
             if is_enough(found) or left <= 0:
                 return found
+            turn.give_back()
             await heard(hint, left)
             # Who hung up must not be taken for one who received.
             if await request.is_disconnected():

@@ -1,35 +1,18 @@
-"""Credentials: which agent run a token speaks for, and whether it may still speak."""
+"""Credentials: whether the agent run a token speaks for may still speak."""
 
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from egg_tasks import proof
 from egg_tasks.services import signals
 from egg_tasks.services.verdicts import Epoch
-from models.errors import Conflict, Unauthenticated
+from models.errors import Conflict
 from models.queries import agent_runs, phase_runs, pipelines
 from models.states import LIVE_RUNS
 from models.tables import AgentRun
 
 UNKNOWN = "nobody knows this credential: check EGG_SESSION_TOKEN or EGG_OPERATOR_TOKEN"
-
-
-def identify(session: Session, *, token: str, now: datetime) -> AgentRun:
-    """The live run a token speaks for; `Unauthenticated` when nobody knows it, `Conflict` when it is over."""
-    run = agent_runs.find_agent_run_by_token(session, token_hash=proof.key_of(token))
-    if run is None:
-        raise Unauthenticated(UNKNOWN)
-    return _alive(session, run, now)
-
-
-def key(session: Session, *, name: str) -> bytes:
-    """What is stored of the token of a name (`proof.name_of`); `Unauthenticated` when it is unknown."""
-    found = agent_runs.find_token_hash(session, name=name)
-    if found is None:
-        raise Unauthenticated(UNKNOWN)
-    return found
 
 
 def check(session: Session, *, run_id: UUID, now: datetime) -> AgentRun:

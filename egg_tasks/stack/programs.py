@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from egg_tasks import agent_tools, interpreter
+from egg_tasks import agent_tools, descriptors, interpreter
 from egg_tasks.config import DATABASE_URL, REDIS_URL, SPARE_THREADS, webhook_of
 from egg_tasks.stack import probes
 from egg_tasks.stack.manifest import Manifest
@@ -85,12 +85,9 @@ def ours(manifest: Manifest, env: Mapping[str, str]) -> tuple[Program, ...]:
 
 def _api(manifest: Manifest, env: Mapping[str, str]) -> Program:
     where = ("--host", "127.0.0.1", "--port", str(manifest.api_port))
-    application = ("egg_tasks.api.app:create_app", "--factory")
-    # a long poll or an event stream must not hold up the end
-    manner = ("--no-access-log", "--timeout-graceful-shutdown", "3")
     return Program(
         name="api",
-        argv=interpreter.command("uvicorn", *application, *where, *manner),
+        argv=interpreter.command("uvicorn", *descriptors.api_arguments(), *where, "--no-access-log"),
         environment=env,
         directory=interpreter.OURS,
         tier=FRONT,

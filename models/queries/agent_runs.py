@@ -42,16 +42,14 @@ def share_agent_run(session: Session, *, run_id: UUID) -> AgentRun:
     return session.scalars(query.execution_options(populate_existing=True)).one()
 
 
-def find_agent_run_by_token(session: Session, *, token_hash: bytes) -> AgentRun | None:
-    """The run a token speaks for, over or not; None when nobody knows the token."""
-    query = select(AgentRun).join(AgentToken, AgentToken.agent_run_id == AgentRun.id)
-    return session.scalars(query.where(AgentToken.hash == token_hash)).one_or_none()
+def list_agent_runs_by_token(session: Session, *, names: Sequence[str]) -> Sequence[tuple[bytes, AgentRun]]:
+    """The runs that tokens speak for, over or not, each with the token's hash; in no order.
 
-
-def find_token_hash(session: Session, *, name: str) -> bytes | None:
-    """The hash of a token, by the hash of that hash in hexadecimal; None when nobody knows the token."""
-    query = select(AgentToken.hash).where(func.sha256(AgentToken.hash) == bytes.fromhex(name))
-    return session.scalars(query).one_or_none()
+    A token's name is the hash of that hash in hexadecimal.
+    """
+    query = select(AgentToken.hash, AgentRun).join(AgentRun, AgentToken.agent_run_id == AgentRun.id)
+    wanted = func.sha256(AgentToken.hash).in_([bytes.fromhex(name) for name in names])
+    return [(token_hash, run) for token_hash, run in session.execute(query.where(wanted))]
 
 
 def add_token(session: Session, *, run_id: UUID, token_hash: bytes) -> None:

@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
@@ -19,6 +20,7 @@ from sqlalchemy import Pool, QueuePool
 
 from egg_tasks import config, database, hints
 from egg_tasks.api.app import create_app
+from egg_tasks.api.connections import Connection
 from egg_tasks.api.streaming import Pace
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
@@ -155,6 +157,38 @@ def merge(role: str, number: int) -> MergeStatus:
         return row.merge_status
 
 
+def until(is_so: Callable[[], bool], what: str) -> None:
+    """Wait for something."""
+    deadline = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < deadline, f"never: {what}"
+        time.sleep(0.05)
+
+
+def head(scene: Scene, method: str, path: str, who: str, *lines: str) -> bytes:
+    """The head of a request."""
+    words = (
+        f"{method} /api/v1{path} HTTP/1.1",
+        "Host: localhost",
+        f"Authorization: Bearer {scene.tokens.get(who, who)}",
+        "Content-Type: application/json",
+        *lines,
+    )
+    return ("\r\n".join(words) + "\r\n\r\n").encode()
+
+
+def connect(scene: Scene, said: bytes = b"") -> socket.socket:
+    """A connection on which something was said."""
+    connection = socket.create_connection(("127.0.0.1", scene.port), timeout=30)
+    connection.sendall(said)
+    return connection
+
+
+def status(connection: socket.socket) -> int:
+    """The status of the answer that comes."""
+    return int(connection.recv(65536).split(b" ", 2)[1])
+
+
 def definition(repository: Path) -> dict[str, object]:
     """A definition document of one phase."""
     program = {"backend": "command", "command": ["true"]}
@@ -175,7 +209,9 @@ def served(home: Path, pace: Pace | None = None) -> Iterator[Scene]:
     """Serve the API of the environment on a free port until the context ends."""
     forget()
     app = create_app(pace)
-    configuration = uvicorn.Config(app, port=0, log_level="critical", timeout_graceful_shutdown=1)
+    configuration = uvicorn.Config(
+        app, port=0, http=Connection, ws="none", log_level="critical", timeout_graceful_shutdown=1
+    )
     server = uvicorn.Server(configuration)
     thread = threading.Thread(target=server.run)
     thread.start()

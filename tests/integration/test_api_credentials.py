@@ -37,7 +37,7 @@ ROUTES = {
     "GET /health": Route("/health", 200, 200, is_open=True),
     "GET /ready": Route("/ready", 200, 200, is_open=True),
     "GET /proof": Route("/proof", 200, 200, query=ASKED, is_open=True),
-    "GET /metrics": Route("/metrics", 200, 200, is_open=True),
+    "GET /metrics": Route("/metrics", 200, 403),
     "POST /pipelines": Route("/pipelines", 422, 403, body={}),
     "GET /pipelines": Route("/pipelines", 200, 403),
     "GET /pipelines/{pipeline_id}": Route(P, 200, 403),

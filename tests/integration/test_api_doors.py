@@ -11,7 +11,7 @@ from sqlalchemy import text
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
 from egg_tasks.services import pipelines
-from tests.integration.api_scene import NAME, Scene, forget
+from tests.integration.api_scene import NAME, OPERATOR, Scene, forget
 
 MIB = 1024 * 1024
 
@@ -27,7 +27,8 @@ def test_ready_touches_database_and_broker(scene: Scene) -> None:
 def metrics(scene: Scene) -> str:
     """What Prometheus reads."""
     connection = HTTPConnection("127.0.0.1", scene.port)
-    connection.request("GET", "/api/v1/metrics")
+    credential = {"Authorization": f"Bearer {OPERATOR}"}
+    connection.request("GET", "/api/v1/metrics", headers=credential)
     numbers = connection.getresponse().read().decode()
     connection.close()
     return numbers

@@ -16,11 +16,11 @@ import pytest
 from sqlalchemy import func, select
 
 from egg_tasks.api import verdicts
-from egg_tasks.api.auth import Agent
+from egg_tasks.api.tokens import Agent
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
-from egg_tasks.proof import key_of
+from egg_tasks.proof import key_of, name_of
 from egg_tasks.runners.process import ProcessRunner
 from egg_tasks.services import notices, pipelines, questions, tries
 from egg_tasks.services.notices import Try
@@ -105,7 +105,7 @@ class Ground:
         """Whether a run's own token speaks for it."""
         token = (self.scene.home / "shims" / str(run_id) / "token").read_text()
         with unit_of_work() as session:
-            return run_rows.find_agent_run_by_token(session, token_hash=key_of(token)) is not None
+            return bool(run_rows.list_agent_runs_by_token(session, names=[name_of(key_of(token))]))
 
     def told(self, name: str, kind: str) -> int:
         """How often an event was told."""

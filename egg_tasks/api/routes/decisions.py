@@ -7,8 +7,9 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
-from egg_tasks.api.auth import OPERATOR, Agent, AnyCaller, Member
+from egg_tasks.api.auth import OPERATOR, AnyCaller, Member
 from egg_tasks.api.envelope import Envelope
+from egg_tasks.api.tokens import Agent
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
 from egg_tasks.services import decisions, questions, reports
@@ -104,11 +105,16 @@ def resolve(
 
 
 def _of(session: Session, pipeline_id: str, decision_id: int) -> DecisionRead:
-    found = reports.decision(session, decision_id=decision_id)
+    """A pipeline's question; another's is not told from one that nobody ever asked."""
+    unknown = NotFound(
+        f"pipeline {pipeline_id} has no decision {decision_id}; see `egg decision list {pipeline_id}`"
+    )
+    try:
+        found = reports.decision(session, decision_id=decision_id)
+    except NotFound:
+        raise unknown from None
     if found.pipeline_id != pipeline_id:
-        raise NotFound(
-            f"pipeline {pipeline_id} has no decision {decision_id}; see `egg decision list {pipeline_id}`"
-        )
+        raise unknown
     return found
 
 

@@ -10,9 +10,10 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from egg_tasks import hints
-from egg_tasks.api.auth import Agent, Member, Operator, Talker
+from egg_tasks.api.auth import Member, Talker
 from egg_tasks.api.deliveries import Deliveries
 from egg_tasks.api.envelope import Envelope
+from egg_tasks.api.tokens import Agent, Operator
 from egg_tasks.api.waiting import until
 from egg_tasks.clock import utcnow
 from egg_tasks.database import after_commit, single_statements, unit_of_work

@@ -4,20 +4,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
-from starlette.concurrency import run_in_threadpool
 
 from egg_tasks import proof
 from egg_tasks.api.envelope import Envelope
+from egg_tasks.api.rates import NOBODY, Rates
+from egg_tasks.api.tokens import Tokens
 from egg_tasks.config import settings
-from egg_tasks.database import unit_of_work
-from egg_tasks.services import credentials
+from egg_tasks.services.credentials import UNKNOWN
+from models.errors import Unauthenticated
 
 router = APIRouter(tags=["health"])
-
-Keys = dict[str, bytes]
-"""What is stored of a token, by its name: that never changes."""
-MOST_KEYS = 10_000
-"""With so many they are all forgotten, to be looked up anew."""
 
 
 class Proof(BaseModel):
@@ -33,19 +29,15 @@ async def prove(
     nonce: Annotated[str, Query(pattern="^[0-9a-f]{32,64}$")],
 ) -> Envelope[Proof]:
     """Prove to know the token whose SHA-256, hashed once more, is *credential*; 401 when nobody knows it."""
-    keys: Keys = request.app.state.keys
-    key = keys.get(credential)
-    if key is None:
-        key = await run_in_threadpool(_key, credential)
-        if len(keys) >= MOST_KEYS:
-            keys.clear()
-        keys[credential] = key
-    return Envelope(message="this server knows the token", data=Proof(proof=proof.made(key, nonce)))
-
-
-def _key(name: str) -> bytes:
     own = proof.key_of(settings().operator_token or "")
-    if settings().operator_token and proof.name_of(own) == name:
-        return own
-    with unit_of_work() as session:
-        return credentials.key(session, name=name)
+    if settings().operator_token and proof.name_of(own) == credential:
+        key = own
+    else:
+        tokens: Tokens = request.app.state.tokens
+        rates: Rates = request.app.state.rates
+        known = await tokens.find(credential)
+        rates.spend(("proof", known.agent.run_id) if known else NOBODY, rate=settings().rate_limit)
+        if known is None:
+            raise Unauthenticated(UNKNOWN)
+        key = known.key
+    return Envelope(message="this server knows the token", data=Proof(proof=proof.made(key, nonce)))

@@ -6,9 +6,10 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from egg_tasks.api import verdicts
-from egg_tasks.api.auth import Agent, Speaker
+from egg_tasks.api.auth import Speaker
 from egg_tasks.api.envelope import Envelope
 from egg_tasks.api.looking import LOOKS
+from egg_tasks.api.tokens import Agent
 from egg_tasks.api.verdicts import ReadinessAnswer
 from egg_tasks.clock import utcnow
 from egg_tasks.database import single_statements, unit_of_work

@@ -1,0 +1,129 @@
+"""The gate: what a request's head says is looked at before anything of its body is read."""
+
+import asyncio
+import hmac
+import ipaddress
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from egg_tasks import proof
+from egg_tasks.api.envelope import refused
+from egg_tasks.api.rates import NOBODY, Rates
+from egg_tasks.api.tokens import Agent, Operator, Tokens
+from egg_tasks.api.turns import Shares
+from egg_tasks.config import Settings, settings
+from egg_tasks.services.credentials import UNKNOWN
+from egg_tasks.wire import PREFIX
+from models.errors import EggError, Malformed, TooLarge, TooMany, Unauthenticated, Unavailable
+
+MAX_HEAD = 16 * 1024
+MAX_QUERY = 8 * 1024
+MAX_PATH = 2 * 1024
+OPEN = frozenset({f"{PREFIX}/health", f"{PREFIX}/ready", f"{PREFIX}{proof.PATH}"})
+"""For anybody: whoever looks after the server asks these, and whoever does not trust it yet."""
+DESCRIPTION = f"{PREFIX}/openapi.json"
+HELD_SECONDS = 0.1
+"""A refusal for too many requests comes so late: who asks again at once asks that much less often."""
+
+
+class Gate:
+    """Says who asks, and refuses at once whoever may not, or asks in a way that nobody should."""
+
+    def __init__(self, app: ASGIApp, *, tokens: Tokens, rates: Rates, shares: Shares) -> None:
+        self.app = app
+        self._tokens = tokens
+        self._rates = rates
+        self._shares = shares
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, with `who` and `share` in its state; neither where all may enter."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        state = scope.setdefault("state", {})
+        try:
+            _check_head(scope)
+            _check_host(scope, settings())
+            if scope["path"] in OPEN:
+                await self.app(scope, receive, send)
+                return
+            who = await self._who(scope)
+            if state.get("is_extra") and not isinstance(who, Operator):
+                raise Unavailable("the server has as many connections as it can serve: try again in a moment")
+            key = who.run_id if isinstance(who, Agent) else who
+            with self._shares.taken(key, is_bounded=not isinstance(who, Operator)) as share:
+                state |= {"who": who, "share": share}
+                await self.app(scope, receive, send)
+        except EggError as error:
+            await refused(error)(scope, receive, send)
+
+    async def _who(self, scope: Scope) -> Operator | Agent | None:
+        """The operator or an agent run, which may be over; None for whoever reads the description."""
+        rate = settings().rate_limit
+        try:
+            token = _token(scope)
+            if token is None and scope["path"] == DESCRIPTION:
+                self._rates.spend(NOBODY, rate=rate)
+                return None
+            if token is None:
+                raise Unauthenticated("this needs a credential: Authorization: Bearer TOKEN")
+            if _is_operators(token):
+                return Operator()
+            known = await self._tokens.find(proof.name_of(proof.key_of(token)))
+            who = known.agent if known else None
+            self._rates.spend(who.run_id if who else NOBODY, rate=rate)
+        except TooMany:
+            await asyncio.sleep(HELD_SECONDS)
+            raise
+        if who is None:
+            raise Unauthenticated(UNKNOWN)
+        return who
+
+
+def _check_head(scope: Scope) -> None:
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    if len(scope["query_string"]) > MAX_QUERY or len(scope["raw_path"]) > MAX_PATH:
+        raise TooLarge(f"a URL has a path of at most {MAX_PATH} bytes and a query of at most {MAX_QUERY}")
+    if sum(len(name) + len(value) + 4 for name, value in headers) > MAX_HEAD:
+        raise TooLarge(f"the headers of a request are at most {MAX_HEAD} bytes")
+
+
+def _check_host(scope: Scope, known: Settings) -> None:
+    """Refuse a name that is not ours: with one of their own, strangers' pages would reach us in a browser."""
+    given = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
+    try:
+        host = (urlsplit(f"//{given}").hostname or "").rstrip(".")
+    except ValueError:
+        host = ""
+    own = scope["server"][0] if scope.get("server") else None
+    if not host or not (host in {"localhost", own} or _is_loopback(host) or host in hosts(known)):
+        raise Malformed(
+            f"this server is not known as {given[:100]!r}: ask by the name in EGG_ORCHESTRATOR_URL, or name"
+            " it in the server's EGG_API_HOSTS"
+        )
+
+
+def hosts(known: Settings) -> Collection[str]:
+    """The names that people gave the server, in small letters."""
+    return {(urlsplit(known.api_url).hostname or "").lower(), *known.api_hosts}
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _token(scope: Scope) -> str | None:
+    """The credential that a request brings; None without one."""
+    given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+    scheme, _, token = given.partition(b" ")
+    return token.strip().decode("latin-1") or None if scheme.lower() == b"bearer" else None
+
+
+def _is_operators(token: str) -> bool:
+    own = settings().operator_token
+    return bool(own) and hmac.compare_digest(proof.key_of(token), proof.key_of(own or ""))
