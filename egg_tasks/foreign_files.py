@@ -11,6 +11,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path, PurePath
 from typing import IO
 
@@ -116,9 +117,9 @@ def written_at(root: Path, name: str) -> datetime | None:
 
 
 def write_plain(root: Path, name: str, content: str | bytes) -> None:
-    """Write a 0600 file in *root* whole or not at all, in the place of whatever file, link or pipe is there.
+    """Write a 0600 file in *root* whole or not at all, in the place of whatever is there.
 
-    `OSError` when the disk refuses, *root* is no directory of its own, or *name* is a directory.
+    A directory there is moved aside. `OSError` when the disk refuses or *root* is no directory of its own.
     """
     directory = os.open(root, ENTERING | os.O_NOFOLLOW)
     draft = f".{name}.{secrets.token_hex(8)}"
@@ -127,12 +128,21 @@ def write_plain(root: Path, name: str, content: str | bytes) -> None:
             try:
                 file.write(content.encode() if isinstance(content, str) else content)
                 file.flush()
-                os.rename(draft, name, src_dir_fd=directory, dst_dir_fd=directory)
+                _rename(draft, name, directory)
             except OSError:
                 os.unlink(draft, dir_fd=directory)
                 raise
     finally:
         os.close(directory)
+
+
+def _rename(draft: str, name: str, directory: int) -> None:
+    move = partial(os.rename, src_dir_fd=directory, dst_dir_fd=directory)
+    try:
+        move(draft, name)
+    except IsADirectoryError:
+        move(name, f"{draft}.aside")
+        move(draft, name)
 
 
 def make_directory(path: Path) -> None:

@@ -115,9 +115,7 @@ def opened_shim(own: Path) -> Iterator[int | None]:
     if shim is None or not shim.of_this_boot:
         yield None
         return
-    with opened(
-        shim.pid, lambda: _start_of(shim.pid) == shim.start and _is_shim(shim.pid, own)
-    ) as descriptor:
+    with opened(shim.pid, lambda: start_of(shim.pid) == shim.start and _is_shim(shim.pid, own)) as descriptor:
         yield descriptor if is_held(own) else None
 
 
@@ -130,7 +128,7 @@ def _is_shim(pid: int, own: Path) -> bool:
     return Path(os.fsdecode(argv[-1])).name == own.name
 
 
-def _start_of(pid: int) -> int | None:
+def start_of(pid: int) -> int | None:
     """When a process started, in ticks since boot, or None if there is none."""
     stat = Stat.read(pid)
     return stat.start if stat else None
@@ -155,21 +153,6 @@ def signal_shim(own: Path, number: signal.Signals) -> bool:
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(shim, number)
         return True
-
-
-def is_left(pid: int, agent: Identity | None, marks: frozenset[bytes]) -> bool:
-    """Whether a process is what an agent left behind: of its session, or with its mark in the environment."""
-    if agent is not None and (stat := Stat.read(pid)) is not None:
-        same_number = agent.pid in {pid, stat.session, stat.group}
-        # With the agent gone its number may by now be that of a stranger's session, which is gone too.
-        is_of_it = agent.is_unique or _start_of(agent.pid) == agent.start
-        if same_number and is_of_it and stat.start >= agent.start:
-            return True
-    try:
-        environment = Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return False
-    return not marks.isdisjoint(environment.split(b"\0"))
 
 
 def kill_shim(own: Path) -> None:
@@ -202,24 +185,7 @@ def _descendants(pid: int) -> Iterator[tuple[int, Callable[[], bool]]]:
 
 
 def _is_same(pid: int, start: int) -> bool:
-    return _start_of(pid) == start
-
-
-def kill_remains(agent: Identity | None, marks: frozenset[bytes]) -> None:
-    """Kill what a run left behind whose shim was killed, until a look finds nothing.
-
-    A process that left the agent's session *and* emptied its environment is not found; nor is one that
-    emptied it, long after the agent itself is gone. Without *agent* the environment alone is looked at.
-    """
-    if agent is not None and not agent.of_this_boot:
-        agent = None
-    deadline = time.monotonic() + SWEEP_SECONDS
-    while time.monotonic() < deadline:
-        found = [pid for pid in numbers() if is_left(pid, agent, marks)]
-        killed = [pid for pid in found if kill(pid, partial(is_left, pid, agent, marks))]
-        if not killed:
-            return
-        time.sleep(RETRY_SECONDS)
+    return start_of(pid) == start
 
 
 def forks() -> int:

@@ -4,11 +4,11 @@
 """
 
 import json
-import os
 import shlex
 import shutil
 from contextlib import suppress
 from pathlib import Path
+from uuid import UUID
 
 from egg_tasks import run_places
 from egg_tasks.foreign_files import (
@@ -23,7 +23,8 @@ from egg_tasks.foreign_files import (
     write_plain,
 )
 from egg_tasks.run_places import SPEC
-from egg_tasks.runners import liveness, room
+from egg_tasks.runners import liveness, remains, room
+from egg_tasks.runners.remains import MARK, Traces, brand
 from models.schemas.run import Exit, Launch, Wake
 
 LAYOUT, SHARED_LAYOUT = 2, 1
@@ -32,9 +33,6 @@ LAYOUT, SHARED_LAYOUT = 2, 1
 Every change of them gets the next number, and the runs of the layouts before it are still attended: up to
 the second of these, all lies in the directory that the agent is given.
 """
-
-MARK = "EGG_AGENT_RUN_ID"
-"""The variable that tells a run's processes from everybody else's."""
 
 PROFILE = ".profile"
 GREETING = "# Written by egg: the PATH of agents, for login shells.\n"
@@ -56,6 +54,7 @@ def write(given: Path, launch: Launch) -> None:
         "prompt_file": str(given / "prompt.md"),
         "wake": launch.wake,
         "inode": own.stat().st_ino,
+        "brand": brand(launch.run_id),
     }
     write_plain(given, "prompt.md", launch.prompt)
     if own != given:
@@ -133,7 +132,7 @@ def find_exit(own: Path) -> Exit | None:
     found = _outcome(own)
     if found is None and not is_copied:
         agent = liveness.Identity.read(own, "agent.pid") if run_places.is_ours_alone(own) else None
-        liveness.kill_remains(agent, _mark(own))
+        remains.kill(Traces(UUID(own.name), agent))
     if not is_copied:
         _clear(room.of_run(own))
     return found or Exit(stopped=is_there(own, "stop"))
@@ -197,8 +196,3 @@ def _is_ours(home: Path) -> bool:
         return False
     with profile:
         return profile.read(len(GREETING)) == GREETING.encode()
-
-
-def _mark(own: Path) -> frozenset[bytes]:
-    """What the environment of this run's processes holds, and nobody else's: a role's runs share a HOME."""
-    return frozenset({os.fsencode(f"{MARK}={own.name}")})

@@ -190,13 +190,13 @@ def explain(error: Exception, program: str) -> str:
     return f"cannot start {program}: {os.strerror(number) if number else error}"
 
 
-def go_first() -> None:
-    """Have the kernel end this process before others, and leave some of what is limited to them."""
+def go_first(brand: int) -> None:
+    """Have the kernel end this process before others, which it leaves enough to, and know it by a limit."""
     import resource  # of use to agents alone
 
     most = resource.getrlimit(resource.RLIMIT_NPROC)[1] * 3 // 4  # no limit is -1, and stays so
-    limits = {resource.RLIMIT_CORE: 0, resource.RLIMIT_NOFILE: MOST_FILES, resource.RLIMIT_NPROC: most}
-    for kind, limit in limits.items():
+    kinds = (resource.RLIMIT_CORE, resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC, resource.RLIMIT_RTTIME)
+    for kind, limit in zip(kinds, (0, MOST_FILES, most, brand)):  # noqa: B905 # Python 3.9
         soft, hard = (min(bound, limit, key=lambda n: n % (1 << 64)) for bound in resource.getrlimit(kind))
         resource.setrlimit(kind, (soft, hard))
     try:
@@ -222,7 +222,7 @@ def become(spec: dict[str, Any], streams: tuple[int, int], parent: int) -> str:
     for number in (*STOPPING, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    go_first()
+    go_first(spec["brand"])
     try:
         os.execvpe(spec["argv"][0], spec["argv"], spec["environment"])  # noqa: S606 # never a shell
     except (OSError, ValueError) as error:

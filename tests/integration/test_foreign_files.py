@@ -134,18 +134,23 @@ def test_what_is_written_takes_the_place_of_whatever_was_there_and_goes_nowhere_
     assert others in ({"file": "ours"}, {"file": "ours", "secret": "s3cret"})
 
 
-def test_a_directory_in_the_place_of_a_file_or_of_a_directory_a_link_is_an_error_of_the_system(
-    tmp_path: Path,
-) -> None:
+def test_a_directory_in_the_place_of_a_file_is_moved_aside_with_what_is_in_it(tmp_path: Path) -> None:
     (tmp_path / "file").mkdir()
+    (tmp_path / "file/work").write_text("the agent's")
+
+    write_plain(tmp_path, "file", "ours")
+
+    assert (tmp_path / "file").read_text() == "ours"
+    assert [path.read_text() for path in tmp_path.glob(".file.*.aside/work")] == ["the agent's"]
+
+
+def test_nothing_is_written_where_a_link_leads(tmp_path: Path) -> None:
     (tmp_path / "linked").symlink_to(tmp_path)
 
-    with pytest.raises(IsADirectoryError):
-        write_plain(tmp_path, "file", "ours")
     with pytest.raises(OSError, match="linked"):
         write_plain(tmp_path / "linked", "other", "ours")
 
-    assert [path.name for path in tmp_path.iterdir() if path.name not in {"file", "linked"}] == []
+    assert [path.name for path in tmp_path.iterdir()] == ["linked"]
 
 
 @pytest.mark.parametrize("leave", [pipe, link, link_to_nothing, nothing])

@@ -79,12 +79,10 @@ def test_whatever_lies_in_a_runs_directory_it_is_told_stopped_and_ended(
     for name in NAMES:
         (directory / name).unlink(missing_ok=True)
         leave(directory / name)
-    if leave is not Path.mkdir:
-        leave(directory / "signal")
+    leave(directory / "signal")
 
     def attend() -> bool:
-        if leave is not Path.mkdir:
-            runner.tell(run_id, "CONVERGE\n")
+        runner.tell(run_id, "CONVERGE\n")
         runner.last_active_at(run_id)
         runner.list_silences(since=runner.last_active_at(run_id) or pytest.fail("it has said `up`"))
         assert runner.has_started(run_id)
@@ -96,8 +94,7 @@ def test_whatever_lies_in_a_runs_directory_it_is_told_stopped_and_ended(
     assert within(60, attend)
     assert end(runner, run_id) == end(runner, run_id)
     assert (end(runner, run_id).exit_code, end(runner, run_id).stopped) == (0, True)
-    if leave is not Path.mkdir:
-        assert (directory / "signal").read_text() == "CONVERGE\n"
+    assert (directory / "signal").read_text() == "CONVERGE\n"
 
 
 @pytest.mark.parametrize("leave", KINDS)
@@ -230,6 +227,28 @@ def test_kill_ends_what_a_stopped_shim_would_have_found(runner: ProcessRunner) -
     assert len(pids) == 2
     assert [pid for pid in pids if is_alive(pid)] == []
     assert end(runner, run_id) == Exit(stopped=True)
+
+
+@pytest.mark.parametrize(
+    "left", ["env -i setsid {} >/dev/null &", "(setsid env -i setsid {} >/dev/null &) &"]
+)
+def test_an_agent_that_kills_its_shim_leaves_nobody_behind(runner: ProcessRunner, left: str) -> None:
+    """However it had left its session, its environment and its parent."""
+    sleeper = f"sleep 1000.{uuid4().int}"
+    waiting = "until test -e $TMPDIR/go; do sleep 0.05; done"
+    script = f"{left.format(sleeper)} sleep 0.5; echo up; {waiting}; kill -KILL $PPID; sleep 600"
+    run_id = started(runner, script)
+    assert is_running(sleeper)
+    (room.of_run(runner.directory(run_id)) / "tmp/go").touch()
+
+    assert end(runner, run_id).vanished
+    assert not is_running(sleeper)
+
+
+def is_running(command: str) -> bool:
+    """Whether some process was started so, and has not ended."""
+    asked = subprocess.run(["ps", "-eo", "stat,args"], check=True, capture_output=True, text=True)
+    return any(line.endswith(f" {command}") and line[0] != "Z" for line in asked.stdout.splitlines())
 
 
 def test_who_goes_on_writing_to_an_agents_output_does_not_keep_its_run(runner: ProcessRunner) -> None:

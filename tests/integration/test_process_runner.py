@@ -1,6 +1,7 @@
 """Agents as real processes under real shims."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -541,7 +542,7 @@ def test_one_that_has_not_started_is_told_nothing(runner: ProcessRunner) -> None
 
 def test_one_whose_directory_is_gone_cannot_be_told(runner: ProcessRunner) -> None:
     run_id = started(runner, "echo up; sleep 100")
-    (runner.directory(run_id) / "signal").mkdir()
+    shutil.rmtree(runner.directory(run_id))
 
     with pytest.raises(Unavailable, match="cannot tell agent run"):
         runner.tell(run_id, "CONVERGE\n")

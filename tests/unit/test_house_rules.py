@@ -31,7 +31,8 @@ NEAR_AGENTS = tuple(
 )
 OPENED_OTHERWISE = {
     "the kernel's": {
-        "runners/liveness.py": {"_is_shim", "is_left", "forks", "is_unique", "of_this_boot", "read"},
+        "runners/liveness.py": {"_is_shim", "forks", "is_unique", "of_this_boot", "read"},
+        "runners/remains.py": {"_has_mark", "_has_brand"},
         "tasks/owners.py": {"_started"},
     },
     "in a directory that no agent is told of, by a program without a library of ours": {
