@@ -120,7 +120,7 @@ def was_told(own: Path, text: str) -> bool:
 def find_exit(own: Path) -> Exit | None:
     """How the run ended, or None while its shim lives.
 
-    What a run left behind whose shim was killed is killed here, so that an end is an end.
+    What a run left behind that its shim did not end is ended here, so that an end is an end.
     """
     if not has_started(own):
         return Exit(stopped=is_there(own, "stop"))
@@ -130,10 +130,10 @@ def find_exit(own: Path) -> Exit | None:
         return None
     # Looked at after the lock: nobody can write it any more.
     found = _outcome(own)
-    if found is None and not is_copied:
-        agent = liveness.Identity.read(own, "agent.pid") if run_places.is_ours_alone(own) else None
-        remains.kill(Traces(UUID(own.name), agent))
     if not is_copied:
+        if found is None or not found.is_swept:
+            agent = liveness.Identity.read(own, "agent.pid") if run_places.is_ours_alone(own) else None
+            remains.kill(Traces(UUID(own.name), agent))
         _clear(room.of_run(own))
     return found or Exit(stopped=is_there(own, "stop"))
 

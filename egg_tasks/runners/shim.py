@@ -324,21 +324,21 @@ def supervise(agent: int, output: Output, signals: int) -> tuple[int, bool]:
             return status, stopped
 
 
-def sweep(signals: int) -> None:
-    """Kill what the agent left behind: orphans come to this process, level by level, until none is left."""
-    poll = select.poll()
-    poll.register(signals, select.POLLIN)
+def sweep(signals: int) -> bool:
+    """Kill what the agent left behind: orphans come to this process, level by level. Whether none is left."""
     deadline = time.monotonic() + SWEEP_SECONDS
     while time.monotonic() < deadline:
         reap(0)
         try:
             os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
-            return
+            return True
         for pid in processes(PARENT, os.getpid()):
-            send(signal.SIGKILL, pid)
-        poll.poll(50)
+            # With its group: one that goes from process to process is never there for long enough itself.
+            send(signal.SIGKILL, -os.getpgid(pid))
+        select.select([signals], (), (), 0.05)
         list(read_signals(signals))
+    return False
 
 
 def run(spec: dict[str, Any], signals: int) -> dict[str, Any]:
@@ -357,7 +357,7 @@ def run(spec: dict[str, Any], signals: int) -> dict[str, Any]:
     outcome["ended_at"] = moment()
     code = os.waitstatus_to_exitcode(status)
     outcome["exit_code" if code >= 0 else "signal"] = abs(code)
-    sweep(signals)
+    outcome["is_swept"] = sweep(signals)
     while output.room and output.pump():
         pass
     return outcome

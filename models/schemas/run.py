@@ -47,6 +47,8 @@ class Exit(BaseModel):
     """Whether there is no such program, or none that can be run, so that trying again is of no use."""
     stopped: bool = False
     """Whether the system had asked it to stop before it ended."""
+    is_swept: bool = True
+    """Whether its supervisor saw the last of its processes go."""
     started_at: datetime | None = None
     ended_at: datetime | None = None
 

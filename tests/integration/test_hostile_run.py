@@ -245,6 +245,36 @@ def test_an_agent_that_kills_its_shim_leaves_nobody_behind(runner: ProcessRunner
     assert not is_running(sleeper)
 
 
+HOPS = (
+    "import os, sys, time\nif os.fork():\n    time.sleep(0.5)\n    sys.exit(7)\nos.setsid()\n"
+    "while True:\n    if os.fork():\n        os._exit(0)"
+)
+
+
+def test_one_that_goes_from_process_to_process_is_gone_with_its_agent(runner: ProcessRunner) -> None:
+    mark = f"hop-{uuid4()}"
+    run = launch("", argv=(sys.executable, "-I", "-S", "-c", HOPS, mark))
+
+    runner.ensure(run)
+    ended = end(runner, run.run_id)
+
+    asked = subprocess.run(["ps", "-eo", "args"], check=True, capture_output=True, text=True)
+    assert (ended.exit_code, ended.is_swept) == (7, True)
+    assert mark not in asked.stdout
+
+
+def test_what_a_shim_saw_no_end_of_is_ended_when_its_run_is(runner: ProcessRunner) -> None:
+    run_id = started(runner, "echo up; exit 0")
+    end(runner, run_id)
+    sleeper = f"1000.{uuid4().int}"
+    outcome = runner.own(run_id) / "outcome.json"
+    outcome.write_text(json.dumps(json.loads(outcome.read_text()) | {"is_swept": False}))
+    left = subprocess.Popen(["sleep", sleeper], env={"EGG_AGENT_RUN_ID": str(run_id)})
+
+    assert end(runner, run_id).exit_code == 0
+    assert left.wait(30) == -signal.SIGKILL
+
+
 def is_running(command: str) -> bool:
     """Whether some process was started so, and has not ended."""
     asked = subprocess.run(["ps", "-eo", "stat,args"], check=True, capture_output=True, text=True)
