@@ -29,11 +29,13 @@ from models.errors import Unavailable
 from models.tables import AgentRun, Message, Pipeline
 
 AGENT = Path(__file__).with_name("chaos_agent.py")
-ROLES = (
-    {"role": "coder"},
-    {"role": "tester", "reviews": ["coder"]},
-    {"role": "documenter", "reviews": ["coder"]},
-    {"role": "integrator"},
+# Who is killed often enough is else asked about.
+RETRIED = {"on_failure": "retry"}
+ROLES: tuple[dict[str, object], ...] = (
+    {"role": "coder", **RETRIED},
+    {"role": "tester", "reviews": ["coder"], **RETRIED},
+    {"role": "documenter", "reviews": ["coder"], **RETRIED},
+    {"role": "integrator", **RETRIED},
 )
 PIPELINES, SHORT = 20, 3
 LONGEST_SECONDS = 1800.0

@@ -11,8 +11,8 @@ from egg_tasks.ports import Runner, Workspace
 from egg_tasks.services import agent_runs, briefs, looks, tries
 from egg_tasks.services.agent_runs import Salvaged
 from egg_tasks.tasks.dispatch import dispatch
-from egg_tasks.tasks.faults import shortened
-from models.errors import DatabaseAway, Rejected, Unavailable
+from egg_tasks.tasks.faults import NOBODYS, shortened
+from models.errors import Rejected, Unavailable
 from models.queries import agent_runs as rows
 from models.schemas.run import Exit
 from models.tables import AgentRun
@@ -59,7 +59,7 @@ class Ending:
         """
         try:
             self.runner.kill(self.run_id)
-        except (DatabaseAway, MemoryError):
+        except NOBODYS:
             raise
         except Exception:
             # What counts is whether it is gone.
@@ -69,7 +69,7 @@ class Ending:
         sentence = f"its end could not be read: {shortened(why)}"
         try:
             self._write(sentence, self._salvaged_at_last(run))
-        except DatabaseAway:
+        except NOBODYS:
             raise
         except Exception as error:
             # What was saved is on its branch; what cannot be written of it must not keep the run open.
@@ -93,7 +93,7 @@ class Ending:
             return self._kept(Unavailable("saving it ended the process that tried"))
         try:
             return self._salvage(run)
-        except DatabaseAway:
+        except NOBODYS:
             raise
         except Exception as error:
             log.exception("salvage.failed", run=str(run.id), clone=str(self.clone))
