@@ -49,9 +49,9 @@ class Limit:
 
 LIMITS = {
     # Each has git look at the clone; an agent that is refused mends its work before it asks again.
-    Share.READY: Limit("READYs", 50, MIB, burst=5),
+    Share.READY: Limit("READYs", 50, 256 * KIB, burst=5),
     Share.SYNC: Limit("syncs", 200, MIB, burst=10),
-    Share.VERDICTS: Limit("WORKING, BLOCKED and OBJECTING", 200, MIB),
+    Share.VERDICTS: Limit("WORKING, BLOCKED and OBJECTING", 200, 256 * KIB),
     Share.PROGRESS: Limit("reports of progress", 1000, 4 * MIB),
     Share.ERRORS: Limit("reported errors", 100, MIB),
     # Only the last one stands.

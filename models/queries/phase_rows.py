@@ -173,6 +173,8 @@ def _waking() -> ColumnElement[int | None]:
     newest = select(Message.id).where(
         Message.pipeline_id == PIPELINE,
         Message.to_role == Role.role,
+        # Nobody is given their own messages, which so would wake them for ever.
+        Message.from_role != Role.role,
         Message.id > Role.handled_message,
         Message.phase_run_id == Role.phase_run_id,
         IS_WAKING,

@@ -92,6 +92,17 @@ def test_a_role_that_has_polled_the_rest_is_not_woken_for_it(crowded: World) -> 
     assert crowded.roles_live() == set()
 
 
+def test_nobody_is_woken_by_their_own_words(world: World) -> None:
+    world.begin(definition({"role": "coder"}))
+    world.start("coder")
+    world.send("coder", "coder", MessageType.QUESTION)
+    world.say("coder", BLOCKED)
+
+    world.end("coder")
+
+    assert world.roles_live() == set()
+
+
 def test_what_a_run_knows_when_it_asks_has_the_same_bounds(crowded: World) -> None:
     crowded.start("tester")
 
