@@ -16,7 +16,7 @@ HOW_TO = """\
   and commit there. Never push: READY takes your commits.
 - Say how you stand with `egg signal readiness --state …`: `READY` (your work is committed and good),
   `BLOCKED --on ROLE` (you cannot go on before that role), `OBJECTING --about ROLE --reason "…"` (a version
-  of that role is wrong, and why). Ending without a word counts as nothing.
+  of that role is wrong, and why, on one line). Ending without a word counts as nothing.
 - READY refuses uncommitted changes, and commits on other branches of the clone. If an objection was handed
   to you, commit a change that answers it, or answer in words: `--answer N="…"`.
 - Talk with `egg message send --to ROLE|all --type PROGRESS|QUESTION|RESPONSE|STATUS|HANDOFF --body "…"`
