@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import ARRAY, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 
+from egg_tasks import run_places
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
 from egg_tasks.prompts.prompt import render
@@ -78,7 +79,7 @@ NAMES = {
     *("objections.from_role", "objections.about_role", "roles.blocked_on"),
     *("pipelines.work_commit", "pipelines.published_commit", "pipelines.base_commit", "checks.commit"),
     *("agent_runs.start_commit", "agent_runs.salvaged_commit", "versions.commit", "versions.tree"),
-    "versions.merge_commit",
+    *("versions.merge_commit", "run_shares.share"),
 }
 """Columns of ours, and of names that have had a pattern from the first release on."""
 
@@ -261,7 +262,9 @@ def test_a_conflict_names_an_odd_path_on_one_line(played: Scene) -> None:
 
 def test_an_agent_s_log_is_indented_on_a_terminal_and_whole_in_a_pipe(shop: Scene) -> None:
     log = "\x1b[32mgreen\x1b[0m\n" + "\n".join(HOSTILE) + "\nno end"
-    shop.clone("coder").with_name("output.log").write_bytes(log.encode())
+    own = run_places.ours(shop.clone("coder").parent)
+    own.mkdir(parents=True, exist_ok=True)
+    (own / "output.log").write_bytes(log.encode())
 
     shown, whole = typed(shop, "agent", "logs", NAME, "coder"), piped(shop, "agent", "logs", NAME, "coder")
 

@@ -137,7 +137,6 @@ def full_of(words: str) -> Brief:
         focus=words,
         criteria=words,
         result_fields=(words,),
-        left_out=dict.fromkeys(("directives", "feedback", "notes", "conflicts", "messages"), words),
         started_at=None,
         soft_deadline_at=None,
         converge_at=None,
