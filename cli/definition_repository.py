@@ -11,8 +11,9 @@ from egg_tasks.workspace import remotes, repositories, sources, submodules
 from egg_tasks.workspace.reach import Reach, of_person
 from egg_tasks.workspace.sources import Source
 from models.errors import Unavailable, Unprocessable
+from models.masking import masked
 from models.schemas.fault import Fault, Faulty
-from models.schemas.source import is_remote, local_path, masked, refuse_reckoned, split
+from models.schemas.source import is_remote, local_path, refuse_reckoned, split
 
 
 @dataclass(frozen=True)

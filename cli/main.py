@@ -10,6 +10,7 @@ import click
 from cli import render, streams, typed
 from models.errors import EggError, Unavailable
 from models.foreign import flat, indented
+from models.masking import masked
 
 SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Begin": {
@@ -169,9 +170,10 @@ def _bug(error: Exception) -> int:
     if os.environ.get("EGG_DEBUG") == "1":
         import traceback
 
-        _say(indented("".join(traceback.format_exception(error))))
+        _say(indented(masked("".join(traceback.format_exception(error)))))
+    said = f"{type(error).__name__}: {masked(str(error))}"
     _say(
-        f"error: this is a bug in egg ({type(error).__name__}: {error}); please report it as CONTRIBUTING.md "
+        f"error: this is a bug in egg ({said}); please report it as CONTRIBUTING.md "
         "says, with what EGG_DEBUG=1 prints"
     )
     return 1

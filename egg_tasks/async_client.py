@@ -17,6 +17,7 @@ from egg_tasks.client import FOLLOW_SECONDS
 from egg_tasks.proof import Question
 from egg_tasks.wire import AwayError, Draft, Json, Wanted
 from models.errors import Unavailable
+from models.masking import masked
 
 __all__ = ["AsyncClient", "Draft", "Json", "Wanted"]
 
@@ -26,7 +27,7 @@ class AsyncClient:
 
     def __init__(self, url: str, token: str, *, patience: float = 60.0) -> None:
         parts = wire.address(url)
-        self.url = url.rstrip("/")
+        self.url = masked(url.rstrip("/"))
         self.patience = patience
         self._extensions = {"trace": partial(_prove, self.url, token)} if proof.is_due(parts) else {}
         self._http = httpx.AsyncClient(

@@ -17,6 +17,7 @@ from egg_tasks import proof, wire
 from egg_tasks.proof import Question
 from egg_tasks.wire import AwayError, Draft, Json, Wanted
 from models.errors import Unavailable
+from models.masking import masked
 
 __all__ = ["Client", "Draft", "Json", "Wanted"]
 
@@ -37,7 +38,7 @@ class Client:
         hear_version: Callable[[str | None], None] = lambda _: None,
     ) -> None:
         parts = wire.address(url)
-        self.url = url.rstrip("/")
+        self.url = masked(url.rstrip("/"))
         self.patience = patience
         self._hear_version = hear_version
         self._kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection

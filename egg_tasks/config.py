@@ -133,12 +133,12 @@ class Settings:
     """What every process of the orchestrator must know."""
 
     home: Path
-    database_url: str
-    redis_url: str
-    broker_url: str
-    result_backend: str
+    database_url: str = field(repr=False)
+    redis_url: str = field(repr=False)
+    broker_url: str = field(repr=False)
+    result_backend: str = field(repr=False)
     api_url: str
-    operator_token: str | None
+    operator_token: str | None = field(repr=False)
     node: str
     node_capacity: int
     rate_limit: int

@@ -9,6 +9,7 @@ import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 from models.foreign import indented, one_line, page
+from models.masking import masked
 
 STDERR = 2
 
@@ -73,7 +74,7 @@ def _on_one_line(_logger: WrappedLogger, _name: str, event: EventDict) -> EventD
     return {
         name: value
         if isinstance(value, bool | int | float | None)
-        else "\n".join(map(one_line, str(value).split("\n")))
+        else "\n".join(map(one_line, masked(str(value)).split("\n")))
         for name, value in event.items()
     }
 
@@ -87,5 +88,5 @@ class Indenting(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Write a record."""
-        first, line_break, rest = self._inner.format(record).partition("\n")
+        first, line_break, rest = masked(self._inner.format(record)).partition("\n")
         return page([first, indented(rest)] if line_break else [first])

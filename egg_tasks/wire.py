@@ -19,6 +19,7 @@ from models.errors import (
     Unavailable,
     Unprocessable,
 )
+from models.masking import hidden
 
 type_of_status: Mapping[int, type[Rejected]] = {
     kind.status: kind
@@ -113,7 +114,7 @@ def address(url: str) -> SplitResult:
     except ValueError:
         is_sound = False
     if not is_sound or not url.isascii() or not url.isprintable() or " " in url:
-        raise Malformed(f"EGG_ORCHESTRATOR_URL must look like http://host:port, not {url!r}")
+        raise Malformed(f"EGG_ORCHESTRATOR_URL must look like http://host:port, not {hidden(url, url)!r}")
     return parts
 
 

@@ -26,6 +26,8 @@ Anything else that is raised is a bug. An agent that fails is not an error but a
 
 from typing import ClassVar
 
+from models.masking import masked
+
 
 class EggError(Exception):
     """An error with a sentence for the reader and, where it helps, details for a program."""
@@ -33,6 +35,8 @@ class EggError(Exception):
     status: ClassVar[int] = 500
 
     def __init__(self, message: str, details: dict[str, object] | None = None) -> None:
+        # Who quotes a URL need not think of what is in it.
+        message = masked(message)
         super().__init__(message, details)
         self.message = message
         self.details = details or {}

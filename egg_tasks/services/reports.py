@@ -14,6 +14,7 @@ from egg_tasks.services.standings import Standing
 from models.answers import usual
 from models.consensus.policy import Mode
 from models.errors import NotFound
+from models.masking import masked
 from models.queries import agent_runs, decisions, halts, messages, phase_runs, pipelines, reports, versions
 from models.schemas.report import (
     AgentStanding,
@@ -27,7 +28,6 @@ from models.schemas.report import (
     StatusRead,
     WhyRead,
 )
-from models.schemas.source import masked
 from models.states import LIVE_PHASES, DecisionStatus, PipelineStatus, is_final
 from models.tables import Decision, Halt, PhaseRun, Pipeline
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from egg_tasks import agent_tools, settings_file
 from egg_tasks.stack import programs
+from models.masking import masked
 
 PATH, ORIGIN = "PATH", "PATH comes from"
 SHELL = "the shell `egg up` is typed in"
@@ -61,7 +62,7 @@ def _is_secretive(name: str) -> bool:
 
 def _veiled(name: str, value: str) -> str:
     if not _is_secretive(name):
-        return value
+        return masked(value)
     return hashlib.sha256(value.encode(errors="surrogateescape")).hexdigest()
 
 

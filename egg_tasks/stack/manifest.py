@@ -14,6 +14,7 @@ from egg_tasks.stack import ports
 from egg_tasks.stack.home import translated
 from egg_tasks.stack.servers import Urls
 from models.errors import Unavailable, Unprocessable
+from models.masking import masked
 
 NAME = "stack.json"
 API_PORT = 8700
@@ -68,7 +69,10 @@ def write(home: Path, manifest: Manifest) -> None:
         new.unlink(missing_ok=True)
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(descriptor, "w") as file:  # noqa: PTH123  made 0600 from the start
-            json.dump(asdict(manifest), file, indent=2)
+            # Of what was given, the password is the environment's to keep.
+            found = asdict(manifest)
+            found |= {name: masked(found[name]) for name in ("database_url", "redis_url")}
+            json.dump(found, file, indent=2)
             file.flush()
             os.fsync(descriptor)
         new.replace(home / NAME)

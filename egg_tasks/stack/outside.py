@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from egg_tasks.config import BROKER_URL, DATABASE_URL, REDIS_URL, celery_url, sqlalchemy_url
 from models.errors import EggError, Rejected, Unavailable, Unprocessable
+from models.masking import hidden
 
 OLDEST_REDIS = (6, 2)
 REFUSED, AWAY = 1, 3
@@ -42,7 +43,7 @@ def check_database(url: str) -> None:
     try:
         psycopg.connect(plain, connect_timeout=5).close()
     except psycopg.Error as error:
-        reason = " ".join(str(error).split())
+        reason = hidden(" ".join(str(error).split()), url)
         raise Unavailable(
             f"the database at {where} cannot be reached ({reason}): "
             "check EGG_DATABASE_URL, or unset it to use our own"
@@ -59,7 +60,7 @@ def check_broker(url: str) -> None:
     except (KeyError, ValueError, ImportError) as error:
         raise Unprocessable(f"{BROKER_URL} must look like amqp://host/ or redis://host:port/0") from error
     except Exception as error:  # its transports share no other class
-        reason = str(error).rstrip(".")
+        reason = hidden(str(error).rstrip("."), url)
         raise Unavailable(
             f"the broker at {name_of(url)} cannot be reached ({reason}): "
             f"check {BROKER_URL}, or unset it to use Redis"
@@ -77,9 +78,11 @@ def check_redis(url: str) -> None:
         with client:
             version = str(client.info("server")["redis_version"])
     except ValueError as error:
-        raise Unprocessable(f"EGG_REDIS_URL must look like redis://host:port/0: {error}") from error
+        raise Unprocessable(
+            f"EGG_REDIS_URL must look like redis://host:port/0: {hidden(str(error), url)}"
+        ) from error
     except (RedisError, OSError) as error:
-        reason = str(error).rstrip(".")
+        reason = hidden(str(error).rstrip("."), url)
         raise Unavailable(
             f"the broker at {where} cannot be reached ({reason}): "
             "check EGG_REDIS_URL, or unset it to use our own"
@@ -90,7 +93,11 @@ def check_redis(url: str) -> None:
 
 def name_of(url: str) -> str:
     """Return where a URL leads, without its password."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return "a URL that cannot be read (in a password, write `/` as %2F and `@` as %40)"
     return f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname or parts.path
 
 

@@ -14,6 +14,7 @@ from egg_tasks import disk
 from egg_tasks.workspace import bounds
 from egg_tasks.workspace.processes import Process
 from models.errors import Unavailable
+from models.masking import masked
 
 TIME_LIMIT = timedelta(seconds=120)
 LARGEST_OUTPUT = 256 * 1024 * 1024
@@ -54,7 +55,9 @@ class GitFailed(Exception):
     """A git command ended with an error; the workspace's callers never see this."""
 
     def __init__(self, arguments: Sequence[str], code: int, errors: str) -> None:
-        super().__init__(arguments, code, errors)
+        # Git repeats the URL it was given, or found in a configuration.
+        errors = masked(errors)
+        super().__init__(tuple(map(masked, arguments)), code, errors)
         self.arguments = tuple(arguments)
         self.code = code
         self.errors = errors

@@ -10,8 +10,9 @@ from egg_tasks.workspace.git import GitFailed
 from egg_tasks.workspace.names import COMMIT
 from egg_tasks.workspace.reach import Reach, ReachingGit
 from models.errors import Rejected, Unavailable, Unprocessable
+from models.masking import masked
 from models.schemas.fault import Fault, Faulty, meant
-from models.schemas.source import is_remote, masked, refuse_reckoned, split
+from models.schemas.source import is_remote, refuse_reckoned, split
 
 LOOK_LIMIT = timedelta(seconds=120)
 ABBREVIATED = re.compile(r"[0-9a-f]{7,64}")

@@ -15,8 +15,9 @@ from egg_tasks.workspace.places import made_once
 from egg_tasks.workspace.reach import Reach, ReachingGit
 from egg_tasks.workspace.sources import Source
 from models.errors import Unavailable, Unprocessable
+from models.masking import masked
 from models.schemas.fault import Fault, Faulty
-from models.schemas.source import is_remote, local_path, masked, split
+from models.schemas.source import is_remote, local_path, split
 
 TRANSFER_LIMIT = timedelta(minutes=30)
 # Our own branches stay behind: those of an earlier pipeline of the same name would pass for this one's.

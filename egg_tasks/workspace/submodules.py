@@ -18,7 +18,8 @@ from egg_tasks.workspace.origins import Origin
 from egg_tasks.workspace.reach import Reach, ReachingGit
 from egg_tasks.workspace.sources import NO_NETWORK, Source
 from models.errors import Unavailable
-from models.schemas.source import is_remote, local_path, masked, split
+from models.masking import masked
+from models.schemas.source import is_remote, local_path, split
 
 FETCH_LIMIT = timedelta(minutes=10)
 ASK_LIMIT = timedelta(seconds=20)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, cast
 
 from models.errors import Unprocessable
+from models.masking import masked
 
 Path = tuple[str | int, ...]
 
@@ -57,6 +58,7 @@ class Faulty(Unprocessable):
 
 def _printable(text: str) -> str:
     """Return *text* cut short and without what UTF-8 cannot write: a fault can always be sent and shown."""
+    text = masked(text)
     short = text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - 1] + "…"
     return short.encode("utf-8", "backslashreplace").decode()
 

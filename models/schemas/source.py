@@ -4,14 +4,13 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
+from models.masking import masked
 from models.schemas.fault import Fault, Faulty
 
 REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[^/:]+:(?!:)")
 """How a git URL begins: with a scheme, or as ssh writes it."""
 RECKONED = re.compile(r"[~^:\s]|@\{|\.\.|^@$")
 """What no name of a branch or tag can hold."""
-# Over HTTP a name alone may be a token; over ssh it is just a name.
-_SECRET = re.compile(r"(?i)((?:https?|ftps?)://)[^/\s'\"]*@|([a-z][a-z0-9+.-]*://)[^/\s'\"@:]*:[^/\s'\"]*@")
 
 
 @dataclass(frozen=True)
@@ -33,17 +32,11 @@ def local_path(repo: str) -> str:
     return unquote(urlsplit(repo).path) if repo.startswith("file://") else repo
 
 
-def masked(text: str) -> str:
-    """*text* with what may be a password taken out of every URL in it."""
-    return _SECRET.sub(lambda found: found[1] or found[2], text)
-
-
 def split(repo: str) -> tuple[str, Credential | None]:
     """A URL without its credential, and the credential, if it holds one."""
     plain = masked(repo)
-    if plain == repo:
-        return repo, None
-    parts = urlsplit(repo)
+    if plain == repo or "@" not in (parts := urlsplit(repo)).netloc:
+        return plain, None
     userinfo, _, host = parts.netloc.rpartition("@")
     name, colon, password = userinfo.partition(":")
     return plain, Credential(f"{parts.scheme}://{host}", unquote(name), unquote(password) if colon else None)

@@ -18,11 +18,12 @@ from egg_tasks.services import pipelines, reports, shares
 from egg_tasks.services.effects import Effects
 from egg_tasks.tasks.adapters import workspace
 from egg_tasks.tasks.dispatch import dispatch
+from models.masking import masked
 from models.schemas.definition import Definition, validate
 from models.schemas.fault import Fault, Faulty
 from models.schemas.http import ExtensionIn, QuotaIn
 from models.schemas.report import PipelineDetail, PipelinePage, StatusRead, WhyRead
-from models.schemas.source import REMOTE, is_remote, refuse_reckoned, split
+from models.schemas.source import REMOTE, is_remote, refuse_reckoned
 from models.schemas.text import PhaseName, PipelineId
 from models.states import PipelineStatus
 
@@ -158,7 +159,7 @@ def _valid(document: object) -> Definition:
         raise Faulty.of([Fault(("repo",), sentence)])
     if is_remote(definition.repo) and definition.base_commit is None:
         refuse_reckoned(definition.base)
-    if split(definition.repo)[1] is not None:
+    if masked(definition.repo) != definition.repo:
         sentence = "must not hold a name or password, which would be stored: leave it out; [fetch] in "
         raise Faulty.of(
             [Fault(("repo",), f"{sentence}settings.toml of the server's EGG_HOME says how to get in")]
