@@ -149,14 +149,15 @@ def _refused(error: EggError) -> int:
 
 def _of_the_disk(error: EggError) -> str:
     """What a full disk of the local stack adds to why the server is away: it may be all there is to say."""
-    if not isinstance(error, Unavailable) or "EGG_SESSION_TOKEN" in os.environ:
+    is_told = " disk " in error.message
+    if is_told or not isinstance(error, Unavailable) or "EGG_SESSION_TOKEN" in os.environ:
         return ""
     from cli import server
     from egg_tasks import disk
 
     directory = server.own_home()
     short = disk.shortage(directory) if directory else None
-    return f"{short}; " if short and short not in error.message else ""
+    return f"{short}; " if short else ""
 
 
 def _say(text: str) -> None:

@@ -48,6 +48,8 @@ def up(
             continue
         if found and probes.http_answers(found.api_port, programs.READY_PATH) and running(home) == found:
             tell_differences(home, given, found, report)
+            if short := disk.shortage(home):
+                report(short)
             return found
         if not waiting:
             waiting = True
