@@ -78,17 +78,23 @@ class Question:
         self._connection.connect_ex(("127.0.0.1", port))
 
     def is_answered(self) -> bool | None:
-        """Ask as soon as that is possible; whether there is an answer, whatever it says. None: not yet."""
+        """Ask as soon as that is possible; whether the server gets on, whatever it says. None: not known yet.
+
+        One that is crowded hangs up on us; that, too, only somebody does who gets on.
+        """
         try:
             _, writable, _ = select.select([], [self._connection], [], 0)
             if writable and self._request:
                 self._request = self._request[self._connection.send(self._request) :]
-            return self._connection.recv(64).startswith(b"HTTP/")
+            self._connection.recv(64)
         except BlockingIOError:
             return None
+        except (ConnectionResetError, BrokenPipeError):
+            return True
         except OSError as error:
             # Not connected yet: a server that takes no connection has no say in it.
             return None if error.errno == errno.ENOTCONN else False
+        return True
 
     def close(self) -> None:
         """Hear no more."""

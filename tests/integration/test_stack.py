@@ -401,6 +401,22 @@ def replaced(home: Path, program: Program, watch: Knocks | Beats, *, stop: bool)
     return hung
 
 
+HANGING_UP = """
+import socket, sys
+door = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    door.accept()[0].close()
+"""
+
+
+def test_a_crowded_server_that_hangs_up_is_none_that_hangs(home: Path) -> None:
+    port = ports.choose(23456)
+    code = (sys.executable, "-c", HANGING_UP, str(port))
+    program = Program(name="api", argv=code, environment=environ(), tier=programs.FRONT, door=port)
+
+    assert replaced(home, program, Knocks(period=1, patience=200), stop=False) == []
+
+
 @pytest.mark.parametrize("how", ["stopped", "blocked"])
 def test_a_server_that_answers_nobody_is_found_though_it_lives(home: Path, how: str) -> None:
     port = ports.choose(23456)
