@@ -8,7 +8,7 @@ PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 LARGE_PAGES := PYTHONMALLOC=malloc GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1
 PYTEST := $(LARGE_PAGES) $(BIN)/python -m pytest
 
-.PHONY: demo prove-bus bench-bus bench-engine chaos gaps walk field check test test-unit test-real \
+.PHONY: demo prove-bus bench-bus bench-engine chaos hostile gaps walk field check test test-unit test-real \
 	test-proofs test-install format lint types imports lock clean
 
 demo: $(STAMP)  ## run the main job: a local stack, a repository, agents that come to agree
@@ -36,6 +36,9 @@ field: $(STAMP)  ## cases from the field, a folder each: make field CASES=DIR
 
 chaos: $(STAMP)  ## kill every process of a stack at random under 20 pipelines; say what was lost (nothing)
 	$(BIN)/python -m benchmarks.chaos
+
+hostile: $(STAMP)  ## eight pipelines beside an agent that does what none should; figures with it and without
+	$(BIN)/python -m benchmarks.hostile
 
 gaps: $(STAMP)  ## kill a process before each of its writes; another must take up its work and do nothing twice
 	GAPS_EVERY=1 $(PYTEST) --timeout 3600 tests/integration/test_gaps.py

@@ -29,7 +29,7 @@ def measure(stack: Stack, phases: int) -> list[Figure]:
     assert status == "complete", f"the chain is {status}"  # noqa: S101
     celery, celery_turns = _celery(phases)
     alone = _alone(phases)
-    closing, turns = _moments(name)
+    closing, turns = moments(name)
     whole = f"{phases} phases of {AGENTS} agents, time a phase"
     return [
         Figure("a chain of phases", whole, ours, "ms", "bare Celery", celery),
@@ -54,7 +54,7 @@ def _two(what: str, ours: Sequence[float], theirs: Sequence[float], yardstick: s
     ]
 
 
-def _moments(name: str) -> tuple[list[float], list[float]]:
+def moments(name: str) -> tuple[list[float], list[float]]:
     """From the last READY to closing, and from the last end to the first start of the next phase, in ms."""
     with unit_of_work() as session:
         rows = select(PhaseRun).where(PhaseRun.pipeline_id == name).order_by(PhaseRun.position)

@@ -60,14 +60,17 @@ class Stack:
 
 
 @contextmanager
-def running() -> Iterator[Stack]:
+def running(*, rate_limit: int | None = 0) -> Iterator[Stack]:
     """Bring a stack up in a new home, let this process speak to its database, and remove it at the end.
 
-    After an error the home stays, for its logs.
+    Agents may ask as often as they like, unless *rate_limit* says how often a second; None leaves what is
+    the rule. After an error the home stays, for its logs.
     """
     home = Path(tempfile.mkdtemp(prefix="egg-bench-", dir="/tmp"))
     own = {name: value for name, value in os.environ.items() if not name.startswith("EGG_")}
-    environment = {**own, "EGG_HOME": str(home), "EGG_RATE_LIMIT": "0"}
+    environment = {**own, "EGG_HOME": str(home)}
+    if rate_limit is not None:
+        environment["EGG_RATE_LIMIT"] = str(rate_limit)
     try:
         subprocess.run([EGG, "up"], env=environment, check=True, stdout=subprocess.DEVNULL)
         found = local.find(home)
