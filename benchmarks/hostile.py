@@ -34,7 +34,7 @@ AIM = 2.0
 """Beside the hostile agent nothing of the others' takes more than so many times as long."""
 GROWN_MEGABYTES = 100.0
 """So much more memory than beside nobody is no longer flat."""
-HOSTILE = "hostile"
+HOSTILE, MOST_PHASES = "hostile", 500
 PLAYER = (sys.executable, "-I", "-S")
 LONGEST_SECONDS = 1800.0
 CLOSED_SECONDS = 60.0
@@ -139,7 +139,9 @@ def attack(stack: Stack, *, seconds: float) -> Iterator[Attack]:
     """Have a hostile agent at work while the context lasts, started again whenever a person may do so."""
     did, board, over = Attack(), stack.home / f"{HOSTILE}.board", threading.Event()
     program = str(Path(__file__).with_name("hostile_agent.py"))
-    made = document(stack, HOSTILE, (*PLAYER, program), roles=1, phases=1)
+    board.mkdir()
+    # Its READY is as good as another's: there is always a next phase to spoil.
+    made = document(stack, HOSTILE, (*PLAYER, program), roles=1, phases=MOST_PHASES)
     settings = {"HOSTILE": str(board), "HOSTILE_SECONDS": str(seconds)}
     made["agents"] = {
         "program": {"backend": "command", "command": [*PLAYER, program], "environment": settings}
@@ -158,8 +160,8 @@ def attack(stack: Stack, *, seconds: float) -> Iterator[Attack]:
         wait(lambda: not open_runs(), seconds=CLOSED_SECONDS, why="the end of all hostile runs")
     except AssertionError as error:
         did.wrong.append(str(error))
-    for line in board.read_text().splitlines() if board.exists() else ():
-        did.came.update(json.loads(line))
+    for note in board.iterdir():
+        did.came.update(json.loads(note.read_text()))
     with unit_of_work() as session:
         runs = select(AgentRun).where(AgentRun.pipeline_id == HOSTILE).order_by(AgentRun.created_at)
         for run in session.scalars(runs):

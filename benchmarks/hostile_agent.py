@@ -1,8 +1,8 @@
 """An agent that does what none should, as fast as it may, with its own clone, directory and token alone.
 
 For as many seconds as HOSTILE_SECONDS says it floods the API from several threads and lays traps where
-somebody of ours reads; then it ends badly, each run in another way. What came of it is a line of JSON in
-the file HOSTILE names. Standard library only, and started with `python -I -S`.
+somebody of ours reads; then it ends badly, each run in another way. What came of it is JSON in a file of
+the directory HOSTILE, one for each run. Standard library only, and started with `python -I -S`.
 """
 
 from __future__ import annotations
@@ -225,18 +225,19 @@ ENDS = (run_out_of_quota, kill_the_shim, be_killed, leave_traps)
 
 
 def main() -> None:
-    """Do all of it at once, write down what came of it, and end."""
+    """Do all of it at once, write down what comes of it, and end."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    threads = [threading.Thread(target=repeat, args=(attack,)) for attack in ATTACKS]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    with Path(os.environ["HOSTILE"]).open("a+", encoding="utf-8") as board:
-        board.seek(0)
-        number = len(board.readlines())
-        board.write(json.dumps(came) + "\n")
+    board = Path(os.environ["HOSTILE"])
+    number = len(list(board.iterdir()))
+    note = board / os.environ["EGG_AGENT_RUN_ID"]
+    # Who has said READY is stopped after a while: what it did until then is told as well.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for attack in ATTACKS:
+        threading.Thread(target=repeat, args=(attack,), daemon=True).start()
+    while is_on():
+        time.sleep(0.5)
+        note.write_text(json.dumps(came.copy()), encoding="utf-8")
     ENDS[number % len(ENDS)]()
 
 
