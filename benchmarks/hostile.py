@@ -26,7 +26,7 @@ from benchmarks.stack import Stack, running
 from egg_tasks.database import unit_of_work
 from models.errors import EggError
 from models.states import DecisionStatus
-from models.tables import AgentRun, Decision, Pipeline
+from models.tables import AgentRun, Decision, Event, Pipeline
 
 PIPELINES, PHASES, SECONDS_A_RUN = 8, 90, 60.0
 SHORT = (3, 4, 12.0)
@@ -162,14 +162,19 @@ def attack(stack: Stack, *, seconds: float) -> Iterator[Attack]:
         did.wrong.append(str(error))
     for note in board.iterdir():
         did.came.update(json.loads(note.read_text()))
+    tell_ends(did)
+
+
+def tell_ends(did: Attack) -> None:
+    """Add how each run of the hostile agent ended, in the words of its last event."""
     with unit_of_work() as session:
         runs = select(AgentRun).where(AgentRun.pipeline_id == HOSTILE).order_by(AgentRun.created_at)
         for run in session.scalars(runs):
-            did.ends.append(
-                f"run {run.number}: {run.status}, {run.failure or 'no failure'}; {run.error[:160]}"
-            )
-            if run.failure and not run.error:
-                did.wrong.append(f"run {run.number} of the hostile agent failed without a sentence")
+            told = select(Event.text).where(Event.pipeline_id == HOSTILE, Event.agent_run_id == run.id)
+            sentence = session.scalars(told.order_by(Event.id.desc())).first() or ""
+            did.ends.append(f"{run.status}, {run.failure or 'no failure'}: {sentence[:160]}")
+            if not sentence:
+                did.wrong.append(f"run {run.id} of the hostile agent ended without a sentence")
 
 
 def insist(stack: Stack, over: threading.Event) -> None:
