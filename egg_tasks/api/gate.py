@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from egg_tasks import proof
 from egg_tasks.api.envelope import refused
@@ -55,9 +55,32 @@ class Gate:
             key = who.run_id if isinstance(who, Agent) else who
             with self._shares.taken(key, is_bounded=not isinstance(who, Operator)) as share:
                 state |= {"who": who, "share": share}
-                await self.app(scope, receive, send)
+                if isinstance(who, Agent):
+                    await self._counted(scope, receive, send, who)
+                else:
+                    await self.app(scope, receive, send)
         except EggError as error:
             await refused(error)(scope, receive, send)
+
+    async def _counted(self, scope: Scope, receive: Receive, send: Send, who: Agent) -> None:
+        """Pass a request on, and charge its agent for what it brings and is told."""
+        size = 0
+
+        async def receiving() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            return message
+
+        async def sending(message: Message) -> None:
+            nonlocal size
+            size += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self.app(scope, receiving, sending)
+        finally:
+            self._rates.charge(who.run_id, size, rate=settings().rate_limit)
 
     async def _who(self, scope: Scope) -> Operator | Agent | None:
         """The operator or an agent run, which may be over; None for whoever reads the description."""

@@ -4,11 +4,14 @@ import math
 import threading
 import time
 from collections.abc import Callable, Hashable
+from typing import NoReturn
 
 from models.errors import TooMany
 
 BURST = 4
 """A bucket holds what is granted in so many seconds, so that an agent may ask 200 times at once."""
+PIECE = 64 * 1024
+"""So many bytes, sent or read, count as one request."""
 MOST = 10_000
 """Beyond so many buckets the full ones are forgotten: nothing is lost with them."""
 
@@ -38,6 +41,15 @@ class Rates:
                 self._forget(now)
                 return
         wait = math.ceil(late)
+        self._refuse(who, rate, wait)
+
+    def charge(self, who: Hashable, size: int, *, rate: int) -> None:
+        """Take more for *size* bytes that a request brought and was told: the next ones are refused."""
+        if rate and size >= PIECE:
+            with self._lock:
+                self._free_at[who] = max(self._free_at.get(who, 0.0), self._clock()) + size // PIECE / rate
+
+    def _refuse(self, who: Hashable, rate: int, wait: int) -> NoReturn:
         if who is NOBODY:
             raise TooMany(
                 f"credentials that nobody knows ask more than {rate} times a second; go on in {wait} s, with"
@@ -45,8 +57,8 @@ class Rates:
                 {"retry_after": wait},
             )
         raise TooMany(
-            f"this credential asks more than {rate} times a second; go on in {wait} s, or wait with wait=30"
-            " instead of asking again",
+            f"this credential asks more than {rate} times a second, each {PIECE // 1024} KiB sent or read"
+            f" counting as one more; go on in {wait} s, or wait with wait=30 instead of asking again",
             {"retry_after": wait},
         )
 

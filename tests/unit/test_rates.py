@@ -76,3 +76,18 @@ def test_who_is_long_gone_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
         spend(bucket, 1, str(number).encode())
 
     assert len(bucket._free_at) == 1
+
+
+def test_much_that_is_sent_or_read_counts_as_many_requests() -> None:
+    clock = Clock()
+    bucket = Rates(clock)
+    bucket.charge(b"t", 100 * 64 * 1024, rate=50)
+
+    assert spend(bucket, 300) == 100
+
+
+def test_little_costs_nothing_more() -> None:
+    bucket = Rates(Clock())
+    bucket.charge(b"t", 60_000, rate=50)
+
+    assert spend(bucket, 300) == 200
