@@ -16,6 +16,8 @@ MOST_WHEN_OVER = 3
 FIRST_PAUSE = timedelta(seconds=2)
 LONGEST_PAUSE = timedelta(seconds=60)
 PAUSE_WHEN_OVER = timedelta(seconds=1)
+PATIENCE = 4
+"""So many times as often one whose process lives: what ended the worker was hardly this run."""
 PAUSE_OF_NOBODYS = timedelta(seconds=5)
 
 
@@ -29,11 +31,17 @@ def most(run: AgentRun) -> int:
     return MOST if run.status in LIVE_RUNS else MOST_WHEN_OVER
 
 
+def is_hopeless(run: AgentRun, *, lives: bool) -> bool:
+    """Whether a run that was just claimed is not even tried: whoever tried it so often did not live."""
+    return run.tries > most(run) * (PATIENCE if lives else 1)
+
+
 def pause(run: AgentRun) -> timedelta:
-    """How long the next try waits: twice as long each time."""
-    if run.status not in LIVE_RUNS:
-        return PAUSE_WHEN_OVER
-    doubled: timedelta = FIRST_PAUSE * 2 ** min(run.tries - 1, 10)
+    """How long the next try waits: twice as long each time, but where somebody waits for it."""
+    is_waited_for = run.status not in LIVE_RUNS
+    first = PAUSE_WHEN_OVER if is_waited_for else FIRST_PAUSE
+    times = run.tries - (most(run) if is_waited_for else 1)
+    doubled: timedelta = first * 2 ** min(max(0, times), 10)
     return min(LONGEST_PAUSE, doubled)
 
 

@@ -95,8 +95,8 @@ class Attendance:
                 return self._fail(error)
 
     def _take_through(self, run: AgentRun, lease: Lease) -> Left:
-        if run.tries > tries.most(run):
-            # Nobody has lived to say how the last try went.
+        is_tried = run.tries > tries.most(run)
+        if is_tried and tries.is_hopeless(run, lives=self.run_id in self.runner.list_live()):
             self.ending.give_up(run, why=Unavailable("it ended the process that attended it"))
             return Left.FINISHED
         outcome = self._ensure(run) or self._watch(run, lease)

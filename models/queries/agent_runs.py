@@ -1,10 +1,10 @@
 """Agent runs, their tokens, their leases, and nodes."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import case, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -136,11 +136,17 @@ def claim_unattended_agent_runs(session: Session, *, now: datetime, limit: int) 
 
 
 def release_leases(session: Session, *, owners: Sequence[str], now: datetime) -> int:
-    """Free the runs of workers that are gone, so that they are sent again at once; how many."""
+    """Free the runs of workers that are gone, so that they are sent again; how many.
+
+    At once the first time; if workers go on dying, each of their runs at some moment of its own, longer and
+    longer after, so that the one they die of does not take the others along.
+    """
+    seconds = func.least(60, func.power(2, AgentRun.tries)) * func.random()
+    again = case((AgentRun.tries > 1, func.make_interval(0, 0, 0, 0, 0, 0, seconds)), else_=timedelta(0))
     query = (
         update(AgentRun)
         .where(AgentRun.lease_owner.in_(owners), AgentRun.closed_at.is_(None))
-        .values(lease_owner=None, lease_until=None, send_after=now)
+        .values(lease_owner=None, lease_until=None, send_after=now + again)
         .returning(AgentRun.id)
     )
     return len(session.scalars(query).all())

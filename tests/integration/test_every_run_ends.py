@@ -26,6 +26,7 @@ from egg_tasks.tasks.leases import Leases
 from egg_tasks.workspace import GitWorkspace
 from models.errors import DatabaseAway, Unavailable
 from models.queries import agent_runs, phase_runs
+from models.schemas.run import Exit
 from models.states import Failure, RunStatus
 from models.tables import AgentRun
 from tests.integration.api_scene import NAME, Scene
@@ -95,8 +96,16 @@ class BlockingWorkspace(GitWorkspace):
         return super().last_moved_at(clone)
 
 
-class UnstoppableRunner(ProcessRunner):
-    """A runner whose processes do not end."""
+class UnreadableRunner(ProcessRunner):
+    """A runner to which it is not known how a run fares."""
+
+    def wait(self, run_id: UUID, *, timeout: timedelta) -> Exit | None:
+        """Find nothing out."""
+        raise IsADirectoryError(errno.EISDIR, f"the outcome of {run_id}, even after {timeout}")
+
+
+class UnstoppableRunner(UnreadableRunner):
+    """One whose processes do not end either."""
 
     def kill(self, run_id: UUID) -> None:
         """Do nothing to it."""
@@ -130,9 +139,10 @@ def attend(
     *,
     runner: ProcessRunner | None = None,
     seconds: float | None = None,
+    draining: threading.Event | None = None,
 ) -> Left:
     """Attend the run once, as a worker does; one that is asked to go after so many *seconds*."""
-    draining = threading.Event()
+    draining = draining or threading.Event()
     if seconds is not None:
         threading.Timer(seconds, draining.set).start()
     return Attendance(
@@ -300,31 +310,58 @@ def test_a_worker_that_watches_a_run_well_has_tries_counted_anew(scene: Scene, h
         assert row(run_id).tries == 0
 
 
+def test_who_dies_while_the_process_of_a_run_lives_does_not_give_it_up(scene: Scene, home: Path) -> None:
+    run_id = queue(scene, "time.sleep(600)")
+    attend(run_id, home, seconds=1.5)
+    change(run_id, tries=2 * tries.MOST)
+
+    assert attend(run_id, home, seconds=2.5) is Left.DRAINED
+
+    assert (row(run_id).status, row(run_id).tries) == (RunStatus.RUNNING, 0)
+
+
+def test_runs_of_workers_that_die_again_and_again_are_sent_one_by_one(scene: Scene) -> None:
+    run_id, now = queue(scene, "time.sleep(600)"), utcnow()
+    sent = []
+    for tried in (1, 4, 4, 4):
+        change(run_id, tries=tried, lease_owner=OWNER, lease_until=now)
+
+        with unit_of_work() as session:
+            agent_runs.release_leases(session, owners=[OWNER], now=now)
+
+        sent.append(row(run_id).send_after - now)
+
+    assert sent[0] == timedelta(0)
+    assert len(set(sent)) == len(sent)
+    assert max(sent) <= timedelta(seconds=16)
+
+
 def test_a_run_is_not_closed_while_its_process_lives(scene: Scene, home: Path) -> None:
     run_id = queue(scene, "time.sleep(600)")
     attend(run_id, home, seconds=1.5)
-    change(run_id, tries=tries.MOST)
+    change(run_id, tries=tries.MOST - 1)
 
     assert attend(run_id, home, runner=UnstoppableRunner(home / "runs")) is Left.UNFINISHED
     assert row(run_id).closed_at is None
 
-    assert attend(run_id, home) is Left.FINISHED
+    assert attend(run_id, home, runner=UnreadableRunner(home / "runs")) is Left.FINISHED
     assert row(run_id).status is RunStatus.LOST
     assert ProcessRunner(home / "runs").list_live() == []
 
 
 def test_a_look_that_does_not_come_back_keeps_no_lease_from_being_renewed(scene: Scene, home: Path) -> None:
     run_id, workspace = queue(scene, "time.sleep(600)"), BlockingWorkspace(home)
-    attending = threading.Thread(target=attend, args=(run_id, home, workspace), kwargs={"seconds": 4})
-    deadline = utcnow() + timedelta(seconds=30)
+    draining = threading.Event()
+    attending = threading.Thread(target=attend, args=(run_id, home, workspace), kwargs={"draining": draining})
 
     attending.start()
-    assert workspace.is_looking.wait(30)
-    before = row(run_id).lease_until
+    assert workspace.is_looking.wait(60)
+    before, deadline = row(run_id).lease_until, utcnow() + timedelta(seconds=30)
     while row(run_id).lease_until == before and utcnow() < deadline:
         pass
 
     after = row(run_id).lease_until
+    draining.set()
     workspace.is_free.set()
     attending.join()
     assert before is not None
