@@ -9,7 +9,7 @@ import click
 
 from cli import render, streams, typed
 from models.errors import EggError, Unavailable
-from models.foreign import flat, indented
+from models.foreign import flat, hanging, indented
 from models.masking import masked
 
 SECTIONS: Mapping[str, Mapping[str, str]] = {
@@ -138,7 +138,7 @@ def _harmless(error: click.ClickException) -> click.ClickException:
 
 def _refused(error: EggError) -> int:
     """Say what was refused; a faulty definition file is a matter of usage, and says all its faults."""
-    _say(f"error: {_of_the_disk(error)}{typed.hint(error.message)}")
+    _say(hanging(f"error: {_of_the_disk(error)}{typed.hint(error.message)}"))
     lines = error.details.get("lines")
     if not isinstance(lines, list):
         return 1

@@ -8,7 +8,7 @@ from typing import TextIO, cast
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
-from models.foreign import indented, one_line, page
+from models.foreign import hanging, one_line
 from models.masking import masked
 
 STDERR = 2
@@ -88,5 +88,4 @@ class Indenting(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Write a record."""
-        first, line_break, rest = masked(self._inner.format(record)).partition("\n")
-        return page([first, indented(rest)] if line_break else [first])
+        return hanging(masked(self._inner.format(record)))

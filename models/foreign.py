@@ -50,6 +50,12 @@ def indented(text: object) -> Shown:
     return _behind(FOR_PEOPLE, text)
 
 
+def hanging(text: object) -> Shown:
+    """*text* whose first line begins with words of ours, and each further one with a mark of ours."""
+    first, line_break, rest = str(text).partition("\n")
+    return page([first, indented(rest)] if line_break else [first])
+
+
 def named(things: Sequence[object], *, most: int = NAMED, of: int | None = None) -> str:
     """The first *most* of *things* in a sentence, and how many more there are *of* them in all."""
     left = (of or len(things)) - len(things[:most])

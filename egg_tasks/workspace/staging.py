@@ -21,6 +21,7 @@ from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.history import readable
 from egg_tasks.workspace.lfs import LARGEST_POINTER, Pointer
 from egg_tasks.workspace.view import View
+from models.foreign import indented
 
 log = structlog.get_logger()
 
@@ -69,13 +70,13 @@ class Staging:
         return self.git.line("write-tree")
 
     def report(self) -> str:
-        """The lines of the commit's message that name what is kept."""
+        """The lines of the commit's message that name what is kept, of which none is a trailer."""
         if not self.kept:
             return ""
         names = sorted(self.kept)
         more = f"and {len(names) - MOST_REPORTED} more\n" if len(names) > MOST_REPORTED else ""
-        lines = "".join(f"{readable(name)}\n" for name in names[:MOST_REPORTED])
-        return f"\nNot saved, still in the clone:\n{lines}{more}"
+        lines = indented("\n".join(map(readable, names[:MOST_REPORTED])))
+        return f"\nNot saved, still in the clone:\n{lines}\n{more}"
 
     def _is_settled(self, change: Change) -> bool:
         """Whether what is staged is what there is: the file is the same, or cannot be saved itself.

@@ -90,6 +90,18 @@ def test_a_changed_filtered_file_is_refused_and_kept_never_committed_as_it_lies(
     assert scene.save(clone) == saved
 
 
+def test_no_name_of_a_file_is_a_trailer_of_our_commit(scene: Scene) -> None:
+    clone = filtered(scene)
+    (clone.path / "Signed-off-by: Ada <ada@example.org>.bin").write_text("content of a new one\n")
+    (clone.path / "plain").write_text("plain")
+
+    saved = scene.save(clone)
+
+    assert saved
+    assert git(scene.bare, "log", "-1", "--format=%(trailers)", saved.commit) == ""
+    assert "    Signed-off-by: Ada" in git(scene.bare, "log", "-1", "--format=%b", saved.commit)
+
+
 def test_a_filtered_file_of_the_same_size_that_was_written_to_is_not_clean(scene: Scene) -> None:
     clone = filtered(scene)
     before = (clone.path / "m.bin").stat()

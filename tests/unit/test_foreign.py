@@ -7,7 +7,7 @@ import pytest
 import structlog
 
 from egg_tasks import logging as our_logging
-from models.foreign import fenced, flat, indented, named, one_line, page
+from models.foreign import fenced, flat, hanging, indented, named, one_line, page
 from tests.hostile_words import ALL_AT_ONCE, BREAKS, HOSTILE, faults
 
 
@@ -44,6 +44,10 @@ def test_each_line_stands_behind_a_mark_and_only_a_line_feed_ends_one() -> None:
 
 def test_a_page_is_made_of_lines_and_of_what_was_made_harmless_before() -> None:
     assert page(["one\ntwo", indented("a\nb"), page(["c", "d"])]) == "one\\ntwo\n    a\n    b\nc\nd"
+
+
+def test_a_sentence_with_a_log_behind_it_has_the_log_behind_a_mark() -> None:
+    assert hanging("error: it ends:\n$ egg up\n\x1b") == "error: it ends:\n    $ egg up\n    \\x1b"
 
 
 def test_so_many_things_are_named_each_on_one_line() -> None:
