@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from egg_tasks import agent_tools, settings_file, version
+from egg_tasks import agent_tools, disk, settings_file, version
 from egg_tasks.config import DATABASE_URL, REDIS_URL, others, webhook_of
 from egg_tasks.stack import binaries, frozen, local, manifest, outside, ports, probes, programs
 from egg_tasks.stack import home as homes
@@ -95,7 +95,9 @@ def _disk(home: Path) -> Finding:
     free = shutil.disk_usage(existing).free // 2**20
     wanted = homes.megabytes_needed(home)
     mend = f"free some space ({wanted} MB are needed), or set EGG_HOME to another disk"
-    return Finding("disk", free >= wanted, f"{free} MB free", mend)
+    # Room for files may be short where bytes are not.
+    short = disk.shortage(home) if free >= wanted else None
+    return Finding("disk", free >= wanted and not short, short or f"{free} MB free", mend)
 
 
 def _postgres(environ: Mapping[str, str]) -> Finding:
