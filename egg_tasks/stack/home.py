@@ -19,6 +19,9 @@ NEW_MEGABYTES = 256
 """A new cluster takes 40 MB, a copy of PostgreSQL's programs 40 MB, its log of changes grows by 16 MB."""
 
 OLD_MEGABYTES = 48
+OURS_ALONE = ("logs", "repos", "runs", "shims", "roles", "tmp", "settings.toml")
+"""What no other user passes or reads, though as root the home itself lets PostgreSQL's account pass."""
+
 LONGEST_SOCKET_NAME = "postgres/.s.PGSQL.5432.lock"
 SOCKET_PATH_BYTES = 107
 """What sockaddr_un holds, less the closing zero."""
@@ -42,6 +45,9 @@ def prepare(home: Path) -> None:
         if os.geteuid() == 0:
             home.chmod(0o711)
         (home / "logs").mkdir(mode=0o700, exist_ok=True)
+        for path in (home / name for name in OURS_ALONE):
+            if path.exists():
+                path.chmod(path.stat().st_mode & 0o700)
         # mkdir alone succeeds on a disk that is full
         with tempfile.TemporaryFile(dir=home) as probe:
             probe.write(bytes(64 * 1024))

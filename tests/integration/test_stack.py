@@ -265,6 +265,17 @@ def test_given_servers_are_used_and_not_started(home: Path) -> None:
     assert not (home / "postgres").exists()
 
 
+def test_the_password_of_a_given_server_is_in_no_file_of_the_home(home: Path) -> None:
+    with servers(home.parent / "other", environ()) as urls:
+        given = urls.database_url.replace("egg@", "egg:pl4nted@")
+        found = up(home, EGG_DATABASE_URL=given, EGG_REDIS_URL=urls.redis_url)
+        local.down(home)
+
+    assert "postgresql://" in found.database_url
+    files = [path for path in home.rglob("*") if path.is_file()]
+    assert [path for path in files if b"pl4nted" in path.read_bytes()] == []
+
+
 def test_servers_of_other_programs_are_left_alone(home: Path) -> None:
     theirs = {"DATABASE_URL": "postgresql://127.0.0.1:1/shop", "REDIS_URL": "redis://127.0.0.1:1/0"}
 

@@ -110,6 +110,19 @@ def test_what_says_who_is_let_in_is_not_the_servers_to_change(stack: tuple[Path,
         assert path.is_relative_to(home)
 
 
+def test_of_what_else_is_in_a_home_another_user_sees_nothing(home: Path) -> None:
+    home.mkdir(mode=0o711)
+    for name in ("repos", "runs", "roles"):
+        (home / name).mkdir(mode=0o755)
+    (home / "settings.toml").write_text("")
+    with servers(home, environ()):
+        pass
+
+    open_to_others = {path.name for path in home.iterdir() if path.stat().st_mode & 0o077}
+
+    assert open_to_others <= {"postgres.access", "programs", "sockets"}
+
+
 def of_the_last_release(home: Path) -> None:
     """A cluster as 0.1.0 made it: of the user nobody, who trusts whoever comes."""
     programs = binaries.find_postgres(environ())
