@@ -18,8 +18,9 @@ def settle(session: Session, epoch: Epoch, run: AgentRun, outcome: Exit, log: st
     if check is None or check.agent_run_id != run.id:
         return
     move_to(check, _status(outcome))
-    # One that was stopped says nothing of its environment.
-    check.errors += check.status is CheckStatus.ERROR and not outcome.stopped
+    # One that we have stopped says nothing of its environment; its command may stop it, too, each time.
+    was_asked = outcome.stopped and run.stop_at is not None and run.stop_at <= epoch.now
+    check.errors += check.status is CheckStatus.ERROR and not was_asked
     check.log = log.replace("\x00", "")[-MAX_LOG:]
     check.ended_at = epoch.now
     text = f"the check of {check.commit[:10]} is {check.status}"

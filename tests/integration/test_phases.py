@@ -418,6 +418,26 @@ def test_a_paused_pipeline_starts_nobody_until_it_goes_on(world: World) -> None:
     assert world.roles_live() == {None}
 
 
+def test_a_check_that_has_itself_stopped_is_not_run_for_ever(world: World) -> None:
+    """What it runs is the agents': it may send its supervisor the signal that a stop of ours is."""
+    world.begin(definition(CODER, check={"run": "kill -TERM $PPID; sleep 9"}))
+    world.start("coder")
+    world.ready("coder")
+    world.end("coder")
+    world.merge("coder", 1)
+
+    for _ in range(10):
+        if world.roles_live() != {None}:
+            break
+        world.start(None)
+        world.end(None, Exit(stopped=True, signal=15))
+        world.pass_time(60)
+        world.evaluate()
+
+    assert [decision.status for decision in world.decisions()] == [DecisionStatus.PENDING]
+    assert len([run for run in world.runs() if run.role is None]) < 10
+
+
 def test_a_restarted_phase_waits_for_its_roles_old_runs_to_be_safe(world: World) -> None:
     world.begin(definition(CODER))
     world.start("coder")
