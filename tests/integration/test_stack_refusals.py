@@ -74,6 +74,7 @@ def test_a_data_directory_may_have_an_odd_name(home: Path, name: str) -> None:
     with psycopg.connect(found.database_url) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
     assert local.down(odd)
+    shutil.rmtree((odd / "sockets").resolve())
 
 
 def test_a_data_directory_may_be_a_link_and_have_slashes_behind_it(home: Path) -> None:
