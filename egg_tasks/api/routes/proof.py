@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from egg_tasks import proof
 from egg_tasks.api.envelope import Envelope
 from egg_tasks.api.rates import NOBODY, Rates
-from egg_tasks.api.tokens import Tokens
+from egg_tasks.api.tokens import Operator, Tokens
 from egg_tasks.config import settings
 from egg_tasks.services.credentials import UNKNOWN
 from models.errors import Unauthenticated
@@ -31,7 +31,7 @@ async def prove(
     """Prove to know the token whose SHA-256, hashed once more, is *credential*; 401 when nobody knows it."""
     own = proof.key_of(settings().operator_token or "")
     if settings().operator_token and proof.name_of(own) == credential:
-        key = own
+        request.state.who, key = Operator(), own
     else:
         tokens: Tokens = request.app.state.tokens
         rates: Rates = request.app.state.rates
@@ -39,5 +39,6 @@ async def prove(
         rates.spend(("proof", known.agent.run_id) if known else NOBODY, rate=settings().rate_limit)
         if known is None:
             raise Unauthenticated(UNKNOWN)
-        key = known.key
+        # Who was proved to on this connection asks on it next: it is no stranger's.
+        request.state.who, key = known.agent, known.key
     return Envelope(message="this server knows the token", data=Proof(proof=proof.made(key, nonce)))
