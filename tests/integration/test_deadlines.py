@@ -147,6 +147,7 @@ def test_a_stale_ready_is_enough_while_a_phase_converges(world: World) -> None:
 def test_one_dispatched_while_a_phase_converges_is_told_so(world: World) -> None:
     converge(world)
     world.end("coder")
+    world.wait_out()
 
     brief = world.start("coder")
 

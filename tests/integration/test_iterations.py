@@ -279,6 +279,7 @@ def test_a_block_that_is_no_result_is_kept_and_does_not_stand(world: World) -> N
     begin(world)
     world.start("coder")
     world.end("coder", log=BLOCK)
+    world.wait_out()
     world.start("coder")
 
     world.end("coder", log="PHASE_RESULT:\n- status: good\n")

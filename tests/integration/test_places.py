@@ -155,7 +155,7 @@ def test_what_was_just_sent_is_not_sent_again(crowd: Crowd) -> None:
 def test_a_phase_that_cannot_be_manned_leaves_nothing_running(world: World) -> None:
     world.begin(definition({"role": "coder", "on_failure": "abort"}, {"role": "tester"}))
     world.start("tester")
-    for pause in (1, 2, 4):
+    for pause in (10, 20, 40):
         world.start("coder")
         world.end("coder", Exit(error="no such program"))
         world.pass_time(pause)

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
-from models.consensus.treatments import FREE_RUNS
+from models.consensus.policy import OnFailure
+from models.consensus.treatments import FREE_RUNS, retries
 from models.consensus.verdict import CONTINUE, CONTINUE_WAITING, OVERRIDE, RETRY, WAIT, DecisionKind, Wait
 from models.states import CheckStatus, Failure, MergeStatus, ObjectionStatus, PhaseStatus, Readiness
 from tests.factories import LONG_AGO, NOW
@@ -92,16 +93,16 @@ def _idles(world: World, at: int) -> Move:
 def _ends(story: Story, world: World, at: int) -> Iterator[Move]:
     row = world.roles[at]
     assert row.live is not None
-    yield f"{at} {CLEAN}", _ended(world, at, None, is_dirty=False)
+    yield f"{at} {CLEAN}", _ended(story, world, at, None, is_dirty=False)
     if row.live.is_cut_short:
         own = world.with_role(at, live=replace(row.live, is_stopping=False, is_cut_short=False))
-        yield f"{at} {CLEAN} by itself", _ended(own, at, None, is_dirty=False)
+        yield f"{at} {CLEAN} by itself", _ended(story, own, at, None, is_dirty=False)
     if DIRTY in story.moves:
-        yield f"{at} {DIRTY}", _ended(world, at, None, is_dirty=True)
+        yield f"{at} {DIRTY}", _ended(story, world, at, None, is_dirty=True)
     for name, failure in FAILURES.items():
         has_spoken = row.live.verdict is not None
         if name in story.moves and not (failure is Failure.STARTUP and has_spoken):
-            yield f"{at} {name}", _ended(world, at, failure, is_dirty=False)
+            yield f"{at} {name}", _ended(story, world, at, failure, is_dirty=False)
 
 
 def _reports(story: Story, world: World, at: int) -> Iterator[Move]:
@@ -111,7 +112,7 @@ def _reports(story: Story, world: World, at: int) -> Iterator[Move]:
             yield f"{at} reports {rate}", world.with_role(at, rate=rate)
 
 
-def _ended(world: World, at: int, failure: Failure | None, *, is_dirty: bool) -> World:
+def _ended(story: Story, world: World, at: int, failure: Failure | None, *, is_dirty: bool) -> World:
     """As `services.agent_runs.settle` writes it."""
     row = world.roles[at]
     assert row.live is not None
@@ -122,7 +123,7 @@ def _ended(world: World, at: int, failure: Failure | None, *, is_dirty: bool) ->
         is_live=False,
         is_closed=True,
         failure=failure,
-        ended_at=NOW,
+        ended_at=NOW if _is_retried(story, at, failure) else LONG_AGO,
         # Whoever is out of quota says that it was back long ago.
         retry_at=LONG_AGO if failure is Failure.QUOTA else None,
         active_at=None,
@@ -149,6 +150,12 @@ def _ended(world: World, at: int, failure: Failure | None, *, is_dirty: bool) ->
         runs=max(0, row.runs - is_unpaid),
         quotas=row.quotas + is_unpaid,
     )
+
+
+def _is_retried(story: Story, at: int, failure: Failure | None) -> bool:
+    """Whether it may matter when a run ended that failed so: nothing waits for a person's answer."""
+    by_itself = retries(story.policy, failure or Failure.NO_VERDICT)
+    return by_itself > 0 or story.policy.roles[at].on_failure is OnFailure.RETRY
 
 
 def _signals(story: Story, world: World, at: int) -> Iterator[Move]:
