@@ -44,6 +44,8 @@ class Evidence:
     head: str
     is_broken: bool = False
     """Whether its .git is something else by now; *head* is then the last that is known of it."""
+    why: object = None
+    """What is wrong with it then, in words."""
 
     @property
     def objects(self) -> Path:

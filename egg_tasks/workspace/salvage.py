@@ -75,7 +75,9 @@ class Salvage:
             staging, found = self._staged(evidence, directory)
             named = filters(staging.view.git, missing)
             unread = [path for path in missing if named.get(path) == lfs.FILTER]
-            kept = _named([*map(readable, (*staging.kept, *unread)), *map(one_line, blocked)])
+            kept = _named(
+                [*map(readable, (*staging.kept, *unread)), *map(one_line, blocked), *_unread(evidence)]
+            )
             if found == tree:
                 return Saved(commit=self._kept_at(evidence.head, self._branches()), kept=kept)
             if not self.is_refused:
@@ -92,7 +94,10 @@ class Salvage:
             evidence = self._evidence(is_readable=True)
             head = self._kept_at(evidence.head, self._branches())
             found = [os.fsencode(path) for path in giants(self.clone)]
-            return Saved(commit=head, kept=_named([*map(readable, found)] or [*map(one_line, why)]))
+            return Saved(
+                commit=head,
+                kept=_named([*(map(readable, found) if found else map(one_line, why)), *_unread(evidence)]),
+            )
 
     def _staged(self, evidence: Evidence, directory: Path) -> tuple[Staging, str]:
         """The clone's tree, as its agent's git would see it; as its files lie if that cannot be seen."""
@@ -132,7 +137,7 @@ class Salvage:
                 raise unreadable(self.clone, "its .git holds what git cannot open")
             evidence = inspect(self.clone, repository=self.git.directory)
             fetch(self.git, evidence, limit=SAVE_LIMIT)
-        except (Conflict, TookTooLong):
+        except (Conflict, TookTooLong) as error:
             # Its commits cannot be read; its files can, on top of what was taken last or it began with.
             last, made = tip(self.git, self.branch), made_as(self.clone)
             if made and not (last and contains(self.git, last, made.head)):
@@ -140,7 +145,9 @@ class Salvage:
             last = last or tip(self.git, work_branch(self.pipeline_id))
             if last is None:
                 raise
-            return Evidence(self.clone, last, is_broken=True)
+            return Evidence(
+                self.clone, last, is_broken=True, why=error.details.get("reason") or error.message
+            )
         return evidence
 
     def _salvage_branches(self) -> Iterator[str]:
@@ -174,6 +181,12 @@ class Salvage:
 
     def _at(self, commit: str, branches: Sequence[str]) -> str:
         return next(branch for branch in branches if tip(self.git, branch) == commit)
+
+
+def _unread(evidence: Evidence) -> Iterator[str]:
+    """What is said of commits that could not be brought here."""
+    if evidence.is_broken:
+        yield one_line(f"what only its commits hold ({evidence.why})")
 
 
 def _named(kept: Iterable[str]) -> tuple[str, ...]:

@@ -206,3 +206,41 @@ BOMBS: tuple[Harm, ...] = (
     a_commit_of_words,
 )
 """Commits that whoever checks them out never comes to an end with."""
+
+
+def a_quarter_of_a_gigabyte_by_copying(clone: Path) -> str:
+    """A blob that copies from another one sixteen times, in a pack of 16 KB."""
+    most, times = 0xFFFFFF, 16
+    base = bytes(most + 1)
+    delta = _varied(len(base)) + _varied(times * most) + (b"\xf0" + b"\xff" * 3) * times
+    pack = b"PACK" + (2).to_bytes(4, "big") + (2).to_bytes(4, "big")
+    first = _head_of_object(3, len(base)) + zlib.compress(base)
+    distance = len(first)
+    steps = [distance & 127]
+    while distance := distance >> 7:
+        distance -= 1
+        steps.insert(0, distance & 127 | 128)
+    pack += first + _head_of_object(6, len(delta)) + bytes(steps) + zlib.compress(delta)
+    pack += sha1(pack, usedforsecurity=False).digest()
+    subprocess.run(["git", "index-pack", "--stdin"], cwd=clone, input=pack, capture_output=True, check=True)
+    digest = sha1(b"blob %d\0" % (times * most), usedforsecurity=False)
+    for _ in range(times):
+        digest.update(base[:most])
+    _head(clone, _tree(clone, b"100644 blob %s\tbomb\0" % digest.hexdigest().encode()))
+    return "Out of memory|is not whole|are not whole"
+
+
+def _varied(number: int) -> bytes:
+    found = []
+    while number >= 128:
+        found.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*found, number])
+
+
+def _head_of_object(kind: int, size: int) -> bytes:
+    found, number, size = [], kind << 4 | size & 15, size >> 4
+    while size:
+        found.append(number | 128)
+        number, size = size & 127, size >> 7
+    return bytes([*found, number])

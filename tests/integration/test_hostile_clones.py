@@ -16,7 +16,7 @@ from uuid import UUID
 import pytest
 
 from egg_tasks.tasks.adapters import workspace
-from egg_tasks.workspace import local, sources, staging
+from egg_tasks.workspace import bounds, local, sources, staging
 from models.errors import Conflict, EggError
 from tests.integration import hostile_clones as hostile
 from tests.integration.api_scene import NAME, Answer, Scene
@@ -312,3 +312,20 @@ def test_a_thousand_links_cost_as_many_gits_as_ten(
 
         started.append(len(count.read_text().split()))
     assert started[1] < started[0] + 5
+
+
+def test_git_gets_no_more_memory_than_a_look_may_have_whatever_is_in_a_pack(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "MOST_MEMORY", 96 * 1024 * 1024)
+    clone = disk.clone()
+    words = hostile.a_quarter_of_a_gigabyte_by_copying(clone.path)
+    (clone.path / "left").write_text("left")
+
+    with pytest.raises(Conflict, match=words):
+        disk.take(clone)
+    saved = disk.save(clone)
+
+    assert saved
+    assert disk.saved(clone.branch, "left") == b"left"
+    assert "what only its commits hold" in " ".join(saved.kept)
