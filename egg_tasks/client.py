@@ -94,7 +94,7 @@ class Client:
         """
         given = {name: value for name, value in (query or {}).items() if value is not None}
         target = self._base + quote(path, errors=ODD) + (f"?{_query(given)}" if given else "")
-        seconds = wire.READ_SECONDS + float(str(given.get("wait", 0)))
+        seconds = wire.patience(path) + float(str(given.get("wait", 0)))
         deadline = time.monotonic() + self.patience
         tries = 0
         while True:
