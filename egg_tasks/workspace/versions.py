@@ -82,6 +82,8 @@ def received(
     Objects arrive as one checked pack, so a commit that is here is here with all it needs.
     """
     if tree := _tree(git, commit):
+        if not weights.is_known(git, commit):
+            weights.refuse(git, commit)
         yield Taken(commit=commit, tree=tree)
         return
     with scratch(git) as directory:

@@ -6,8 +6,10 @@ whoever checks it out. A tree is read once, however often it is named, so lookin
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
 
+from egg_tasks.workspace import lfs
 from egg_tasks.workspace.git import TOO_MUCH, Git, GitFailed
 from egg_tasks.workspace.history import readable
 from egg_tasks.workspace.names import START
@@ -59,7 +61,7 @@ EVERYTHING = Allowed(2**62, 2**62)
 
 @dataclass
 class Scales:
-    """The trees of commits, as far as they were read."""
+    """Trees, as far as they were read."""
 
     git: Git
     allowed: Allowed
@@ -135,19 +137,31 @@ class Scales:
 
 
 def refuse(git: Git, commit: str) -> None:
-    """Raise `Conflict` if a commit, or one that comes with it, is more than others can check out.
+    """Raise `Conflict` if a commit is more than others can check out.
 
     *git* reads what is to be taken, and what is here; what the pipeline began with comes on top of what is
-    allowed. Raises `GitFailed` where that is not whole.
+    allowed. Only its own tree is weighed, since a history of a thousand commits holds a thousand times what
+    is checked out of any: see `is_known`. Raises `GitFailed` where that is not whole.
     """
-    roots = _roots(git, commit)
+    _refuse_commits(git, commit)
+    root = bytes.fromhex(git.line("rev-parse", "--verify", f"{commit}^{{tree}}"))
     try:
-        Scales(git, Allowed()).weigh(roots)
+        Scales(git, Allowed()).weigh([root])
     except Conflict:
         allowed = _with_base(git)
         if allowed is None:
             raise
-        Scales(git, allowed).weigh(roots)
+        Scales(git, allowed).weigh([root])
+
+
+def is_known(git: Git, commit: str) -> bool:
+    """Whether a commit that is here was weighed, or came before the pipeline did.
+
+    One that only came with another was not: it would be taken, and checked out, by going back to it.
+    """
+    if git.line("for-each-ref", "--count=1", f"--points-at={commit}"):
+        return True
+    return not git.lines("rev-list", "--max-count=1", commit, "--not", *lfs.BEGINNING)
 
 
 def contents(git: Git, ids: Iterable[bytes], *, largest: int) -> Iterator[tuple[bytes, bytes]]:
@@ -183,31 +197,16 @@ def _with_base(git: Git) -> Allowed | None:
     return Allowed(base.weights[root].paths + beside.paths, base.weights[root].bytes + beside.bytes, entries)
 
 
-def _roots(git: Git, commit: str) -> set[bytes]:
-    """The trees of a commit and of all that come with it."""
-    asked = f"{commit}\n".encode()
-    found, commits = set(), []
-    listed = git.records(
-        "rev-list",
-        "--stdin",
-        "--no-commit-header",
-        "--format=%H %T",
-        "--not",
-        "--all",
-        end=b"\n",
-        stdin=asked,
-    )
-    for line in listed:
-        name, _, tree = line.partition(b" ")
-        commits.append(name)
-        found.add(bytes.fromhex(tree.decode()))
-        if len(commits) > MOST_COMMITS:
-            raise _refused(f"more than {MOST_COMMITS} commits come with it")
+def _refuse_commits(git: Git, commit: str) -> None:
+    """Raise `Conflict` for too many commits that come with one, or too large ones."""
+    listed = git.records("rev-list", "--stdin", "--not", "--all", end=b"\n", stdin=f"{commit}\n".encode())
+    commits = list(islice(listed, MOST_COMMITS + 1))
+    if len(commits) > MOST_COMMITS:
+        raise _refused(f"more than {MOST_COMMITS} commits come with it")
     asked = b"".join(name + b"\n" for name in commits)
     sizes = git.records("cat-file", "--batch-check=%(objectsize)", end=b"\n", stdin=asked)
     if any(not size.isdigit() or int(size) > LARGEST_COMMIT for size in sizes):
         raise _refused(f"a commit has more than {LARGEST_COMMIT} bytes")
-    return found
 
 
 def _entries(content: bytes, id_bytes: int) -> Iterator[Entry]:

@@ -166,6 +166,40 @@ def test_a_refused_bomb_leaves_nothing_in_the_pipelines_repository(disk: Disk) -
     assert sorted((disk.bare / "objects/pack").iterdir()) == packs
 
 
+def test_a_bomb_that_came_along_with_a_good_version_is_refused_when_it_is_gone_back_to(disk: Disk) -> None:
+    clone = disk.clone()
+    hostile.a_million_paths_in_seven_objects(clone.path)
+    bomb = git(clone.path, "rev-parse", "HEAD")
+    git(
+        clone.path,
+        "reset",
+        "-q",
+        "--soft",
+        git(clone.path, "commit-tree", "HEAD~1^{tree}", "-p", bomb, "-m", "good"),
+    )
+    disk.take(clone)
+
+    git(clone.path, "reset", "-q", "--soft", bomb)
+
+    with pytest.raises(Conflict, match=r"more than 25000\d files"):
+        disk.take(clone)
+
+
+def test_hundreds_of_commits_merged_from_upstream_are_no_more_than_their_head(disk: Disk) -> None:
+    clone = disk.clone()
+    folder = b"".join(b"M 100644 inline icons/%d\ndata 1\nx\n" % number for number in range(1000))
+    history = b"".join(
+        b"commit refs/heads/upstream\ncommitter a <a@b> %d +0000\ndata 1\nx\n"
+        b"%sM 100644 inline icons/0\ndata 3\n%d\n"
+        % (1_700_000_000 + number, folder if number == 100 else b"", number)
+        for number in range(100, 650)
+    )
+    subprocess.run(["git", "fast-import", "--quiet"], cwd=clone.path, input=history, check=True)
+    git(clone.path, "merge", "-q", "--allow-unrelated-histories", "-m", "upstream", "upstream")
+
+    assert disk.take(clone) == git(clone.path, "rev-parse", "HEAD")
+
+
 def test_what_a_repository_began_with_is_never_too_much(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("egg_tasks.workspace.weights.LARGEST_FILE", 8)
     clone = disk.clone()
