@@ -71,11 +71,20 @@ class Client:
         """Read *path*; a `wait` in the query lengthens the time the answer may take."""
         return self.request("GET", path, query=query, repeatable=True)
 
-    def post(self, path: str, body: Mapping[str, object] | None = None, *, repeatable: bool = False) -> Json:
-        """Write to *path*; repeated only if nothing was sent, or it carries a client_key, or *repeatable*."""
-        return self.request(
-            "POST", path, body=body or {}, repeatable=repeatable or "client_key" in (body or {})
-        )
+    def post(
+        self,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        *,
+        repeatable: bool = False,
+        seconds: float = wire.READ_SECONDS,
+    ) -> Json:
+        """Write to *path*; repeated only if nothing was sent, or it carries a client_key, or *repeatable*.
+
+        An answer may take *seconds*.
+        """
+        is_repeatable = repeatable or "client_key" in (body or {})
+        return self.request("POST", path, body=body or {}, repeatable=is_repeatable, seconds=seconds)
 
     def request(
         self,
@@ -85,6 +94,7 @@ class Client:
         query: Mapping[str, object] | None = None,
         body: Mapping[str, object] | None = None,
         repeatable: bool = False,
+        seconds: float = wire.READ_SECONDS,
     ) -> Json:
         """Ask until there is an answer; the `data` of its envelope.
 
@@ -94,7 +104,7 @@ class Client:
         """
         given = {name: value for name, value in (query or {}).items() if value is not None}
         target = self._base + quote(path, errors=ODD) + (f"?{_query(given)}" if given else "")
-        seconds = wire.patience(path) + float(str(given.get("wait", 0)))
+        seconds += float(str(given.get("wait", 0)))
         deadline = time.monotonic() + self.patience
         tries = 0
         while True:

@@ -6,11 +6,13 @@ import platform
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from egg_tasks import agent_tools
+from egg_tasks.wire import LOOK_SECONDS
 from models.errors import Unprocessable
 
 WHSEC = "whsec_"
@@ -143,6 +145,8 @@ class Settings:
     node_capacity: int
     rate_limit: int
     """How many requests a second an agent may make for long; 0 is any number."""
+    look_limit: timedelta = timedelta(seconds=30)
+    """How long all may take that git does at a clone for one READY or sync."""
     api_hosts: frozenset[str] = frozenset()
     """Names the server is asked by, beside those of the loopback and of `api_url`; in small letters."""
     agents_path: str = os.defpath
@@ -157,6 +161,9 @@ class Settings:
         redis_url = server_url(environ, REDIS_URL)
         capacity = _whole(environ, "EGG_NODE_CAPACITY", "200", least=1, of="agents")
         rate_limit = _whole(environ, "EGG_RATE_LIMIT", "50", least=0, of="requests a second")
+        look = _whole(environ, "EGG_LOOK_SECONDS", "30", least=1, of="seconds")
+        if look > LOOK_SECONDS:
+            raise Unprocessable(f"EGG_LOOK_SECONDS is at most {LOOK_SECONDS:g}: no agent waits longer")
         home = default_home(environ)
         return cls(
             home=home,
@@ -169,6 +176,7 @@ class Settings:
             node=environ.get("EGG_NODE") or platform.node() or "local",
             node_capacity=capacity,
             rate_limit=rate_limit,
+            look_limit=timedelta(seconds=look),
             api_hosts=frozenset(environ.get("EGG_API_HOSTS", "").lower().replace(",", " ").split()),
             agents_path=agent_tools.agents_path(environ, home),
             webhook=webhook_of(environ),

@@ -31,9 +31,9 @@ VERSION_HEADER = "Egg-Version"
 """In every answer: the version of the server."""
 
 CONNECT_SECONDS = 5.0
-READ_SECONDS, LOOK_SECONDS = 15.0, 45.0
-LOOKING = ("/signal", "/sync")
-"""What is answered when a clone has been looked at, which on a large repository takes up to 30 s."""
+READ_SECONDS = 15.0
+LOOK_SECONDS = 600.0
+"""For the answer to what has git look at a clone: as long as a person may allow a look at most."""
 LONGEST_PAUSE_SECONDS = 3.0
 
 Json = dict[str, Any]
@@ -48,11 +48,6 @@ class AwayError(Exception):
         self.reason = reason
         self.unsent = unsent
         self.pause = pause
-
-
-def patience(path: str) -> float:
-    """How many seconds an answer to what is asked there may take."""
-    return LOOK_SECONDS if path.endswith(LOOKING) else READ_SECONDS
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import subprocess
 import click
 
 from cli import options, render, server
+from egg_tasks.wire import LOOK_SECONDS
 from models.errors import Conflict, Malformed, Unavailable
 from models.foreign import named
 
@@ -23,7 +24,7 @@ def sync(*, pipeline: str) -> None:
     if not clone:
         raise Malformed("EGG_REPO_PATH is not set: egg starts agents with the path of their clone")
     merge(clone, branch=f"origin/egg/{pipeline}/work")
-    synced = server.agent().post(f"/pipelines/{pipeline}/sync", repeatable=True)
+    synced = server.agent().post(f"/pipelines/{pipeline}/sync", repeatable=True, seconds=LOOK_SECONDS)
     seen = ", ".join(f"{role} version {number}" for role, number in sorted(synced["seen"].items()))
     render.say(f"{synced['head']} has seen {seen or 'nobody yet'}")
 

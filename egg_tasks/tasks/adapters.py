@@ -17,4 +17,4 @@ def runner() -> Runner:
 @cache
 def workspace() -> Workspace:
     """The repositories on this machine's disk."""
-    return GitWorkspace(settings().home)
+    return GitWorkspace(settings().home, look_limit=settings().look_limit)

@@ -36,7 +36,6 @@ from models.errors import Conflict, NotFound, TookTooLong, Unavailable, Unproces
 from models.schemas.git import Clone, Conflicted, Merged, Saved, Taken
 
 LOOK_LIMIT = timedelta(seconds=30)
-"""How long all that is done for one READY or sync may take git."""
 MERGE_LIMIT = timedelta(minutes=2)
 STRAYS_LIMIT = timedelta(minutes=5)
 
@@ -47,8 +46,9 @@ class GitWorkspace:
     Safe for several threads and processes at once. No repository is ever packed or pruned.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, look_limit: timedelta = LOOK_LIMIT) -> None:
         self._home = home.absolute()
+        self._look_limit = look_limit
 
     def repository(self, pipeline_id: str) -> Path:
         """Where the pipeline's bare repository is, made or not."""
@@ -81,7 +81,9 @@ class GitWorkspace:
         git = self._git(pipeline_id)
         with self._look(clone):
             evidence = inspect(clone, repository=git.directory)
-            with received(git, evidence, evidence.head, objects=evidence.objects) as taken:
+            with received(
+                git, evidence, evidence.head, objects=evidence.objects, limit=self._look_limit
+            ) as taken:
                 refuse_uncommitted(git, evidence)
             nested.refuse_uncommitted(git, evidence)
             foreign_links.refuse(git, evidence, work=work_branch(pipeline_id), reaching=self._reach)
@@ -98,7 +100,8 @@ class GitWorkspace:
         """Fetch the clone's head without keeping it (nothing is pruned, so it stays); its id."""
         git = self._git(pipeline_id)
         with self._look(clone):
-            return fetch(git, inspect(clone, repository=git.directory)).commit
+            evidence = inspect(clone, repository=git.directory)
+            return fetch(git, evidence, limit=self._look_limit).commit
 
     def ancestors(self, pipeline_id: str, *, commit: str, among: Iterable[str]) -> frozenset[str]:
         """Those of *among* that *commit* contains."""
@@ -115,7 +118,7 @@ class GitWorkspace:
 
     def merged_tree(self, pipeline_id: str, *, ours: str, theirs: str) -> str | Conflicted:
         """The tree that merging two commits gives, or the paths on which they do not go together."""
-        with bounds.within(LOOK_LIMIT):
+        with bounds.within(self._look_limit):
             return history.merge_tree(self._git(pipeline_id), ours, theirs)
 
     def merge(self, pipeline_id: str, *, work: str, version: str, message: str) -> Merged | Conflicted:
@@ -164,14 +167,17 @@ class GitWorkspace:
     @contextmanager
     def _look(self, clone: Path) -> Iterator[None]:
         """Look at a clone while its agent waits; what git cannot look at refuses, before and afterwards."""
-        with bounds.within(LOOK_LIMIT), judged(clone):
+        with bounds.within(self._look_limit), judged(clone):
             obstacles.refuse(clone)
             try:
                 yield
-            except TookTooLong:
+            except TookTooLong as error:
                 # Perhaps it was put there meanwhile.
                 obstacles.refuse(clone)
-                raise
+                raise TookTooLong(
+                    f"{error.message}: where so much is to be read, say READY after every few commits, or"
+                    " have a person allow more than EGG_LOOK_SECONDS (30)"
+                ) from error
 
     def _reach(self) -> Reach:
         try:

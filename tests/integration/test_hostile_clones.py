@@ -16,7 +16,7 @@ from uuid import UUID
 import pytest
 
 from egg_tasks.tasks.adapters import workspace
-from egg_tasks.workspace import bounds, local, sources, staging
+from egg_tasks.workspace import bounds, sources, staging
 from models.errors import Conflict, EggError
 from tests.integration import hostile_clones as hostile
 from tests.integration.api_scene import NAME, Answer, Scene
@@ -130,7 +130,7 @@ def test_while_one_clone_is_looked_at_others_are_and_its_own_run_is_told_to_wait
 def test_a_look_that_comes_to_no_end_is_given_up_with_all_it_has_started(
     shop: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "LOOK_LIMIT", timedelta(seconds=1))
+    monkeypatch.setattr(workspace(), "_look_limit", timedelta(seconds=1))
     shop.commit("coder", "shop.py")
     there, _ = slow_git(shop, monkeypatch)
     threads = threading.active_count()
@@ -139,6 +139,7 @@ def test_a_look_that_comes_to_no_end_is_given_up_with_all_it_has_started(
 
     assert answer.status == 503
     assert "took longer than" in answer.body["message"]
+    assert "EGG_LOOK_SECONDS" in answer.body["message"]
     assert not any(Path("/proc", pid).exists() for pid in there.read_text().split())
     assert shop.say("tester", "READY").status == 200
     assert threading.active_count() <= threads + 2

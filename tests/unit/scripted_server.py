@@ -3,6 +3,7 @@
 import contextlib
 import json
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,6 +32,8 @@ class Scripted:
     answers: list[tuple[int, object, dict[str, str]]] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     url: str = ""
+    seconds: float = 0
+    """How long it thinks of each answer."""
 
     def say(self, status: int, message: str, headers: dict[str, str] | None = None, **more: object) -> None:
         """Add one answer in the envelope."""
@@ -53,6 +56,7 @@ def serving() -> Iterator[Scripted]:
             body = json.loads(self.rfile.read(length)) if length else None
             script.asked.append(Asked(self.command, self.path, body, self.headers.get("Authorization")))
             status, content, headers = script.answers.pop(0) if script.answers[1:] else script.answers[0]
+            time.sleep(script.seconds)
             if status == 0:  # hang up without an answer
                 self.close_connection = True
                 return

@@ -57,6 +57,17 @@ def test_what_may_be_repeated_is_repeated_while_the_database_is_away(server: Scr
     assert len(server.asked) == 3
 
 
+def test_an_answer_is_waited_for_as_long_as_what_is_asked_for_may_take(server: Scripted) -> None:
+    server.say(200, "ok", data={"n": 1})
+    server.seconds = 0.5
+    client = Client(server.url, "x", patience=0)
+
+    with pytest.raises(Unavailable):
+        client.post("/pipelines/p/signal", seconds=0.1)
+
+    assert client.post("/pipelines/p/signal", seconds=30) == {"n": 1}
+
+
 def test_a_send_with_a_client_key_is_repeated_after_the_server_hung_up(server: Scripted) -> None:
     server.answers.append((0, None, {}))
     server.say(201, "sent", data={"message": {"id": 1}})

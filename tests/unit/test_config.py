@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,14 @@ def test_only_our_own_names_are_read() -> None:
 
     assert found.database_url == "postgresql+psycopg://ours/egg"
     assert (found.redis_url, found.broker_url, found.result_backend) == ("redis://ours/0",) * 3
+
+
+def test_a_person_may_let_a_look_take_longer_but_no_longer_than_agents_wait() -> None:
+    assert Settings.from_environment(OURS).look_limit == timedelta(seconds=30)
+    assert Settings.from_environment({**OURS, "EGG_LOOK_SECONDS": "120"}).look_limit == timedelta(minutes=2)
+
+    with pytest.raises(Unprocessable, match="EGG_LOOK_SECONDS is at most 600"):
+        Settings.from_environment({**OURS, "EGG_LOOK_SECONDS": "601"})
 
 
 def test_a_broker_of_its_own_may_be_named() -> None:
