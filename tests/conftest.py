@@ -9,10 +9,15 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
+from hypothesis import settings
 
 import migrations
 from egg_tasks.stack.servers import servers
 from models.tables import Base
+
+# How long an example takes is no finding: the machine may be busy.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 LEAVE = """
 SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity

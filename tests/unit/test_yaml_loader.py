@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.definition_file import FaultyFile, load
@@ -107,7 +107,6 @@ def test_merged_keys_and_aliases_of_honest_files_are_read(tmp_path: Path) -> Non
     }
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=80).map("".join))
 def test_whatever_a_file_holds_is_a_document_or_a_refusal(
     tmp_path_factory: pytest.TempPathFactory, text: str
