@@ -5,6 +5,7 @@ git waits for ever for a pipe called HEAD, reads a sparse .gitignore of a teraby
 """
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from models.foreign import named, one_line
 RULES = frozenset({".gitattributes", ".gitignore", ".gitmodules"})
 HOOKS = "hooks"
 """Never run, nor looked at."""
+UNFINISHED = re.compile(r"tmp_[a-z]+_\w+")
+"""What git calls a file of objects that it has not written to the end, and never opens."""
 SOCKET = ".ipc"
 """How a file ends through which git's own programs talk to one another; never opened by us."""
 LARGEST_LOOSE = 2 * 1024**3
@@ -36,8 +39,8 @@ SIZES = {
     "shallow": LARGEST_PACKED_REFS, "info": LARGEST_TEXT, "objects": LARGEST_LOOSE,
 }  # fmt: skip
 """Bytes of what lies in a .git directory under such a name at most; what is not named, git does not open."""
-FOLDERS = frozenset({"refs", "objects", "info", "logs"})
-"""What git has folders for in a .git directory."""
+FOLDERS = frozenset({"refs", "objects", "info", "logs", "lfs"})
+"""What git has folders for in a .git directory; the contents of large files others check."""
 POINTERS = frozenset({"commondir"})
 """Files of a .git directory that say where another one is."""
 KINDS = (
@@ -108,7 +111,7 @@ def _found(clone: Path) -> Iterator[Obstacle]:
                     bounds.seconds_left(LIMIT, f"Looking through {clone}")
                 path = f"{directory}/{entry.name}" if directory else entry.name
                 if entry.is_dir(follow_symlinks=False):
-                    if not (is_git and entry.name == HOOKS and _kept_in(path) is None):
+                    if not (is_git and entry.name == HOOKS and _kept_in(root, path) is None):
                         waiting.append((path, is_git or entry.name == ".git"))
                 elif is_git or entry.name == ".git" or entry.name in RULES:
                     why = _why(root, path, entry, is_git=is_git)
@@ -124,13 +127,13 @@ def _why(root: str, path: str, entry: "os.DirEntry[str]", *, is_git: bool) -> st
     except OSError:
         # It leads nowhere, and opening it fails at once.
         return None
-    if is_git and entry.name.endswith(SOCKET) and _kept_in(path) is None:
+    if is_git and entry.name.endswith(SOCKET) and _kept_in(root, path) is None:
         return None
     if kind := next((words for asks, words in KINDS if asks(found.st_mode)), None):
         return f"leads to {kind}" if is_link else f"is no file but {kind}"
     if not is_git:
         return _of_tree(root, path, entry.name, found, is_link=is_link)
-    kept_in = _kept_in(path)
+    kept_in = _kept_in(root, path)
     if is_link and (kept_in == "objects" or stat.S_ISDIR(found.st_mode)):
         return "is a link"
     if entry.name in POINTERS and not _stays(root, path, _said(root, path)):
@@ -165,13 +168,17 @@ def _stays(root: str, path: str, target: str) -> bool:
     return place.startswith(f"{root}/") and ".git" in place.removeprefix(root).split("/")
 
 
-def _kept_in(path: str) -> str | None:
-    """The folder of a .git directory in which a path lies: refs, objects, info, logs, lfs or none."""
-    *folders, _ = path[path.index(".git") :].split("/")
-    if "lfs" in folders:
-        # Contents of large files, which git does not open, and others check.
-        return "lfs"
-    return next((folder for folder in folders if folder in FOLDERS), None)
+def _kept_in(root: str, path: str) -> str | None:
+    """The folder of a .git directory in which a path lies: refs, objects, info, logs, lfs or none.
+
+    A submodule or a worktree may be called so as well: git takes for its own only what has a HEAD beside it.
+    """
+    *folders, _ = path.split("/")
+    own = folders.index(".git") + 1
+    for at, folder in enumerate(folders[own:], start=own):
+        if folder in FOLDERS and (at == own or os.path.lexists("/".join((root, *folders[:at], "HEAD")))):
+            return folder
+    return None
 
 
 def _limit(kept_in: str | None, name: str) -> int | None:
@@ -179,6 +186,8 @@ def _limit(kept_in: str | None, name: str) -> int | None:
     if kept_in == "objects" and name.endswith((".pack", ".idx")):
         return LARGEST_PACK
     if kept_in in {"logs", "lfs"}:
+        return None
+    if (kept_in == "objects" and UNFINISHED.fullmatch(name)) or (kept_in == "refs" and name[0] == "."):
         return None
     if name == "HEAD":
         return LARGEST_REF

@@ -17,6 +17,7 @@ import pytest
 
 from egg_tasks.tasks.adapters import workspace
 from egg_tasks.workspace import bounds, sources, staging
+from egg_tasks.workspace.obstacles import obstacles
 from models.errors import Conflict, EggError
 from tests.integration import hostile_clones as hostile
 from tests.integration.api_scene import NAME, Answer, Scene
@@ -199,6 +200,26 @@ def test_hundreds_of_commits_merged_from_upstream_are_no_more_than_their_head(di
     git(clone.path, "merge", "-q", "--allow-unrelated-histories", "-m", "upstream", "upstream")
 
     assert disk.take(clone) == git(clone.path, "rev-parse", "HEAD")
+
+
+def test_a_submodule_may_be_called_as_a_folder_of_gits_and_git_may_have_been_interrupted(
+    tmp_path: Path,
+) -> None:
+    for name in ("refs", "docs/info", "lfs"):
+        module = tmp_path / ".git/modules" / name
+        (module / "objects/pack").mkdir(parents=True)
+        (module / "refs").mkdir()
+        (module / "HEAD").write_text("ref: refs/heads/main\n")
+        (module / "index").write_bytes(bytes(2 * 1024 * 1024))
+        with (module / "objects/pack/tmp_pack_x1y2z3").open("wb") as left:
+            left.truncate(3 * 1024**3)
+    (tmp_path / ".git/modules/refs/refs/.DS_Store").write_bytes(bytes(6148))
+
+    assert obstacles(tmp_path) == []
+
+    with (tmp_path / ".git/modules/refs/refs/main").open("wb") as giant:
+        giant.truncate(2048)
+    assert [each.path for each in obstacles(tmp_path)] == [".git/modules/refs/refs/main"]
 
 
 def test_what_a_repository_began_with_is_never_too_much(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
