@@ -151,7 +151,8 @@ def make_directory(path: Path) -> None:
     `OSError` when the disk refuses.
     """
     if not is_directory(path):
-        with suppress(FileNotFoundError):
+        # Another may be making it at the same time.
+        with suppress(FileNotFoundError, IsADirectoryError):
             path.unlink()
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
 

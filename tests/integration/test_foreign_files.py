@@ -4,6 +4,7 @@ import os
 import threading
 import tracemalloc
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -161,6 +162,20 @@ def test_a_directory_is_one_of_our_own(tmp_path: Path, leave: Callable[[Path], o
 
     assert (tmp_path / "home").is_dir()
     assert not (tmp_path / "home").is_symlink()
+
+
+def test_several_make_a_directory_at_once(tmp_path: Path) -> None:
+    together = threading.Barrier(8, timeout=20)
+
+    def make(_: int) -> None:
+        for number in range(200):
+            together.wait()
+            make_directory(tmp_path / str(number))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(make, range(8)))
+
+    assert len(list(tmp_path.iterdir())) == 200
 
 
 def test_a_time_that_no_calendar_has_is_none() -> None:
