@@ -17,7 +17,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from egg_tasks.descriptors import KEPT_BACK, limit
+from egg_tasks.descriptors import KEPT_BACK, lengthen_queues, limit
 
 MOST = 2048
 HEAD_SECONDS = 10.0
@@ -139,6 +139,8 @@ class Crowd:
     def of(cls, state: ServerState, loop: asyncio.AbstractEventLoop) -> "Crowd":
         """The crowd of a server."""
         if state not in cls._all:
+            # The first connection: by now the server listens.
+            lengthen_queues()
             cls._all[state] = cls(state.connections, loop)
         return cls._all[state]
 
