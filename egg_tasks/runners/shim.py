@@ -32,13 +32,12 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 STOPPING = {signal.SIGTERM, signal.SIGINT}
 KILLING, TELLING = signal.SIGUSR2, signal.SIGUSR1
 WATCHED = {*STOPPING, KILLING, TELLING, signal.SIGCHLD}
-
 UNRUNNABLE, MISSING = {errno.ENOENT, errno.EACCES, errno.ENOEXEC, errno.ENOTDIR}, "missing: "
 UNKNOWN = "neither a binary nor a script with a #! line"
 LOG_LIMIT, CHUNK, RESERVED = 64 << 20, 64 << 10, 8 << 10
 SWEEP_SECONDS, TICK_SECONDS, ASLEEP_SECONDS = 10.0, 5.0, 10.0
 OUTCOME, OUTCOME_DRAFT = "outcome.json", "outcome.json.new"
-PARENT, SESSION, OOM_SCORE, MOST_FILES = 1, 3, 500, 1 << 16
+PARENT, SESSION, OOM_SCORE, MOST_FILES, NICE = 1, 3, 500, 1 << 16, 5
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -191,7 +190,7 @@ def explain(error: Exception, program: str) -> str:
 
 
 def go_first(brand: int) -> None:
-    """Have the kernel end this process before others, which it leaves enough to, and know it by a limit."""
+    """Have the kernel end this process first, serve others before it and its session, know it by a limit."""
     import resource  # of use to agents alone
 
     most = resource.getrlimit(resource.RLIMIT_NPROC)[1] * 3 // 4  # no limit is -1, and stays so
@@ -202,6 +201,9 @@ def go_first(brand: int) -> None:
     try:
         with open("/proc/self/oom_score_adj", "r+b", buffering=0) as score:
             score.write(b"%d" % min(int(score.read()) + OOM_SCORE, 1000))
+        os.nice(NICE)
+        with open("/proc/self/autogroup", "wb", buffering=0) as session:
+            session.write(b"%d" % NICE)
     except OSError:
         return
 
@@ -319,8 +321,7 @@ def supervise(agent: int, output: Output, signals: int) -> tuple[int, bool]:
             elif number == TELLING:
                 for pid in filter(catches, processes(SESSION, agent)):
                     send(TELLING, pid)
-        status = reap(agent)
-        if status is not None:
+        if (status := reap(agent)) is not None:
             return status, stopped
 
 
@@ -353,8 +354,7 @@ def run(spec: dict[str, Any], signals: int) -> dict[str, Any]:
         outcome["error"], outcome["is_missing"] = str(error).removeprefix(MISSING), MISSING in str(error)[:9]
         return {**outcome, "stopped": os.path.exists("stop"), "ended_at": moment()}
     status, stopped = supervise(agent, output, signals)
-    outcome["stopped"] = stopped or os.path.exists("stop")
-    outcome["ended_at"] = moment()
+    outcome |= {"stopped": stopped or os.path.exists("stop"), "ended_at": moment()}
     code = os.waitstatus_to_exitcode(status)
     outcome["exit_code" if code >= 0 else "signal"] = abs(code)
     outcome["is_swept"] = sweep(signals)

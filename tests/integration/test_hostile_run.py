@@ -352,6 +352,20 @@ def test_an_agent_goes_first_when_memory_is_short_and_leaves_some_of_what_is_lim
     assert processes[1] == resource.prlimit(shim, resource.RLIMIT_NPROC)[1] * 3 // 4
 
 
+def test_an_agent_leaves_the_processors_to_whoever_serves_others(runner: ProcessRunner) -> None:
+    look = (
+        "import os, pathlib, time; own = pathlib.Path('/proc/self/autogroup');"
+        "print(os.nice(0), own.read_text() if own.exists() else 'nice 5'); "
+        "print('up', flush=True); time.sleep(600)"
+    )
+    run_id = started(runner, "", argv=(sys.executable, "-c", look))
+
+    nice, *_, nice_of_its_session = output(runner, run_id).split()[:-1]
+
+    assert int(nice) == os.getpriority(os.PRIO_PROCESS, shim_pid(runner, run_id)) + 5
+    assert nice_of_its_session == "5"
+
+
 def test_homes_that_are_none_make_way_and_deep_ones_stop_nobody(
     runner: ProcessRunner, tmp_path: Path
 ) -> None:
