@@ -37,7 +37,7 @@ def draw(look: Look, *, width: int, height: int, now: datetime) -> Group:
     """The whole screen, exactly *height* lines at most, the most needful first."""
     top = head(look, now=now)
     top += _section("a person is asked", decisions(look.status, width=width))
-    top += roles(look)
+    top += roles(look, now=now)
     top += _section("objections", objections(look.phases))
     left = max(0, height - len(top) - 2)
     said = [event for event in look.events if event["type"] == "message.sent"]
@@ -71,8 +71,8 @@ def head(look: Look, *, now: datetime) -> list[Text | Rule]:
     return [first, gates, why] if look.status.get("why") else [first, gates]
 
 
-def roles(look: Look) -> list[Text | Rule]:
-    """One line a role: what it says of itself, and how its agent is doing."""
+def roles(look: Look, *, now: datetime) -> list[Text | Rule]:
+    """One line a role: what it says of itself, and how its agent is doing and how far it is."""
     concurrent = look.status.get("concurrent") or {}
     states: Mapping[str, Json] = (concurrent.get("consensus") or {}).get("agents") or {}
     rounds = {role["role"]: role for role in (look.phases[-1].get("roles") or [])} if look.phases else {}
@@ -84,7 +84,9 @@ def roles(look: Look) -> list[Text | Rule]:
     rows: list[Text | Rule] = [Rule(style="dim"), styled(title, style="dim")]
     for role, state in states.items():
         spent = f"{used.get(role, ''):>7}  " if tokens else ""
-        rows.append(line.role(f"{role:<{widest}}", state, rounds.get(role, {}), runs.get(role, {}), spent))
+        run = runs.get(role, {})
+        said = {**state, "reason": line.reason(state, run, now=now)}
+        rows.append(line.role(f"{role:<{widest}}", said, rounds.get(role, {}), run, spent))
     return rows if states else []
 
 
@@ -111,10 +113,11 @@ def decisions(status: Json, *, width: int) -> list[Text | Rule]:
 def standing(status: Json) -> Group:
     """What `egg pipeline status` shows: no phases, no clock, no events."""
     look = Look(pipeline={}, status=status)
-    lines = [*head(look, now=datetime.now().astimezone())]
+    now = datetime.now().astimezone()
+    lines = [*head(look, now=now)]
     if status.get("stop_reason"):
         lines.append(styled(("ended by: ", "dim"), status["stop_reason"]))
-    lines += roles(look)
+    lines += roles(look, now=now)
     return Group(*lines, *results(status), *decisions(status, width=QUESTION_WIDTH))
 
 

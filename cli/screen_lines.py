@@ -1,6 +1,7 @@
 """One thing on one line of the live screen: a role, an objection, a message, an event, a phase."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from rich.text import Text
 
@@ -8,6 +9,7 @@ from cli import words
 from cli.styled import styled
 from egg_tasks.client import Json
 from models.foreign import flat
+from models.states import RunStatus
 
 SIGNS: Mapping[str, str] = {
     "WORKING": "●",
@@ -39,6 +41,20 @@ def role(name: str, state: Json, standing: Json, run: Json, used: str) -> Text:
         used,
         flat(state.get("reason")),
     )
+
+
+def reason(state: Json, run: Json, *, now: datetime) -> str:
+    """Why a role says what it says; or how far its agent is, if it has said that since."""
+    said = run.get("progress")
+    if not said or run.get("status") != RunStatus.RUNNING or _is_before(said["at"], state.get("updated_at")):
+        return flat(state.get("reason"))
+    age = words.duration(max(0.0, (now - datetime.fromisoformat(said["at"])).total_seconds()))
+    percent = "" if said.get("percent") is None else f"{said['percent']}% "
+    return f"{percent}{age} ago: {flat(said.get('text')) or 'at work'}"
+
+
+def _is_before(moment: str, other: str | None) -> bool:
+    return other is not None and datetime.fromisoformat(moment) < datetime.fromisoformat(other)
 
 
 def tokens(used: object) -> str:

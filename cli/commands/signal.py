@@ -87,8 +87,7 @@ def progress(*, pipeline: str, percent: int | None, text: str, role: str | None)
 
     Example:  egg signal progress --percent 40 --message "tests written"
     """
-    said = ": ".join(part for part in (f"{percent}%" if percent is not None else "", text) if part)
-    fields = {"signal_type": "progress", "reason": said, "role": role}
+    fields = {"signal_type": "progress", "reason": text, "percent": percent, "role": role}
     _post(pipeline, fields)
 
 

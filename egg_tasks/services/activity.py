@@ -14,7 +14,7 @@ from models.states import Failure
 from models.tables import AgentRun
 
 MAX_SENTENCE = 1000
-"""Characters of a reported error that stand beside its run; all of it is in the event."""
+"""Characters of an error, or of progress, that stand beside its run; all of it is in the event."""
 
 
 def heartbeat(session: Session, *, run_id: UUID, now: datetime) -> AgentRun:
@@ -26,11 +26,13 @@ def heartbeat(session: Session, *, run_id: UUID, now: datetime) -> AgentRun:
     return run
 
 
-def progress(session: Session, *, run_id: UUID, text: str, now: datetime) -> None:
-    """Put on record how far a run is."""
+def progress(session: Session, *, run_id: UUID, text: str, now: datetime, percent: int | None = None) -> None:
+    """Put on record how far a run is: an event, and the run's own last word on it."""
     run = heartbeat(session, run_id=run_id, now=now)
     shares.spend(session, run_id=run_id, share=Share.PROGRESS, size=len(text.encode()), now=now)
-    _record(session, run, "agent.progress", text or f"{journal.label(run)} is at work", now)
+    run.progress, run.progress_percent, run.progressed_at = flat(text)[:MAX_SENTENCE], percent, now
+    said = ": ".join(filter(None, (percent is not None and f"{percent}%", text)))
+    _record(session, run, "agent.progress", said or f"{journal.label(run)} is at work", now)
 
 
 def error(

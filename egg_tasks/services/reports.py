@@ -25,11 +25,12 @@ from models.schemas.report import (
     PipelineDetail,
     PipelinePage,
     PipelineRead,
+    ProgressRead,
     StatusRead,
     WhyRead,
 )
 from models.states import LIVE_PHASES, DecisionStatus, PipelineStatus, is_final
-from models.tables import Decision, Halt, PhaseRun, Pipeline
+from models.tables import AgentRun, Decision, Halt, PhaseRun, Pipeline
 
 
 @dataclass(frozen=True)
@@ -237,6 +238,19 @@ def _agents(session: Session, pipeline_id: str, phase_run_id: UUID) -> Sequence[
     runs = agent_runs.list_agent_runs(session, pipeline_id=pipeline_id, phase_run_id=phase_run_id)
     latest = {run.role: run for run in sorted(runs, key=lambda run: run.number) if run.role is not None}
     return tuple(
-        AgentStanding(role=role, status=run.status, run=run.id, node=run.node, started_at=run.started_at)
+        AgentStanding(
+            role=role,
+            status=run.status,
+            run=run.id,
+            node=run.node,
+            started_at=run.started_at,
+            progress=_progress(run),
+        )
         for role, run in latest.items()
     )
+
+
+def _progress(run: AgentRun) -> ProgressRead | None:
+    if run.progressed_at is None:
+        return None
+    return ProgressRead(text=run.progress or "", percent=run.progress_percent, at=run.progressed_at)

@@ -143,6 +143,7 @@ class SignalIn(RequestBody):
     answers: Answers = {}
     kind: ErrorKind | None = None
     retry_at: AwareDatetime | None = None
+    percent: Annotated[int, Strict(), Field(ge=0, le=100)] | None = None
     role: Name | None = None
     pipeline_id: Name | None = None
 
@@ -157,6 +158,8 @@ class SignalIn(RequestBody):
             raise refused("`kind` goes with signal_type `error` only")
         if self.retry_at is not None and self.kind is None:
             raise refused("`retry_at` goes with `kind` only: it says when that may be tried again")
+        if self.percent is not None and self.signal_type is not SignalType.PROGRESS:
+            raise refused("`percent` goes with signal_type `progress` only")
         owners = ("on", Readiness.BLOCKED), ("about", Readiness.OBJECTING), ("answers", Readiness.READY)
         for name, state in owners:
             if getattr(self, name) and self.state is not state:

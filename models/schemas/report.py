@@ -115,6 +115,14 @@ class MessageCounts(Read):
     by_type: Mapping[str, int]
 
 
+class ProgressRead(Read):
+    """How far an agent run said it is."""
+
+    text: str
+    percent: int | None
+    at: datetime
+
+
 class AgentStanding(Read):
     """The latest agent run of a role in the current phase run."""
 
@@ -127,6 +135,8 @@ class AgentStanding(Read):
     started_at: datetime | None
     tokens: None = None
     """Programs do not count tokens."""
+    progress: ProgressRead | None = None
+    """What it last said of how far it is."""
 
 
 class Concurrent(Read):

@@ -11,6 +11,7 @@ from models.tables.base import Base, State, one_of, words
 
 LIVE = text(f"status IN ({words(*LIVE_RUNS)})")
 UNCLOSED = text("closed_at IS NULL")
+FAILED = text("failure IS NOT NULL")
 
 
 class AgentRun(Base):
@@ -49,6 +50,7 @@ class AgentRun(Base):
             postgresql_nulls_not_distinct=True,
         ),
         Index("ix_agent_runs_unclosed", "send_after", postgresql_where=UNCLOSED),
+        Index("ix_agent_runs_failed", "ended_at", postgresql_where=FAILED),
         Index("ix_agent_runs_pipeline_role", "pipeline_id", "role", "created_at"),
     )
 
@@ -97,6 +99,10 @@ class AgentRun(Base):
     kept_paths: Mapped[list[str] | None]
     """What of its work could not be saved and stays in its clone; empty if all is saved, None if none is."""
     last_active_at: Mapped[datetime | None]
+    progress: Mapped[str | None]
+    """What its agent last said it does; `progressed_at` says when that was."""
+    progress_percent: Mapped[int | None]
+    progressed_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]

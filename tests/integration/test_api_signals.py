@@ -147,6 +147,25 @@ def test_progress_is_an_event(shop: Scene) -> None:
     assert ("agent.progress", "half way") in [(event["type"], event["text"]) for event in events]
 
 
+def test_how_far_a_run_is_stands_beside_it_and_in_an_event(shop: Scene) -> None:
+    said = {"signal_type": "progress", "reason": "tests written", "percent": 40}
+    shop.ask("POST", SIGNAL, said, who="coder")
+
+    agents = shop.ask("GET", f"/pipelines/{NAME}/status").data["concurrent"]["agents"]
+    events = shop.ask("GET", f"/pipelines/{NAME}/events").data["events"]
+
+    found = {agent["role"]: agent["progress"] for agent in agents}
+    assert (found["coder"]["percent"], found["coder"]["text"]) == (40, "tests written")
+    assert found["tester"] is None
+    assert ("agent.progress", "40%: tests written") in [(event["type"], event["text"]) for event in events]
+
+
+def test_a_percentage_goes_with_progress_alone(shop: Scene) -> None:
+    said = [{"signal_type": "heartbeat", "percent": 1}, {"signal_type": "progress", "percent": 101}]
+
+    assert [shop.ask("POST", SIGNAL, each, who="coder").status for each in said] == [422, 422]
+
+
 def test_the_context_holds_the_task_and_the_roster(shop: Scene) -> None:
     context = shop.ask("GET", f"/pipelines/{NAME}/context", who="tester").data["context"]
 

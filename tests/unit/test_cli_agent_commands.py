@@ -136,7 +136,8 @@ def test_a_role_that_is_said_is_sent_so_that_it_can_be_checked(server: Scripted,
 
     assert server.asked[0].body == {
         "signal_type": "progress",
-        "reason": "40%: tests written",
+        "reason": "tests written",
+        "percent": 40,
         "role": "coder",
     }
 

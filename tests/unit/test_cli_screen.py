@@ -52,6 +52,18 @@ def test_each_role_shows_its_state_version_rounds_agent_tokens_and_reason() -> N
     assert lines[5].split() == ["coder", "✓", "READY", "v1", "2", "running", "12.3k", "six", "tests", "pass"]
 
 
+def test_progress_is_shown_with_its_age_if_it_is_newer_than_the_verdict() -> None:
+    def shown(said_at: str) -> str:
+        progress = {"text": "tests\n\x1b[2Jwritten", "percent": 40, "at": said_at}
+        run = {"role": "coder", "status": "running", "run": "1", "progress": progress}
+        state = {**STATUS["concurrent"]["consensus"]["agents"]["coder"], "updated_at": at(30, 50)}
+        concurrent = {"consensus": {"agents": {"coder": state}}, "agents": [run]}
+        return drawn(Look(PIPELINE, {**STATUS, "concurrent": concurrent}))[5]
+
+    assert shown(at(31, 0)).endswith("running    40% 6s ago: tests \\x1b[2Jwritten")
+    assert shown(at(30, 40)).endswith("running    six tests pass")
+
+
 def test_a_version_that_is_not_up_to_date_is_marked() -> None:
     assert "v1*" in drawn(LOOK)[6]
 

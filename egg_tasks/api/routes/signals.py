@@ -89,7 +89,7 @@ def _noted(pipeline_id: str, body: SignalIn, who: Agent) -> Envelope[ReadinessAn
     text, now = body.reason or "", utcnow()
     with unit_of_work() as session:
         if body.signal_type is SignalType.PROGRESS:
-            activity.progress(session, run_id=who.run_id, text=text, now=now)
+            activity.progress(session, run_id=who.run_id, text=text, percent=body.percent, now=now)
         elif body.signal_type is SignalType.ERROR:
             kind = Failure(body.kind) if body.kind else None
             activity.error(session, run_id=who.run_id, text=text, kind=kind, retry_at=body.retry_at, now=now)
