@@ -17,11 +17,13 @@ from egg_tasks.api.gate import Gate
 from egg_tasks.api.rates import Rates
 from egg_tasks.api.routes import (
     agents,
+    conversations,
     decisions,
     events,
     halts,
     health,
     messages,
+    overview,
     phases,
     pipelines,
     proof,
@@ -69,7 +71,8 @@ def create_app(pace: Pace | None = None) -> FastAPI:
     app.add_middleware(Gate, tokens=app.state.tokens, rates=app.state.rates, shares=shares)
     app.add_middleware(errors.Bugs)
     app.add_middleware(versions.Named)
-    kinds = (health, proof, halts, pipelines, phases, agents, results, decisions, messages, signals, events)
+    seen = (overview, conversations, events, phases, results)
+    kinds = (health, proof, halts, pipelines, agents, decisions, messages, signals, *seen)
     for module in kinds:
         app.include_router(module.router, prefix=errors.PREFIX)
     return app

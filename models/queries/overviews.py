@@ -1,0 +1,197 @@
+"""Reads over all pipelines: what runs, what went wrong last. A list is one statement."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Integer, and_, case, extract, func, literal, or_, select, tuple_
+from sqlalchemy.orm import Session, defer
+
+from models.errors import NotFound
+from models.queries.inboxes import (
+    DUE,
+    HOLDS_NOBODY,
+    HOLDS_PIPELINE,
+    HOLDS_ROLES,
+    IS_PAUSED,
+    IS_PENDING,
+    IS_QUESTION,
+    IS_STOPPED,
+    NEVER,
+    RESTS,
+)
+from models.queries.places import STARTED
+from models.states import LIVE_PHASES, LIVE_PIPELINES, LIVE_RUNS, PipelineStatus, RunStatus
+from models.tables import AgentRun, Decision, Event, MessageStream, Node, PhaseRun, Pipeline, Role
+
+
+@dataclass(frozen=True)
+class Running:
+    """A pipeline that is not over, with its live phase run, and how many questions wait in it."""
+
+    id: str
+    status: PipelineStatus
+    why: str | None
+    is_prepared: bool
+    created_at: datetime
+    started_at: datetime | None
+    phase_run: PhaseRun
+    questions: int
+
+
+@dataclass(frozen=True)
+class RoleNow:
+    """A role of a phase run, with its live run's status, if it has one."""
+
+    phase_run_id: UUID
+    role: str
+    state: str
+    run_status: RunStatus | None
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A run that ended badly, or a pipeline that failed: then without what only a run has."""
+
+    pipeline_id: str
+    at: datetime
+    text: str
+    phase: str | None = None
+    role: str | None = None
+    number: int | None = None
+    failure: str | None = None
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A node, and how many of its places are taken."""
+
+    name: str
+    capacity: int
+    taken: int
+
+
+@dataclass(frozen=True)
+class Late:
+    """How many phase runs nobody has looked at although their time has come, and since when the first."""
+
+    number: int
+    since: datetime | None
+
+
+def list_running(session: Session, *, after: str | None, limit: int) -> Sequence[Running]:
+    """Pipelines that are not over, what needs a person first, from behind the one called *after*.
+
+    Then the newest first; paused ones last. Their definitions are not read.
+    """
+    asked = (
+        select(
+            Decision.pipeline_id,
+            func.count().label("number"),
+            func.min(case((IS_QUESTION, HOLDS_NOBODY), else_=HOLDS_ROLES)).label("urgency"),
+            func.min(DUE).label("due"),
+        )
+        .where(IS_PENDING)
+        .group_by(Decision.pipeline_id)
+        .subquery()
+    )
+    urgency = case(
+        (IS_PAUSED, RESTS + 1), (IS_STOPPED, HOLDS_PIPELINE), else_=func.coalesce(asked.c.urgency, RESTS)
+    )
+    # The newest first: what is compared row by row has one direction.
+    age = -extract("epoch", Pipeline.created_at)
+    key = (urgency, func.coalesce(asked.c.due, literal(NEVER)), age, Pipeline.id)
+    columns = (
+        *(Pipeline.id, Pipeline.status, Pipeline.why, Pipeline.work_commit.is_not(None)),
+        *(Pipeline.created_at, Pipeline.started_at, PhaseRun, func.coalesce(asked.c.number, 0)),
+    )
+    joined = (
+        select(*columns)
+        .join(PhaseRun, and_(PhaseRun.pipeline_id == Pipeline.id, PhaseRun.status.in_(LIVE_PHASES)))
+        .outerjoin(asked, asked.c.pipeline_id == Pipeline.id)
+        .where(Pipeline.status.in_(LIVE_PIPELINES))
+    )
+    if after is not None:
+        last = select(*key).select_from(Pipeline).outerjoin(asked, asked.c.pipeline_id == Pipeline.id)
+        found = session.execute(last.where(Pipeline.id == after)).one_or_none()
+        if found is None:
+            raise NotFound(f"there is no pipeline {after} to go on after; begin with the first page")
+        joined = joined.where(tuple_(*key) > tuple_(*map(literal, found)))
+    return [Running(*row) for row in session.execute(joined.order_by(*key).limit(limit))]
+
+
+def count_running(session: Session) -> int:
+    """How many pipelines are not over."""
+    query = select(func.count()).where(PhaseRun.status.in_(LIVE_PHASES))
+    return session.scalars(query).one()
+
+
+def list_roles_now(session: Session, *, phase_run_ids: Sequence[UUID]) -> Sequence[RoleNow]:
+    """The roles of these phase runs that are not dropped, in roster order."""
+    is_live = and_(
+        AgentRun.phase_run_id == Role.phase_run_id, AgentRun.role == Role.role, AgentRun.status.in_(LIVE_RUNS)
+    )
+    query = (
+        select(Role.phase_run_id, Role.role, Role.state, AgentRun.status)
+        .outerjoin(AgentRun, is_live)
+        .where(Role.phase_run_id.in_(phase_run_ids), Role.is_dropped.is_(False))
+        .order_by(Role.phase_run_id, Role.position)
+    )
+    return [RoleNow(*row) for row in session.execute(query)]
+
+
+def last_events(session: Session, *, pipeline_ids: Sequence[str]) -> Mapping[str, Event]:
+    """The newest event of each of these pipelines, by pipeline; what it tells in JSON is not read."""
+    is_last = and_(Event.pipeline_id == MessageStream.pipeline_id, Event.id == MessageStream.last_event_id)
+    query = select(Event).join(MessageStream, is_last).where(MessageStream.pipeline_id.in_(pipeline_ids))
+    return {row.pipeline_id: row for row in session.scalars(query.options(defer(Event.details)))}
+
+
+def list_last_failures(session: Session, *, limit: int) -> Sequence[Failed]:
+    """The runs and the pipelines that failed last, the last one first."""
+    runs = (
+        select(
+            *(AgentRun.pipeline_id, AgentRun.ended_at, AgentRun.error, PhaseRun.phase),
+            *(AgentRun.role, AgentRun.number, AgentRun.failure),
+        )
+        .join(PhaseRun, PhaseRun.id == AgentRun.phase_run_id)
+        .where(AgentRun.failure.is_not(None), AgentRun.ended_at.is_not(None))
+        .order_by(AgentRun.ended_at.desc())
+        .limit(limit)
+    )
+    pipelines = (
+        select(Pipeline.id, Pipeline.ended_at, func.coalesce(Pipeline.why, ""))
+        .where(Pipeline.status == PipelineStatus.FAILED, Pipeline.ended_at.is_not(None))
+        .order_by(Pipeline.ended_at.desc())
+        .limit(limit)
+    )
+    found = [Failed(*row) for query in (runs, pipelines) for row in session.execute(query)]
+    return sorted(found, key=lambda each: each.at, reverse=True)[:limit]
+
+
+def list_nodes(session: Session) -> Sequence[Taken]:
+    """The nodes by name, with the places that are taken."""
+    taken = func.coalesce(func.count(AgentRun.id), 0).cast(Integer)
+    query = select(Node.name, Node.capacity, taken).outerjoin(
+        AgentRun, and_(AgentRun.node == Node.name, STARTED)
+    )
+    rows = session.execute(query.group_by(Node.name, Node.capacity).order_by(Node.name))
+    return [Taken(*row) for row in rows]
+
+
+def count_waiting_runs(session: Session) -> int:
+    """How many runs wait for a place."""
+    query = select(func.count()).where(AgentRun.status == RunStatus.QUEUED, AgentRun.closed_at.is_(None))
+    return session.scalars(query.where(AgentRun.node.is_(None))).one()
+
+
+def find_late(session: Session, *, now: datetime, grace: timedelta) -> Late:
+    """The live phase runs whose time to be looked at was over *grace* ago; those of paused ones are not."""
+    query = (
+        select(func.count(), func.min(PhaseRun.next_evaluation_at))
+        .join(Pipeline, Pipeline.id == PhaseRun.pipeline_id)
+        .where(PhaseRun.status.in_(LIVE_PHASES), PhaseRun.next_evaluation_at < now - grace)
+        .where(or_(IS_STOPPED, Pipeline.status == PipelineStatus.RUNNING))
+    )
+    return Late(*session.execute(query).one())
