@@ -9,6 +9,7 @@ from typing import cast
 
 import yaml
 
+from cli import streams
 from cli.definition_notes import notes
 from cli.definition_repository import Far, Start, far_faults, resolved, start, submodule_notes
 from cli.yaml_loader import MAX_BYTES, Loader
@@ -17,6 +18,7 @@ from models.errors import Unprocessable
 from models.schemas.definition import Fault, Faulty, validate
 from models.schemas.source import is_remote, split
 
+STDIN = Path("-")
 _STEPS = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*((\.[A-Za-z0-9_-]+)|(\[[0-9]+\]))*")
 
 
@@ -46,11 +48,11 @@ class Loaded:
 
 
 def load(path: Path, *, overrides: Sequence[tuple[str, str]] = ()) -> Loaded:
-    """Read a file and lay the overrides of `--set` over it; their values are YAML.
+    """Read a file (`-`: standard input) and lay the overrides of `--set` over it; their values are YAML.
 
     Raises `FaultyFile` when it is no YAML or JSON, `Unprocessable` when it cannot be read at all.
     """
-    name = str(path)
+    name = named(path)
     text = _text(path)
     is_json = path.suffix.lower() == ".json"
     # In JSON a tab can only be white space, which YAML does not take it for.
@@ -62,7 +64,14 @@ def load(path: Path, *, overrides: Sequence[tuple[str, str]] = ()) -> Loaded:
     return Loaded(document, Positions(name, loaded.positions.root, given), loaded.faults)
 
 
+def named(path: Path) -> str:
+    """What a definition file is called where its faults are told."""
+    return "<stdin>" if path == STDIN else str(path)
+
+
 def _text(path: Path) -> str:
+    if path == STDIN:
+        return streams.read().removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     try:
         with path.open("rb") as file:
             found = file.read(MAX_BYTES + 1)
@@ -122,13 +131,13 @@ def check(path: Path, *, overrides: Sequence[tuple[str, str]] = (), far: Far = F
         except Faulty as error:
             faults.extend(error.faults)
     if faults or definition is None:
-        raise FaultyFile.of(str(path), faults_with_lines(faults, loaded.positions))
+        raise FaultyFile.of(loaded.positions.name, faults_with_lines(faults, loaded.positions))
     source = str(document["repo"])
     document["repo"] = split(source)[0]
     told = tuple(notes(definition, found.source, found.commit)) if found else ()
     if found and far is Far.ASKED:
         told += tuple(submodule_notes(found))
-    return Checked(str(path), loaded.positions, document, source, told)
+    return Checked(loaded.positions.name, loaded.positions, document, source, told)
 
 
 def _repository(document: dict[str, object], *, directory: Path, far: Far) -> Start | None:

@@ -4,6 +4,7 @@ import math
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from cli import following, render, report, typed
 from cli.following import Until
@@ -16,13 +17,21 @@ ROUND_SECONDS = 0.5
 KEPT_EVENTS = 300
 
 
-def follow(client: Client, name: str, *, stop_for_person: bool = False, timeout: float | None = None) -> int:
+def follow(
+    client: Client,
+    name: str,
+    *,
+    stop_for_person: bool = False,
+    timeout: float | None = None,
+    output: str = "",
+) -> int:
     """Show *name* until it has ended, and report; the exit code its end stands for.
 
     With *stop_for_person* it also ends when a person is asked, and in any case after *timeout* seconds: then,
-    and after Ctrl-C, the pipeline goes on.
+    and after Ctrl-C, the pipeline goes on. With JSON as *output* the report is one document, and all else
+    is told on stderr.
     """
-    show = _screen if render.is_terminal() else _lines
+    show = partial(_lines, err=True) if output else _screen if render.is_terminal() else _lines
     at = math.inf if timeout is None else time.monotonic() + timeout
     until = Until(for_person=stop_for_person, at=at)
     try:
@@ -30,7 +39,15 @@ def follow(client: Client, name: str, *, stop_for_person: bool = False, timeout:
     except KeyboardInterrupt:
         render.say("", typed.hint(f"{name} goes on without you; come back with: egg watch {name}"), err=True)
         raise
-    if status["status"] in following.ENDED:
+    code = _told(client, name, status, until, is_reported=not output)
+    if output:
+        render.write_json({**report.document(client, name), "exit_code": code})
+    return code
+
+
+def _told(client: Client, name: str, status: Json, until: Until, *, is_reported: bool) -> int:
+    """Tell how the following ended; its exit code."""
+    if status["status"] in following.ENDED and is_reported:
         render.say(report.of(client, name))
     for asked in status.get("pending_decisions") or []:
         render.say(report.question(asked), err=True)
@@ -44,14 +61,14 @@ def follow(client: Client, name: str, *, stop_for_person: bool = False, timeout:
     return following.exit_code(client, name, status["status"])
 
 
-def _lines(client: Client, name: str, until: Until) -> Json:
+def _lines(client: Client, name: str, until: Until, *, err: bool = False) -> Json:
     """Print each event as it comes, and what is waited for when none does; the status at the end."""
 
     def quiet(why: str) -> None:
         render.say(f"{name} waits: {typed.hint(flat(why))}", err=True)
 
     for event in following.coming(client, name, after=0, until=until, quiet=quiet):
-        render.say(following.line(event))
+        render.say(following.line(event), err=err)
     return client.get(f"/pipelines/{name}/status")
 
 

@@ -2,12 +2,13 @@
 
 import importlib
 import os
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 
 import click
 
-from cli import render, streams, typed
+from cli import exit_codes, render, streams, typed
 from models.errors import EggError, Unavailable
 from models.foreign import flat, hanging, indented
 from models.masking import masked
@@ -70,8 +71,20 @@ class Commands(click.Group):
                 command = getattr(importlib.import_module(module), attribute)
                 if not isinstance(command, click.Command):
                     raise TypeError(f"{section[cmd_name]} is no command")
+                exit_codes.describe(command, f"egg {cmd_name}")
                 return command
         return None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command; one that does not exist is refused with those it may be a slip of."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.exceptions.NoSuchCommand as error:
+            # click knows only those that are imported
+            known = self.list_commands(ctx)
+            raise click.exceptions.NoSuchCommand(error.command_name, possibilities=known, ctx=ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one list per section."""
@@ -84,7 +97,9 @@ class Commands(click.Group):
 
 
 @click.command(
-    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=exit_codes.line(exit_codes.MEANINGS),
 )
 @click.version_option(package_name="egg-tasks", prog_name="egg")
 @click.pass_context
@@ -101,27 +116,36 @@ def egg(ctx: click.Context) -> None:
 
 
 def run() -> int:
-    """Run one command; the process's exit code.
-
-    0 done · 1 failed or refused · 2 usage, or faults in a definition · 3 waits for a person · 4 timed
-    out · 5 cancelled · 6 ended partial · 130 interrupted.
-    """
+    """Run one command; the process's exit code, one of `exit_codes.MEANINGS`."""
     streams.prepare()
+    render.Written.is_document = False
     try:
         code = egg.main(standalone_mode=False)
         streams.finish()
     except click.Abort:
-        return 130
+        return _ended(exit_codes.INTERRUPTED, "interrupted")
     except click.ClickException as error:
         with suppress(OSError):
             _harmless(error).show()
-        return error.exit_code
+        return _ended(error.exit_code, flat(error.format_message()))
     except EggError as error:
         return _refused(error)
     except Exception as error:  # noqa: BLE001  the last one to see it: a bug gets a sentence, not a traceback
         refused = streams.refused(error)
         return _refused(refused) if refused else _bug(error)
-    return code if isinstance(code, int) else 0
+    return code if isinstance(code, int) else exit_codes.DONE
+
+
+def _ended(code: int, message: str, **more: object) -> int:
+    """Have a program that asked for JSON find why in it, as it would find the answer; *code*."""
+    words = sys.argv[1:]
+    asked = "--json" in (words[: words.index("--")] if "--" in words else words)
+    if asked and not render.Written.is_document:
+        # Where that cannot be written, the exit code says it.
+        with suppress(OSError):
+            render.write_json({"error": {"message": message, "exit_code": code, **more}})
+            streams.finish()
+    return code
 
 
 def _harmless(error: click.ClickException) -> click.ClickException:
@@ -140,11 +164,11 @@ def _refused(error: EggError) -> int:
     """Say what was refused; a faulty definition file is a matter of usage, and says all its faults."""
     _say(hanging(f"error: {_of_the_disk(error)}{typed.hint(error.message)}"))
     lines = error.details.get("lines")
-    if not isinstance(lines, list):
-        return 1
-    for line in lines:
+    is_faulty = isinstance(lines, list)
+    for line in lines if isinstance(lines, list) else ():
         _say(line)
-    return 2
+    code = exit_codes.USAGE if is_faulty else exit_codes.FAILED
+    return _ended(code, error.message, status=error.status, details=error.details)
 
 
 def _of_the_disk(error: EggError) -> str:
@@ -177,4 +201,4 @@ def _bug(error: Exception) -> int:
         f"error: this is a bug in egg ({said}); please report it as CONTRIBUTING.md "
         "says, with what EGG_DEBUG=1 prints"
     )
-    return 1
+    return _ended(exit_codes.FAILED, f"this is a bug in egg ({said})")

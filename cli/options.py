@@ -33,10 +33,15 @@ pipeline_argument = click.argument("pipeline", metavar="PIPELINE")
 
 
 def output(command: F) -> F:
-    """Add --json, and hand the command `output`: "json", or "" for what suits where stdout goes."""
-    return click.option(
-        "--json", "output", flag_value="json", default="", help="Print JSON, also on a terminal."
-    )(command)
+    """Add --json, and hand the command `output`: "json" or ""."""
+    return click.option("--json", "output", flag_value="json", default="", help="Print one JSON document.")(
+        command
+    )
+
+
+def json_anyway(command: F) -> F:
+    """Add --json to a command whose answer is JSON whether one says so or not."""
+    return click.option("--json", is_flag=True, expose_value=False, help="It is JSON anyway.")(command)
 
 
 def listing(command: F) -> F:

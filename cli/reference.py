@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import fill
 
 import click
 
 import cli
+from cli import exit_codes
 from cli.main import SECTIONS, egg
 
 PAGE = Path(cli.__file__).resolve().parent.parent / "docs" / "reference" / "cli.md"
 
-INTRODUCTION = """\
+INTRODUCTION = f"""\
 # Command line
 
 Written by `python -m cli.reference` from the commands themselves; a test fails when it is not up to date.
@@ -19,8 +21,15 @@ Written by `python -m cli.reference` from the commands themselves; a test fails 
 prints a table on a terminal and JSON when piped or with `--json`; the lists have `--jsonl`, one object a
 line. `NO_COLOR` is respected, and `EGG_DEBUG=1` adds the traceback to the sentence a bug gets.
 
-Exit codes: 0 done · 1 failed or refused · 2 usage, or faults in a definition file · 3 waits for a person
-· 4 timed out · 5 cancelled · 6 ended partial · 130 interrupted.
+{fill(exit_codes.line(exit_codes.MEANINGS), 110)}
+
+Every command says below which of them it gives; without a word they are
+{exit_codes.line(exit_codes.EVERYWHERE).partition(": ")[2]}.
+
+`--json` is there for every command, also for those that change something: stdout is then exactly one JSON
+document. Where the command fails, it is `{{"error": {{"message", "exit_code", …}}}}` (with `details` where
+there are any: the faults of a file are `details.lines`), and stderr has the same in words. With `--jsonl`
+an error is on stderr alone.
 
 Which server: `EGG_ORCHESTRATOR_URL`, with `EGG_OPERATOR_TOKEN` for people and `EGG_SESSION_TOKEN` for
 agents (egg gives them theirs); without these the local stack in `EGG_HOME`.
@@ -62,9 +71,11 @@ def _entry(path: str, command: click.Command) -> str:
     ]
     rows = [f"| `{_cell(names)}` | {_cell(text)} |" for names, text in records]
     table = ["| option | |", "|---|---|", *rows, ""] if rows else []
+    codes = exit_codes.of(path)
+    given = [f"{exit_codes.line(codes)}\n"] if codes != exit_codes.EVERYWHERE else []
     text, _, example = (command.help or "").partition("Example:")
     shown = f"```sh\n{example.strip()}\n```\n" if example else ""
-    return "\n".join([f"### `{path} {pieces}`\n", f"{' '.join(text.split())}\n", shown, *table])
+    return "\n".join([f"### `{path} {pieces}`\n", f"{' '.join(text.split())}\n", shown, *table, *given])
 
 
 def _cell(text: str) -> str:

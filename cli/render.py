@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import click
 
@@ -30,6 +30,13 @@ HANGING = 4
 """So many blanks begin each further line of one that is too long."""
 SHORT = 16
 """Cells up to this length are not broken: states, roles, ids, times."""
+
+
+class Written:
+    """What this command has written so far."""
+
+    is_document: ClassVar[bool] = False
+    """Whether a JSON document is on stdout: a second one would spoil it."""
 
 
 def is_terminal() -> bool:
@@ -75,7 +82,16 @@ def write_json(value: object, *, compact: bool = False) -> None:
     text = json.dumps(value, ensure_ascii=not is_unicode, indent=indent)
     if page(text.split("\n")) != text:
         text = json.dumps(value, indent=indent).replace("\x7f", "\\u007f")
+    Written.is_document = True
     click.echo(text)
+
+
+def answer(value: object, *sentences: str, output: str) -> None:
+    """Print what a command has done: one JSON document if that was asked for, else in sentences."""
+    if output == "json":
+        write_json(value)
+    else:
+        say(*sentences)
 
 
 def write_lines(items: Iterable[object]) -> None:

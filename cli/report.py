@@ -19,6 +19,19 @@ def of(client: Client, name: str) -> Shown:
     return write(pipeline, phases, messages, where=work_branch.bring(pipeline), now=datetime.now(UTC))
 
 
+def document(client: Client, name: str) -> Json:
+    """Bring the work home, and return what the report is made of, and who is asked what."""
+    pipeline = client.get(f"/pipelines/{name}")["pipeline"]
+    asked = client.get(f"/pipelines/{name}/decisions", {"status": "pending"})["decisions"]
+    return {
+        "pipeline": pipeline,
+        "phases": client.get(f"/pipelines/{name}/phases")["phases"],
+        "messages": client.get(f"/pipelines/{name}/messages/status"),
+        "pending_decisions": asked,
+        "where": work_branch.bring(pipeline),
+    }
+
+
 def write(pipeline: Json, phases: Sequence[Json], messages: Json, *, where: str = "", now: datetime) -> Shown:
     """The report as text, the same on a terminal and in a log; *where* says where the work is."""
     parts = [_headline(pipeline, now=now), _phase_lines(phases, now=now), _talk(messages)]

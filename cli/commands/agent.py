@@ -1,6 +1,7 @@
 """egg agent: the agent runs of a pipeline."""
 
 import time
+from collections.abc import Iterator
 
 import click
 
@@ -61,7 +62,8 @@ def get(*, pipeline: str, run: str, output: str) -> None:
 @click.argument("run")
 @click.option("--follow", "-f", is_flag=True, help="Go on until the run has ended.")
 @click.option("--offset", type=click.IntRange(min=0), default=0, help="Begin at this byte.")
-def logs(*, pipeline: str, run: str, follow: bool, offset: int) -> None:
+@options.output
+def logs(*, pipeline: str, run: str, follow: bool, offset: int, output: str) -> None:
     """Print what an agent run wrote; RUN is its id, the beginning of it, or a role (its latest run).
 
     On a terminal its lines are indented, and what could move the terminal stands escaped; piped, it is as
@@ -70,25 +72,37 @@ def logs(*, pipeline: str, run: str, follow: bool, offset: int) -> None:
     Example:  egg agent logs rate-limit coder --follow
     """
     client = server.operator(patience=server.AGENT_PATIENCE if follow else server.OPERATOR_PATIENCE)
-    path = f"/pipelines/{pipeline}/agents/{find(client, pipeline, run)['run']}/logs"
-    was_live, rest = True, ""
+    found = str(find(client, pipeline, run)["run"])
+    pieces = _pieces(client, f"/pipelines/{pipeline}/agents/{found}/logs", offset=offset, follow=follow)
+    if output:
+        render.write_json({"run": found, "text": "".join(pieces)})
+        return
+    rest = ""
+    for text in pieces:
+        rest = render.pass_on(rest + text)
+    if rest:
+        render.pass_on(rest, is_end=True)
+
+
+def _pieces(client: Client, path: str, *, offset: int, follow: bool) -> Iterator[str]:
+    """What a log holds, piece by piece, and what comes, to its end."""
+    was_live = True
     while True:
         page = client.get(path, {"offset": offset})
-        rest = render.pass_on(rest + page["text"])
+        yield page["text"]
         if page["next_offset"] == offset:
             if not (follow and was_live):
-                break
+                return
             was_live = page["is_live"]
             time.sleep(0.5 if was_live else 0)
         offset = page["next_offset"]
-    if rest:
-        render.pass_on(rest, is_end=True)
 
 
 @agent.command()
 @options.pipeline_argument
 @click.argument("run")
-def stop(*, pipeline: str, run: str) -> None:
+@options.output
+def stop(*, pipeline: str, run: str, output: str) -> None:
     """Stop an agent that runs; RUN is its id, the beginning of it, or a role (its latest run).
 
     Its work is kept on its branch. It counts as failed, so that the role's on_failure says what follows;
@@ -98,14 +112,16 @@ def stop(*, pipeline: str, run: str) -> None:
     """
     client = server.operator()
     found = find(client, pipeline, run)
-    client.post(f"/pipelines/{pipeline}/agents/{found['run']}/stop", repeatable=True)
-    render.say(f"{found['role'] or CHECK} (run {found['number']}) is asked to end")
+    stopped = client.post(f"/pipelines/{pipeline}/agents/{found['run']}/stop", repeatable=True)
+    said = f"{found['role'] or CHECK} (run {found['number']}) is asked to end"
+    render.answer(stopped, said, output=output)
 
 
 @agent.command()
 @options.pipeline_argument
 @click.argument("run")
-def retry(*, pipeline: str, run: str) -> None:
+@options.output
+def retry(*, pipeline: str, run: str, output: str) -> None:
     """Run a role once more whose last agent is over; RUN is an id, the beginning of one, or a role.
 
     A question that waits for your word on this role is answered by it.
@@ -114,8 +130,8 @@ def retry(*, pipeline: str, run: str) -> None:
     """
     client = server.operator()
     found = find(client, pipeline, run)
-    client.post(f"/pipelines/{pipeline}/agents/{found['run']}/retry")
-    render.say(f"{found['role'] or CHECK} runs again")
+    retried = client.post(f"/pipelines/{pipeline}/agents/{found['run']}/retry")
+    render.answer(retried, f"{found['role'] or CHECK} runs again", output=output)
 
 
 def find(client: Client, pipeline: str, run: str) -> Json:

@@ -7,6 +7,7 @@ from cli import options, render, server
 
 @click.command()
 @options.own_pipeline
+@options.json_anyway
 def context(*, pipeline: str) -> None:
     """Print what you should know now, as JSON.
 

@@ -4,7 +4,7 @@ import os
 
 import click
 
-from cli import render
+from cli import options, render
 
 
 @click.group()
@@ -18,7 +18,8 @@ def db() -> None:
 
 
 @db.command()
-def upgrade() -> None:
+@options.output
+def upgrade(*, output: str) -> None:
     """Migrate the database at EGG_DATABASE_URL to the newest schema, under a lock; repeating it does nothing.
 
     Example:  EGG_DATABASE_URL=postgresql://egg@db/egg egg db upgrade
@@ -26,18 +27,21 @@ def upgrade() -> None:
     import migrations
 
     migrations.upgrade(_url())
-    render.say(f"schema {migrations.current(_url())}")
+    found = migrations.current(_url())
+    render.answer({"schema": found}, f"schema {found}", output=output)
 
 
 @db.command()
-def current() -> None:
+@options.output
+def current(*, output: str) -> None:
     """Print the version of the schema the database at EGG_DATABASE_URL has.
 
     Example:  egg db current
     """
     import migrations
 
-    render.say(migrations.current(_url()) or "none")
+    found = migrations.current(_url())
+    render.answer({"schema": found}, found or "none", output=output)
 
 
 def _url() -> str:

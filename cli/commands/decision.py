@@ -5,14 +5,12 @@ from typing import Any, TypeVar
 
 import click
 
-from cli import options, render, server, typed, words
+from cli import exit_codes, options, render, server, typed, words
 from egg_tasks.client import Client, Json
 from egg_tasks.wire import new_key
 from models.foreign import flat
 
 PENDING = "pending"
-WAITS = 3
-"""The exit code of what waits for a person."""
 
 COLUMNS: render.Columns = {
     "ID": "id",
@@ -82,7 +80,7 @@ def get(ctx: click.Context, *, number: int, output: str) -> None:
     """
     found = _find(number)
     render.write_record(found, output=output)
-    ctx.exit(WAITS if found["status"] == PENDING else 0)
+    exit_codes.end(ctx, exit_codes.WAITS if found["status"] == PENDING else exit_codes.DONE)
 
 
 @decision.command()
@@ -128,11 +126,8 @@ def resolve(*, number: int, resolution: str | None, output: str) -> None:
         raise click.UsageError(f"{asked['question']} Give --resolution with {ways}")
     path = f"/pipelines/{asked['pipeline_id']}/decisions/{number}/resolve"
     answer = server.operator().post(path, {"resolution": resolution})
-    if output:
-        render.write_json(answer)
-    else:
-        taken = (answer.get("decision") or {}).get("resolution") or resolution
-        render.say(f"decision {number} of {asked['pipeline_id']}: {flat(taken)}")
+    taken = (answer.get("decision") or {}).get("resolution") or resolution
+    render.answer(answer, f"decision {number} of {asked['pipeline_id']}: {flat(taken)}", output=output)
 
 
 def _ask(
@@ -157,11 +152,8 @@ def _ask(
     }
     given = {name: value for name, value in body.items() if value is not None}
     asked = client.post(f"/pipelines/{pipeline}/decisions", given)["decision"]
-    if output:
-        render.write_json(asked)
-        return
-    render.say(str(asked["id"]))
-    if asked.get("how_to_answer"):
+    render.answer(asked, str(asked["id"]), output=output)
+    if asked.get("how_to_answer") and not output:
         # Only its first word is ours; the answer is whatever somebody wrote.
         line = str(asked["how_to_answer"]).replace("egg", typed.egg(), 1)
         render.say(f"a person answers it with: {line}", err=True)

@@ -5,15 +5,16 @@ from pathlib import Path
 
 import click
 
-from cli import following, live, render, server
+from cli import exit_codes, following, live, options, render, server
 from cli.commands.stack import say
 from egg_tasks.client import Client
 
 
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path), required=False)
+@options.output
 @click.pass_context
-def demo(ctx: click.Context, *, directory: Path | None) -> None:
+def demo(ctx: click.Context, *, directory: Path | None, output: str) -> None:
     """See it all once: scripted agents work on a small change until they agree.
 
     Brings up the local stack, makes a real git repository (in DIRECTORY, or where the stack keeps its own),
@@ -34,10 +35,11 @@ def demo(ctx: click.Context, *, directory: Path | None) -> None:
     submitting.create(client, submitting.check(repository / "egg.yaml", overrides=[("name", name)]))
     client.post(f"/pipelines/{name}/start", repeatable=True)
     say(f"{name} works on {repository}")
-    code = live.follow(client, name)
-    render.say(f"Flower, Celery at work: {manifest.flower_url}  (login: {manifest.flower_login})")
+    code = live.follow(client, name, output=output)
+    flower = f"Flower, Celery at work: {manifest.flower_url}  (login: {manifest.flower_login})"
+    render.say(flower, err=bool(output))
     say("The stack goes on running; stop it with: egg down")
-    ctx.exit(code)
+    exit_codes.end(ctx, code)
 
 
 def _unused(client: Client, directory: Path) -> str:

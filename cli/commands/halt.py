@@ -27,7 +27,4 @@ def stop_all(*, why: str, running: bool, lift: bool, output: str) -> None:
     else:
         answer = client.post("/halt", {"why": why, "running": running}, repeatable=True)
         text = words.halted(answer["halt"])
-    if output:
-        render.write_json(answer)
-    else:
-        render.say(text)
+    render.answer(answer, text, output=output)

@@ -32,6 +32,7 @@ def message() -> None:
 @click.option("--reply-to", type=int, help="The id of the message this answers.")
 @click.option("--key", help="Sending again with the same key sends nothing new.")
 @options.own_role
+@options.output
 def send(
     *,
     pipeline: str,
@@ -43,6 +44,7 @@ def send(
     reply_to: int | None,
     key: str | None,
     role: str | None,
+    output: str,
 ) -> None:
     """Send a message and print its id.
 
@@ -60,7 +62,8 @@ def send(
         key=key,
         from_role=role,
     )
-    render.say(str(server.anyone().send(pipeline, draft)["id"]))
+    sent = server.anyone().send(pipeline, draft)
+    render.answer({"message": sent}, str(sent["id"]), output=output)
 
 
 @message.command()

@@ -54,24 +54,31 @@ def get(*, pipeline: str, name: str | None, output: str) -> None:
 @phase.command()
 @options.pipeline_argument
 @click.argument("name", metavar="PHASE")
-def advance(*, pipeline: str, name: str) -> None:
+@options.output
+def advance(*, pipeline: str, name: str, output: str) -> None:
     """Accept the current state of the current phase, and go on to the next one.
 
     Agents that run are stopped, and their work is kept on their branches.
 
     Example:  egg phase advance rate-limit implement
     """
-    moved = server.operator().post(f"/pipelines/{pipeline}/phases/{name}/advance")["pipeline"]
-    render.say(f"{moved['id']} is {moved['status']} in {moved['current_phase']} {moved['iteration']}")
+    _move(pipeline, name, "advance", output)
 
 
 @phase.command()
 @options.pipeline_argument
 @click.argument("name", metavar="PHASE")
-def restart(*, pipeline: str, name: str) -> None:
+@options.output
+def restart(*, pipeline: str, name: str, output: str) -> None:
     """Start the current phase anew; its agents are stopped, and their work is kept on their branches.
 
     Example:  egg phase restart rate-limit implement
     """
-    moved = server.operator().post(f"/pipelines/{pipeline}/phases/{name}/restart")["pipeline"]
-    render.say(f"{moved['id']} is {moved['status']} in {moved['current_phase']} {moved['iteration']}")
+    _move(pipeline, name, "restart", output)
+
+
+def _move(pipeline: str, phase: str, verb: str, output: str) -> None:
+    answer = server.operator().post(f"/pipelines/{pipeline}/phases/{phase}/{verb}")
+    moved = answer["pipeline"]
+    where = words.phase_name(moved["current_phase"], moved["iteration"])
+    render.answer(answer, f"{moved['id']} is {moved['status']} in {where}", output=output)

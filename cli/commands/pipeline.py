@@ -36,10 +36,7 @@ def create(*, file: Path, given: list[tuple[str, str]], output: str) -> None:
     from cli import submitting
 
     created = submitting.create(server.operator(), submitting.check(file, overrides=given))
-    if output:
-        render.write_json({"pipeline": created})
-    else:
-        render.say(str(created["id"]))
+    render.answer({"pipeline": created}, str(created["id"]), output=output)
 
 
 @pipeline.command(name="list")
@@ -90,42 +87,46 @@ def status(*, pipeline: str, output: str) -> None:
 
 @pipeline.command()
 @options.pipeline_argument
-def start(*, pipeline: str) -> None:
+@options.output
+def start(*, pipeline: str, output: str) -> None:
     """Start a pipeline that was created.
 
     Example:  egg pipeline start rate-limit
     """
-    _move(pipeline, "start")
+    _move(pipeline, "start", output)
 
 
 @pipeline.command()
 @options.pipeline_argument
-def cancel(*, pipeline: str) -> None:
+@options.output
+def cancel(*, pipeline: str, output: str) -> None:
     """End a pipeline; its agents are stopped, and their work is kept on their branches.
 
     Example:  egg pipeline cancel rate-limit
     """
-    _move(pipeline, "cancel")
+    _move(pipeline, "cancel", output)
 
 
 @pipeline.command()
 @options.pipeline_argument
-def pause(*, pipeline: str) -> None:
+@options.output
+def pause(*, pipeline: str, output: str) -> None:
     """Let nothing new start in a pipeline; agents that run go on.
 
     Example:  egg pipeline pause rate-limit
     """
-    _move(pipeline, "pause")
+    _move(pipeline, "pause", output)
 
 
 @pipeline.command()
 @options.pipeline_argument
-def resume(*, pipeline: str) -> None:
+@options.output
+def resume(*, pipeline: str, output: str) -> None:
     """Go on with a paused pipeline.
 
     Example:  egg pipeline resume rate-limit
     """
-    _move(pipeline, "resume")
+    _move(pipeline, "resume", output)
 
 
 @pipeline.command()
@@ -134,7 +135,8 @@ def resume(*, pipeline: str) -> None:
     "--iterations", type=click.IntRange(1, 1000), help="So many more runs of phases until they converge."
 )
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="So much later the deadlines.")
-def extend(*, pipeline: str, iterations: int | None, minutes: float | None) -> None:
+@options.output
+def extend(*, pipeline: str, iterations: int | None, minutes: float | None, output: str) -> None:
     """Grant a pipeline more iterations, or its current phase more time.
 
     Example:  egg pipeline extend rate-limit --iterations 2
@@ -143,8 +145,9 @@ def extend(*, pipeline: str, iterations: int | None, minutes: float | None) -> N
         raise click.UsageError("By what? Give --iterations N, --minutes M or both.")
     given = {"iterations": iterations, "minutes": minutes}
     body = {name: value for name, value in given.items() if value is not None}
-    moved = server.operator().post(f"/pipelines/{pipeline}/extend", body)["pipeline"]
-    render.say(f"{moved['id']} is extended; it is {moved['status']}")
+    answer = server.operator().post(f"/pipelines/{pipeline}/extend", body)
+    moved = answer["pipeline"]
+    render.answer(answer, f"{moved['id']} is extended; it is {moved['status']}", output=output)
 
 
 @pipeline.command()
@@ -152,7 +155,8 @@ def extend(*, pipeline: str, iterations: int | None, minutes: float | None) -> N
 @click.option(
     "--messages", type=options.Size(), required=True, metavar="SIZE", help="So many bytes; 512M, 1G."
 )
-def quota(*, pipeline: str, messages: int) -> None:
+@options.output
+def quota(*, pipeline: str, messages: int, output: str) -> None:
     """Let a pipeline's agents store more messages, or fewer; 256M before anybody says so.
 
     One agent run may fill a sixteenth of it. How full it is: egg message status PIPELINE
@@ -160,10 +164,13 @@ def quota(*, pipeline: str, messages: int) -> None:
     Example:  egg pipeline quota rate-limit --messages 1G
     """
     path = f"/pipelines/{pipeline}/quota"
-    moved = server.operator().post(path, {"messages": messages}, repeatable=True)["pipeline"]
-    render.say(f"{moved['id']} may store {messages} bytes of messages; it is {moved['status']}")
+    answer = server.operator().post(path, {"messages": messages}, repeatable=True)
+    moved = answer["pipeline"]
+    said = f"{moved['id']} may store {messages} bytes of messages; it is {moved['status']}"
+    render.answer(answer, said, output=output)
 
 
-def _move(pipeline: str, verb: str) -> None:
-    moved = server.operator().post(f"/pipelines/{pipeline}/{verb}", repeatable=True)["pipeline"]
-    render.say(f"{moved['id']} is {moved['status']}")
+def _move(pipeline: str, verb: str, output: str) -> None:
+    answer = server.operator().post(f"/pipelines/{pipeline}/{verb}", repeatable=True)
+    moved = answer["pipeline"]
+    render.answer(answer, f"{moved['id']} is {moved['status']}", output=output)

@@ -51,12 +51,9 @@ def submit(*, pipeline: str, given: str, role: str | None, output: str) -> None:
         taken = server.agent().post(f"/pipelines/{pipeline}/results", body, repeatable=True)
     except Unprocessable as error:
         raise _telling(error) from error
-    if output:
-        render.write_json(taken)
-    else:
-        figures = words.figures(taken["fields"])
-        said = f"{taken['role']} reports {taken['fields']['status']}" + (f": {figures}" if figures else "")
-        render.say(said)
+    figures = words.figures(taken["fields"])
+    said = f"{taken['role']} reports {taken['fields']['status']}" + (f": {figures}" if figures else "")
+    render.answer(taken, said, output=output)
 
 
 @result.command(name="list")

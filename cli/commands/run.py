@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from cli import live, options, render, server, typed
+from cli import exit_codes, live, options, render, server, typed
 from cli.commands.stack import ensure_stack
 
 
@@ -13,6 +13,7 @@ from cli.commands.stack import ensure_stack
 @options.overrides
 @click.option("--detach", is_flag=True, help="Start it, print its id, and go.")
 @options.following
+@options.output
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -22,13 +23,13 @@ def run(
     detach: bool,
     wait: bool,
     timeout: float | None,
+    output: str,
 ) -> None:
     """Run a definition file as a new pipeline, and show it until it ends.
 
     Checks the file first, and starts a local stack when no server is named and none runs.
     Ctrl-C only stops the watching. Once it is complete, its work is branch egg/NAME of your repository.
-    Exit code: 0 complete, 1 failed, 2 faults in the file, 3 waits for a person (--wait), 4 a phase was
-    aborted at its deadline or --timeout is over, 5 cancelled, 6 complete but lacking something.
+    With --json what happens is told on stderr, and the end is one document.
 
     Example:  egg run pipeline.yaml --set config.max_rounds=4
     """
@@ -38,9 +39,10 @@ def run(
     ensure_stack()
     client = server.operator(patience=server.AGENT_PATIENCE)
     name = submitting.create(client, checked)["id"]
-    client.post(f"/pipelines/{name}/start", repeatable=True)
+    started = client.post(f"/pipelines/{name}/start", repeatable=True)
     if detach:
-        render.say(name)
+        render.answer(started, name, output=output)
         render.say(typed.hint(f"{name} runs; see it with: egg watch {name}"), err=True)
         return
-    ctx.exit(live.follow(client, name, stop_for_person=wait, timeout=timeout))
+    code = live.follow(client, name, stop_for_person=wait, timeout=timeout, output=output)
+    exit_codes.end(ctx, code)

@@ -71,10 +71,7 @@ def readiness(
         "role": role,
     }
     answer = _give(pipeline, fields)
-    if output:
-        render.write_json(answer)
-    else:
-        render.say(in_text(answer))
+    render.answer(answer, in_text(answer), output=output)
 
 
 @signal.command()
@@ -82,24 +79,26 @@ def readiness(
 @click.option("--percent", type=click.IntRange(0, 100), help="How much is done.")
 @click.option("--message", "text", default="", help="What you do now, on one line.")
 @options.own_role
-def progress(*, pipeline: str, percent: int | None, text: str, role: str | None) -> None:
+@options.output
+def progress(*, pipeline: str, percent: int | None, text: str, role: str | None, output: str) -> None:
     """Say how far you are.
 
     Example:  egg signal progress --percent 40 --message "tests written"
     """
     fields = {"signal_type": "progress", "reason": text, "percent": percent, "role": role}
-    _post(pipeline, fields)
+    _tell(pipeline, fields, output)
 
 
 @signal.command()
 @options.own_pipeline
 @options.own_role
-def heartbeat(*, pipeline: str, role: str | None) -> None:
+@options.output
+def heartbeat(*, pipeline: str, role: str | None, output: str) -> None:
     """Say that you still work, where you print nothing for long.
 
     Example:  egg signal heartbeat
     """
-    _post(pipeline, {"signal_type": "heartbeat", "role": role})
+    _tell(pipeline, {"signal_type": "heartbeat", "role": role}, output)
 
 
 @signal.command()
@@ -108,8 +107,9 @@ def heartbeat(*, pipeline: str, role: str | None) -> None:
 @click.option("--kind", type=click.Choice(KINDS), help="What kind of error, if it ends your work.")
 @click.option("--retry-at", metavar="ISO8601", help="With --kind: when it may be tried again.")
 @options.own_role
+@options.output
 def error(
-    *, pipeline: str, text: str | None, kind: str | None, retry_at: str | None, role: str | None
+    *, pipeline: str, text: str | None, kind: str | None, retry_at: str | None, role: str | None, output: str
 ) -> None:
     """Put an error on record; it is no verdict.
 
@@ -123,7 +123,7 @@ def error(
     # What went wrong is mostly in a program's words, which have lines.
     said = None if text is None else flat(text)
     fields = {"signal_type": "error", "reason": said, "kind": kind, "retry_at": retry_at, "role": role}
-    _post(pipeline, fields)
+    _tell(pipeline, fields, output)
 
 
 @signal.command(hidden=True, context_settings={"ignore_unknown_options": True})
@@ -171,6 +171,13 @@ def _give(pipeline: str, fields: Json) -> Json:
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         subprocess.run([*look, "--force-write-index"], capture_output=True, check=False, timeout=LOOK_SECONDS)
     return _post(pipeline, fields, seconds=wire.LOOK_SECONDS)
+
+
+def _tell(pipeline: str, fields: Json, output: str) -> None:
+    """Give a signal that has no answer but in JSON."""
+    taken = _post(pipeline, fields)
+    if output:
+        render.write_json(taken)
 
 
 def _post(pipeline: str, fields: Json, *, seconds: float = wire.READ_SECONDS) -> Json:

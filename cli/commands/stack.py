@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli import options, render, server, typed, words
+from cli import exit_codes, options, render, server, typed, words
 from models.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ SIGNS: Mapping[bool | None, tuple[str, str | None]] = {
 @click.option(
     "--keep-version", "keeps_version", is_flag=True, help="Let a stack of another version run as it is."
 )
-def up(*, keeps_version: bool) -> None:
+@options.output
+def up(*, keeps_version: bool, output: str) -> None:
     """Start the local stack.
 
     PostgreSQL, Valkey, API, workers, reconciler and Flower, in EGG_HOME. Starting it twice is no mistake;
@@ -36,13 +37,20 @@ def up(*, keeps_version: bool) -> None:
 
     manifest = local.up(server.home(), report=say, keeps_version=keeps_version)
     _tell_of_newer_runs()
-    render.say(f"API     {manifest.api_url}")
-    render.say(f"Flower  {manifest.flower_url}  (login: {manifest.flower_login})")
+    known = {
+        "home": str(server.home()),
+        "api_url": manifest.api_url,
+        "flower_url": manifest.flower_url,
+        "flower_login": manifest.flower_login,
+    }
+    flower = f"Flower  {manifest.flower_url}  (login: {manifest.flower_login})"
+    render.answer(known, f"API     {manifest.api_url}", flower, output=output)
 
 
 @click.command()
 @click.option("--agents", "stops_agents", is_flag=True, help="Stop running agents too; their work is kept.")
-def down(*, stops_agents: bool) -> None:
+@options.output
+def down(*, stops_agents: bool, output: str) -> None:
     """Stop the local stack.
 
     What is stored stays. Agents that run go on, and the next `egg up` picks them up; with --agents they
@@ -53,7 +61,8 @@ def down(*, stops_agents: bool) -> None:
     from egg_tasks.runners.process import ProcessRunner
     from egg_tasks.stack import local
 
-    if not local.down(server.home(), report=say):
+    was_running = local.down(server.home(), report=say)
+    if not was_running:
         say(f"no stack runs in {server.home()}")
     runner = ProcessRunner(server.home() / "runs")
     live = runner.list_live()
@@ -64,6 +73,9 @@ def down(*, stops_agents: bool) -> None:
         say(f"{len(live)} running agents were asked to end")
     elif live:
         say(f"{len(live)} agents still run; the next `egg up` picks them up, `egg down --agents` ends them")
+    if output:
+        told = {"was_running": was_running, "agents_live": len(live), "agents_asked_to_end": stops_agents}
+        render.write_json(told)
 
 
 @click.command()
@@ -72,8 +84,7 @@ def down(*, stops_agents: bool) -> None:
 def doctor(ctx: click.Context, *, output: str) -> None:
     """Look at all a local stack needs, and say how to mend it.
 
-    Versions, disk, ports, database, broker, Docker, agent programs; changes nothing. Exit code: 1 if
-    something that is needed is missing.
+    Versions, disk, ports, database, broker, Docker, agent programs; changes nothing.
 
     Example:  egg doctor
     """
@@ -87,7 +98,8 @@ def doctor(ctx: click.Context, *, output: str) -> None:
             sign, colour = SIGNS[finding.ok]
             mend = [f"      {typed.hint(finding.mend)}"] if not finding.ok and finding.mend else []
             render.say_signed(sign, colour, f" {finding.name:<15} {finding.text}", *mend)
-    ctx.exit(1 if any(finding.ok is False for finding in findings) else 0)
+    is_lacking = any(finding.ok is False for finding in findings)
+    exit_codes.end(ctx, exit_codes.FAILED if is_lacking else exit_codes.DONE)
 
 
 def _tell_of_newer_runs() -> None:

@@ -13,7 +13,8 @@ from models.foreign import named
 
 @click.command()
 @options.own_pipeline
-def sync(*, pipeline: str) -> None:
+@options.output
+def sync(*, pipeline: str, output: str) -> None:
     """Merge the work branch into your clone.
 
     Also records which versions of the others you have seen.
@@ -26,7 +27,7 @@ def sync(*, pipeline: str) -> None:
     merge(clone, branch=f"origin/egg/{pipeline}/work")
     synced = server.agent().post(f"/pipelines/{pipeline}/sync", repeatable=True, seconds=LOOK_SECONDS)
     seen = ", ".join(f"{role} version {number}" for role, number in sorted(synced["seen"].items()))
-    render.say(f"{synced['head']} has seen {seen or 'nobody yet'}")
+    render.answer(synced, f"{synced['head']} has seen {seen or 'nobody yet'}", output=output)
 
 
 def merge(clone: str, *, branch: str) -> None:

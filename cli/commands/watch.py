@@ -2,7 +2,7 @@
 
 import click
 
-from cli import following, live, options, render, server, typed
+from cli import exit_codes, following, live, options, render, server, typed
 from egg_tasks.client import Client
 from models.errors import NotFound
 from models.foreign import flat
@@ -11,17 +11,22 @@ from models.foreign import flat
 @click.command()
 @click.argument("pipeline", required=False)
 @options.following
+@options.output
 @click.pass_context
-def watch(ctx: click.Context, *, pipeline: str | None, wait: bool, timeout: float | None) -> None:
+def watch(
+    ctx: click.Context, *, pipeline: str | None, wait: bool, timeout: float | None, output: str
+) -> None:
     """Show a pipeline live until it ends.
 
-    The newest one, if you name none. Ctrl-C only stops the watching. Exit codes are those of egg run.
+    The newest one, if you name none. Ctrl-C only stops the watching. With --json what happens is told on
+    stderr, and the end is one document.
 
     Example:  egg watch rate-limit
     """
     client = server.operator(patience=server.AGENT_PATIENCE)
     name = pipeline or _newest(client)
-    ctx.exit(live.follow(client, name, stop_for_person=wait, timeout=timeout))
+    code = live.follow(client, name, stop_for_person=wait, timeout=timeout, output=output)
+    exit_codes.end(ctx, code)
 
 
 @click.command()

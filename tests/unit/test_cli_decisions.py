@@ -117,7 +117,7 @@ def test_a_phase_is_advanced(server: Scripted, egg: Egg, capsys: Captured) -> No
     egg("phase", "advance", "demo-1", "implement")
 
     assert server.asked[0].path == "/api/v1/pipelines/demo-1/phases/implement/advance"
-    assert capsys.readouterr().out == "demo-1 is running in implement 1\n"
+    assert capsys.readouterr().out == "demo-1 is running in implement\n"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,61 @@
+"""What holds for every command there is, and for every one to come."""
+
+import ast
+from pathlib import Path
+
+import click
+import pytest
+
+import cli
+from cli import exit_codes
+from cli.main import egg
+from cli.reference import commands
+
+LEAVES = {
+    path: found
+    for name in egg.list_commands(click.Context(egg))
+    if (top := egg.get_command(click.Context(egg), name))
+    for path, found in commands(top, f"egg {name}")
+    if not isinstance(found, click.Group)
+}
+WITHOUT_RESULT = exit_codes.OF_ANOTHER_PROGRAM
+"""Those that print no result, which could be JSON."""
+
+
+@pytest.mark.parametrize("path", sorted(LEAVES.keys() - WITHOUT_RESULT))
+def test_every_command_prints_json_when_asked(path: str) -> None:
+    assert "--json" in {spelled for each in LEAVES[path].params for spelled in each.opts}, (
+        "see options.output"
+    )
+
+
+@pytest.mark.parametrize("path", sorted(LEAVES.keys() - WITHOUT_RESULT))
+def test_the_help_of_every_command_says_its_exit_codes(path: str) -> None:
+    said = " ".join(LEAVES[path].get_help(click.Context(LEAVES[path], info_name=path)).split())
+
+    assert exit_codes.line(exit_codes.of(path)) in said
+
+
+def test_every_exit_code_that_is_described_is_one_of_a_command_there_is() -> None:
+    assert exit_codes.OF.keys() <= LEAVES.keys()
+    assert {code for codes in exit_codes.OF.values() for code in codes} <= exit_codes.MEANINGS.keys()
+
+
+def test_a_code_that_the_help_does_not_say_is_a_bug() -> None:
+    context = click.Context(LEAVES["egg why"], info_name="why", parent=click.Context(egg, info_name="egg"))
+
+    with pytest.raises(LookupError, match="`egg why` ends with 6"):
+        exit_codes.end(context, exit_codes.PARTIAL)
+
+
+def test_commands_end_with_a_code_in_one_way() -> None:
+    """Through `exit_codes.end`, which knows what help and reference say."""
+    own_ways = [
+        f"{path.name}:{node.lineno}"
+        for path in sorted((Path(cli.__file__).parent / "commands").glob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in {"ctx.exit", "sys.exit", "exit", "os._exit"}
+    ]
+
+    assert own_ways == []
