@@ -45,9 +45,12 @@ def json_anyway(command: F) -> F:
 
 
 def listing(command: F) -> F:
-    """Add --json and --jsonl, and hand the command `output`: "json", "jsonl" or ""."""
+    """Add --json, --jsonl and --table, and hand the command `output`: "json", "jsonl", "table" or ""."""
     lines = click.option("--jsonl", "output", flag_value="jsonl", help="Print one JSON object a line.")
-    return lines(output(command))
+    table = click.option(
+        "--table", "output", flag_value="table", help="Print a table with titles, also in a pipe."
+    )
+    return output(lines(table(command)))
 
 
 def own_pipeline(command: Callable[..., None]) -> Callable[..., None]:

@@ -17,9 +17,21 @@ INTRODUCTION = f"""\
 
 Written by `python -m cli.reference` from the commands themselves; a test fails when it is not up to date.
 
-`egg` and `egg-orch` are the same program. stdout is for results, stderr for talk. A reading command
-prints a table on a terminal and JSON when piped or with `--json`; the lists have `--jsonl`, one object a
-line. `NO_COLOR` is respected, and `EGG_DEBUG=1` adds the traceback to the sentence a bug gets.
+`egg` and `egg-orch` are the same program. stdout is for results, stderr for talk. `NO_COLOR` is respected,
+and `EGG_DEBUG=1` adds the traceback to the sentence a bug gets.
+
+A list is a table on a terminal: nothing in it is cut, and a column for which there is no room is written
+beneath its row. In a pipe it is lines, one thing a line and without titles: two blanks or more part the
+columns, `-` stands for an empty one, and what one types (id, run, number) is the first:
+
+    egg pipeline list | awk '$2 == "failed" {{print $1}}'
+    egg agent list rate-limit | awk -F '  +' '{{print $3, $5}}'
+
+`--table` prints the table there too, `--json` one JSON document and `--jsonl` one object a line. (An agent,
+which has EGG_SESSION_TOKEN, gets JSON in a pipe without asking.) The newest, or what waits for you, is first;
+a list ends after `--limit` things, and then stderr says what shows the next ones (`--after`; in JSON it is
+`next_after`, null at the end). One thing, as `egg pipeline get` shows it, has a line a field; its JSON is
+there with `--json` alone.
 
 {fill(exit_codes.line(exit_codes.MEANINGS), 110)}
 

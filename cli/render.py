@@ -1,4 +1,4 @@
-"""How answers are printed: tables for people, JSON for programs. rich is imported only for a terminal.
+"""How answers are printed: tables and lines for people, JSON where it is asked for. rich only for tables.
 
 Nothing reaches a terminal but through here: what others wrote is shown by `models.foreign`.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import click
 
-from cli import typed, words
+from cli import outline, typed, words
 from egg_tasks.client import Json
 from models.foreign import flat, indented, one_line, page
 
@@ -28,8 +28,6 @@ Columns = Mapping[str, str | Callable[[Json], object]]
 
 HANGING = 4
 """So many blanks begin each further line of one that is too long."""
-SHORT = 16
-"""Cells up to this length are not broken: states, roles, ids, times."""
 
 
 class Written:
@@ -45,8 +43,8 @@ def is_terminal() -> bool:
 
 
 def wants_json(output: str) -> bool:
-    """Whether to print JSON: asked for, or nobody is looking."""
-    return bool(output) or not is_terminal()
+    """Whether to print JSON: asked for; or an agent asks, whose programs have always read it in a pipe."""
+    return output == "json" or (not output and "EGG_SESSION_TOKEN" in os.environ and not is_terminal())
 
 
 def say(*parts: str, err: bool = False) -> None:
@@ -108,49 +106,45 @@ def write_list(answer: Json, key: str, columns: Columns, *, output: str, nothing
     elif wants_json(output):
         write_json(answer)
     elif items:
-        write_table(items, columns)
+        write_table(items, columns, is_table=output == "table")
     else:
         say(typed.hint(nothing), err=True)
 
 
 def write_record(record: Json, *, output: str) -> None:
-    """Print one thing: its fields on a terminal, else JSON."""
+    """Print one thing: its fields, a line each, or JSON where that was asked for."""
     if wants_json(output):
         write_json(record)
-        return
-    width = max((len(name) for name in record), default=0)
-    for name, value in record.items():
-        shown = (
-            json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else words.text_of(value)
-        )
-        say(f"{name:<{width}}  {shown}")
+    else:
+        say(*outline.lines(record))
 
 
-def write_table(items: Iterable[Json], columns: Columns) -> None:
-    """Print a table; long cells are folded, never cut, and short ones stay on one line."""
-    from rich import box
-    from rich.table import Table
-
-    from cli.styled import styled
+def write_table(items: Iterable[Json], columns: Columns, *, is_table: bool = False) -> None:
+    """Print a table on a terminal, or where *is_table*; else lines, one thing a line, without titles."""
+    from cli import table
 
     rows = [[flat(cell(item, show)) for show in columns.values()] for item in items]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for title, cells in zip(columns, zip(*rows, strict=True), strict=True):
-        is_short = max(len(text) for text in cells) <= SHORT
-        table.add_column(title, overflow="fold", no_wrap=is_short)
-    for row in rows:
-        table.add_row(*(styled(text, style=words.style_of(text)) for text in row))
-    draw(table)
+    if not (is_table or is_terminal()):
+        say(*table.lines(rows))
+        return
+    from rich.console import Console
+
+    console = Console()
+    for line in table.drawn(list(columns), rows, console):
+        console.print(line, soft_wrap=True)
 
 
 def draw(drawn: "RenderableType") -> None:
-    """Print what is made of `styled` lines; one that is too long goes on behind a mark of ours."""
+    """Print what is made of `styled` lines; one too long for a terminal goes on behind a mark of ours."""
     from rich.console import Console, Group
     from rich.padding import Padding
     from rich.text import Text
 
     console = Console()
     for one in drawn.renderables if isinstance(drawn, Group) else [drawn]:
+        if not console.is_terminal:
+            console.print(one, soft_wrap=True)
+            continue
         first, *rest = one.wrap(console, console.width - HANGING) if isinstance(one, Text) else [one]
         console.print(first, *(Padding(line, (0, 0, 0, HANGING)) for line in rest), sep="\n")
 

@@ -39,7 +39,9 @@ def text_of(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, list):
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {text_of(part)}" for name, part in value.items())
+    if isinstance(value, list | tuple):
         return ", ".join(text_of(part) for part in value)
     return str(value)
 
@@ -86,6 +88,16 @@ def duration(seconds: float) -> str:
     if whole < 3600:  # noqa: PLR2004  seconds of an hour
         return f"{whole // 60}m{whole % 60:02d}s"
     return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+
+
+def span(start: object, end: object) -> str:
+    """How long something has taken so far, or took, by its ISO timestamps; nothing if it has not begun."""
+    from datetime import UTC, datetime
+
+    if not start:
+        return ""
+    until = datetime.fromisoformat(str(end)) if end else datetime.now(UTC)
+    return duration(max(0.0, (until - datetime.fromisoformat(str(start))).total_seconds()))
 
 
 def phase_name(phase: object, iteration: object) -> str:

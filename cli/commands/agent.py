@@ -5,15 +5,22 @@ from collections.abc import Iterator
 
 import click
 
-from cli import options, render, server, words
+from cli import options, paging, render, server, words
+from cli.paging import Page
 from egg_tasks.client import Client, Json
 from models.errors import NotFound
 
 CHECK = "check"
 """What a run is called that plays no role: the phase's check."""
 
+
+def short_id(agent: Json) -> str:
+    """What a run is typed as: the beginning of its id."""
+    return str(agent["run"])[:8]
+
+
 COLUMNS: render.Columns = {
-    "RUN": lambda agent: str(agent["run"])[:8],
+    "RUN": short_id,
     "PHASE": lambda agent: words.phase_name(agent["phase"], agent["iteration"]),
     "ROLE": lambda agent: agent["role"] or CHECK,
     "N": "number",
@@ -35,14 +42,17 @@ def agent() -> None:
 
 @agent.command(name="list")
 @options.pipeline_argument
+@paging.paged
 @options.listing
-def list_(*, pipeline: str, output: str) -> None:
-    """List the agent runs of a pipeline.
+def list_(*, pipeline: str, page: Page, output: str) -> None:
+    """List the agent runs of a pipeline, the newest first.
 
     Example:  egg agent list rate-limit
     """
-    page = server.operator().get(f"/pipelines/{pipeline}/agents")
-    render.write_list(page, "agents", COLUMNS, output=output, nothing="no agent has been started")
+    answer = server.operator().get(f"/pipelines/{pipeline}/agents")
+    answer = page.of({**answer, "agents": answer["agents"][::-1]}, "agents", name=short_id)
+    render.write_list(answer, "agents", COLUMNS, output=output, nothing="no agent has been started")
+    paging.say_more(answer)
 
 
 @agent.command()

@@ -5,7 +5,8 @@ from typing import Any, TypeVar
 
 import click
 
-from cli import exit_codes, options, render, server, typed, words
+from cli import exit_codes, options, paging, render, server, typed, words
+from cli.paging import Page
 from egg_tasks.client import Client, Json
 from egg_tasks.wire import new_key
 from models.foreign import flat
@@ -59,14 +60,18 @@ def decision() -> None:
 @decision.command(name="list")
 @options.own_pipeline
 @click.option("--status", help="Only decisions in this state, like pending.")
+@paging.paged
 @options.listing
-def list_(*, pipeline: str, status: str | None, output: str) -> None:
-    """List the questions of a pipeline.
+def list_(*, pipeline: str, status: str | None, page: Page, output: str) -> None:
+    """List the questions of a pipeline: those that wait, then the newest.
 
     Example:  egg decision list rate-limit --status pending
     """
-    page = server.anyone().get(f"/pipelines/{pipeline}/decisions", {"status": status})
-    render.write_list(page, "decisions", COLUMNS, output=output, nothing="nobody has been asked anything")
+    answer = server.anyone().get(f"/pipelines/{pipeline}/decisions", {"status": status})
+    answer["decisions"].sort(key=lambda asked: (asked["status"] != PENDING, -asked["id"]))
+    answer = page.of(answer, "decisions", name=lambda asked: str(asked["id"]))
+    render.write_list(answer, "decisions", COLUMNS, output=output, nothing="nobody has been asked anything")
+    paging.say_more(answer)
 
 
 @decision.command()

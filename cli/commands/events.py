@@ -19,10 +19,10 @@ def events(*, pipeline: str, follow: bool, after: int, output: str) -> None:
     """
     client = server.operator(patience=server.AGENT_PATIENCE if follow else server.OPERATOR_PATIENCE)
     found = (following.coming if follow else following.stored)(client, pipeline, after=after)
-    if not render.wants_json(output):
+    if output == "jsonl" or (follow and render.wants_json(output)):
+        render.write_lines(found)
+    elif render.wants_json(output):
+        render.write_json({"events": list(found)})
+    else:
         for event in found:
             render.say(following.line(event))
-    elif follow or output == "jsonl":
-        render.write_lines(found)
-    else:
-        render.write_json({"events": list(found)})

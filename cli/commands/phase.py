@@ -2,7 +2,8 @@
 
 import click
 
-from cli import options, render, server, words
+from cli import options, paging, render, server, words
+from cli.paging import Page
 from models.errors import NotFound
 
 COLUMNS: render.Columns = {
@@ -24,14 +25,18 @@ def phase() -> None:
 
 @phase.command(name="list")
 @options.pipeline_argument
+@paging.paged
 @options.listing
-def list_(*, pipeline: str, output: str) -> None:
-    """List the phase runs, the first one first.
+def list_(*, pipeline: str, page: Page, output: str) -> None:
+    """List the phase runs, the newest first.
 
     Example:  egg phase list rate-limit
     """
-    page = server.operator().get(f"/pipelines/{pipeline}/phases")
-    render.write_list(page, "phases", COLUMNS, output=output, nothing="no phase has started")
+    answer = server.operator().get(f"/pipelines/{pipeline}/phases")
+    newest = {**answer, "phases": answer["phases"][::-1]}
+    answer = page.of(newest, "phases", name=lambda phase: str(phase["id"]))
+    render.write_list(answer, "phases", COLUMNS, output=output, nothing="no phase has started")
+    paging.say_more(answer)
 
 
 @phase.command()

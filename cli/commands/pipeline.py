@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from cli import options, render, server, typed, words
+from cli import options, paging, render, server, words
+from cli.paging import Page
 
 COLUMNS: render.Columns = {
     "ID": "id",
@@ -12,7 +13,7 @@ COLUMNS: render.Columns = {
     "PHASE": lambda pipeline: words.phase_name(pipeline.get("current_phase"), pipeline.get("iteration")),
     "REPO": "repo",
     "CREATED": lambda pipeline: words.moment(pipeline.get("created_at")),
-    "ENDED": lambda pipeline: words.moment(pipeline.get("ended_at")),
+    "TOOK": lambda pipeline: words.span(pipeline.get("started_at"), pipeline.get("ended_at")),
 }
 
 
@@ -41,20 +42,18 @@ def create(*, file: Path, given: list[tuple[str, str]], output: str) -> None:
 
 @pipeline.command(name="list")
 @click.option("--status", help="Only pipelines in this state.")
-@click.option("--limit", type=click.IntRange(1, 500), help="At most so many.")
-@click.option("--after", help="Go on after this page: the next_after of the last one.")
+@paging.paged
 @options.listing
-def list_(*, status: str | None, limit: int | None, after: str | None, output: str) -> None:
-    """List the pipelines.
+def list_(*, status: str | None, page: Page, output: str) -> None:
+    """List the pipelines, the newest first.
 
     Example:  egg pipeline list --jsonl
     """
-    page = server.operator().get("/pipelines", {"status": status, "limit": limit, "after": after})
-    render.write_list(
-        page, "pipelines", COLUMNS, output=output, nothing="no pipelines; make one: egg run FILE"
-    )
-    if page.get("next_after") is not None:
-        render.say(typed.hint(f"there are more: egg pipeline list --after {page['next_after']}"), err=True)
+    query = {"status": status, "limit": page.limit, "after": page.after}
+    answer = server.operator().get("/pipelines", query)
+    nothing = f"no pipeline is {status}" if status else "no pipelines; make one: egg run FILE"
+    render.write_list(answer, "pipelines", COLUMNS, output=output, nothing=nothing)
+    paging.say_more(answer)
 
 
 @pipeline.command()

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 import click
 
-from cli import options, render, server, words
+from cli import options, paging, render, server, words
+from cli.paging import Page
 from egg_tasks.client import Json
 from models.errors import Unprocessable
 
@@ -59,14 +60,18 @@ def submit(*, pipeline: str, given: str, role: str | None, output: str) -> None:
 @result.command(name="list")
 @options.pipeline_argument
 @click.option("--raw", is_flag=True, help="Also the words each was read from.")
+@paging.paged
 @options.listing
-def list_(*, pipeline: str, raw: bool, output: str) -> None:
-    """List the results of a pipeline, the first one first; those that do not stand are in brackets.
+def list_(*, pipeline: str, raw: bool, page: Page, output: str) -> None:
+    """List the results of a pipeline, the newest first; those that do not stand are in brackets.
 
     Example:  egg result list rate-limit
     """
-    page = server.operator().get(f"/pipelines/{pipeline}/results", {"raw": "true" if raw else None})
-    render.write_list(page, "results", COLUMNS, output=output, nothing="no role has reported a result")
+    answer = server.operator().get(f"/pipelines/{pipeline}/results", {"raw": "true" if raw else None})
+    newest = {**answer, "results": answer["results"][::-1]}
+    answer = page.of(newest, "results", name=lambda result: str(result["id"]))
+    render.write_list(answer, "results", COLUMNS, output=output, nothing="no role has reported a result")
+    paging.say_more(answer)
 
 
 def _object(text: str) -> Json:

@@ -46,7 +46,7 @@ class Stage:
         """Wait for the end of a pipeline; how it and its last phase ended."""
         ends = {"complete", "failed", "cancelled"}
         self.egg.wait(lambda: self.egg.status(name) in ends, why=f"the end of {name}")
-        return self.egg.status(name), self.egg.json("phase", "list", name)["phases"][-1]["stop_reason"]
+        return self.egg.status(name), self.egg.json("phase", "list", name)["phases"][0]["stop_reason"]
 
     def question(self, name: str) -> dict[str, Any]:
         """Wait until a person is asked; the question."""
@@ -60,7 +60,7 @@ class Stage:
     def runs(self, name: str, role: str) -> list[dict[str, Any]]:
         """The runs of a role, oldest first."""
         found: list[dict[str, Any]] = self.egg.json("agent", "list", name)["agents"]
-        return [run for run in found if run["role"] == role]
+        return [run for run in found[::-1] if run["role"] == role]
 
     def events(self, name: str, kind: str, role: str | None = None) -> list[dict[str, Any]]:
         """What happened of one kind."""

@@ -17,7 +17,7 @@ def test_the_demo_comes_to_consensus_twice(egg: Egg, tmp_path: Path) -> None:
     assert "consensus" in first.stdout
     assert "consensus" in second.stdout
     newest = egg.json("pipeline", "list")["pipelines"][0]
-    phases = egg.json("phase", "list", newest["id"])["phases"]
+    phases = egg.json("phase", "list", newest["id"])["phases"][::-1]
     assert [phase["stop_reason"] for phase in phases] == ["consensus", "consensus"]
     assert [row["status"] for row in phases[1]["objections"]] == ["withdrawn"]
     clone = tmp_path / "merged"

@@ -34,12 +34,12 @@ def test_a_phase_is_repeated_with_feedback_until_it_converges(egg: Egg, shop: Pa
     )
 
     assert stage.end("cycle") == ("complete", "consensus")
-    phases = egg.json("phase", "list", "cycle")["phases"]
+    phases = egg.json("phase", "list", "cycle")["phases"][::-1]
     assert [(phase["iteration"], phase["iterations_used"]) for phase in phases] == [(1, 1), (2, 2)]
     lack = "- test_pass_rate is 50 by tester, at least 90 is asked for; failed: t\n"
     assert lack not in (tmp_path / "prompt-1").read_text()
     assert lack in (tmp_path / "prompt-2").read_text()
-    results = egg.json("result", "list", "cycle")["results"]
+    results = egg.json("result", "list", "cycle")["results"][::-1]
     assert [(row["parse_status"], row["fields"]["test_pass_rate"]) for row in results] == [
         ("submitted", 50.0),
         ("parsed", 95.0),

@@ -72,7 +72,7 @@ def test_a_person_answers_whatever_comes_and_is_told_the_truth(stage: Stage) -> 
     told = [m for m in stage.messages("day", "coder") if m["message_type"] == "DIRECTIVE"]
     assert (told[0]["to_role"], told[0]["body"]) == ("coder", "spaces, two of them")
     assert stage.written("context")["directives"][0]["answer"] == "spaces, two of them"
-    gate = egg.json("decision", "list", "day")["decisions"][-1]
+    gate = egg.json("decision", "list", "day")["decisions"][0]
     assert (gate["kind"], gate["status"], gate["resolution"]) == ("gate", "defaulted", "approve")
     assert _why(egg)["why"] == "nothing: it is complete; agree ended by consensus"
     assert "decision.defaulted" in {event["type"] for event in egg.events("day")}

@@ -21,7 +21,7 @@ def test_a_question_nobody_has_answered_is_exit_3(
 ) -> None:
     server.say(200, "", data={"decision": {**DECISION, "status": status}})
 
-    assert egg("decision", "get", "7") == code
+    assert egg("decision", "get", "7", "--json") == code
     assert json.loads(capsys.readouterr().out)["id"] == 7
 
 

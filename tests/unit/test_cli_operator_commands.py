@@ -1,6 +1,7 @@
 """What people type, against a real HTTP server that answers as it is told."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -28,14 +29,86 @@ AGENT = {
 }
 
 
-def test_a_list_that_is_piped_is_the_answer_as_json(server: Scripted, egg: Egg, capsys: Captured) -> None:
-    server.say(200, "", data={"pipelines": [PIPELINE], "next_after": None})
+def test_a_list_that_is_piped_is_one_thing_a_line(server: Scripted, egg: Egg, capsys: Captured) -> None:
+    other = {**PIPELINE, "id": "a-longer-name", "current_phase": None, "started_at": None}
+    server.say(200, "", data={"pipelines": [PIPELINE, other], "next_after": None})
 
     code = egg("pipeline", "list", "--status", "running")
 
+    lines = [re.split(" {2,}", line)[:4] for line in capsys.readouterr().out.splitlines()]
     assert code == 0
+    assert lines == [
+        ["demo-1", "running", "implement", "/src/shop"],
+        ["a-longer-name", "running", "-", "/src/shop"],
+    ]
+    assert server.asked[0].path == "/api/v1/pipelines?status=running&limit=100"
+
+
+def test_a_list_is_json_when_asked(server: Scripted, egg: Egg, capsys: Captured) -> None:
+    server.say(200, "", data={"pipelines": [PIPELINE], "next_after": None})
+
+    egg("pipeline", "list", "--json")
+
     assert json.loads(capsys.readouterr().out) == {"pipelines": [PIPELINE], "next_after": None}
-    assert server.asked[0].path == "/api/v1/pipelines?status=running"
+
+
+def test_a_list_is_a_table_with_titles_in_a_pipe_when_asked(
+    server: Scripted, egg: Egg, capsys: Captured
+) -> None:
+    server.say(200, "", data={"pipelines": [PIPELINE], "next_after": None})
+
+    egg("pipeline", "list", "--table")
+
+    assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()] == [
+        ["ID", "STATUS"],
+        ["demo-1", "running"],
+    ]
+
+
+def test_an_agents_list_in_a_pipe_is_json_as_ever(
+    server: Scripted, egg: Egg, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EGG_SESSION_TOKEN", "agent")
+    server.say(200, "", data={"decisions": [DECISION]})
+
+    egg("decision", "list", "demo-1")
+
+    assert json.loads(capsys.readouterr().out)["decisions"] == [DECISION]
+
+
+def test_a_list_has_the_newest_first_and_goes_on_where_a_page_ended(
+    server: Scripted, egg: Egg, capsys: Captured
+) -> None:
+    runs = [{**AGENT, "run": f"{number:08}-0000"} for number in (1, 2, 3)]
+    server.say(200, "", data={"agents": runs})
+
+    egg("agent", "list", "demo-1", "--limit", "2")
+    first = capsys.readouterr()
+    egg("agent", "list", "demo-1", "--limit", "2", "--after", "00000002")
+    second = capsys.readouterr()
+
+    assert [line[:8] for line in first.out.splitlines()] == ["00000003", "00000002"]
+    assert first.err == "… more: egg agent list demo-1 --limit 2 --after 00000002\n"
+    assert ([line[:8] for line in second.out.splitlines()], second.err) == (["00000001"], "")
+
+
+def test_going_on_after_what_is_not_there_is_refused(server: Scripted, egg: Egg, capsys: Captured) -> None:
+    server.say(200, "", data={"agents": [AGENT]})
+
+    assert egg("agent", "list", "demo-1", "--after", "7") == 1
+    assert "holds no 7 to go on after" in capsys.readouterr().err
+
+
+def test_the_questions_that_wait_come_first(server: Scripted, egg: Egg, capsys: Captured) -> None:
+    asked = [{**DECISION, "id": number, "status": status} for number, status in WAITING.items()]
+    server.say(200, "", data={"decisions": asked})
+
+    egg("decision", "list", "demo-1")
+
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["2", "4", "3", "1"]
+
+
+WAITING = {1: "resolved", 2: "pending", 3: "cancelled", 4: "defaulted"}
 
 
 def test_jsonl_is_one_object_a_line(server: Scripted, egg: Egg, capsys: Captured) -> None:

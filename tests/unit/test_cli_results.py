@@ -93,9 +93,9 @@ def test_a_result_that_is_no_object_is_wrong_usage(server: Scripted, egg: Egg, t
 def test_results_are_listed(server: Scripted, egg: Egg, capsys: Captured) -> None:
     server.say(200, "", data={"results": [RESULT]})
 
-    egg("result", "list", "demo-1", "--raw")
+    egg("result", "list", "demo-1", "--raw", "--json")
 
-    assert json.loads(capsys.readouterr().out) == {"results": [RESULT]}
+    assert json.loads(capsys.readouterr().out) == {"results": [RESULT], "next_after": None}
     assert server.asked[0].path == "/api/v1/pipelines/demo-1/results?raw=true"
     assert server.asked[0].authorization == "Bearer operator"
 

@@ -16,7 +16,7 @@ def test_a_server_of_another_version_is_said_once(server: Scripted, egg: Egg, ca
     server.say(503, "wait", {"Egg-Version": "99.0", "Retry-After": "0"})
     server.say(200, "", {"Egg-Version": "99.0"}, data=PAGE)
 
-    assert egg("pipeline", "list") == 0
+    assert egg("pipeline", "list", "--json") == 0
 
     assert capsys.readouterr().err == f"the server is egg 99.0, this is egg {version.ours()}\n"
 
@@ -27,6 +27,6 @@ def test_nothing_is_said_of_the_same_version_or_one_that_does_not_tell(
 ) -> None:
     server.say(200, "", headers, data=PAGE)
 
-    assert egg("pipeline", "list") == 0
+    assert egg("pipeline", "list", "--json") == 0
 
     assert capsys.readouterr().err == ""
