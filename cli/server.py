@@ -5,7 +5,7 @@ import os
 from typing import TYPE_CHECKING
 
 from egg_tasks.client import Client, Json
-from models.errors import Forbidden, Unauthenticated, Unavailable
+from models.errors import Forbidden, Unauthenticated, Unavailable, Unprocessable
 
 if TYPE_CHECKING:  # agents must start fast
     from pathlib import Path
@@ -17,6 +17,9 @@ NO_STACK = (
     "no egg stack is running here; start one with `egg up`, "
     "or set EGG_ORCHESTRATOR_URL and EGG_OPERATOR_TOKEN"
 )
+
+
+URL, TOKEN = "EGG_ORCHESTRATOR_URL", "EGG_OPERATOR_TOKEN"
 
 
 def home() -> "Path":
@@ -40,7 +43,7 @@ def own_home() -> "Path | None":
 
     Then what its workers would do there can be done here, with all this user can reach.
     """
-    url, stack, directory = os.environ.get("EGG_ORCHESTRATOR_URL"), manifest(), home()
+    url, stack, directory = _said_anyhow(URL), manifest(), home()
     if url and (stack is None or url.rstrip("/") != str(stack["api_url"]).rstrip("/")):
         return None
     try:
@@ -52,13 +55,13 @@ def own_home() -> "Path | None":
 
 
 def operator(*, patience: float = OPERATOR_PATIENCE) -> Client:
-    """A client with the operator's credential: the environment's, else the local stack's own."""
-    url = os.environ.get("EGG_ORCHESTRATOR_URL")
-    token = os.environ.get("EGG_OPERATOR_TOKEN")
-    if os.environ.get("EGG_SESSION_TOKEN") and not token:
+    """A client with the operator's credential: the environment's, settings.toml's, or the local stack's."""
+    if os.environ.get("EGG_SESSION_TOKEN") and not os.environ.get(TOKEN):
         raise Forbidden(
             "this command is for people; you are an agent: see `egg message`, `signal`, `sync`, `context`"
         )
+    said = _said()
+    url, token = said.get(URL), said.get(TOKEN)
     if url and token:
         from cli.versions import tell_of_server
 
@@ -90,8 +93,26 @@ def anyone() -> Client:
 
 
 def is_given() -> bool:
-    """Whether the environment names a server, so that a local one must not be started instead."""
-    return bool(os.environ.get("EGG_ORCHESTRATOR_URL"))
+    """Whether a server is named that is not the local stack's, so that none must be started instead."""
+    url = _said_anyhow(URL)
+    return bool(url) and str((manifest() or {}).get("api_url")).rstrip("/") != str(url).rstrip("/")
+
+
+def _said() -> "dict[str, str]":
+    """The environment with what only settings.toml says; an agent reads no settings of ours."""
+    if "EGG_SESSION_TOKEN" in os.environ:
+        return dict(os.environ)
+    from egg_tasks.settings_file import completed
+
+    return completed(os.environ, home())
+
+
+def _said_anyhow(name: str) -> str | None:
+    """What is said of one setting, also where settings.toml cannot be read."""
+    try:
+        return _said().get(name)
+    except Unprocessable:
+        return os.environ.get(name)
 
 
 def is_reachable() -> bool:

@@ -190,15 +190,18 @@ def agents_path(environ: Mapping[str, str], home: Path) -> str:
     `Unprocessable` for a settings.toml that cannot be read.
     """
     if given := environ.get(VARIABLE):
-        return users_path(given)
+        return _at_home(given)
     said = said_in_file(home)
     return users_path(environ.get("PATH", "")) if said is None else said
 
 
 def said_in_file(home: Path) -> str | None:
     """Return the PATH that settings.toml of *home* gives agents, if it does; `~` is whoever reads it."""
-    # imported here: pydantic is none of the agent commands', which import this module's neighbours
     from egg_tasks import settings_file
 
-    said = settings_file.read(home).agents.path
-    return said and users_path(os.pathsep.join(map(os.path.expanduser, said.split(os.pathsep))))
+    said = settings_file.read(home).get("agents.path")
+    return said and _at_home(said)
+
+
+def _at_home(said: str) -> str:
+    return users_path(os.pathsep.join(map(os.path.expanduser, said.split(os.pathsep))))

@@ -1,4 +1,4 @@
-"""Settings, read from the environment once, when a process asks for them."""
+"""Settings, read from the environment and settings.toml once, when a process asks for them."""
 
 import base64
 import os
@@ -12,13 +12,12 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from egg_tasks import agent_tools
-from egg_tasks.wire import LOOK_SECONDS
+from egg_tasks.settings_file import completed
+from egg_tasks.settings_table import BROKER_URL, DATABASE_URL, REDIS_URL, number
 from models.errors import Unprocessable
 
 WHSEC = "whsec_"
 LEAST_SECRET = 16
-DATABASE_URL, REDIS_URL, BROKER_URL = "EGG_DATABASE_URL", "EGG_REDIS_URL", "EGG_BROKER_URL"
-"""The only names of what is given; without EGG_ they are other programs' (`others`)."""
 EXAMPLES = {DATABASE_URL: "postgresql://host/database", REDIS_URL: "redis://host:port/0"}
 ELSEWHERE = "set EGG_HOME to another place"
 SPARE_THREADS = 8
@@ -159,11 +158,6 @@ class Settings:
         """Read the settings; one that is missing or malformed is `Unprocessable`, by name."""
         database_url = sqlalchemy_url(server_url(environ, DATABASE_URL))
         redis_url = server_url(environ, REDIS_URL)
-        capacity = _whole(environ, "EGG_NODE_CAPACITY", "200", least=1, of="agents")
-        rate_limit = _whole(environ, "EGG_RATE_LIMIT", "50", least=0, of="requests a second")
-        look = _whole(environ, "EGG_LOOK_SECONDS", "30", least=1, of="seconds")
-        if look > LOOK_SECONDS:
-            raise Unprocessable(f"EGG_LOOK_SECONDS is at most {LOOK_SECONDS:g}: no agent waits longer")
         home = default_home(environ)
         return cls(
             home=home,
@@ -171,29 +165,27 @@ class Settings:
             redis_url=redis_url,
             broker_url=broker_url(environ, redis_url),
             result_backend=celery_url(redis_url),
-            api_url=environ.get("EGG_ORCHESTRATOR_URL", "http://127.0.0.1:8700"),
+            api_url=environ.get("EGG_ORCHESTRATOR_URL") or "http://127.0.0.1:8700",
             operator_token=environ.get("EGG_OPERATOR_TOKEN") or None,
             node=environ.get("EGG_NODE") or platform.node() or "local",
-            node_capacity=capacity,
-            rate_limit=rate_limit,
-            look_limit=timedelta(seconds=look),
+            node_capacity=number(environ, "EGG_NODE_CAPACITY"),
+            rate_limit=number(environ, "EGG_RATE_LIMIT"),
+            look_limit=timedelta(seconds=number(environ, "EGG_LOOK_SECONDS")),
             api_hosts=frozenset(environ.get("EGG_API_HOSTS", "").lower().replace(",", " ").split()),
             agents_path=agent_tools.agents_path(environ, home),
             webhook=webhook_of(environ),
         )
 
 
-def _whole(environ: Mapping[str, str], name: str, default: str, *, least: int, of: str) -> int:
-    text = environ.get(name, default)
-    if not text.isdecimal() or int(text) < least:
-        raise Unprocessable(f"{name} must be a whole number of {of}, {least} or more, not {text!r}")
-    return int(text)
+def surroundings() -> dict[str, str]:
+    """This process's environment, with what only settings.toml says; `Unprocessable` for a faulty file."""
+    return completed(os.environ, default_home(os.environ))
 
 
 @cache
 def settings() -> Settings:
-    """The process's settings, from its environment at the first call."""
-    return Settings.from_environment(os.environ)
+    """The process's settings, from its environment and settings.toml at the first call."""
+    return Settings.from_environment(surroundings())
 
 
 def settings_at_start() -> Settings:

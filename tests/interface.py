@@ -20,6 +20,7 @@ import cli
 from cli.main import egg
 from cli.reference import INTRODUCTION
 from egg_tasks.api.app import create_app
+from egg_tasks.settings_table import SETTINGS
 from egg_tasks.stack.manifest import Manifest
 from models.schemas.definition import Definition
 
@@ -165,7 +166,7 @@ def _events() -> Iterator[tuple[str, str]]:
 def _settings() -> Iterator[tuple[str, str]]:
     """Variables of ours wherever they are named, and others where they are read, with their defaults."""
     nodes = [node for tree in _trees(*PACKAGES) for node in ast.walk(tree)]
-    defaults: dict[str, str] = {}
+    defaults = {setting.variable: setting.default for setting in SETTINGS if setting.variable}
     for call in (node for node in nodes if isinstance(node, ast.Call)):
         words = [_text(argument) for argument in call.args]
         defaults |= {
@@ -193,11 +194,9 @@ def _others() -> Iterator[tuple[str, str]]:
         yield f"exit code: exit code {number}", meaning
     for each in dataclasses.fields(Manifest):
         yield f"file: stack.json: {each.name}", ""
-    if (SOURCES / "egg_tasks/settings_file.py").exists():
-        from egg_tasks.settings_file import SettingsFile
-
-        schema = SettingsFile.model_json_schema()
-        yield from _fields("file: settings.toml", schema, schema, ())
+    for setting in SETTINGS:
+        if setting.key:
+            yield f"file: settings.toml: {setting.key}", f"{setting.kind}, {setting.default}"
 
 
 def _trees(*folders: str) -> Iterator[ast.Module]:

@@ -1,7 +1,5 @@
 """egg db: the schema of the database."""
 
-import os
-
 import click
 
 from cli import options, render
@@ -45,6 +43,7 @@ def current(*, output: str) -> None:
 
 
 def _url() -> str:
-    from egg_tasks.config import DATABASE_URL, server_url, sqlalchemy_url
+    from egg_tasks.config import server_url, sqlalchemy_url, surroundings
+    from egg_tasks.settings_table import DATABASE_URL
 
-    return sqlalchemy_url(server_url(os.environ, DATABASE_URL))
+    return sqlalchemy_url(server_url(surroundings(), DATABASE_URL))

@@ -11,7 +11,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from egg_tasks import agent_tools, disk, settings_file, version
-from egg_tasks.config import DATABASE_URL, REDIS_URL, others, webhook_of
+from egg_tasks.config import others, webhook_of
+from egg_tasks.settings_table import DATABASE_URL, REDIS_URL
 from egg_tasks.stack import binaries, frozen, local, manifest, outside, ports, probes, programs
 from egg_tasks.stack import home as homes
 from egg_tasks.stack.account import closed_parent

@@ -30,7 +30,7 @@ def of(home: Path, environ: Mapping[str, str]) -> dict[str, str]:
         ORIGIN: str(home / settings_file.NAME) if is_in_file else SHELL,
         "LANG": ours["LANG"],
     }
-    names = {name for name in ours if name.startswith("EGG_")} - OF_CLIENTS
+    names = {name for name in ours if name.startswith("EGG_") and ours[name]} - OF_CLIENTS
     return found | {name: _veiled(name, ours[name]) for name in sorted(names)}
 
 

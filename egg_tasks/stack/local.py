@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from egg_tasks import disk, interpreter, version
+from egg_tasks import disk, interpreter, settings_file, version
 from egg_tasks.stack import frozen, lock, logs, manifest, outside, ports, probes, programs, supervisor
 from egg_tasks.stack import home as homes
 from egg_tasks.stack.manifest import Manifest
@@ -35,7 +35,7 @@ def up(
     What is wrong comes as `Unavailable` or `Unprocessable`, in a sentence, with the end of the log of
     the process that failed.
     """
-    given = os.environ if environ is None else environ
+    given = surroundings(home, os.environ if environ is None else environ)
     deadline = time.monotonic() + UP_SECONDS
     waiting = False
     while time.monotonic() < deadline:
@@ -59,6 +59,11 @@ def up(
     raise Unavailable(
         f"the stack in {home} runs but is not ready; look into {home / 'logs'}, or stop it with `egg down`"
     )
+
+
+def surroundings(home: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """What a stack of *home* that is started now would be told: the environment's, else settings.toml's."""
+    return manifest.without_own(home, settings_file.completed(environ, home))
 
 
 def tell_differences(

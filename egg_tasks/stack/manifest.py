@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any, get_origin, get_type_hints
 
 from egg_tasks import version
+from egg_tasks.settings_table import DATABASE_URL, REDIS_URL, number
 from egg_tasks.stack import ports
 from egg_tasks.stack.home import translated
 from egg_tasks.stack.servers import Urls
-from models.errors import Unavailable, Unprocessable
+from models.errors import Unavailable
 from models.masking import masked
 
 NAME = "stack.json"
 API_PORT = 8700
 FLOWER_PORT = 5555
-LARGEST_PORT = 65535
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,21 @@ def original(home: Path) -> Path | None:
     return other if is_there and not other.samefile(home) else None
 
 
+def without_own(home: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """*environ* without what `egg env` says of the stack of *home* itself: that is nobody else's server."""
+    kept = read(home)
+    if kept is None or not kept.frozen:
+        return dict(environ)
+    own = {
+        DATABASE_URL: kept.database_url,
+        REDIS_URL: kept.redis_url,
+        "EGG_ORCHESTRATOR_URL": kept.api_url,
+        "EGG_OPERATOR_TOKEN": kept.operator_token,
+    }
+    is_own = {name for name in own if name not in kept.frozen and environ.get(name) == own[name]}
+    return {name: value for name, value in environ.items() if name not in is_own}
+
+
 def settle(
     home: Path, environ: Mapping[str, str], urls: Urls, frozen: Mapping[str, str] | None = None
 ) -> Manifest:
@@ -122,11 +137,8 @@ def settle(
 
 def _api_port(home: Path, environ: Mapping[str, str], kept: Manifest | None, others: Collection[int]) -> int:
     """The port that is given or was kept, which must be free; else a new one, but not one of *others*."""
-    given = environ.get("EGG_API_PORT")
-    if given:
-        if not given.isdecimal() or not 1 <= int(given) <= LARGEST_PORT:
-            raise Unprocessable(f"EGG_API_PORT must be a port, 1 to {LARGEST_PORT}, not {given!r}")
-        port, way_out = int(given), "set EGG_API_PORT to another port"
+    if environ.get("EGG_API_PORT"):
+        port, way_out = number(environ, "EGG_API_PORT"), "set EGG_API_PORT to another port"
     elif kept:
         port = kept.api_port
         way_out = f"set EGG_API_PORT to another port, or remove {home / NAME} to have a new one chosen"

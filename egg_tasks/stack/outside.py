@@ -9,7 +9,8 @@ import re
 import sys
 from urllib.parse import urlsplit
 
-from egg_tasks.config import BROKER_URL, DATABASE_URL, REDIS_URL, celery_url, sqlalchemy_url
+from egg_tasks.config import celery_url, sqlalchemy_url
+from egg_tasks.settings_table import BROKER_URL, DATABASE_URL, REDIS_URL
 from models.errors import EggError, Rejected, Unavailable, Unprocessable
 from models.masking import hidden
 

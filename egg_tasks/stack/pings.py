@@ -6,7 +6,8 @@ import time
 from collections.abc import Mapping, Sequence
 
 from egg_tasks import interpreter
-from egg_tasks.config import REDIS_URL, broker_url
+from egg_tasks.config import broker_url
+from egg_tasks.settings_table import REDIS_URL
 from egg_tasks.stack.processes import Child
 
 PERIOD_SECONDS = 30.0

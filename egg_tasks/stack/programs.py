@@ -5,14 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from egg_tasks import agent_tools, descriptors, interpreter
-from egg_tasks.config import DATABASE_URL, REDIS_URL, SPARE_THREADS, webhook_of
+from egg_tasks.config import SPARE_THREADS, webhook_of
+from egg_tasks.settings_table import DATABASE_URL, REDIS_URL, SETTINGS, number
 from egg_tasks.stack import probes
 from egg_tasks.stack.manifest import Manifest
 from egg_tasks.stack.processes import Program
-from models.errors import Unprocessable
 
 NODE = "local"
-CAPACITY = "200"
 CONTROL_THREADS = "8"
 FRONT, WORKERS = 2, 3
 READY_PATH = "/api/v1/ready"
@@ -33,8 +32,12 @@ LARGE_PAGES = {
 
 
 def environment(home: Path, environ: Mapping[str, str], manifest: Manifest | None) -> dict[str, str]:
-    """Return what our processes find in their environment: ours, the user's EGG_*, and nothing else."""
-    given = {
+    """Return what our processes find in their environment: ours, the user's EGG_*, and nothing else.
+
+    Each setting is there, if only as empty: what settings.toml says later is not theirs.
+    """
+    settled = {setting.variable: "" for setting in SETTINGS if setting.variable and setting.key}
+    given = settled | {
         name: value
         for name, value in environ.items()
         if name.startswith("EGG_") and not name.startswith(OF_AN_AGENT)
@@ -67,13 +70,8 @@ def _fixed(path: str) -> str:
 
 def ours(manifest: Manifest, env: Mapping[str, str]) -> tuple[Program, ...]:
     """Return API, reconciler, Flower and the two workers; the API tells when the stack is ready."""
-    node, capacity = env["EGG_NODE"], env.get("EGG_NODE_CAPACITY", CAPACITY)
-    if not capacity.isdecimal() or int(capacity) < 1:
-        raise Unprocessable(
-            f"EGG_NODE_CAPACITY must be a whole number of agents, 1 or more, not {capacity!r}"
-        )
+    node, threads = env["EGG_NODE"], str(number(env, "EGG_NODE_CAPACITY") + SPARE_THREADS)
     webhook_of(env)
-    threads = str(int(capacity) + SPARE_THREADS)
     return (
         _api(manifest, env),
         _reconciler(env),

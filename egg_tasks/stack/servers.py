@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from egg_tasks.config import DATABASE_URL, REDIS_URL
+from egg_tasks.settings_table import DATABASE_URL, REDIS_URL
 from egg_tasks.stack import home as homes
 from egg_tasks.stack import postgres, valkey
 from egg_tasks.stack.keeper import Keeper

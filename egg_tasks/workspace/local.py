@@ -181,7 +181,7 @@ class GitWorkspace:
 
     def _reach(self) -> Reach:
         try:
-            return of_settings(settings_file.read(self._home).fetch)
+            return of_settings(settings_file.read(self._home))
         except Unprocessable as error:
             raise Unavailable(error.message) from error
 

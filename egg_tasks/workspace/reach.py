@@ -5,7 +5,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from egg_tasks.settings_file import FetchTable
+from egg_tasks.settings_file import SettingsFile
+from egg_tasks.settings_table import BY_KEY
 from egg_tasks.workspace.git import SETTINGS, Git
 from models.schemas.source import Credential
 
@@ -52,21 +53,21 @@ def of_person(environ: Mapping[str, str], *, is_attended: bool) -> Reach:
     return Reach(variables, is_attended=is_attended)
 
 
-def of_settings(table: FetchTable) -> Reach:
+def of_settings(said: SettingsFile) -> Reach:
     """What `[fetch]` of settings.toml names, and nothing else."""
     variables = {"PATH": os.environ.get("PATH", os.defpath), "HOME": "/nonexistent"}
-    if table.home is not None:
-        variables["HOME"] = os.path.expanduser(table.home)  # noqa: PTH111 - text, as git gets it
+    if (home := said.get("fetch.home")) is not None:
+        variables["HOME"] = os.path.expanduser(home)  # noqa: PTH111 - text, as git gets it
     else:
         variables |= {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_ATTR_NOSYSTEM": "1"}
-    variables["GIT_SSH_COMMAND"] = table.ssh_command or "ssh -o BatchMode=yes"
+    variables["GIT_SSH_COMMAND"] = said.get("fetch.ssh_command") or BY_KEY["fetch.ssh_command"].default
     settings = (
-        ("credential.helper", table.credential_helper),
-        ("http.proxy", table.proxy),
-        ("http.sslCAInfo", table.ca_file),
+        ("credential.helper", said.get("fetch.credential_helper")),
+        ("http.proxy", said.get("fetch.proxy")),
+        ("http.sslCAInfo", said.get("fetch.ca_file")),
     )
     return Reach(
-        {**variables, **table.environment, "GIT_TERMINAL_PROMPT": "0"},
+        {**variables, **said.environment, "GIT_TERMINAL_PROMPT": "0"},
         tuple((key, value) for key, value in settings if value is not None),
     )
 

@@ -89,7 +89,7 @@ def test_a_faulty_settings_file_is_a_sentence_with_its_place(home: Path) -> None
     found = shown(home, "agents' PATH")
 
     assert (found.ok, "settings.toml" in found.text) == (False, True)
-    with pytest.raises(Exception, match=r"settings\.toml: agents\.path"):
+    with pytest.raises(Exception, match=r"settings\.toml, line 2: agents\.path"):
         up(home)
 
 

@@ -58,7 +58,9 @@ def test_a_person_may_let_a_look_take_longer_but_no_longer_than_agents_wait() ->
     assert Settings.from_environment(OURS).look_limit == timedelta(seconds=30)
     assert Settings.from_environment({**OURS, "EGG_LOOK_SECONDS": "120"}).look_limit == timedelta(minutes=2)
 
-    with pytest.raises(Unprocessable, match="EGG_LOOK_SECONDS is at most 600"):
+    with pytest.raises(
+        Unprocessable, match="EGG_LOOK_SECONDS must be a whole number of seconds, 1 to 600, not '601'"
+    ):
         Settings.from_environment({**OURS, "EGG_LOOK_SECONDS": "601"})
 
 

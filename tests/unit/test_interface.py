@@ -39,7 +39,7 @@ def test_every_kind_of_promise_is_looked_at(now: interface.Lines) -> None:
         "setting: EGG_HOME",
         "exit code: exit code 3",
         "file: stack.json: version",
-        "file: settings.toml.agents: path",
+        "file: settings.toml: agents.path",
     ):
         assert line in now
     assert now["setting: EGG_NODE_CAPACITY"] == "200"
