@@ -31,7 +31,7 @@ def progress(session: Session, *, run_id: UUID, text: str, now: datetime, percen
     run = heartbeat(session, run_id=run_id, now=now)
     shares.spend(session, run_id=run_id, share=Share.PROGRESS, size=len(text.encode()), now=now)
     run.progress, run.progress_percent, run.progressed_at = flat(text)[:MAX_SENTENCE], percent, now
-    said = ": ".join(filter(None, (percent is not None and f"{percent}%", text)))
+    said = ": ".join(filter(None, ("" if percent is None else f"{percent}%", text)))
     _record(session, run, "agent.progress", said or f"{journal.label(run)} is at work", now)
 
 

@@ -36,6 +36,17 @@ class Found:
 
 
 @dataclass(frozen=True)
+class Talk:
+    """Which messages of a conversation are wanted: all that fits everything that is given."""
+
+    role: str | None = None
+    """From it or to it."""
+    sender: str | None = None
+    recipient: str | None = None
+    types: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class Left:
     """Messages behind a cursor: how many, and the first and the last of them."""
 
@@ -175,6 +186,27 @@ def _for_any() -> Select[Message, int]:
         Message.to_role == any_(bindparam("recipients", type_=ARRAY(Text))),
     )
     return _within_bytes(query.order_by(Message.id).limit(bindparam("one_more", type_=Integer)))
+
+
+def list_history(
+    session: Session, *, pipeline_id: str, after: int, up_to: int, limit: int, most_bytes: int, of: Talk
+) -> Found:
+    """The oldest *limit* messages above *after*, up to *up_to*, whoever they are for.
+
+    One index range is read, of as many rows at most as there are numbers in it. They have *most_bytes*
+    together, or a single one more.
+    """
+    query = select(Message).where(Message.pipeline_id == pipeline_id, Message.id > after, Message.id <= up_to)
+    if of.role is not None:
+        query = query.where(or_(Message.from_role == of.role, Message.to_role == of.role))
+    if of.sender is not None:
+        query = query.where(Message.from_role == of.sender)
+    if of.recipient is not None:
+        query = query.where(Message.to_role == of.recipient)
+    if of.types:
+        query = query.where(Message.message_type.in_([str(each) for each in of.types]))
+    found = _within_bytes(query.order_by(Message.id).limit(bindparam("one_more", type_=Integer)))
+    return _found(session, found, {"limit": limit, "one_more": limit + 1, "most_bytes": most_bytes})
 
 
 def count_left(
