@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
-from cli import exit_codes, options, paging, render, server, typed, words
+from cli import answering, exit_codes, options, paging, render, server, typed, words
 from cli.paging import Page
 from egg_tasks.client import Client, Json
 from egg_tasks.wire import new_key
@@ -53,7 +53,7 @@ def question(command: F) -> F:
 def decision() -> None:
     """Ask a person, see what a person is asked, and answer.
 
-    Example:  egg decision resolve 7 --resolution "Accept current state"
+    Example:  egg decision resolve 7 "Accept current state"
     """
 
 
@@ -116,23 +116,28 @@ def create(*, pipeline: str, output: str, **given: Any) -> None:
 
 @decision.command()
 @click.argument("number", metavar="ID", type=int)
-@click.option("--resolution", help="The answer: one of the options, in its own words.")
+@click.argument("answer", metavar="[ANSWER]", nargs=-1)
+@click.option("--resolution", help="The same as ANSWER.")
 @options.output
-def resolve(*, number: int, resolution: str | None, output: str) -> None:
+def resolve(*, number: int, answer: tuple[str, ...], resolution: str | None, output: str) -> None:
     """Answer a question; the pipeline goes on at once.
 
-    Example:  egg decision resolve 7 --resolution "Retry (respawn agent)"
+    ANSWER is an option's text, its number, or as much of its beginning as no other option has; capitals do
+    not matter. Where own words are allowed they may be any. What was taken is said; without ANSWER it is said
+    what there is to choose from.
+
+    Example:  egg decision resolve 7 retry
     """
+    if answer and resolution is not None:
+        raise click.UsageError("Give ANSWER or --resolution, not both.")
     asked = _find(number)
-    if resolution is None:
-        choices = ", ".join(f'"{option}"' for option in asked.get("options") or [])
-        own = "your own words" if asked.get("is_free") else ""
-        ways = " or ".join(filter(None, (choices and f"one of: {choices}", own)))
-        raise click.UsageError(f"{asked['question']} Give --resolution with {ways}")
+    given = " ".join(answer) if answer else resolution
+    if given is None:
+        raise click.UsageError(f"{asked['question']} Answer with {answering.choices(asked)}")
     path = f"/pipelines/{asked['pipeline_id']}/decisions/{number}/resolve"
-    answer = server.operator().post(path, {"resolution": resolution})
-    taken = (answer.get("decision") or {}).get("resolution") or resolution
-    render.answer(answer, f"decision {number} of {asked['pipeline_id']}: {flat(taken)}", output=output)
+    resolved = server.operator().post(path, {"resolution": answering.option(asked, given)})
+    taken = resolved["decision"]["resolution"]
+    render.answer(resolved, f"decision {number} of {asked['pipeline_id']}: {flat(taken)}", output=output)
 
 
 def _ask(

@@ -69,7 +69,7 @@ def test_resolving_a_free_question_without_an_answer_says_that_words_will_do(
     code = egg("decision", "resolve", "7")
 
     assert code == 2
-    assert "Give --resolution with your own words" in capsys.readouterr().err
+    assert "Answer with your own words" in capsys.readouterr().err
 
 
 def test_resolving_says_the_option_that_was_meant(server: Scripted, egg: Egg, capsys: Captured) -> None:
@@ -79,6 +79,67 @@ def test_resolving_says_the_option_that_was_meant(server: Scripted, egg: Egg, ca
     egg("decision", "resolve", "7", "--resolution", "ab")
 
     assert capsys.readouterr().out == "decision 7 of demo-1: Abort phase\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (("Abort phase",), "Abort phase"),
+        (("abort", "PHASE"), "Abort phase"),
+        (("con",), "Continue without"),
+        (("1",), "Retry (respawn agent)"),
+        (("--resolution", "retry"), "Retry (respawn agent)"),
+    ],
+    ids=" ".join,
+)
+def test_an_answer_is_an_options_text_number_or_beginning(
+    server: Scripted, egg: Egg, typed: tuple[str, ...], meant: str
+) -> None:
+    server.say(200, "", data={"decision": DECISION})
+
+    egg("decision", "resolve", "7", *typed)
+
+    assert server.asked[1].body == {"resolution": meant}
+
+
+@pytest.mark.parametrize(
+    ("options", "typed", "said"),
+    [
+        (
+            DECISION["options"],
+            "Abrot phase",
+            'did you mean "Abort phase"? It may be: 1 "Retry (respawn agent)"',
+        ),
+        (DECISION["options"], "4", "is no answer to decision 7. It may be: 1"),
+        (["approve", "approve all"], "app", 'may be "approve", "approve all": say more of it'),
+    ],
+)
+def test_an_answer_that_is_none_is_refused_here_with_what_may_be_meant(
+    server: Scripted, egg: Egg, capsys: Captured, *, options: list[str], typed: str, said: str
+) -> None:
+    server.say(200, "", data={"decision": {**DECISION, "options": options}})
+
+    code = egg("decision", "resolve", "7", typed)
+
+    assert (code, len(server.asked)) == (1, 1)
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "typed"), [({"is_free": True}, "2"), ({"status": "resolved"}, "no such option")]
+)
+def test_own_words_and_late_answers_are_the_servers_to_judge(
+    server: Scripted, egg: Egg, more: dict[str, object], typed: str
+) -> None:
+    server.say(200, "", data={"decision": {**DECISION, **more}})
+
+    egg("decision", "resolve", "7", typed)
+
+    assert server.asked[1].body == {"resolution": typed}
+
+
+def test_an_answer_is_given_in_one_way(server: Scripted, egg: Egg) -> None:
+    assert (egg("decision", "resolve", "7", "a", "--resolution", "b"), server.asked) == (2, [])
 
 
 def test_a_question_is_shown_with_who_asks_and_every_way_to_answer() -> None:

@@ -132,7 +132,7 @@ def test_an_unknown_pipeline_is_one_sentence_and_exit_1(server: Scripted, egg: E
 
 def test_a_decision_is_resolved_by_its_id_alone(server: Scripted, egg: Egg, capsys: Captured) -> None:
     server.say(200, "", data={"decision": DECISION})
-    server.say(200, "", data={"decision": {**DECISION, "status": "resolved"}})
+    server.say(200, "", data={"decision": {**DECISION, "status": "resolved", "resolution": "Abort phase"}})
 
     egg("decision", "resolve", "7", "--resolution", "Abort phase")
 
@@ -150,7 +150,7 @@ def test_resolving_without_an_answer_names_the_options(server: Scripted, egg: Eg
     code = egg("decision", "resolve", "7")
 
     assert code == 2
-    assert '"Retry (respawn agent)", "Abort phase", "Continue without"' in capsys.readouterr().err
+    assert '1 "Retry (respawn agent)", 2 "Abort phase", 3 "Continue without"' in capsys.readouterr().err
 
 
 def test_an_agent_is_found_by_its_role_and_its_log_is_printed_to_the_end(
