@@ -49,10 +49,13 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "flower": "cli.commands.processes:flower",
         "db": "cli.commands.db:db",
     },
+    "Your shell": {
+        "completion": "cli.commands.completion:completion",
+    },
 }
 
 
-OF_NO_STACK = frozenset({"up", "doctor", *SECTIONS["Processes of a cluster"]})
+OF_NO_STACK = frozenset({"up", "doctor", *SECTIONS["Processes of a cluster"], "completion"})
 """Commands that say themselves which version a stack is of, or that talk to none."""
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar
 
 import click
 
-from cli import streams
+from cli import completing, streams
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -29,7 +29,10 @@ class Size(click.ParamType[int]):
         return int(found[1]) << 10 * power
 
 
-pipeline_argument = click.argument("pipeline", metavar="PIPELINE")
+pipeline_argument = click.argument("pipeline", metavar="PIPELINE", shell_complete=completing.pipelines)
+run_argument = click.argument("run", shell_complete=completing.runs)
+phase_argument = click.argument("name", metavar="PHASE", shell_complete=completing.phases)
+decision_argument = click.argument("number", metavar="ID", type=int, shell_complete=completing.decisions)
 
 
 def output(command: F) -> F:
@@ -56,10 +59,13 @@ def listing(command: F) -> F:
 def own_pipeline(command: Callable[..., None]) -> Callable[..., None]:
     """Add PIPELINE, optional, and --pipeline; agents have it in their environment."""
 
-    @click.argument("pipeline_argument", metavar="[PIPELINE]", required=False)
+    @click.argument(
+        "pipeline_argument", metavar="[PIPELINE]", required=False, shell_complete=completing.pipelines
+    )
     @click.option(
         "--pipeline",
         envvar=["EGG_PIPELINE_ID", "PIPELINE_ID"],
+        shell_complete=completing.pipelines,
         help="The pipeline; agents have it in EGG_PIPELINE_ID.",
     )
     @functools.wraps(command)
@@ -142,7 +148,9 @@ def _from_here(repo: str) -> str:
 def own_role(command: F) -> F:
     """Add --role: agents may say who they are, and it must agree with their credential."""
     option: Callable[[F], F] = click.option(
-        "--role", help="Your role, if you want it checked; your credential says it anyway."
+        "--role",
+        shell_complete=completing.roles,
+        help="Your role, if you want it checked; your credential says it anyway.",
     )
     return option(command)
 

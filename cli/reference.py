@@ -46,8 +46,8 @@ an error is on stderr alone.
 Which server: `EGG_ORCHESTRATOR_URL`, with `EGG_OPERATOR_TOKEN` for people and `EGG_SESSION_TOKEN` for
 agents (egg gives them theirs); without these the local stack in `EGG_HOME`.
 
-Completion: put `eval "$(_EGG_COMPLETE=bash_source egg)"` into `~/.bashrc`
-(`zsh_source` and `~/.zshrc` for zsh, `fish_source` for fish).
+Completion: `egg completion bash|zsh|fish` prints the script, and its help says where to put it. It completes
+the names of pipelines, phases, roles, runs and decisions, too.
 """
 
 

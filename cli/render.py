@@ -92,6 +92,11 @@ def answer(value: object, *sentences: str, output: str) -> None:
         say(*sentences)
 
 
+def write_script(text: str) -> None:
+    """Print what a shell is to read, all of it ours, as it is."""
+    click.echo(text)
+
+
 def write_lines(items: Iterable[object]) -> None:
     """Print one JSON value a line."""
     for item in items:

@@ -57,7 +57,7 @@ def list_(*, pipeline: str, page: Page, output: str) -> None:
 
 @agent.command()
 @options.pipeline_argument
-@click.argument("run")
+@options.run_argument
 @options.output
 def get(*, pipeline: str, run: str, output: str) -> None:
     """Show one agent run; RUN is its id, the beginning of it, or a role (its latest run).
@@ -69,7 +69,7 @@ def get(*, pipeline: str, run: str, output: str) -> None:
 
 @agent.command()
 @options.pipeline_argument
-@click.argument("run")
+@options.run_argument
 @click.option("--follow", "-f", is_flag=True, help="Go on until the run has ended.")
 @click.option("--offset", type=click.IntRange(min=0), default=0, help="Begin at this byte.")
 @options.output
@@ -110,7 +110,7 @@ def _pieces(client: Client, path: str, *, offset: int, follow: bool) -> Iterator
 
 @agent.command()
 @options.pipeline_argument
-@click.argument("run")
+@options.run_argument
 @options.output
 def stop(*, pipeline: str, run: str, output: str) -> None:
     """Stop an agent that runs; RUN is its id, the beginning of it, or a role (its latest run).
@@ -129,7 +129,7 @@ def stop(*, pipeline: str, run: str, output: str) -> None:
 
 @agent.command()
 @options.pipeline_argument
-@click.argument("run")
+@options.run_argument
 @options.output
 def retry(*, pipeline: str, run: str, output: str) -> None:
     """Run a role once more whose last agent is over; RUN is an id, the beginning of one, or a role.

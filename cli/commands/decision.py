@@ -5,11 +5,12 @@ from typing import Any, TypeVar
 
 import click
 
-from cli import answering, exit_codes, options, paging, render, server, typed, words
+from cli import answering, completing, exit_codes, options, paging, render, server, typed, words
 from cli.paging import Page
 from egg_tasks.client import Client, Json
 from egg_tasks.wire import new_key
 from models.foreign import flat
+from models.states import DecisionStatus
 
 PENDING = "pending"
 
@@ -59,7 +60,11 @@ def decision() -> None:
 
 @decision.command(name="list")
 @options.own_pipeline
-@click.option("--status", help="Only decisions in this state, like pending.")
+@click.option(
+    "--status",
+    shell_complete=completing.states(DecisionStatus),
+    help="Only decisions in this state, like pending.",
+)
 @paging.paged
 @options.listing
 def list_(*, pipeline: str, status: str | None, page: Page, output: str) -> None:
@@ -75,7 +80,7 @@ def list_(*, pipeline: str, status: str | None, page: Page, output: str) -> None
 
 
 @decision.command()
-@click.argument("number", metavar="ID", type=int)
+@options.decision_argument
 @options.output
 @click.pass_context
 def get(ctx: click.Context, *, number: int, output: str) -> None:
@@ -115,8 +120,8 @@ def create(*, pipeline: str, output: str, **given: Any) -> None:
 
 
 @decision.command()
-@click.argument("number", metavar="ID", type=int)
-@click.argument("answer", metavar="[ANSWER]", nargs=-1)
+@options.decision_argument
+@click.argument("answer", metavar="[ANSWER]", nargs=-1, shell_complete=completing.answers)
 @click.option("--resolution", help="The same as ANSWER.")
 @options.output
 def resolve(*, number: int, answer: tuple[str, ...], resolution: str | None, output: str) -> None:

@@ -5,11 +5,13 @@ from collections.abc import Mapping
 
 import click
 
-from cli import options, render, server, typed
+from cli import completing, options, render, server, typed
 from egg_tasks.client import Draft, Json, Wanted
 from models.foreign import Shown, indented, page
 
 AGENT_TYPES = ("PROGRESS", "QUESTION", "RESPONSE", "STATUS", "HANDOFF")
+TYPES = (*AGENT_TYPES, "AGENT_FAILED", "CONVERGE", "FINALIZE", "DIRECTIVE")
+"""Those of `models.schemas.message`, which imports too much for agents."""
 
 
 @click.group()
@@ -22,9 +24,20 @@ def message() -> None:
 
 @message.command()
 @options.own_pipeline
-@click.option("--to", "to_role", default="all", show_default=True, help="A role, all, orchestrator or human.")
 @click.option(
-    "--type", "message_type", required=True, help=f"{', '.join(AGENT_TYPES)} (people also: DIRECTIVE)."
+    "--to",
+    "to_role",
+    default="all",
+    show_default=True,
+    shell_complete=completing.recipients,
+    help="A role, all, orchestrator or human.",
+)
+@click.option(
+    "--type",
+    "message_type",
+    required=True,
+    shell_complete=completing.of(*AGENT_TYPES, "DIRECTIVE"),
+    help=f"{', '.join(AGENT_TYPES)} (people also: DIRECTIVE).",
 )
 @click.option("--subject", default="", help="One line, up to 200 characters.")
 @click.option("--body", default="", help="The text, up to 64 KiB; - reads standard input.")
@@ -73,14 +86,20 @@ def send(
 )
 @click.option("--limit", type=click.IntRange(1, 500), help="At most so many (default 100).")
 @click.option("--wait", type=click.IntRange(0, 60), help="Wait up to so many seconds for the first message.")
-@click.option("--type", "message_type", help="Only messages of this type.")
+@click.option(
+    "--type", "message_type", shell_complete=completing.of(*TYPES), help="Only messages of this type."
+)
 @click.option(
     "--scope",
     type=click.Choice(["phase", "pipeline"]),
     help="This phase run (default), or all of them: from the first message on with --since 0.",
 )
 @click.option("--own", is_flag=True, help="Also what you sent yourself.")
-@click.option("--role", help="Whose messages: people must say it, for agents it must be their own.")
+@click.option(
+    "--role",
+    shell_complete=completing.recipients,
+    help="Whose messages: people must say it, for agents it must be their own.",
+)
 @options.listing
 def poll(
     *,

@@ -2,7 +2,7 @@
 
 import click
 
-from cli import options, paging, render, server, words
+from cli import completing, options, paging, render, server, words
 from cli.paging import Page
 from models.errors import NotFound
 
@@ -41,7 +41,7 @@ def list_(*, pipeline: str, page: Page, output: str) -> None:
 
 @phase.command()
 @options.pipeline_argument
-@click.argument("name", metavar="PHASE", required=False)
+@click.argument("name", metavar="PHASE", required=False, shell_complete=completing.phases)
 @options.output
 def get(*, pipeline: str, name: str | None, output: str) -> None:
     """Show one phase run: roles, versions, objections, checks; the latest, or the latest named PHASE.
@@ -58,7 +58,7 @@ def get(*, pipeline: str, name: str | None, output: str) -> None:
 
 @phase.command()
 @options.pipeline_argument
-@click.argument("name", metavar="PHASE")
+@options.phase_argument
 @options.output
 def advance(*, pipeline: str, name: str, output: str) -> None:
     """Accept the current state of the current phase, and go on to the next one.
@@ -72,7 +72,7 @@ def advance(*, pipeline: str, name: str, output: str) -> None:
 
 @phase.command()
 @options.pipeline_argument
-@click.argument("name", metavar="PHASE")
+@options.phase_argument
 @options.output
 def restart(*, pipeline: str, name: str, output: str) -> None:
     """Start the current phase anew; its agents are stopped, and their work is kept on their branches.

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import click
 
-from cli import options, paging, render, server, words
+from cli import completing, options, paging, render, server, words
 from cli.paging import Page
+from models.states import PipelineStatus
 
 COLUMNS: render.Columns = {
     "ID": "id",
@@ -41,7 +42,9 @@ def create(*, file: Path, given: list[tuple[str, str]], output: str) -> None:
 
 
 @pipeline.command(name="list")
-@click.option("--status", help="Only pipelines in this state.")
+@click.option(
+    "--status", shell_complete=completing.states(PipelineStatus), help="Only pipelines in this state."
+)
 @paging.paged
 @options.listing
 def list_(*, status: str | None, page: Page, output: str) -> None:

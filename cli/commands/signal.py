@@ -6,7 +6,7 @@ import subprocess
 
 import click
 
-from cli import options, render, server
+from cli import completing, options, render, server
 from egg_tasks import wire
 from egg_tasks.client import Json
 from models.errors import Conflict, Unprocessable
@@ -37,8 +37,10 @@ def signal() -> None:
     help="Your verdict, or WORKING to go on.",
 )
 @click.option("--reason", default="", help="Why, on one line, in words the others can act on.")
-@click.option("--on", help="With BLOCKED: the role you wait for.")
-@click.option("--about", help="With OBJECTING: the role whose work is wrong.")
+@click.option("--on", shell_complete=completing.roles, help="With BLOCKED: the role you wait for.")
+@click.option(
+    "--about", shell_complete=completing.roles, help="With OBJECTING: the role whose work is wrong."
+)
 @click.option(
     "--answer", "answers", multiple=True, metavar='N="TEXT"', help="With READY: answer objection N in words."
 )

@@ -2,14 +2,14 @@
 
 import click
 
-from cli import exit_codes, following, live, options, render, server, typed
+from cli import completing, exit_codes, following, live, options, render, server, typed
 from egg_tasks.client import Client
 from models.errors import NotFound
 from models.foreign import flat
 
 
 @click.command()
-@click.argument("pipeline", required=False)
+@click.argument("pipeline", required=False, shell_complete=completing.pipelines)
 @options.following
 @options.output
 @click.pass_context

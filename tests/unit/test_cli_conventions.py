@@ -18,22 +18,37 @@ LEAVES = {
     for path, found in commands(top, f"egg {name}")
     if not isinstance(found, click.Group)
 }
-WITHOUT_RESULT = exit_codes.OF_ANOTHER_PROGRAM
-"""Those that print no result, which could be JSON."""
+NAMES = {"pipeline", "pipeline_argument", "role", "from_role", "to_role", "on", "about", "run", "status"}
+NAMES |= {"number", "answer", "message_type", "types"}
+"""Parameters of these names stand for something that has one of a few words."""
 
 
-@pytest.mark.parametrize("path", sorted(LEAVES.keys() - WITHOUT_RESULT))
+@pytest.mark.parametrize("path", sorted(LEAVES.keys() - exit_codes.WITHOUT_RESULT))
 def test_every_command_prints_json_when_asked(path: str) -> None:
     assert "--json" in {spelled for each in LEAVES[path].params for spelled in each.opts}, (
         "see options.output"
     )
 
 
-@pytest.mark.parametrize("path", sorted(LEAVES.keys() - WITHOUT_RESULT))
+@pytest.mark.parametrize("path", sorted(LEAVES.keys() - exit_codes.OF_ANOTHER_PROGRAM))
 def test_the_help_of_every_command_says_its_exit_codes(path: str) -> None:
     said = " ".join(LEAVES[path].get_help(click.Context(LEAVES[path], info_name=path)).split())
 
     assert exit_codes.line(exit_codes.of(path)) in said
+
+
+def test_whatever_has_a_name_is_completed() -> None:
+    silent = [
+        f"{path}: {each.name}"
+        for path, command in LEAVES.items()
+        for each in command.params
+        if (each.name in NAMES or each.metavar in {"PHASE", "ID"})
+        and each._custom_shell_complete is None
+        and not isinstance(each.type, click.Choice)
+        and each.opts != ["--after"]
+    ]
+
+    assert silent == [], "see cli.completing"
 
 
 def test_every_exit_code_that_is_described_is_one_of_a_command_there_is() -> None:

@@ -1,0 +1,131 @@
+"""Completion, in the shells themselves: what a person gets at a Tab."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.commands.message import TYPES
+from models.schemas.message import MessageType
+from tests.unit.cli_samples import DECISION, PIPELINE
+from tests.unit.scripted_server import Scripted
+
+Shell = Callable[[str], list[str]]
+ROLES = [{"role": "coder"}, {"role": "tester"}]
+DEFINED = {**PIPELINE, "definition": {"phases": [{"name": "plan", "roles": ROLES}]}}
+RUNS = [
+    {"run": "0b1c2d3e-4f50", "role": "coder", "number": 1, "status": "failed"},
+    {"run": "77777777-4f50", "role": "coder", "number": 2, "status": "running"},
+]
+ANSWERS: Mapping[str, Any] = {
+    "pipelines": [PIPELINE, {**PIPELINE, "id": "rate-limit"}],
+    "pipeline": DEFINED,
+    "agents": RUNS,
+    "decisions": [DECISION],
+    "decision": DECISION,
+}
+
+
+def bash(typed: str) -> list[str]:
+    """What bash offers behind a line."""
+    words = typed.split(" ")
+    given = " ".join(f"'{word}'" for word in words)
+    script = f"""
+    eval "$(egg completion bash)"
+    COMP_WORDS=({given}) COMP_CWORD={len(words) - 1}
+    _egg_completion egg 2>&1
+    printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+    return _said(["bash", "--norc", "-c", script])
+
+
+def fish(typed: str) -> list[str]:
+    """What fish offers behind a line, without what it says of each."""
+    script = f"egg completion fish | source; complete -C '{typed}'"
+    return [line.partition("\t")[0] for line in _said(["fish", "--no-config", "-c", script])]
+
+
+def zsh(typed: str) -> list[str]:
+    """What zsh is given for a line: its own commands, which work in its line editor alone, show it here."""
+    words = typed.split(" ")
+    script = f"""
+    autoload -U compinit; compinit -D; eval "$(egg completion zsh)"
+    compadd() {{ print -l -- ${{(P)@[-1]}} }}
+    _describe() {{ print -l -- ${{${{(P)3}}%%:*}} }}
+    words=({" ".join(f"'{word}'" for word in words)}) CURRENT={len(words)}
+    _egg_completion
+    """
+    return _said(["zsh", "-f", "-c", script])
+
+
+def _said(command: list[str]) -> list[str]:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stderr == ""
+    return done.stdout.split("\n")[:-1]
+
+
+@pytest.fixture(params=[bash, zsh, fish], ids=lambda shell: shell.__name__)
+def shell(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Shell:
+    found: Shell = request.param
+    name = request.param.__name__
+    if shutil.which(name) is None:
+        pytest.skip(f"{name} is not installed")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("egg pip", ["pipeline"]),
+        ("egg pipeline re", ["resume"]),
+        ("egg why ra", ["rate-limit"]),
+        ("egg watch ", ["demo-1", "rate-limit"]),
+        ("egg pipeline list --status fa", ["failed"]),
+        ("egg phase restart demo-1 ", ["plan"]),
+        ("egg agent logs demo-1 ", ["coder", "77777777", "0b1c2d3e"]),
+        ("egg message poll demo-1 --role t", ["tester"]),
+        ("egg message send demo-1 --to ", ["coder", "tester", "all", "human", "orchestrator"]),
+        ("egg message poll demo-1 --type CON", ["CONVERGE"]),
+        ("egg decision resolve ", ["7"]),
+        ("egg decision resolve 7 a", ["Abort"]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_names_are_completed(server: Scripted, shell: Shell, typed: str, offered: list[str]) -> None:
+    server.say(200, "", data=ANSWERS)
+
+    assert sorted(shell(typed)) == sorted(offered)
+    assert "None" not in "".join(asked.path for asked in server.asked)
+
+
+def test_where_the_server_is_away_nothing_is_offered_or_said(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EGG_ORCHESTRATOR_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("EGG_OPERATOR_TOKEN", "operator")
+
+    assert [line for line in shell("egg why ") if line] == []
+
+
+def test_a_server_that_is_slow_is_not_waited_for(server: Scripted) -> None:
+    server.say(200, "", data=ANSWERS)
+    server.seconds = 3
+    environment = {
+        **os.environ,
+        "_EGG_COMPLETE": "bash_complete",
+        "COMP_WORDS": "egg why ",
+        "COMP_CWORD": "2",
+    }
+
+    done = subprocess.run(["egg"], env=environment, capture_output=True, text=True, check=False)
+
+    assert (done.stdout.strip(), done.stderr) == ("", "")
+
+
+def test_the_types_that_are_completed_are_those_there_are() -> None:
+    assert set(TYPES) == {str(kind) for kind in MessageType}
