@@ -1,8 +1,10 @@
 """Celery: its settings, each with the reason in docs/decisions/0003, and the base task. Nothing else."""
 
 import os
+import sys
 from collections.abc import Callable
 from functools import wraps
+from typing import Any
 
 from celery import Celery, Task
 from celery.app.utils import Settings
@@ -49,6 +51,7 @@ class EggTask(Task):  # type: ignore[misc]
 def configuration() -> dict[str, object]:
     """The measured settings; reads the environment when Celery first needs them."""
     survive_lost_connections()
+    show_every_queue()
     settings = settings_at_start()
     return {
         "broker_url": settings.broker_url,
@@ -110,6 +113,24 @@ def survive_lost_connections() -> None:
     """
     if not hasattr(redis_transport.Channel.close, "__wrapped__"):
         setattr(redis_transport.Channel, "close", _closing_without_drain(redis_transport.Channel.close))  # noqa: B010
+
+
+def show_every_queue() -> None:
+    """Let Flower name all queues: it asks workers once, when it starts, and they may not be there yet.
+
+    A worker's own queue goes by its name, `agents@NODE`, which its events tell.
+    """
+    views = sys.modules.get("flower.views")
+    if views is None or hasattr(views.BaseHandler.get_active_queue_names, "__wrapped__"):
+        return
+    known = views.BaseHandler.get_active_queue_names
+
+    @wraps(known)
+    def names(handler: Any) -> list[str]:
+        nodes = (name.partition(f"{AGENTS}@")[2] for name in handler.application.events.state.workers)
+        return sorted({*known(handler), CONTROL, AGENTS, *(f"{AGENTS}.{node}" for node in nodes if node)})
+
+    views.BaseHandler.get_active_queue_names = names
 
 
 def _closing_without_drain(

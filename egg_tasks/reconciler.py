@@ -157,7 +157,8 @@ def send_unattended_merges() -> int:
         merges = versions.claim_unattended_merges(session, now=now, limit=BATCH)
         for merge in merges:
             merge.send_after = now + MERGE_RESEND
-            key = VersionKey(merge.phase_run_id, merge.role, merge.number)
+            of = phase_runs.get_phase_run(session, phase_run_id=merge.phase_run_id).pipeline_id
+            key = VersionKey(merge.phase_run_id, merge.role, merge.number, of)
             after_commit(session, partial(dispatch.send_merge, key))
     return len(merges)
 

@@ -172,7 +172,7 @@ def give_up(session: Session, *, run_id: UUID, why: str, salvaged: Salvaged | No
     waiting = phase_runs.find_live_phase_run(session, pipeline_id=epoch.pipeline.id)
     if waiting is not None:
         waiting.facts += 1
-        effects.evaluations.append(waiting.id)
+        effects.evaluations[waiting.id] = epoch.pipeline.id
     return effects
 
 

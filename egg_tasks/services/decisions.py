@@ -104,7 +104,7 @@ def _answered(session: Session, epoch: Epoch, decision: Decision, status: Decisi
     )
     if decision.kind is DecisionKind.QUESTION:
         # The message that wakes the asking role has no number yet: before it has, nobody would seem due.
-        epoch.effects.evaluations.append(epoch.phase_run.id)
+        epoch.effects.evaluations[epoch.phase_run.id] = epoch.pipeline.id
         epoch.effects.hints.add(epoch.pipeline.id)
         return epoch.effects
     return phases.settle(session, epoch)

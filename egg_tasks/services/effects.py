@@ -9,6 +9,7 @@ class RunToSend:
     """An agent run as its task is sent: which, and what Flower shows."""
 
     run_id: UUID
+    pipeline_id: str
     phase: str
     role: str
     node: str | None = None
@@ -21,6 +22,8 @@ class VersionKey:
     phase_run_id: UUID
     role: str
     number: int
+    pipeline_id: str = field(default="", compare=False)
+    """Whose it is, as Flower shows it; the phase run says it, too."""
 
 
 @dataclass
@@ -30,9 +33,9 @@ class Effects:
     dispatches: list[tuple[UUID, tuple[RunToSend, ...]]] = field(default_factory=list)
     merges: list[VersionKey] = field(default_factory=list)
     preparations: list[str] = field(default_factory=list)
-    evaluations: list[UUID] = field(default_factory=list)
-    """Phase runs to be evaluated once the messages of the unit of work have their numbers."""
-    notices: list[int] = field(default_factory=list)
-    """Decisions that people have not heard of."""
+    evaluations: dict[UUID, str] = field(default_factory=dict)
+    """Phase runs, with their pipelines, to be evaluated once the messages just sent have their numbers."""
+    notices: dict[int, str] = field(default_factory=dict)
+    """Decisions that people have not heard of, with their pipelines."""
     hints: set[str] = field(default_factory=set)
     """Pipelines whose readers should look again."""

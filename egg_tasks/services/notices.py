@@ -22,6 +22,8 @@ class Try:
 
     decision_id: int
     number: int
+    pipeline_id: str = ""
+    """Whose it is, as Flower shows it."""
 
 
 def claim_due(session: Session, *, now: datetime, limit: int) -> Sequence[Try]:
@@ -29,7 +31,7 @@ def claim_due(session: Session, *, now: datetime, limit: int) -> Sequence[Try]:
     rows = decisions.claim_untold_decisions(session, now=now, limit=limit, max_tries=MAX_TRIES)
     found = []
     for row in rows:
-        found.append(Try(row.id, row.notices + 1))
+        found.append(Try(row.id, row.notices + 1, row.pipeline_id))
         row.notify_after = now + pause(row.notices + 1)
     return found
 

@@ -35,7 +35,7 @@ def stop(session: Session, *, pipeline_id: str, run_id: UUID, now: datetime) -> 
     effects = Effects(hints={pipeline_id})
     if run.status is RunStatus.QUEUED:
         # Nobody attends it yet: a worker takes it, and finds that it is to end.
-        to_send = RunToSend(run.id, epoch.phase_run.phase, run.role or "check", run.node)
+        to_send = RunToSend(run.id, pipeline_id, epoch.phase_run.phase, run.role or "check", run.node)
         effects.dispatches.append((epoch.phase_run.id, (to_send,)))
     return effects
 

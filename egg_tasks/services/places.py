@@ -39,4 +39,4 @@ def _sent(session: Session, run: AgentRun, now: datetime) -> Sent:
     run.sends += 1
     run.send_after = now + min(MAX_RESEND, FIRST_RESEND * 2 ** min(run.sends, 10))
     phase_run = phase_runs.get_phase_run(session, phase_run_id=run.phase_run_id)
-    return phase_run.id, (RunToSend(run.id, phase_run.phase, run.role or "check", run.node),)
+    return phase_run.id, (RunToSend(run.id, run.pipeline_id, phase_run.phase, run.role or "check", run.node),)

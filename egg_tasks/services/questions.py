@@ -85,7 +85,7 @@ def _put(session: Session, epoch: Epoch, asker: str, question: Question, run_id:
     decision = _decision(epoch, asker, question, key)
     decisions.add_decision(session, decision=decision)
     epoch.phase_run.facts += 1
-    epoch.effects.notices.append(decision.id)
+    epoch.effects.notices[decision.id] = epoch.pipeline.id
     journal.record(
         session,
         "decision.created",

@@ -79,7 +79,7 @@ def integrate(session: Session, epoch: Epoch, verdict: Integrate) -> None:
     assert version is not None, "decide names versions of the snapshot"  # noqa: S101
     merge_to(version, MergeStatus.MERGING)
     version.send_after = epoch.now + RESEND_AFTER
-    epoch.effects.merges.append(VersionKey(phase_run_id, verdict.role, verdict.version))
+    epoch.effects.merges.append(VersionKey(phase_run_id, verdict.role, verdict.version, epoch.pipeline.id))
 
 
 def check(session: Session, epoch: Epoch, verdict: Check) -> None:
@@ -127,7 +127,7 @@ def ask(session: Session, epoch: Epoch, verdict: Ask) -> None:
         notify_after=epoch.now,
     )
     decisions.add_decision(session, decision=decision)
-    epoch.effects.notices.append(decision.id)
+    epoch.effects.notices[decision.id] = epoch.pipeline.id
     if verdict.kind is DecisionKind.FAILURES:
         _stop_all(session, epoch, decision)
     record(session, epoch, "decision.created", f"decision {decision.id}: {verdict.question}")
@@ -206,7 +206,7 @@ def _new_run(epoch: Epoch, *, role: str | None, number: int) -> AgentRun:
 
 
 def _to_send(run: AgentRun, phase_run: PhaseRun) -> RunToSend:
-    return RunToSend(run.id, phase_run.phase, run.role or "check")
+    return RunToSend(run.id, run.pipeline_id, phase_run.phase, run.role or "check")
 
 
 def record(session: Session, epoch: Epoch, kind: str, text: str, run: AgentRun | None = None) -> None:

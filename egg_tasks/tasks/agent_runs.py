@@ -53,8 +53,8 @@ def _attendance(run_id: UUID) -> Attendance:
 def _forward(run_id: str) -> None:
     """Send a run that was started on another machine there, where alone it can be watched."""
     with unit_of_work() as session:
-        node = agent_runs.get_agent_run(session, run_id=UUID(run_id)).node
-    send_to_node(UUID(run_id), str(node))
+        run = agent_runs.get_agent_run(session, run_id=UUID(run_id))
+    send_to_node(run.id, str(run.node), run.pipeline_id)
 
 
 @signals.after_setup_logger.connect(weak=False)  # type: ignore[untyped-decorator]

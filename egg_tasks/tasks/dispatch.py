@@ -24,11 +24,11 @@ def dispatch(session: Session, effects: Effects) -> None:
         after_commit(session, partial(send_merge, merge))
     for pipeline_id in effects.preparations:
         after_commit(session, partial(send_preparation, pipeline_id))
-    for phase_run_id in effects.evaluations:
-        after_commit(session, partial(send_evaluation, phase_run_id))
+    for phase_run_id, pipeline_id in effects.evaluations.items():
+        after_commit(session, partial(send_evaluation, phase_run_id, pipeline_id))
     if settings().webhook is not None:
-        for decision_id in effects.notices:
-            after_commit(session, partial(send_notice, Try(decision_id, 1)))
+        for decision_id, pipeline_id in effects.notices.items():
+            after_commit(session, partial(send_notice, Try(decision_id, 1, pipeline_id)))
     told = {hints.messages_to(*recipient) for recipient in streams.recipients_pending(session)}
     topics = told | {hints.events_of(pipeline_id) for pipeline_id in effects.hints}
     if topics:
@@ -38,58 +38,63 @@ def dispatch(session: Session, effects: Effects) -> None:
 def send_runs(phase_run_id: UUID, runs: Sequence[RunToSend]) -> None:
     """Send a group of agent runs whose barrier evaluates their phase run."""
     header = group([_attend(run) for run in runs])
-    body = _signature("phases.evaluate", str(phase_run_id), queue=CONTROL, shadow="evaluate")
+    body = _evaluate(phase_run_id, runs[0].pipeline_id)
     result = chord(header)(body)
     _forget_subscriptions(result)
 
 
-def send_evaluation(phase_run_id: UUID) -> None:
+def send_evaluation(phase_run_id: UUID, pipeline_id: str) -> None:
     """Send one evaluation of a phase run."""
-    _signature("phases.evaluate", str(phase_run_id), queue=CONTROL, shadow="evaluate").apply_async(
-        ignore_result=True
-    )
+    _evaluate(phase_run_id, pipeline_id).apply_async(ignore_result=True)
 
 
-def send_to_node(run_id: UUID, node: str) -> None:
+def send_to_node(run_id: UUID, node: str, pipeline_id: str) -> None:
     """Send a run that was started on a machine there, where alone it can be watched."""
-    _signature("agent_runs.attend", str(run_id), queue=f"{AGENTS}.{node}", shadow="agent").apply_async()
+    queue = f"{AGENTS}.{node}"
+    _signature("agent_runs.attend", str(run_id), of=pipeline_id, queue=queue, shadow="agent").apply_async()
 
 
 def send_merge(merge: VersionKey) -> None:
     """Send the merge of a version."""
     arguments = (str(merge.phase_run_id), merge.role, merge.number)
-    shadow = f"merge:{merge.role}"
-    _signature("versions.integrate", *arguments, queue=CONTROL, shadow=shadow).apply_async(ignore_result=True)
+    sent = _signature("versions.integrate", *arguments, of=merge.pipeline_id, shadow=f"merge:{merge.role}")
+    sent.apply_async(ignore_result=True)
 
 
 def send_preparation(pipeline_id: str) -> None:
     """Send the making of a pipeline's repository."""
-    _signature("pipelines.prepare", pipeline_id, queue=CONTROL, shadow="prepare").apply_async(
-        ignore_result=True
-    )
+    sent = _signature("pipelines.prepare", pipeline_id, of=pipeline_id, shadow="prepare")
+    sent.apply_async(ignore_result=True)
 
 
 def send_notice(attempt: Try) -> None:
     """Send one try to tell of a decision."""
     arguments = (attempt.decision_id, attempt.number)
-    _signature("decisions.notify", *arguments, queue=CONTROL, shadow="notify").apply_async(ignore_result=True)
+    sent = _signature("decisions.notify", *arguments, of=attempt.pipeline_id, shadow="notify")
+    sent.apply_async(ignore_result=True)
 
 
 def send_publication(pipeline_id: str) -> None:
     """Send the moving of a work branch to where its row says."""
-    _signature("pipelines.publish", pipeline_id, queue=CONTROL, shadow="publish").apply_async(
-        ignore_result=True
-    )
+    sent = _signature("pipelines.publish", pipeline_id, of=pipeline_id, shadow="publish")
+    sent.apply_async(ignore_result=True)
 
 
 def _attend(run: RunToSend) -> Signature:
     queue = f"{AGENTS}.{run.node}" if run.node else AGENTS
     shadow = f"agent:{run.phase}:{run.role}"
-    return _signature("agent_runs.attend", str(run.run_id), queue=queue, shadow=shadow)
+    return _signature("agent_runs.attend", str(run.run_id), of=run.pipeline_id, queue=queue, shadow=shadow)
 
 
-def _signature(name: str, *arguments: object, queue: str, shadow: str) -> Signature:
-    return app.signature(name, args=arguments, immutable=True, queue=queue, shadow=shadow)
+def _evaluate(phase_run_id: UUID, pipeline_id: str) -> Signature:
+    return _signature("phases.evaluate", str(phase_run_id), of=pipeline_id, shadow="evaluate")
+
+
+def _signature(name: str, *arguments: object, of: str, shadow: str, queue: str = CONTROL) -> Signature:
+    """A task of the pipeline *of*, which Flower shows where it shows arguments by name; it gets none."""
+    return app.signature(
+        name, args=arguments, immutable=True, queue=queue, shadow=shadow, kwargsrepr=f"pipeline={of}"
+    )
 
 
 def _forget_subscriptions(result: object) -> None:

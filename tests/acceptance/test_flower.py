@@ -1,4 +1,4 @@
-"""Flower shows the agents by phase and role, to those who may look."""
+"""Flower shows the agents by phase, role and pipeline, and every queue, to those who may look."""
 
 import base64
 import json
@@ -29,7 +29,15 @@ def test_nobody_looks_without_the_login(egg: Egg) -> None:
         ask(egg, "/tasks", login=False)
 
 
-def test_a_running_agent_is_a_started_task_of_its_phase_and_role(
+def test_the_broker_page_names_every_queue(egg: Egg) -> None:
+    def are_shown() -> bool:
+        page = ask(egg, "/broker").decode()
+        return all(f">{name}<" in "".join(page.split()) for name in ("control", "agents", "agents.local"))
+
+    egg.wait(are_shown, why="the queues control, agents and agents.local on Flower's Broker page")
+
+
+def test_a_running_agent_is_a_started_task_of_its_phase_role_and_pipeline(
     egg: Egg, tmp_path: Path, shop: Path
 ) -> None:
     definition = tmp_path / "slow.yaml"
@@ -49,7 +57,8 @@ phases:
 
     def is_shown() -> bool:
         tasks = json.loads(ask(egg, "/api/tasks?limit=1000"))
-        return any(t["name"] == "agent:slow:coder" and t["state"] == "STARTED" for t in tasks.values())
+        shown = [t for t in tasks.values() if t["name"] == "agent:slow:coder" and t["state"] == "STARTED"]
+        return any(t["kwargs"] == "pipeline=flower" for t in shown)
 
     egg.wait(is_shown, why="agent:slow:coder as STARTED in Flower")
     egg.run("pipeline", "cancel", "flower")

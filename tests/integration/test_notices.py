@@ -117,10 +117,10 @@ def test_a_receiver_that_fails_twice_is_told_once_and_can_check_who_tells(
 @pytest.mark.usefixtures("hook", "shop")
 def test_a_decision_is_sent_on_its_way_with_the_commit() -> None:
     with unit_of_work() as session:
-        dispatch(session, Effects(notices=[7]))
+        dispatch(session, Effects(notices={7: "shop"}))
         sends = session.info.pop(AFTER_COMMIT)
 
-    assert [send.args for send in sends] == [(Try(7, 1),)]
+    assert [send.args for send in sends] == [(Try(7, 1, "shop"),)]
 
 
 @pytest.mark.usefixtures("asked")

@@ -165,7 +165,7 @@ def _tell(session: Session, sent: Row) -> None:
     topics = [hints.messages_to(sent.pipeline_id, sent.to_role), hints.events_of(sent.pipeline_id)]
     after_commit(session, partial(hints.publish, topics))
     if sent.phase_run_id is not None and bus.is_waking(sent):
-        after_commit(session, partial(send_evaluation, sent.phase_run_id))
+        after_commit(session, partial(send_evaluation, sent.phase_run_id, sent.pipeline_id))
 
 
 async def _receive(request: Request, who: Agent, selection: Selection, *, seconds: float) -> Page:
