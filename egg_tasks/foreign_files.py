@@ -42,7 +42,7 @@ DRAFTING = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 def open_plain(root: Path, name: str, *, limit: int | None = None) -> IO[bytes] | None:
     """Open the regular file *name* below *root*; None if it is none, or has more than *limit* bytes."""
     try:
-        with _parent(root, name) as (directory, last):
+        with parent(root, name) as (directory, last):
             descriptor = os.open(last, READING, dir_fd=directory)
     except (OSError, ValueError):
         return None
@@ -159,7 +159,7 @@ def make_directory(path: Path) -> None:
 
 def _find(root: Path, name: str) -> os.stat_result | None:
     try:
-        with _parent(root, name) as (directory, last):
+        with parent(root, name) as (directory, last):
             found = os.stat(last, dir_fd=directory, follow_symlinks=False)
     except (OSError, ValueError):
         return None
@@ -167,7 +167,7 @@ def _find(root: Path, name: str) -> os.stat_result | None:
 
 
 @contextmanager
-def _parent(root: Path, name: str) -> Iterator[tuple[int, str]]:
+def parent(root: Path, name: str) -> Iterator[tuple[int, str]]:
     """A descriptor of the directory *name* is in, where nobody can put a link any more, and its last part.
 
     *root* itself is ours to name and may be a link; nothing on the way from there to *name* may.
