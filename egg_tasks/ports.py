@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
-from models.schemas.git import Clone, Conflicted, Merged, Saved, Taken
+from models.schemas.git import Clone, Conflicted, Merged, Saved, Strays, Taken
 from models.schemas.run import Exit, Launch
 from models.schemas.silence import Silence
 
@@ -44,6 +44,9 @@ class Runner(Protocol):
 
     def read_log(self, run_id: UUID, *, offset: int, limit: int) -> bytes:
         """Up to *limit* bytes of the run's output from byte *offset*; empty at the end."""
+
+    def forget(self, run_id: UUID) -> None:
+        """Remove the log of a run that is over, and all else that is noted of it."""
 
     def list_live(self) -> Collection[UUID]:
         """The runs on this machine whose supervisor lives."""
@@ -121,9 +124,27 @@ class Workspace(Protocol):
         clone.
         """
 
-    def save_strays(self, pipeline_id: str, *, run_id: UUID, clone: Path) -> tuple[str, ...]:
+    def save_strays(self, pipeline_id: str, *, run_id: UUID, clone: Path) -> Strays:
         """Bring commits that only other branches of the clone hold to branches of their own.
 
-        A sentence for each says where it was and is. Repeating it gives the same; a clone that is gone or
-        cannot be read gives none.
+        Repeating it gives the same; a clone that is gone has none.
         """
+
+    def keep(self, run_id: UUID) -> bool:
+        """Put the clone of a run that is over aside as `runs/<run>/kept`; whether it has one, then or before.
+
+        `Unavailable` when the disk refuses.
+        """
+
+    def discard(self, run_id: UUID) -> None:
+        """Remove what the agent of a run that is over was given: its clone or checkout, all but its prompt.
+
+        What was put aside as `kept` goes too: who asks for that knows. It is out of sight when this returns,
+        and off the disk after `tidy`. `Unavailable` when the disk refuses.
+        """
+
+    def discard_pipeline(self, pipeline_id: str) -> None:
+        """Remove a pipeline's repository and the homes of its roles, in the same way."""
+
+    def tidy(self, *, timeout: timedelta) -> bool:
+        """Take off the disk what was removed; whether nothing of it is left, after *timeout* at most."""

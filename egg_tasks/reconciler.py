@@ -16,7 +16,7 @@ from egg_tasks.app import answer_quickly
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings, settings_at_start
 from egg_tasks.database import advisory_lock, after_commit, unit_of_work
-from egg_tasks.services import decisions, notices, phases, places
+from egg_tasks.services import clones, decisions, notices, phases, places
 from egg_tasks.services.effects import VersionKey
 from egg_tasks.tasks import dispatch, ticking
 from models.consensus.treatments import Pauses
@@ -33,6 +33,7 @@ BATCH = 100
 MAX_RESEND = timedelta(seconds=60)
 MERGE_RESEND = timedelta(seconds=15)
 PUBLISH_RESEND = timedelta(seconds=15)
+TIDY_EVERY = timedelta(minutes=10)
 FAILING = Pauses(timedelta(seconds=4), timedelta(minutes=5))
 """How long a row is left alone that could not be driven."""
 LOCK = 0x6567_6772_6563_6F6E
@@ -69,6 +70,8 @@ def reconcile() -> None:
         publish_branches,
         default_decisions,
         send_notices,
+        clear_runs,
+        tidy_disk,
     )
     for kind in kinds:
         logging.beat()
@@ -209,6 +212,39 @@ def send_notices() -> int:
         for attempt in due:
             after_commit(session, partial(dispatch.send_notice, attempt))
     return len(due)
+
+
+def clear_runs() -> int:
+    """Send the clearing away of clones whose runs are over. That is what comes next, and no repair."""
+    with unit_of_work() as session:
+        due = clones.claim_due(session, keep=settings().keep_clones, now=utcnow(), limit=BATCH)
+        for run in due:
+            after_commit(session, partial(dispatch.send_clearing, run.id, run.node))
+    return 0
+
+
+@dataclass
+class Tidying:
+    """When what was removed is next taken off the disk, in case who removed it died before."""
+
+    next_at: datetime | None = None
+
+    def is_due(self, *, now: datetime) -> bool:
+        """Whether it is time, which it is not again for a while."""
+        if self.next_at is not None and now < self.next_at:
+            return False
+        self.next_at = now + TIDY_EVERY
+        return True
+
+
+TIDYING = Tidying()
+
+
+def tidy_disk() -> int:
+    """Send the taking off the disk of what was removed, now and then."""
+    if TIDYING.is_due(now=utcnow()):
+        dispatch.send_tidying()
+    return 0
 
 
 if __name__ == "__main__":

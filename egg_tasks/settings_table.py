@@ -184,6 +184,16 @@ SETTINGS: tuple[Setting, ...] = (
         help="how many agents and checks may live on this machine at once",
     ),
     Setting(
+        variable="EGG_KEEP_CLONES_HOURS",
+        key="node.keep_clones_hours",
+        kind=Kind.WHOLE,
+        default="0",
+        least=0,
+        most=24 * 365 * 100,
+        unit="hours",
+        help="how long the clone of a run whose work is saved stays when the run is over",
+    ),
+    Setting(
         variable="EGG_WEBHOOK_URL",
         key="webhook.url",
         kind=Kind.URL,

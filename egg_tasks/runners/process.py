@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
-from egg_tasks import disk, run_places
+from egg_tasks import disk, removal, run_places
 from egg_tasks.foreign_files import open_plain, written_at
 from egg_tasks.runners import alive, liveness, run_directory
 from models.errors import NoRoom, TooNew, Unavailable
@@ -140,6 +140,13 @@ class ProcessRunner:
                 return os.pread(log.fileno(), limit, offset)
             except OSError:
                 return b""
+
+    def forget(self, run_id: UUID) -> None:
+        """Remove the log of a run that is over, and all else that is noted of it."""
+        try:
+            removal.put_away(self._root.with_name(run_places.SHIMS), str(run_id))
+        except OSError as error:
+            raise Unavailable(f"the log of agent run {run_id} cannot be removed: {error}") from error
 
     def list_live(self) -> Collection[UUID]:
         """The runs on this machine whose supervisor lives."""

@@ -9,6 +9,9 @@ from models.foreign import named
 from models.queries import agent_runs
 from models.tables import AgentRun
 
+KEPT = "kept"
+"""What a clone is called, beside where it was, once it was put aside."""
+
 
 def told(run: AgentRun) -> tuple[str, ...]:
     """What became of the unpublished work of a run that is over, for everybody."""
@@ -33,10 +36,8 @@ def notes(run: AgentRun) -> Iterator[str]:
             f" (`git checkout origin/{run.set_aside} -- PATH`)"
         )
     if run.kept_paths:
-        yield (
-            f"{who} left work that could not be saved: {named(run.kept_paths)};"
-            f" it is still in its clone, ../../{run.id}/clone"
-        )
+        where = "a person has removed it" if run.clone_removed_at else f"it is in ../../{run.id}/{KEPT}"
+        yield f"{who} left work that could not be saved: {named(run.kept_paths)}; {where}"
 
 
 def _told(run: AgentRun) -> Iterator[str]:
@@ -48,5 +49,10 @@ def _told(run: AgentRun) -> Iterator[str]:
 def _aside(run: AgentRun) -> Iterator[str]:
     if run.set_aside:
         yield f"what READY was refused for is set aside on {run.set_aside}"
-    if run.kept_paths:
-        yield f"not saved, still in runs/{run.id}/clone of EGG_HOME: {named(run.kept_paths)}"
+    if run.kept_paths and run.clone_removed_at:
+        yield f"not saved, and a person has removed it: {named(run.kept_paths)}"
+    elif run.kept_paths:
+        yield (
+            f"not saved, kept in runs/{run.id}/{KEPT} of EGG_HOME until `egg gc --kept {run.id}`:"
+            f" {named(run.kept_paths)}"
+        )

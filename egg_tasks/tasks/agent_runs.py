@@ -13,7 +13,7 @@ from egg_tasks.app import app
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
-from egg_tasks.tasks import owners, ticking
+from egg_tasks.tasks import clearing, owners, ticking
 from egg_tasks.tasks.adapters import runner, workspace
 from egg_tasks.tasks.attendance import Attendance, Left
 from egg_tasks.tasks.dispatch import send_to_node
@@ -36,6 +36,22 @@ def attend(self: Task, run_id: str) -> dict[str, str]:
     if left is Left.DRAINED:
         raise self.retry(countdown=0, max_retries=None)
     return {"outcome": str(left)}
+
+
+@app.task(name="agent_runs.clear", autoretry_for=())  # type: ignore[untyped-decorator]
+def clear(run_id: str) -> None:
+    """Clear away the clone of a run that is over. Safe twice: what is done is noted, and not done again.
+
+    Not retried by Celery: whoever finds it not done sends it again.
+    """
+    clearing.clear_run(UUID(run_id))
+    clearing.tidy()
+
+
+@app.task(name="disk.tidy", autoretry_for=())  # type: ignore[untyped-decorator]
+def tidy() -> None:
+    """Take off the disk what was removed. Safe twice, and at once: what is gone is passed over."""
+    clearing.tidy()
 
 
 def _attendance(run_id: UUID) -> Attendance:

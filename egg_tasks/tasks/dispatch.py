@@ -54,6 +54,17 @@ def send_to_node(run_id: UUID, node: str, pipeline_id: str) -> None:
     _signature("agent_runs.attend", str(run_id), of=pipeline_id, queue=queue, shadow="agent").apply_async()
 
 
+def send_clearing(run_id: UUID, node: str | None) -> None:
+    """Send the clearing away of a run's clone to the machine that has it."""
+    queue = f"{AGENTS}.{node}" if node else AGENTS
+    _signature("agent_runs.clear", str(run_id), queue=queue, shadow="clear").apply_async(ignore_result=True)
+
+
+def send_tidying() -> None:
+    """Send the taking off the disk of what was removed."""
+    _signature("disk.tidy", queue=CONTROL, shadow="tidy").apply_async(ignore_result=True)
+
+
 def send_merge(merge: VersionKey) -> None:
     """Send the merge of a version."""
     arguments = (str(merge.phase_run_id), merge.role, merge.number)

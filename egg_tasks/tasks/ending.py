@@ -7,12 +7,14 @@ import structlog
 
 from egg_tasks.clock import utcnow
 from egg_tasks.database import single_statements, unit_of_work
+from egg_tasks.foreign_files import is_there
 from egg_tasks.ports import Runner, Workspace
-from egg_tasks.services import agent_runs, briefs, looks, tries
+from egg_tasks.services import agent_runs, briefs, clones, looks, tries
 from egg_tasks.services.agent_runs import Salvaged
+from egg_tasks.services.leftovers import KEPT
 from egg_tasks.tasks.dispatch import dispatch
 from egg_tasks.tasks.faults import NOBODYS, shortened
-from models.errors import Rejected, Unavailable
+from models.errors import Conflict, Rejected, Unavailable
 from models.queries import agent_runs as rows
 from models.schemas.run import Exit
 from models.tables import AgentRun
@@ -51,6 +53,7 @@ class Ending:
                 now=utcnow(),
             )
             dispatch(session, effects)
+        self._put_aside(salvaged)
 
     def give_up(self, run: AgentRun, *, why: Exception) -> None:
         """Close a run that does not come to its end as lost: its process gone, and saved what can be.
@@ -76,15 +79,22 @@ class Ending:
             log.exception("attendance.not_written", run=str(self.run_id))
             self._write(sentence, self._kept(error))
 
+    def _put_aside(self, salvaged: Salvaged | None) -> None:
+        """Put a clone aside that holds what is nowhere else; the reconciler has it done if this does not."""
+        if salvaged is not None and salvaged.kept and self.workspace.keep(self.run_id):
+            with unit_of_work() as session:
+                clones.kept(session, run_id=self.run_id, now=utcnow())
+
     def _write(self, sentence: str, salvaged: Salvaged | None) -> None:
         if salvaged is not None and salvaged.kept:
-            sentence += f"; what is in its clone stays there: {self.clone}"
+            sentence += f"; its clone is kept: {self.clone.with_name(KEPT)}"
         with unit_of_work() as session:
             effects = agent_runs.give_up(
                 session, run_id=self.run_id, why=sentence, salvaged=salvaged, now=utcnow()
             )
             dispatch(session, effects)
         log.warning("attendance.given_up", run=str(self.run_id), why=sentence)
+        self._put_aside(salvaged)
 
     def _salvaged_at_last(self, run: AgentRun) -> Salvaged | None:
         """What can be saved of a run that is given up."""
@@ -118,12 +128,14 @@ class Ending:
             is_refused=is_refused,
         )
         if saved is None:
-            return None
+            is_in_its_place = is_there(self.clone.parent, self.clone.name)
+            return self._kept(Conflict("its clone is no directory any more")) if is_in_its_place else None
         with single_statements() as session:
             reading = looks.read(session, run=rows.get_agent_run(session, run_id=run.id))
         is_ahead = looks.is_ahead(self.workspace, reading, commit=saved.commit)
         strays = self.workspace.save_strays(run.pipeline_id, run_id=run.id, clone=self.clone)
-        return Salvaged(saved.commit, is_ahead, saved.set_aside, saved.kept, strays)
+        kept = (*saved.kept, *strays.left)
+        return Salvaged(saved.commit, is_ahead, saved.set_aside, kept, strays.saved)
 
     def _log(self) -> str:
         """The end of its output, however long that is, and however long something writes to it."""

@@ -11,6 +11,7 @@ from egg_tasks.foreign_files import is_directory, written_at
 from egg_tasks.workspace import (
     bounds,
     checkouts,
+    clearing,
     foreign_links,
     history,
     lfs,
@@ -33,7 +34,8 @@ from egg_tasks.workspace.reach import Reach, of_settings
 from egg_tasks.workspace.salvage import Salvage
 from egg_tasks.workspace.versions import fetch, judged, received, refuse_missing, refuse_uncommitted
 from models.errors import Conflict, NotFound, TookTooLong, Unavailable, Unprocessable
-from models.schemas.git import Clone, Conflicted, Merged, Saved, Taken
+from models.foreign import one_line
+from models.schemas.git import Clone, Conflicted, Merged, Saved, Strays, Taken
 
 LOOK_LIMIT = timedelta(seconds=30)
 MERGE_LIMIT = timedelta(minutes=2)
@@ -151,18 +153,36 @@ class GitWorkspace:
         with judged(clone):
             return Salvage(git, pipeline_id, role, run_id, clone, branch, is_refused).save()
 
-    def save_strays(self, pipeline_id: str, *, run_id: UUID, clone: Path) -> tuple[str, ...]:
-        """Keep what the clone has committed elsewhere than in its head; what was kept, and where."""
+    def save_strays(self, pipeline_id: str, *, run_id: UUID, clone: Path) -> Strays:
+        """Keep what the clone has committed elsewhere than in its head; what was kept, and what was not."""
         git = self._git(pipeline_id)
+        if not is_directory(clone):
+            return Strays()
         try:
             with bounds.within(STRAYS_LIMIT), judged(clone):
                 if any(each.hides_commits or not each.is_in_root for each in obstacles.obstacles(clone)):
-                    return ()
+                    return Strays(left=("commits on other branches",))
                 evidence = inspect(clone, repository=git.directory)
                 fetch(git, evidence)
                 return strays.save(git, evidence, pipeline_id=pipeline_id, run_id=run_id)
-        except (Conflict, TookTooLong):
-            return ()
+        except (Conflict, TookTooLong) as error:
+            return Strays(left=(f"commits on other branches ({one_line(error.message)})",))
+
+    def keep(self, run_id: UUID) -> bool:
+        """Put the clone of a run that is over aside as `runs/<run>/kept`; whether it has one."""
+        return clearing.keep(self._home, run_id)
+
+    def discard(self, run_id: UUID) -> None:
+        """Remove what the agent of a run that is over was given, but its prompt."""
+        clearing.discard(self._home, run_id)
+
+    def discard_pipeline(self, pipeline_id: str) -> None:
+        """Remove a pipeline's repository and the homes of its roles."""
+        clearing.discard_pipeline(self._home, checked_pipeline(pipeline_id))
+
+    def tidy(self, *, timeout: timedelta) -> bool:
+        """Take off the disk what was removed; whether nothing of it is left."""
+        return clearing.tidy(self._home, seconds=timeout.total_seconds())
 
     @contextmanager
     def _look(self, clone: Path) -> Iterator[None]:

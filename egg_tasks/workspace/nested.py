@@ -62,6 +62,28 @@ def repositories(git: Git, evidence: Evidence) -> Iterator[Nested]:
         )
 
 
+def closed(git: Git, evidence: Evidence) -> Iterator[str]:
+    """The paths a clone's head links to where something lies that is no repository which can be read."""
+    if not may_link(evidence):
+        return
+    known = {one.path for one in repositories(git, evidence)}
+    for path in links(git, evidence.head):
+        shown = readable(os.fsencode(path))
+        if shown not in known and not _is_empty(evidence.clone / path):
+            yield shown
+
+
+def _is_empty(directory: Path) -> bool:
+    """Whether nothing is there, as where a submodule could not be had."""
+    try:
+        with os.scandir(directory) as entries:
+            return next(entries, None) is None
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+
+
 def refuse_uncommitted(git: Git, evidence: Evidence) -> None:
     """Raise `Conflict` naming what is not committed in submodules: a READY would not bring it."""
     found = {one.path: sorted(changed(one, evidence)) for one in repositories(git, evidence)}
@@ -91,11 +113,11 @@ def changed(one: Nested, evidence: Evidence) -> frozenset[bytes]:
             return frozenset()
 
 
-def save_uncommitted(one: Nested, evidence: Evidence, *, among: str) -> str | None:
+def save_uncommitted(one: Nested, evidence: Evidence, *, among: str, left: list[str]) -> str | None:
     """Commit what is not committed in a repository inside a clone; None if there is nothing to commit.
 
     A branch in *among* that holds just that is the commit. Files that cannot be saved as they should be are
-    named in its message.
+    named in its message, and added to *left*. Raises `Conflict` where it cannot be had.
     """
     head, store = one.evidence.head, one.store
     with scratch(one.store) as directory:
@@ -106,6 +128,8 @@ def save_uncommitted(one: Nested, evidence: Evidence, *, among: str) -> str | No
             bring(store, evidence, head, objects=one.evidence.objects)
             staging = Staging.of(view, store=store.directory)
             tree = staging.write([change for change in found if not change.path.endswith(b"/")])
+            left += [f"{one.path}/{readable(path)}" for path in staging.kept]
+            left += [f"{one.path}/{readable(each.path)}" for each in found if each.path.endswith(b"/")]
             if tree == tree_of(store, head):
                 return None
             kept = store.lines("for-each-ref", "--format=%(objectname) %(tree)", f"{HEADS}{among}")
@@ -115,8 +139,8 @@ def save_uncommitted(one: Nested, evidence: Evidence, *, among: str) -> str | No
             message = f"WIP: uncommitted work in {one.path}\n{staging.report()}"
             commit = commit_tree(staging.git, tree, head, message=message)
             bring(store, evidence, commit, objects=staging.git.directory / "objects")
-        except (Conflict, GitFailed):
-            return None
+        except GitFailed as error:
+            raise Conflict(f"git fails at {one.path}: {error}") from error
     return commit
 
 

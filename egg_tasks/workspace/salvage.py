@@ -1,8 +1,8 @@
 """Keeping what an agent left uncommitted. It reads the clone and writes only the pipeline's repository.
 
-The files as they lie are what is kept. Content that was staged and then changed or deleted again in the
-work tree is not: it stays in the clone, which is not removed. What was staged by force although ignored
-is kept.
+The files as they lie are what is kept. What was staged and then changed again is saved as it was changed;
+of what was staged and then deleted nothing can be, so that it is named and the clone stays. What was staged
+by force although ignored is kept.
 """
 
 import os
@@ -116,6 +116,7 @@ class Salvage:
         if not found:
             return staging, tree_of(view.git, view.head)
         tree = staging.write(found)
+        staging.kept += [change.path for change in found if _is_only_staged(view, change)]
         return staging, put_back(staging.git, tree, head=view.head, repository=self.git.directory)
 
     def _leftovers(self, evidence: Evidence, staging: Staging, found: str, branches: Sequence[str]) -> str:
@@ -194,6 +195,12 @@ def _named(kept: Iterable[str]) -> tuple[str, ...]:
     names = sorted(set(kept))
     more = len(names) - MOST_REPORTED
     return (*names[:MOST_REPORTED], f"and {more} more") if more > 0 else tuple(names)
+
+
+def _is_only_staged(view: View, change: Change) -> bool:
+    """Whether nobody but the clone's index has what a file was when it was staged: it was deleted since."""
+    is_both = change.is_staged and change.is_unstaged and not change.is_in_conflict
+    return is_both and not os.path.lexists(os.path.join(os.fsencode(view.clone), change.path))  # noqa: PTH118
 
 
 def _to_save(view: View) -> Iterator[Change]:

@@ -6,7 +6,7 @@ The clone's refs are read as plain files. One that has only its own branch, at i
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -22,6 +22,7 @@ from egg_tasks.workspace.nested import HEADS
 from egg_tasks.workspace.versions import MOST_SAID, bring
 from models.errors import Conflict
 from models.foreign import named, one_line
+from models.schemas.git import Strays
 
 MOST = 1000
 """So many refs of a clone are looked at."""
@@ -63,40 +64,61 @@ def refuse(git: Git, evidence: Evidence) -> None:
     )
 
 
-def save(git: Git, evidence: Evidence, *, pipeline_id: str, run_id: UUID) -> tuple[str, ...]:
-    """Bring the clone's stray commits to branches of their own; where each was and is.
+def save(git: Git, evidence: Evidence, *, pipeline_id: str, run_id: UUID) -> Strays:
+    """Bring the clone's stray commits to branches of their own; where each was and is, and what is left.
 
     What repositories inside the clone hold, committed or not, is brought away too. To do it again gives the
     same. What cannot be read stays in the clone.
     """
     but = stray_branch(pipeline_id, run_id, "*")
-    saved = []
-    for stray, store in islice(_found(git, evidence, but), SAVED):
+    saved: list[str] = []
+    left: list[str] = []
+    if len(_refs(evidence)) >= MOST:
+        left.append(f"commits on more than {MOST} branches")
+    found = _found(git, evidence, but, left)
+    for stray, store in islice(found, SAVED):
         name = re.sub(r"[^A-Za-z0-9]+", "-", stray.name).strip("-")[:60]
         branch = stray_branch(pipeline_id, run_id, f"{name}-{stray.commit[:10]}")
         try:
             bring(store, evidence, stray.commit, objects=stray.objects)
-            lfs.bring_new(store, stray.commit, clone=evidence.clone)
+            missing = lfs.bring_new(store, stray.commit, clone=evidence.clone)
         except Conflict:
+            left.append(f"commits of {stray}")
             continue
+        if missing:
+            left.append(f"large files of {stray}")
         move_ref(store, branch_ref(branch), stray.commit, expected=None)
         where = "" if store == git else f" in {store.directory}"
         saved.append(f"{stray.where} is kept on {branch}{where}")
-    return tuple(saved)
+    if next(found, None):
+        left.append(f"commits on more than {SAVED} other branches")
+    return Strays(saved=tuple(saved), left=tuple(left))
 
 
-def _found(git: Git, evidence: Evidence, but: str) -> Iterator[tuple[Stray, Git]]:
-    """The stray commits of a clone and of the repositories inside it, and where each is to be kept."""
-    with suppress(Conflict):
+def _found(git: Git, evidence: Evidence, but: str, left: list[str]) -> Iterator[tuple[Stray, Git]]:
+    """The stray commits of a clone and of the repositories inside it, and where each is to be kept.
+
+    What cannot be read is added to *left*.
+    """
+    with _telling(left, "commits on other branches"):
         yield from ((stray, git) for stray in strays(git, evidence, but=but))
     for one in nested.repositories(git, evidence):
-        with suppress(Conflict):
+        with _telling(left, f"commits in {one.path}"):
             inside = strays(one.store, one.evidence, but=but, with_head=True)
             yield from ((replace(stray, where=f"{stray.where} of {one.path}"), one.store) for stray in inside)
-        with suppress(Conflict):
-            if left := nested.save_uncommitted(one, evidence, among=but):
+        with _telling(left, f"uncommitted work of {one.path}"):
+            if found := nested.save_uncommitted(one, evidence, among=but, left=left):
                 where = f"uncommitted work of {one.path}"
-                yield Stray(where, left, one.store.directory / "objects"), one.store
+                yield Stray(where, found, one.store.directory / "objects"), one.store
+    left += [f"what is in {path}" for path in nested.closed(git, evidence)]
+
+
+@contextmanager
+def _telling(left: list[str], what: str) -> Iterator[None]:
+    try:
+        yield
+    except Conflict as error:
+        left.append(f"{what} ({one_line(error.message)})")
 
 
 def strays(git: Git, evidence: Evidence, *, but: str = "", with_head: bool = False) -> tuple[Stray, ...]:

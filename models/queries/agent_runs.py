@@ -135,6 +135,25 @@ def claim_unattended_agent_runs(session: Session, *, now: datetime, limit: int) 
     return session.scalars(query.with_for_update(key_share=True, skip_locked=True)).all()
 
 
+def claim_uncleared_agent_runs(
+    session: Session, *, ended_before: datetime, now: datetime, limit: int
+) -> Sequence[AgentRun]:
+    """Lock closed runs whose clone is neither put aside nor removed and due to be; skips locked ones.
+
+    One of which not all is saved is due at once, the others when they ended before that time.
+    """
+    query = (
+        select(AgentRun)
+        .where(AgentRun.closed_at.is_not(None))
+        .where(AgentRun.clone_kept_at.is_(None), AgentRun.clone_removed_at.is_(None))
+        .where(AgentRun.send_after <= now)
+        .where(or_(AgentRun.closed_at <= ended_before, func.cardinality(AgentRun.kept_paths) > 0))
+        .order_by(AgentRun.send_after, AgentRun.id)
+        .limit(limit)
+    )
+    return session.scalars(query.with_for_update(key_share=True, skip_locked=True)).all()
+
+
 def release_leases(session: Session, *, owners: Sequence[str], now: datetime) -> int:
     """Free the runs of workers that are gone, so that they are sent again; how many.
 

@@ -16,7 +16,10 @@ from models.tables import MessageStream, Pipeline
 def add_pipeline(session: Session, *, pipeline: Pipeline) -> None:
     """Add a pipeline and its stream; `Conflict` when its id is taken."""
     taken = Conflict(f"there is a pipeline {pipeline.id} already; choose another name")
-    if session.get(Pipeline, pipeline.id) is not None:
+    standing = session.get(Pipeline, pipeline.id, populate_existing=True)
+    if standing is not None and standing.deleted_at is not None:
+        raise Conflict(f"the pipeline {pipeline.id} is being deleted: try again in a moment")
+    if standing is not None:
         raise taken
     session.add(pipeline)
     try:
@@ -29,10 +32,7 @@ def add_pipeline(session: Session, *, pipeline: Pipeline) -> None:
 
 def get_pipeline(session: Session, *, pipeline_id: str) -> Pipeline:
     """One pipeline, not locked, or `NotFound`."""
-    pipeline = session.get(Pipeline, pipeline_id)
-    if pipeline is None:
-        raise NotFound(f"there is no pipeline {pipeline_id}; see `egg pipeline list`")
-    return pipeline
+    return _found(session.get(Pipeline, pipeline_id), pipeline_id)
 
 
 def share_pipeline(session: Session, *, pipeline_id: str) -> None:
@@ -43,8 +43,14 @@ def share_pipeline(session: Session, *, pipeline_id: str) -> None:
 def lock_pipeline(session: Session, *, pipeline_id: str) -> Pipeline:
     """One pipeline, locked: the first lock of whoever moves it. `NotFound` when there is none."""
     pipeline = session.get(Pipeline, pipeline_id, with_for_update=NO_KEY, populate_existing=True)
+    return _found(pipeline, pipeline_id)
+
+
+def _found(pipeline: Pipeline | None, pipeline_id: str) -> Pipeline:
     if pipeline is None:
         raise NotFound(f"there is no pipeline {pipeline_id}; see `egg pipeline list`")
+    if pipeline.deleted_at is not None:
+        raise NotFound(f"the pipeline {pipeline_id} is deleted", {"is_going": True})
     return pipeline
 
 
@@ -52,7 +58,8 @@ def list_pipelines(
     session: Session, *, status: PipelineStatus | None, after: str | None, limit: int
 ) -> Sequence[Pipeline]:
     """Pipelines, newest first, from behind the one called *after*."""
-    query = select(Pipeline).order_by(Pipeline.created_at.desc(), Pipeline.id.desc()).limit(limit)
+    query = select(Pipeline).where(Pipeline.deleted_at.is_(None))
+    query = query.order_by(Pipeline.created_at.desc(), Pipeline.id.desc()).limit(limit)
     if status is not None:
         query = query.where(Pipeline.status == status)
     if after is not None:
@@ -78,8 +85,22 @@ def claim_unpublished_pipelines(session: Session, *, now: datetime, limit: int) 
     query = (
         select(Pipeline)
         .where(Pipeline.work_commit.is_distinct_from(Pipeline.published_commit))
+        .where(Pipeline.deleted_at.is_(None))
         .where(or_(Pipeline.send_after.is_(None), Pipeline.send_after <= now))
         .order_by(Pipeline.send_after.nulls_first(), Pipeline.id)
         .limit(limit)
     )
     return session.scalars(query.with_for_update(key_share=True, skip_locked=True)).all()
+
+
+def claim_deleted_pipelines(session: Session, *, now: datetime, limit: int) -> Sequence[Pipeline]:
+    """Lock pipelines that are to go and whose going is due; skips locked ones."""
+    query = select(Pipeline).where(Pipeline.deleted_at.is_not(None))
+    query = query.where(or_(Pipeline.send_after.is_(None), Pipeline.send_after <= now)).limit(limit)
+    return session.scalars(query.with_for_update(key_share=True, skip_locked=True)).all()
+
+
+def is_deleted(session: Session, *, pipeline_id: str) -> bool:
+    """Whether a pipeline is to go, and is not gone yet."""
+    query = select(Pipeline.id).where(Pipeline.id == pipeline_id, Pipeline.deleted_at.is_not(None))
+    return session.scalar(query) is not None

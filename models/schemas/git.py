@@ -41,6 +41,17 @@ class Saved(BaseModel):
     """Paths that cannot be saved as they should be: they stay in the clone. Empty if the work is complete."""
 
 
+class Strays(BaseModel):
+    """What became of commits that a clone holds elsewhere than in its head."""
+
+    model_config = ConfigDict(frozen=True)
+
+    saved: tuple[str, ...] = ()
+    """A sentence for each: where it was, and where it is kept."""
+    left: tuple[str, ...] = ()
+    """What stays in the clone, since it cannot be brought away. Empty if the clone holds nothing more."""
+
+
 class Merged(BaseModel):
     """A merge commit built without moving a branch."""
 

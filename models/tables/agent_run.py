@@ -12,6 +12,7 @@ from models.tables.base import Base, State, one_of, words
 LIVE = text(f"status IN ({words(*LIVE_RUNS)})")
 UNCLOSED = text("closed_at IS NULL")
 FAILED = text("failure IS NOT NULL")
+UNCLEARED = text("closed_at IS NOT NULL AND clone_kept_at IS NULL AND clone_removed_at IS NULL")
 
 
 class AgentRun(Base):
@@ -51,6 +52,7 @@ class AgentRun(Base):
         ),
         Index("ix_agent_runs_unclosed", "send_after", postgresql_where=UNCLOSED),
         Index("ix_agent_runs_failed", "ended_at", postgresql_where=FAILED),
+        Index("ix_agent_runs_uncleared", "send_after", postgresql_where=UNCLEARED),
         Index("ix_agent_runs_pipeline_role", "pipeline_id", "role", "created_at"),
     )
 
@@ -67,7 +69,7 @@ class AgentRun(Base):
     lease_owner: Mapped[str | None]
     lease_until: Mapped[datetime | None]
     send_after: Mapped[datetime]
-    """When it is sent to a worker (again) if none attends it."""
+    """When it is sent to a worker (again) if none attends it; once it is closed, if none clears it away."""
     sends: Mapped[int] = mapped_column(default=0)
     tries: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     """How often in a row it was claimed and came no further; whoever dies in a try has counted it."""
@@ -98,6 +100,10 @@ class AgentRun(Base):
     """The branch that holds what a READY was refused for."""
     kept_paths: Mapped[list[str] | None]
     """What of its work could not be saved and stays in its clone; empty if all is saved, None if none is."""
+    clone_kept_at: Mapped[datetime | None]
+    """When its clone was put aside as `runs/<run>/kept`, since not all in it is saved."""
+    clone_removed_at: Mapped[datetime | None]
+    """When its clone was removed: all in it is saved, or a person had what was kept removed."""
     last_active_at: Mapped[datetime | None]
     progress: Mapped[str | None]
     """What its agent last said it does; `progressed_at` says when that was."""

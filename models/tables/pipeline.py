@@ -79,6 +79,8 @@ class Pipeline(Base):
     preparations: Mapped[int] = mapped_column(default=0)
     extra_iterations: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     """So many more than its definition says, as a person granted."""
+    deleted_at: Mapped[datetime | None]
+    """When a person had it deleted: from then on nobody finds it, and its files go, then its rows."""
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]

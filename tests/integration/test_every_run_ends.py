@@ -207,11 +207,11 @@ def test_whatever_is_met_the_run_is_lost_after_five_tries_and_its_clone_stays(
 
     lefts = attend_to_the_end(run_id, home, workspace)
 
-    run, clone = row(run_id), home / "runs" / str(run_id) / "clone"
+    run, clone = row(run_id), home / "runs" / str(run_id) / "kept"
     assert lefts == [Left.UNFINISHED] * (tries.MOST - 1) + [Left.FINISHED]
     assert (run.status, run.failure) == (RunStatus.LOST, Failure.LOST)
     assert run.error.startswith("its end could not be read: ")
-    assert run.error.endswith(f"; what is in its clone stays there: {clone}")
+    assert run.error.endswith(f"; its clone is kept: {clone}")
     assert (clone / "work.txt").read_text() == "work"
     assert [words[:9] for words in run.kept_paths or ()] == ["all of it"]
 

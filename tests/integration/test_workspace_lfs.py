@@ -297,7 +297,7 @@ def test_commits_left_on_another_branch_bring_their_large_files_along(scene: Sce
     pointer = pointer_in(clone.path, "model.bin")
     git(clone.path, "checkout", "-q", f"egg/{PIPELINE}/coder")
 
-    assert scene.workspace.save_strays(PIPELINE, run_id=uuid4(), clone=clone.path)
+    assert scene.workspace.save_strays(PIPELINE, run_id=uuid4(), clone=clone.path).saved
     assert pointer.is_in(scene.bare)
 
 

@@ -12,7 +12,7 @@ from egg_tasks.workspace import strays
 from egg_tasks.workspace.clones import Evidence, inspect
 from egg_tasks.workspace.git import Git
 from models.errors import Conflict
-from models.schemas.git import Clone
+from models.schemas.git import Clone, Strays
 from tests.integration.workspace_scene import PIPELINE, Scene, advance, booby_trap, commit, git, run_of
 
 
@@ -95,7 +95,7 @@ def test_what_a_clone_leaves_behind_is_brought_to_a_branch_of_its_own(
 
 
 def save(scene: Scene, clone: Clone) -> tuple[str, ...]:
-    return scene.workspace.save_strays(PIPELINE, run_id=run_of(clone), clone=clone.path)
+    return scene.workspace.save_strays(PIPELINE, run_id=run_of(clone), clone=clone.path).saved
 
 
 def test_a_branch_that_was_merged_is_no_stray(scene: Scene) -> None:
@@ -186,7 +186,7 @@ def test_a_clone_that_is_gone_or_broken_has_nothing_to_bring(scene: Scene, tmp_p
     (clone.path / ".git/HEAD").unlink()
 
     assert save(scene, clone) == ()
-    assert scene.workspace.save_strays(PIPELINE, run_id=run_of(clone), clone=tmp_path / "none") == ()
+    assert scene.workspace.save_strays(PIPELINE, run_id=run_of(clone), clone=tmp_path / "none") == Strays()
 
 
 def test_giants_among_the_refs_refuse_and_are_not_read(scene: Scene) -> None:

@@ -321,7 +321,7 @@ def test_nor_does_a_submodule_from_another_machine_in_a_repository_of_this_one(t
 
 
 def save(shop: Shop, clone: Clone) -> tuple[str, ...]:
-    return shop.scene.workspace.save_strays("shop", run_id=run_of(clone), clone=clone.path)
+    return shop.scene.workspace.save_strays("shop", run_id=run_of(clone), clone=clone.path).saved
 
 
 @pytest.mark.parametrize("file", ["lib.py", "new.py"])

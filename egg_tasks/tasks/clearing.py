@@ -1,0 +1,42 @@
+"""Clearing away what is over: clones whose work is safe, and pipelines that a person had deleted."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+
+from egg_tasks.clock import utcnow
+from egg_tasks.config import settings
+from egg_tasks.database import single_statements, unit_of_work
+from egg_tasks.services import clones
+from egg_tasks.tasks.adapters import workspace
+from models.queries import agent_runs as rows
+
+log = structlog.get_logger()
+
+TIDYING = timedelta(seconds=60)
+"""So long one task takes things off the disk; what is left is the next one's."""
+
+
+def clear_run(run_id: UUID) -> None:
+    """Remove the clone of a run that is over, or put it aside if it holds what is nowhere else.
+
+    Safe twice: first it is done, then it is noted.
+    """
+    with single_statements() as session:
+        run = rows.get_agent_run(session, run_id=run_id)
+    if clones.is_cleared(run):
+        return
+    if clones.is_to_be_kept(run) and workspace().keep(run_id):
+        with unit_of_work() as session:
+            clones.kept(session, run_id=run_id, now=utcnow())
+        return
+    workspace().discard(run_id)
+    with unit_of_work() as session:
+        clones.removed(session, run_id=run_id, now=utcnow())
+
+
+def tidy() -> None:
+    """Take off the disk what was removed."""
+    if not workspace().tidy(timeout=TIDYING):
+        log.warning("disk.untidy", home=str(settings().home))

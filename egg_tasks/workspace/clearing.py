@@ -1,0 +1,94 @@
+"""What is left of runs and pipelines that are over: put aside for a person, or removed."""
+
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID
+
+from egg_tasks import removal, run_places
+from egg_tasks.foreign_files import (
+    MIB,
+    is_directory,
+    is_there,
+    make_directory,
+    parent,
+    read_plain,
+    write_plain,
+)
+from models.errors import Unavailable
+
+RUNS, REPOSITORIES, ROLES = "runs", "repos", "roles"
+FOLDERS = (RUNS, run_places.SHIMS, REPOSITORIES, ROLES)
+CLONE, KEPT, PROMPT = "clone", "kept", "prompt.md"
+LARGEST_PROMPT = MIB
+OF_THE_AGENT = frozenset({CLONE, KEPT, "home", "tmp", f"{CLONE}.partial", f"{CLONE}.lock"})
+"""What an agent had where an earlier release laid a run out: its log lies there too, and stays."""
+
+
+def keep(home: Path, run_id: UUID) -> bool:
+    """Put a run's clone aside as `kept`, whatever it is; whether there is one, put aside then or before."""
+    given = home / RUNS / str(run_id)
+    with _translated(given):
+        if not is_directory(given):
+            return False
+        if is_there(given, CLONE):
+            with parent(home / RUNS, f"{run_id}/{CLONE}") as (directory, _):
+                if is_there(given, KEPT):
+                    # An agent's: ours comes to be when there is no clone any more.
+                    _rename(KEPT, f"{KEPT}.{secrets.token_hex(4)}", directory)
+                _rename(CLONE, KEPT, directory)
+        return is_there(given, KEPT)
+
+
+def discard(home: Path, run_id: UUID) -> None:
+    """Remove what a run's agent was given, but for its prompt."""
+    given = home / RUNS / str(run_id)
+    with _translated(given):
+        if run_places.ours(given) == given and is_directory(given):
+            with os.scandir(given) as entries:
+                names = [each.name for each in entries]
+            for name in names:
+                if name in OF_THE_AGENT or name.startswith("checkout-"):
+                    removal.put_away(home / RUNS, f"{run_id}/{name}")
+            return
+        prompt = read_plain(given, PROMPT, limit=LARGEST_PROMPT) if is_directory(given) else None
+        removal.put_away(home / RUNS, str(run_id))
+        if prompt:
+            make_directory(given)
+            write_plain(given, PROMPT, prompt)
+
+
+def discard_pipeline(home: Path, pipeline_id: str) -> None:
+    """Remove a pipeline's repository, and what belongs to it, and the homes of its roles."""
+    with _translated(home):
+        removal.put_away(home / ROLES, pipeline_id)
+        for suffix in ("", ".partial", ".lock"):
+            removal.put_away(home / REPOSITORIES, f"{pipeline_id}.git{suffix}")
+
+
+def tidy(home: Path, *, seconds: float) -> bool:
+    """Take what was removed off the disk; whether nothing of it is left."""
+    until = time.monotonic() + seconds
+    with _translated(home):
+        done = [removal.empty(home / name, seconds=until - time.monotonic()) for name in FOLDERS]
+    return all(done)
+
+
+def is_untidy(home: Path) -> bool:
+    """Whether something that was removed is still on the disk."""
+    return any(removal.is_going(home / name) for name in FOLDERS)
+
+
+def _rename(name: str, new: str, directory: int) -> None:
+    os.rename(name, new, src_dir_fd=directory, dst_dir_fd=directory)
+
+
+@contextmanager
+def _translated(place: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable(f"{place} cannot be cleared away: {error.strerror or error}") from error

@@ -1,0 +1,42 @@
+"""What if we die right here, while something is cleared away? Whoever comes next does the rest."""
+
+from functools import partial
+
+import pytest
+
+from egg_tasks import removal
+from egg_tasks.database import unit_of_work
+from egg_tasks.tasks import clearing
+from models.queries import agent_runs as run_rows
+from tests.integration import test_gaps
+from tests.integration.gaps import lives
+from tests.integration.test_gaps import Ground, at_gaps, attend
+
+ground = test_gaps.ground
+
+
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_the_clearing_away_of_a_clone_may_die_anywhere(ground: Ground, *, is_kept: bool) -> None:
+    """What is not saved is put aside, once, and never removed; what is saved is removed."""
+
+    def begin(name: str) -> None:
+        attend(ground.queue(name))
+        if is_kept:
+            with unit_of_work() as session:
+                run_rows.lock_agent_run(session, run_id=ground.run(name).id).kept_paths = ["done.txt"]
+
+    def act(name: str) -> None:
+        clearing.clear_run(ground.run(name).id)
+        clearing.tidy()
+
+    def check(name: str) -> None:
+        lives(partial(act, name))
+        run = ground.run(name)
+        given = ground.scene.home / "runs" / str(run.id)
+        assert (run.clone_kept_at is not None, run.clone_removed_at is not None) == (is_kept, not is_kept)
+        assert not (given / "clone").exists()
+        assert (given / "kept/done.txt").exists() is is_kept
+        assert not removal.is_going(given.parent), "nothing is left of it on the disk"
+        assert (ground.scene.home / "shims" / str(run.id) / "output.log").exists()
+
+    at_gaps(begin, act, check, every=1)
