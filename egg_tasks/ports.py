@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
-from models.schemas.git import Clone, Conflicted, Merged, Saved, Strays, Taken
+from models.schemas.git import Branches, Clone, Conflicted, Merged, Saved, Strays, Taken
 from models.schemas.run import Exit, Launch
 from models.schemas.silence import Silence
 
@@ -142,6 +142,12 @@ class Workspace(Protocol):
         What was put aside as `kept` goes too: who asks for that knows. It is out of sight when this returns,
         and off the disk after `tidy`. `Unavailable` when the disk refuses.
         """
+
+    def forget(self, run_id: UUID) -> None:
+        """Remove all that the agent of a run that is over was given, in the same way."""
+
+    def list_branches(self, pipeline_id: str, *, source: str) -> Branches:
+        """The branches a pipeline made, and which of them the repository it came from holds as well."""
 
     def discard_pipeline(self, pipeline_id: str) -> None:
         """Remove a pipeline's repository and the homes of its roles, in the same way."""

@@ -16,7 +16,7 @@ from egg_tasks.app import answer_quickly
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings, settings_at_start
 from egg_tasks.database import advisory_lock, after_commit, unit_of_work
-from egg_tasks.services import clones, decisions, notices, phases, places
+from egg_tasks.services import clones, decisions, deletions, notices, phases, places
 from egg_tasks.services.effects import VersionKey
 from egg_tasks.tasks import dispatch, ticking
 from models.consensus.treatments import Pauses
@@ -70,6 +70,7 @@ def reconcile() -> None:
         publish_branches,
         default_decisions,
         send_notices,
+        delete_pipelines,
         clear_runs,
         tidy_disk,
     )
@@ -214,12 +215,21 @@ def send_notices() -> int:
     return len(due)
 
 
+def delete_pipelines() -> int:
+    """Send the going of pipelines that are to go and are still there."""
+    with unit_of_work() as session:
+        due = deletions.claim_due(session, now=utcnow(), limit=BATCH)
+        for pipeline_id in due:
+            after_commit(session, partial(dispatch.send_deletion, pipeline_id))
+    return len(due)
+
+
 def clear_runs() -> int:
     """Send the clearing away of clones whose runs are over. That is what comes next, and no repair."""
     with unit_of_work() as session:
         due = clones.claim_due(session, keep=settings().keep_clones, now=utcnow(), limit=BATCH)
         for run in due:
-            after_commit(session, partial(dispatch.send_clearing, run.id, run.node))
+            after_commit(session, partial(dispatch.send_clearing, run.id, run.node, run.pipeline_id))
     return 0
 
 

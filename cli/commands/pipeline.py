@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from cli import completing, options, paging, render, server, words
+from cli.commands import pipeline_delete
 from cli.paging import Page
 from models.states import PipelineStatus
 
@@ -170,6 +171,9 @@ def quota(*, pipeline: str, messages: int, output: str) -> None:
     moved = answer["pipeline"]
     said = f"{moved['id']} may store {messages} bytes of messages; it is {moved['status']}"
     render.answer(answer, said, output=output)
+
+
+pipeline.add_command(pipeline_delete.delete)
 
 
 def _move(pipeline: str, verb: str, output: str) -> None:

@@ -17,7 +17,7 @@ from egg_tasks.api.waiting import LOOK_AGAIN_SECONDS, Waiters, heard
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
 from egg_tasks.services import histories, reports
-from models.errors import EggError
+from models.errors import EggError, NotFound
 from models.queries import pipelines
 from models.queries import reports as rows
 from models.schemas.history import EventPage
@@ -119,6 +119,10 @@ class EventStream(StreamingResponse):
 async def _next(pipeline_id: str, last: Look) -> Look:
     try:
         return await run_in_threadpool(_look, pipeline_id, last.page.next_after)
+    except NotFound:
+        # It was deleted: there is nothing more to tell, and whoever comes back hears so.
+        page = EventPage(events=(), next_after=last.page.next_after, has_more=False)
+        return Look(PipelineStatus.CANCELLED, page)
     except EggError:
         page = EventPage(events=(), next_after=last.page.next_after, has_more=False)
         return Look(last.status, page)

@@ -37,5 +37,7 @@ class Effects:
     """Phase runs, with their pipelines, to be evaluated once the messages just sent have their numbers."""
     notices: dict[int, str] = field(default_factory=dict)
     """Decisions that people have not heard of, with their pipelines."""
+    deletions: list[str] = field(default_factory=list)
+    """Pipelines that are to go."""
     hints: set[str] = field(default_factory=set)
     """Pipelines whose readers should look again."""

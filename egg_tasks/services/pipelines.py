@@ -103,6 +103,11 @@ def cancel(session: Session, *, pipeline_id: str, now: datetime) -> Effects:
     return Effects(hints={pipeline.id})
 
 
+def source(session: Session, *, pipeline_id: str) -> str:
+    """Where a pipeline's repository came from: a path or a URL."""
+    return pipelines.get_pipeline(session, pipeline_id=pipeline_id).definition.repo
+
+
 def pause(session: Session, *, pipeline_id: str, now: datetime) -> Effects:
     """Let nothing new start in a pipeline; agents that run go on, and what they say is kept."""
     pipeline = pipelines.lock_pipeline(session, pipeline_id=pipeline_id)

@@ -9,8 +9,9 @@ from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.services import clones
-from egg_tasks.tasks.adapters import workspace
+from egg_tasks.tasks.adapters import runner, workspace
 from models.queries import agent_runs as rows
+from models.queries import deletions, pipelines
 
 log = structlog.get_logger()
 
@@ -34,6 +35,24 @@ def clear_run(run_id: UUID) -> None:
     workspace().discard(run_id)
     with unit_of_work() as session:
         clones.removed(session, run_id=run_id, now=utcnow())
+
+
+def delete_pipeline(pipeline_id: str) -> None:
+    """Remove a pipeline that is to go: first its files, then its rows, after which its name is free.
+
+    Safe twice: its row says that it is to go as long as anything of it is there.
+    """
+    with single_statements() as session:
+        if not pipelines.is_deleted(session, pipeline_id=pipeline_id):
+            return
+        runs = [run.id for run in rows.list_agent_runs(session, pipeline_id=pipeline_id)]
+    for run_id in runs:
+        workspace().forget(run_id)
+        runner().forget(run_id)
+    workspace().discard_pipeline(pipeline_id)
+    with unit_of_work() as session:
+        deletions.delete_pipeline(session, pipeline_id=pipeline_id)
+    log.info("pipeline.deleted", pipeline=pipeline_id, runs=len(runs))
 
 
 def tidy() -> None:

@@ -24,6 +24,8 @@ def dispatch(session: Session, effects: Effects) -> None:
         after_commit(session, partial(send_merge, merge))
     for pipeline_id in effects.preparations:
         after_commit(session, partial(send_preparation, pipeline_id))
+    for pipeline_id in effects.deletions:
+        after_commit(session, partial(send_deletion, pipeline_id))
     for phase_run_id, pipeline_id in effects.evaluations.items():
         after_commit(session, partial(send_evaluation, phase_run_id, pipeline_id))
     if settings().webhook is not None:
@@ -54,15 +56,22 @@ def send_to_node(run_id: UUID, node: str, pipeline_id: str) -> None:
     _signature("agent_runs.attend", str(run_id), of=pipeline_id, queue=queue, shadow="agent").apply_async()
 
 
-def send_clearing(run_id: UUID, node: str | None) -> None:
+def send_clearing(run_id: UUID, node: str | None, pipeline_id: str) -> None:
     """Send the clearing away of a run's clone to the machine that has it."""
     queue = f"{AGENTS}.{node}" if node else AGENTS
-    _signature("agent_runs.clear", str(run_id), queue=queue, shadow="clear").apply_async(ignore_result=True)
+    sent = _signature("agent_runs.clear", str(run_id), of=pipeline_id, queue=queue, shadow="clear")
+    sent.apply_async(ignore_result=True)
 
 
 def send_tidying() -> None:
     """Send the taking off the disk of what was removed."""
-    _signature("disk.tidy", queue=CONTROL, shadow="tidy").apply_async(ignore_result=True)
+    _signature("disk.tidy", of="every", shadow="tidy").apply_async(ignore_result=True)
+
+
+def send_deletion(pipeline_id: str) -> None:
+    """Send the going of a pipeline that a person had deleted."""
+    sent = _signature("pipelines.delete", pipeline_id, of=pipeline_id, shadow="delete")
+    sent.apply_async(ignore_result=True)
 
 
 def send_merge(merge: VersionKey) -> None:

@@ -6,6 +6,7 @@ from egg_tasks.app import app
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
 from egg_tasks.services import briefs, pipelines
+from egg_tasks.tasks import clearing
 from egg_tasks.tasks.adapters import workspace
 from egg_tasks.tasks.dispatch import dispatch
 from models.errors import Conflict, NoRoom, Rejected, Unavailable
@@ -50,6 +51,16 @@ def publish(pipeline_id: str) -> None:
     Not retried by Celery: whoever finds it behind sends it again.
     """
     publish_work_branch(pipeline_id)
+
+
+@app.task(name="pipelines.delete", autoretry_for=())  # type: ignore[untyped-decorator]
+def delete(pipeline_id: str) -> None:
+    """Remove a pipeline that a person had deleted. Safe twice: its row goes last, and then nothing is done.
+
+    Not retried by Celery: whoever finds it still there sends it again.
+    """
+    clearing.delete_pipeline(pipeline_id)
+    clearing.tidy()
 
 
 def publish_work_branch(pipeline_id: str) -> None:

@@ -61,6 +61,12 @@ def discard(home: Path, run_id: UUID) -> None:
             write_plain(given, PROMPT, prompt)
 
 
+def forget(home: Path, run_id: UUID) -> None:
+    """Remove all that a run's agent was given."""
+    with _translated(home / RUNS / str(run_id)):
+        removal.put_away(home / RUNS, str(run_id))
+
+
 def discard_pipeline(home: Path, pipeline_id: str) -> None:
     """Remove a pipeline's repository, and what belongs to it, and the homes of its roles."""
     with _translated(home):

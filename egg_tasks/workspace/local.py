@@ -18,6 +18,7 @@ from egg_tasks.workspace import (
     nested,
     obstacles,
     repositories,
+    safety,
     strays,
 )
 from egg_tasks.workspace.clones import inspect
@@ -35,7 +36,7 @@ from egg_tasks.workspace.salvage import Salvage
 from egg_tasks.workspace.versions import fetch, judged, received, refuse_missing, refuse_uncommitted
 from models.errors import Conflict, NotFound, TookTooLong, Unavailable, Unprocessable
 from models.foreign import one_line
-from models.schemas.git import Clone, Conflicted, Merged, Saved, Strays, Taken
+from models.schemas.git import Branches, Clone, Conflicted, Merged, Saved, Strays, Taken
 
 LOOK_LIMIT = timedelta(seconds=30)
 MERGE_LIMIT = timedelta(minutes=2)
@@ -175,6 +176,17 @@ class GitWorkspace:
     def discard(self, run_id: UUID) -> None:
         """Remove what the agent of a run that is over was given, but its prompt."""
         clearing.discard(self._home, run_id)
+
+    def forget(self, run_id: UUID) -> None:
+        """Remove all that the agent of a run that is over was given."""
+        clearing.forget(self._home, run_id)
+
+    def list_branches(self, pipeline_id: str, *, source: str) -> Branches:
+        """The branches a pipeline made, and which of them the repository it came from holds as well."""
+        directory = self.repository(pipeline_id)
+        if not directory.is_dir():
+            return Branches(why=f"it has no repository at {directory}")
+        return safety.list_branches(Git(directory), source=source, below=f"egg/{pipeline_id}/")
 
     def discard_pipeline(self, pipeline_id: str) -> None:
         """Remove a pipeline's repository and the homes of its roles."""

@@ -52,6 +52,31 @@ class Strays(BaseModel):
     """What stays in the clone, since it cannot be brought away. Empty if the clone holds nothing more."""
 
 
+class Branch(BaseModel):
+    """A branch of a pipeline's repository."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    commit: str
+    subject: str
+    """The first line of its commit's message."""
+    is_elsewhere: bool
+    """Whether the repository the pipeline came from holds the commit, on a branch or a tag of its own."""
+
+
+class Branches(BaseModel):
+    """The branches a pipeline made."""
+
+    model_config = ConfigDict(frozen=True)
+
+    repository: str = ""
+    """The pipeline's own repository."""
+    branches: tuple[Branch, ...] = ()
+    why: str = ""
+    """Why the repository the pipeline came from could not be asked, so that it counts as holding nothing."""
+
+
 class Merged(BaseModel):
     """A merge commit built without moving a branch."""
 

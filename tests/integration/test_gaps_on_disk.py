@@ -1,12 +1,18 @@
 """What if we die right here, while something is cleared away? Whoever comes next does the rest."""
 
+from datetime import timedelta
 from functools import partial
+from uuid import UUID
 
 import pytest
 
 from egg_tasks import removal
+from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
+from egg_tasks.services import deletions, pipelines
 from egg_tasks.tasks import clearing
+from egg_tasks.tasks import pipelines as pipeline_tasks
+from models.errors import NotFound
 from models.queries import agent_runs as run_rows
 from tests.integration import test_gaps
 from tests.integration.gaps import lives
@@ -40,3 +46,34 @@ def test_the_clearing_away_of_a_clone_may_die_anywhere(ground: Ground, *, is_kep
         assert (ground.scene.home / "shims" / str(run.id) / "output.log").exists()
 
     at_gaps(begin, act, check, every=1)
+
+
+def test_the_going_of_a_pipeline_may_die_anywhere(ground: Ground) -> None:
+    """Whoever finds it does the rest: in the end there is neither row nor file, and all of the next one."""
+    home = ground.scene.home
+    runs: dict[str, UUID] = {}
+
+    def begin(name: str) -> None:
+        runs[name] = ground.queue(name)
+        attend(runs[name])
+        with unit_of_work() as session:
+            pipelines.cancel(session, pipeline_id=name, now=utcnow())
+            deletions.order(session, pipeline_id=name, now=utcnow())
+
+    def act(name: str) -> None:
+        pipeline_tasks.delete(name)
+
+    def check(name: str) -> None:
+        with unit_of_work() as session:
+            due = deletions.claim_due(session, now=utcnow() + timedelta(hours=1), limit=10)
+        for one in due:
+            lives(partial(pipeline_tasks.delete, one))
+        lives(clearing.tidy)
+        with pytest.raises(NotFound, match="there is no pipeline"):
+            ground.pipeline(name)
+        for place in (f"repos/{name}.git", f"runs/{runs[name]}", f"shims/{runs[name]}", f"roles/{name}"):
+            assert not (home / place).exists(), place
+        assert not any(removal.is_going(home / folder) for folder in ("repos", "runs", "shims", "roles"))
+        assert (home / "source").is_dir()
+
+    at_gaps(begin, act, check, every=3)

@@ -14,13 +14,14 @@ from egg_tasks.api.envelope import Envelope
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import pipelines, reports, shares
+from egg_tasks.services import deletions, pipelines, reports, shares
 from egg_tasks.services.effects import Effects
 from egg_tasks.tasks.adapters import workspace
 from egg_tasks.tasks.dispatch import dispatch
 from models.masking import masked
 from models.schemas.definition import Definition, validate
 from models.schemas.fault import Fault, Faulty
+from models.schemas.git import Branches
 from models.schemas.http import ExtensionIn, QuotaIn
 from models.schemas.report import PipelineDetail, PipelinePage, StatusRead, WhyRead
 from models.schemas.source import REMOTE, is_remote, refuse_reckoned
@@ -36,6 +37,12 @@ class PipelineAnswer(BaseModel):
     """One pipeline."""
 
     pipeline: PipelineDetail
+
+
+class Deleted(BaseModel):
+    """A pipeline that goes."""
+
+    pipeline: str
 
 
 @router.post("/pipelines", status_code=201)
@@ -98,6 +105,23 @@ def start(pipeline_id: PipelineId) -> Envelope[PipelineAnswer]:
 def cancel(pipeline_id: PipelineId) -> Envelope[PipelineAnswer]:
     """End a pipeline at once; its agents are stopped and their work is kept."""
     return _moved(pipeline_id, pipelines.cancel)
+
+
+@router.get("/pipelines/{pipeline_id}/branches")
+def branches(pipeline_id: PipelineId) -> Envelope[Branches]:
+    """List the branches of a pipeline's repository, and which are in the repository it came from as well."""
+    with unit_of_work() as session:
+        source = pipelines.source(session, pipeline_id=pipeline_id)
+    found = workspace().list_branches(pipeline_id, source=source)
+    return Envelope(message=f"{len(found.branches)} branches", data=found)
+
+
+@router.post("/pipelines/{pipeline_id}/delete")
+def delete(pipeline_id: PipelineId) -> Envelope[Deleted]:
+    """Delete a pipeline that does not run, with its repository, its logs and all that is stored of it."""
+    with unit_of_work() as session:
+        dispatch(session, deletions.order(session, pipeline_id=pipeline_id, now=utcnow()))
+    return Envelope(message=f"pipeline {pipeline_id} is deleted", data=Deleted(pipeline=pipeline_id))
 
 
 @router.post("/pipelines/{pipeline_id}/pause")

@@ -1,0 +1,98 @@
+"""egg pipeline delete: a pipeline goes, with all that is its own."""
+
+import sys
+import time
+
+import click
+
+from cli import options, render, server
+from egg_tasks.client import Client, Json
+from models.errors import Conflict, NotFound
+from models.foreign import Shown, flat, page
+
+PATIENCE_SECONDS = 60.0
+PAUSE_SECONDS = 0.3
+
+
+@click.command()
+@options.pipeline_argument
+@click.option("--yes", is_flag=True, help="Do it; without it you are asked, or only told what would go.")
+@options.output
+def delete(*, pipeline: str, yes: bool, output: str) -> None:
+    """Delete a pipeline that does not run: its repository, logs and all that is stored of it.
+
+    First its branches are listed that are not in your repository: they are lost with it. Nothing in your
+    repository is touched. Afterwards its name is free again.
+
+    Example:  egg pipeline delete rate-limit
+    """
+    client = server.operator()
+    found = client.get(f"/pipelines/{pipeline}/branches")
+    if not output:
+        render.say(_listed(pipeline, found), err=True)
+    elif not yes:
+        render.write_json(found)
+    if not (yes or _is_confirmed(pipeline)):
+        raise Conflict(f"nothing is deleted: say it with --yes (egg pipeline delete {pipeline} --yes)")
+    _order(client, pipeline)
+    _await_end(client, pipeline)
+    if output:
+        render.write_json({"deleted": pipeline, **found})
+    else:
+        render.say(f"{pipeline} is deleted")
+
+
+def _listed(pipeline: str, found: Json) -> Shown:
+    lost = [branch for branch in found["branches"] if not branch["is_elsewhere"]]
+    safe = len(found["branches"]) - len(lost)
+    lines = [f"{found['why']}; so all its branches count as being nowhere else."] if found["why"] else []
+    if lost:
+        lines.append(f"With {pipeline} go these branches, which are not in your repository:")
+        lines += [f"  {each['name']}  {each['commit'][:10]}  {each['subject']}" for each in lost]
+        lines.append(f"To keep one: git fetch {_repository(found)} BRANCH:BRANCH")
+    if safe:
+        lines.append(f"{safe} of its branches are in your repository, and stay there.")
+    if not found["branches"]:
+        lines.append(f"{pipeline} has no branches.")
+    return page([flat(line) for line in lines])
+
+
+def _repository(found: Json) -> str:
+    return str(found.get("repository") or "REPOSITORY")
+
+
+def _is_confirmed(pipeline: str) -> bool:
+    """Whether a person at a terminal says so; nobody else is asked."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    return click.confirm(f"Delete {pipeline}?", err=True)
+
+
+def _order(client: Client, pipeline: str) -> None:
+    """Have it deleted; one whose agents are just being stopped is waited for."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            client.post(f"/pipelines/{pipeline}/delete")
+        except Conflict as error:
+            if not error.details.get("unclosed") or time.monotonic() > deadline:
+                raise
+            time.sleep(PAUSE_SECONDS)
+        else:
+            return
+
+
+def _await_end(client: Client, pipeline: str) -> None:
+    """Wait until its name is free, which takes a moment; if it takes longer it happens by itself."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            client.get(f"/pipelines/{pipeline}")
+        except NotFound as error:
+            if not error.details.get("is_going"):
+                return
+        else:
+            # Somebody has taken the name already.
+            return
+        time.sleep(PAUSE_SECONDS)
+    render.say(f"{pipeline} is still being removed; that goes on by itself", err=True)

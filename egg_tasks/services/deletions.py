@@ -1,0 +1,63 @@
+"""Deletions: a pipeline goes, with all that is its own and nothing else."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from egg_tasks.services import clones, journal
+from egg_tasks.services.effects import Effects
+from models.errors import Conflict
+from models.foreign import named
+from models.queries import agent_runs, pipelines
+from models.states import LIVE_PIPELINES
+from models.tables import AgentRun
+
+RESEND = timedelta(seconds=15)
+
+
+def order(session: Session, *, pipeline_id: str, now: datetime) -> Effects:
+    """Have a pipeline that does not run deleted; from then on nobody finds it.
+
+    `Conflict`, with the way out, while it runs, while agents of it are being stopped, or while something of
+    its work is kept that is in no branch.
+    """
+    pipeline = pipelines.lock_pipeline(session, pipeline_id=pipeline_id)
+    if pipeline.status in LIVE_PIPELINES:
+        raise Conflict(
+            f"pipeline {pipeline_id} is {pipeline.status} and cannot be deleted; "
+            f"end it first: egg pipeline cancel {pipeline_id}",
+            {"status": str(pipeline.status)},
+        )
+    runs = agent_runs.list_agent_runs(session, pipeline_id=pipeline_id)
+    if unclosed := [journal.label(run) for run in runs if _is_open(run)]:
+        raise Conflict(
+            f"pipeline {pipeline_id} cannot be deleted yet: {named(unclosed)} is being stopped and its work "
+            "saved; try again in a moment",
+            {"unclosed": unclosed},
+        )
+    holding = [run for run in runs if run.kept_paths and run.clone_removed_at is None]
+    if holding:
+        lines = "; ".join(f"egg gc --kept {run.id}" for run in holding)
+        labels = [journal.label(run) for run in holding]
+        raise Conflict(
+            f"pipeline {pipeline_id} cannot be deleted: work of {named(labels)} could "
+            f"not be saved and is kept. Take from it what you need, then remove it: {lines}",
+            {"kept": [str(run.id) for run in holding]},
+        )
+    pipeline.deleted_at, pipeline.send_after = now, now + RESEND
+    return Effects(hints={pipeline_id}, deletions=[pipeline_id])
+
+
+def _is_open(run: AgentRun) -> bool:
+    """Whether a run is not over, or nobody has looked yet at what an earlier release left of it."""
+    if run.closed_at is None:
+        return True
+    return run.kept_paths is None and clones.is_to_be_kept(run) and not clones.is_cleared(run)
+
+
+def claim_due(session: Session, *, now: datetime, limit: int) -> list[str]:
+    """The pipelines that are to go and that nobody is seen at."""
+    found = pipelines.claim_deleted_pipelines(session, now=now, limit=limit)
+    for pipeline in found:
+        pipeline.send_after = now + RESEND
+    return [pipeline.id for pipeline in found]

@@ -1,0 +1,184 @@
+"""Deleting a pipeline: all that is its own goes, and nothing else."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from egg_tasks.clock import utcnow
+from egg_tasks.database import unit_of_work
+from egg_tasks.services import agent_runs, pipelines
+from egg_tasks.services.agent_runs import Salvaged
+from egg_tasks.tasks import clearing
+from models.queries import agent_runs as rows
+from models.queries import deletions
+from models.schemas.run import Exit
+from models.tables.base import Base
+from tests.integration.api_scene import GIT, NAME, Scene, merge
+from tests.integration.test_api_events import read_event, streaming
+
+OF_NO_PIPELINE = {"nodes", "clock", "repairs", "halts"}
+
+
+def end(name: str = NAME, *, kept: tuple[str, ...] = ()) -> list[UUID]:
+    """Cancel a pipeline, and play the workers that stop its agents; its runs."""
+    with unit_of_work() as session:
+        pipelines.cancel(session, pipeline_id=name, now=utcnow())
+        runs = [run.id for run in rows.list_agent_runs(session, pipeline_id=name)]
+    for run_id in runs:
+        salvaged = Salvaged(None, is_ahead=False, kept=kept)
+        with unit_of_work() as session:
+            agent_runs.settle(
+                session,
+                run_id=run_id,
+                outcome=Exit(stopped=True),
+                salvaged=salvaged,
+                log="",
+                now=utcnow(),
+            )
+    return runs
+
+
+def count() -> dict[str, int]:
+    """How many rows each table has."""
+    with unit_of_work() as session:
+        return {
+            table.name: session.scalars(select(func.count()).select_from(table)).one()
+            for table in Base.metadata.sorted_tables
+        }
+
+
+def fill(scene: Scene) -> None:
+    """Have something of every kind happen in the pipeline."""
+    scene.commit("coder", "feature.py")
+    scene.say("coder", "READY")
+    merge("coder", 1)
+    scene.say("tester", "OBJECTING", about="coder", reason="it has no test")
+    body = {"message_type": "QUESTION", "to_role": "tester", "body": "What is missing?"}
+    scene.ask("POST", f"/pipelines/{NAME}/messages", body, who="coder")
+    question = {"question": "Which?", "options": ["a", "b"]}
+    assert scene.ask("POST", f"/pipelines/{NAME}/decisions", question, who="coder").status == 201
+
+
+def test_every_table_with_rows_of_a_pipelines_is_known() -> None:
+    known = {table.name for table in deletions.list_tables()} | {"pipelines"} | OF_NO_PIPELINE
+
+    assert {table.name for table in Base.metadata.sorted_tables} == known
+
+
+def test_a_pipeline_that_runs_is_not_deleted_and_the_way_out_is_named(shop: Scene) -> None:
+    answer = shop.ask("POST", f"/pipelines/{NAME}/delete")
+
+    assert answer.status == 409
+    assert answer.body["message"].endswith(f"end it first: egg pipeline cancel {NAME}")
+    assert shop.ask("GET", f"/pipelines/{NAME}").status == 200
+
+
+def test_one_whose_agents_are_being_stopped_is_not_deleted_yet(shop: Scene) -> None:
+    shop.ask("POST", f"/pipelines/{NAME}/cancel")
+
+    answer = shop.ask("POST", f"/pipelines/{NAME}/delete")
+
+    assert answer.status == 409
+    assert answer.body["details"]["unclosed"] == ["coder (run 1)", "tester (run 1)"]
+
+
+def test_a_deleted_pipeline_leaves_no_row_and_no_file_and_its_name_is_free(shop: Scene) -> None:
+    shop.create(name="shop-2")
+    fill(shop)
+    runs = end()
+    home = shop.home
+    (home / "roles" / NAME / "coder/home").mkdir(parents=True)
+    for run_id in runs:
+        (home / "shims" / str(run_id)).mkdir(parents=True)
+    (home / "repos/shop-2.git").mkdir()
+
+    assert shop.ask("POST", f"/pipelines/{NAME}/delete").status == 200
+    is_gone = shop.ask("GET", f"/pipelines/{NAME}")
+    clearing.delete_pipeline(NAME)
+    clearing.tidy()
+
+    assert (is_gone.status, is_gone.body["message"]) == (404, f"the pipeline {NAME} is deleted")
+    assert shop.ask("GET", f"/pipelines/{NAME}/why").body["message"].startswith("there is no pipeline shop;")
+    left = {name: number for name, number in count().items() if number and name != "nodes"}
+    assert left == {"pipelines": 1, "message_streams": 1, "events": 1}
+    found = {
+        path.name for folder in ("repos", "roles", "runs", "shims") for path in (home / folder).iterdir()
+    }
+    assert found == {"shop-2.git", ".going"}
+    assert shop.create() == NAME
+
+
+def test_nothing_of_a_deleted_pipeline_is_found_while_it_goes(shop: Scene) -> None:
+    end()
+    shop.ask("POST", f"/pipelines/{NAME}/delete")
+
+    listed = shop.ask("GET", "/pipelines").data["pipelines"]
+    again = shop.ask("POST", f"/pipelines/{NAME}/delete")
+    agents = shop.ask("GET", f"/pipelines/{NAME}/agents")
+
+    assert listed == []
+    assert (again.status, agents.status) == (404, 404)
+    assert again.body["details"] == {"is_going": True}
+
+
+def test_what_is_kept_of_a_run_keeps_its_pipeline(shop: Scene) -> None:
+    runs = end(kept=("secret.bin",))
+
+    answer = shop.ask("POST", f"/pipelines/{NAME}/delete")
+
+    assert answer.status == 409
+    assert f"egg gc --kept {runs[0]}" in answer.body["message"]
+
+
+def test_the_branches_that_are_nowhere_else_are_told_from_the_others(shop: Scene) -> None:
+    fill(shop)
+    source, repository = shop.home / "source", shop.home / "repos" / f"{NAME}.git"
+    pull = ("fetch", "-q", str(repository), f"egg/{NAME}/coder:mine")
+    subprocess.run([*GIT, *pull], cwd=source, check=True)
+    before = shop.ask("GET", f"/pipelines/{NAME}/branches").data
+    shop.commit("coder", "more.py")
+    shop.say("coder", "READY")
+
+    found = shop.ask("GET", f"/pipelines/{NAME}/branches").data
+    subprocess.run(["rm", "-rf", str(source)], check=True)
+    without = shop.ask("GET", f"/pipelines/{NAME}/branches").data
+
+    assert told(before) == {f"egg/{NAME}/coder": True, f"egg/{NAME}/work": True}
+    assert told(found) == {f"egg/{NAME}/coder": False, f"egg/{NAME}/work": True}
+    assert found["why"] == ""
+    assert [branch["is_elsewhere"] for branch in without["branches"]] == [False, False]
+    assert without["why"].endswith(f"{source} does not exist")
+
+
+def test_who_follows_a_pipeline_that_is_deleted_comes_to_an_end(scene: Scene) -> None:
+    scene.create()
+    with streaming(scene) as stream:
+        read_event(stream)
+        scene.ask("POST", f"/pipelines/{NAME}/delete")
+
+        assert stream.read() == b""
+
+
+def test_the_users_repository_is_not_touched(shop: Scene) -> None:
+    fill(shop)
+    source = shop.home / "source"
+    before = listing(source)
+
+    end()
+    shop.ask("POST", f"/pipelines/{NAME}/delete")
+    clearing.delete_pipeline(NAME)
+
+    assert listing(source) == before
+
+
+def told(answer: dict[str, Any]) -> dict[str, bool]:
+    """By branch, whether it is elsewhere."""
+    return {branch["name"]: branch["is_elsewhere"] for branch in answer["branches"]}
+
+
+def listing(directory: Path) -> list[tuple[str, int]]:
+    """Every file there, and when it was last written."""
+    return sorted((str(path), path.lstat().st_mtime_ns) for path in directory.rglob("*"))
