@@ -8,7 +8,7 @@ PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 LARGE_PAGES := PYTHONMALLOC=malloc GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1
 PYTEST := $(LARGE_PAGES) $(BIN)/python -m pytest
 
-.PHONY: demo prove-bus bench-bus bench-engine chaos hostile gaps walk field check test test-unit test-real \
+.PHONY: demo prove-bus bench-bus bench-engine chaos hostile gaps walk field check reference test test-unit test-real \
 	test-proofs test-install format lint types imports lock clean
 
 demo: $(STAMP)  ## run the main job: a local stack, a repository, agents that come to agree
@@ -47,6 +47,9 @@ walk: $(STAMP)  ## every state of every roster of up to three roles; fails at th
 	$(BIN)/python -m tests.unit.consensus_rosters
 
 check: format lint types imports test  ## format, lint, types, imports and tests; CI runs it first
+
+reference: $(STAMP)  ## write the pages of docs/reference anew, from the code
+	$(BIN)/python -m reference
 
 format: $(STAMP)
 	$(BIN)/ruff format --check .

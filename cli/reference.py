@@ -1,4 +1,4 @@
-"""Writes docs/reference/cli.md from the commands themselves: python -m cli.reference."""
+"""Writes docs/reference/cli.md from the commands themselves: `make reference`, with the other pages."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +15,7 @@ PAGE = Path(cli.__file__).resolve().parent.parent / "docs" / "reference" / "cli.
 INTRODUCTION = f"""\
 # Command line
 
-Written by `python -m cli.reference` from the commands themselves; a test fails when it is not up to date.
+Written from the commands themselves by `make reference`; a test fails when it is not up to date.
 
 `egg` and `egg-orch` are the same program. stdout is for results, stderr for talk. `NO_COLOR` is respected,
 and `EGG_DEBUG=1` adds the traceback to the sentence a bug gets.

@@ -13,6 +13,7 @@ from hypothesis import settings
 
 import migrations
 from egg_tasks.stack.servers import servers
+from models.events import EVENTS
 from models.tables import Base
 
 # How long an example takes is no finding: the machine may be busy.
@@ -23,6 +24,11 @@ LEAVE = """
 SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
+TOLD = """
+SELECT DISTINCT type, key FROM egg.events LEFT JOIN LATERAL jsonb_object_keys(details) AS key ON true
+"""
+MADE_UP = {"test_api_events", "test_hostile_words"}
+"""Whose events no service of ours has told."""
 EMPTY = """
 DO $$ DECLARE name text; BEGIN
     SET LOCAL session_replication_role = replica;
@@ -70,12 +76,20 @@ def migrated_database(server_urls: tuple[str, str]) -> str:
 
 
 @pytest.fixture
-def database_url(migrated_database: str) -> str:
-    """The migrated database, with nothing in it and nobody else connected."""
+def database_url(migrated_database: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The migrated database, with nothing in it and nobody else connected; what is told there is declared."""
     with psycopg.connect(migrated_database, autocommit=True) as connection:
         connection.execute(LEAVE)
         connection.execute(EMPTY)
-    return migrated_database
+    yield migrated_database
+    with psycopg.connect(migrated_database) as connection:
+        told = connection.execute(TOLD).fetchall()
+    if request.path.stem in MADE_UP:
+        return
+    undeclared = [
+        (kind, key) for kind, key in told if kind not in EVENTS or (key and key not in EVENTS[kind].data)
+    ]
+    assert undeclared == [], "declare these events, or keys of their data, in models/events.py"
 
 
 @pytest.fixture(scope="session")

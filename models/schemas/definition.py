@@ -132,7 +132,7 @@ class Definition(Shape):
         return self.agents[seat.agent or seat.role]
 
 
-_SHAPES: Mapping[Path, type[Shape]] = {
+SHAPES: Mapping[Path, type[Shape]] = {
     (): Definition,
     ("config",): Config,
     ("agents", "*"): Agent,
@@ -144,6 +144,7 @@ _SHAPES: Mapping[Path, type[Shape]] = {
     ("phases", "*", "roles", "*"): Role,
     ("phases", "*", "roles", "*", "needs", "*"): Need,
 }
+"""Every shape of the format by where it stands; `*` is any position, or an agent's name."""
 
 _UNBUILT_VALUES = {"backend": ("claude", "codex", "command"), "kind": ("docker", "process")}
 
@@ -177,7 +178,7 @@ def _fault(error: ErrorDetails) -> Fault:
     """Turn one of pydantic's errors into a fault, knowing what this version has not built yet."""
     loc = error["loc"]
     if error["type"] == "extra_forbidden":
-        shape = _SHAPES[tuple("*" if _is_any(loc, index) else step for index, step in enumerate(loc[:-1]))]
+        shape = SHAPES[tuple("*" if _is_any(loc, index) else step for index, step in enumerate(loc[:-1]))]
         return Fault(loc, _unknown(str(loc[-1]), shape))
     *unbuilt, built = _UNBUILT_VALUES.get(str(loc[-1]) if loc else "", ("",))
     if error["type"] == "literal_error" and error["input"] in unbuilt:

@@ -90,7 +90,7 @@ ResultFields = Annotated[
 class RequestBody(BaseModel):
     """A request's body: a key nobody knows is refused, never ignored."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class MessageIn(RequestBody):

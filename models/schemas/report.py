@@ -20,7 +20,7 @@ from models.states import (
 class Read(BaseModel):
     """A shape that is only ever read."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
 
 class PipelineRead(Read):

@@ -55,7 +55,7 @@ def test_a_message_with_a_key_and_an_evaluation_do_not_deadlock(world: World) ->
         with world.work() as session:
             epoch = phases.lock_epoch(session, phase_run_id=phase_run_id, now=world.now)
             has_pipeline.set()
-            journal.record(session, "told", "told", now=world.now, pipeline=epoch.pipeline)
+            journal.record(session, "pipeline.started", "told", now=world.now, pipeline=epoch.pipeline)
             world.finish(session)
 
     assert errors_of(send, evaluate) == []

@@ -31,4 +31,4 @@ def test_every_option_says_what_it_is_for(path: str, command: click.Command) -> 
 
 
 def test_the_reference_is_what_the_commands_say() -> None:
-    assert PAGE.read_text() == page(), "run: python -m cli.reference"
+    assert PAGE.read_text() == page(), "run: make reference"

@@ -1,0 +1,95 @@
+"""docs/reference/definition.md: every key of the definition file, from the models that read it."""
+
+from collections.abc import Iterator
+
+from models.schemas.definition import SHAPES, json_schema
+from models.schemas.fault import Path
+from models.schemas.roster import Shape
+from reference.markdown import Schema, bounds, code, default, kind, plain, table
+from reference.shapes import words
+
+INTRODUCTION = """\
+# The definition file
+
+Written from the models that read it by `make reference`; a test fails when it is not up to date.
+
+YAML or JSON: one piece of work on one repository, who does it, and by which rules. `egg validate FILE`
+names every fault with its line, `egg schema` prints the same as a JSON Schema for your editor, and `egg
+init` writes one to start from. Unknown keys are refused. `--set PATH=VALUE` of `egg run` sets any of these
+keys for one run (`--set config.max_rounds=2`, `--set 'phases[0].mode=waves'`).
+
+```yaml
+version: 1
+repo: .
+prompt: Add a token bucket to the public API.
+config: {concurrent_execution: true, max_rounds: 4}
+agents:
+  coder: {backend: command, command: [./agents/coder.sh]}
+  tester: {backend: command, command: [./agents/tester.sh]}
+phases:
+  - name: implement
+    roles:
+      - {role: coder}
+      - {role: tester, needs: [coder], reviews: [coder]}
+    check: {run: make test, owner: coder}
+```
+"""
+HEADS = ("key", "what it may be", "default", "bounds", "what it does")
+
+
+def page() -> str:
+    """The whole page."""
+    return "\n".join([INTRODUCTION, *(_section(path, shape) for path, shape in SHAPES.items())])
+
+
+def keys() -> Iterator[str]:
+    """Every key as the page writes it: `config.max_rounds`, `phases[].roles[].needs[].hard`."""
+    for path, shape in SHAPES.items():
+        for name in shape.model_fields:
+            yield f"{_written(path)}.{name}".removeprefix(".")
+
+
+def _section(path: Path, shape: type[Shape]) -> str:
+    schema = json_schema()
+    definitions = schema["$defs"]
+    assert isinstance(definitions, dict), "pydantic writes them as a map"  # noqa: S101
+    own: Schema = schema if not path else definitions[shape.__name__]
+    place = _written(path)
+    rows = [
+        (
+            code(f"{place}.{name}".removeprefix(".")),
+            _kind(field, definitions),
+            default(field, required=name in own.get("required", ())),
+            bounds(field),
+            plain(field.get("description")),
+        )
+        for name, field in own["properties"].items()
+    ]
+    title = code(place) if place else "At the top"
+    unbuilt = ", ".join(code(name) for name in sorted(shape.not_built))
+    later = f"Refused by name, as not built yet: {unbuilt}.\n" if unbuilt else ""
+    parts = [f"## {title}\n", f"{plain(shape.__doc__)}\n", table(HEADS, rows), later]
+    return "\n".join(part for part in parts if part)
+
+
+def _kind(field: Schema, definitions: dict[str, Schema]) -> str:
+    """What the value may be: the words of an enumeration themselves, other shapes by their sections."""
+    names = words(definitions)
+    names |= {shape.__name__: f"[{_written(path)}](#{_anchor(path)})" for path, shape in SHAPES.items()}
+    return kind(field, names=names)
+
+
+def _written(path: Path) -> str:
+    """A path as people write it: a list's members are `[]`, an agent's name is NAME."""
+    text = ""
+    for step, before in zip(path, (None, *path), strict=False):
+        if step == "*":
+            text += ".NAME" if before == "agents" else "[]"
+        else:
+            text += f".{step}"
+    return text.removeprefix(".")
+
+
+def _anchor(path: Path) -> str:
+    """Where GitHub jumps to for a section's heading."""
+    return "".join(each for each in _written(path).lower() if each.isalnum() or each in "-_")

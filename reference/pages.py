@@ -1,0 +1,19 @@
+"""The generated pages, by their names."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from cli import reference as commands
+from reference import definition, events, http
+
+FOLDER = Path(__file__).parents[1] / "docs" / "reference"
+
+
+def pages() -> Mapping[str, str]:
+    """What each page must say, by its file's name."""
+    return {
+        "cli.md": commands.page(),
+        "definition.md": definition.page(),
+        "events.md": events.page(),
+        "http.md": http.page(),
+    }

@@ -1,0 +1,103 @@
+"""Every command, option, exit code, key, route and event type stands on a page of docs/reference."""
+
+import ast
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from models.events import EVENTS
+from reference.pages import FOLDER, pages
+from tests import interface
+
+SERVICES = Path(__file__).parents[2] / "egg_tasks" / "services"
+PAGES = pages()
+"""Made once: what the code says now."""
+RENEW = "it differs from the code: run `make reference`, look at what changed, and commit it"
+UNDECLARED = "declare it in models/events.py (when it happens, what its data holds), then `make reference`"
+
+ELSEWHERE = {
+    "command: egg signal complete": "hidden: it says what to type instead",
+    "event: branch.unmoved": "a log's",
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_generated_page_is_what_the_code_says(name: str) -> None:
+    page = FOLDER / name
+
+    assert page.exists(), f"docs/reference/{name} is missing: run `make reference`"
+    assert page.read_text(encoding="utf-8") == PAGES[name], f"docs/reference/{name}: {RENEW}"
+
+
+def test_everything_that_is_promised_stands_on_a_page() -> None:
+    """What tests/interface.py finds in the code, by other ways than the pages are made by."""
+    missing = [line for line in interface.read() if not stands(line, PAGES) and line not in ELSEWHERE]
+
+    assert missing == [], "has no place in docs/reference: see reference/"
+
+
+def stands(line: str, texts: Mapping[str, str]) -> bool:
+    """Whether what `kind: place: name` names stands on the page of its kind."""
+    kind, _, rest = line.partition(": ")
+    place, _, name = rest.rpartition(": ")
+    if kind.partition(".")[0] == "definition":
+        return f"{kind}.{rest}".removeprefix("definition.") in keys(texts["definition.md"])
+    match kind:
+        case "command":
+            return rest == "egg" or f"### `{rest}" in texts["cli.md"]
+        case "option":
+            return place == "egg" or bool(re.search(rf"`[^`]*{re.escape(name)}\b", entry(place, texts)))
+        case "route":
+            return f"### `{rest}`" in texts["http.md"]
+        case "parameter" | "body":
+            return f"`{name}`" in texts["http.md"] or f"{{{name}}}" in texts["http.md"]
+        case "event":
+            return name.endswith(".") or f"### `{rest}`" in texts["events.md"]
+    return True
+
+
+def keys(page: str) -> set[str]:
+    """The keys of the definition's page, without what only says that there may be many."""
+    found = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
+    return {key.replace("[]", "").replace(".NAME", "") for key in found}
+
+
+def entry(command: str, texts: Mapping[str, str]) -> str:
+    """What cli.md says of a command."""
+    _, _, rest = texts["cli.md"].partition(f"### `{command} ")
+    return rest.partition("\n### ")[0]
+
+
+def test_every_event_type_that_is_told_is_declared_and_every_declared_one_is_told() -> None:
+    words = {
+        node.value
+        for path in SERVICES.glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    told = {word for word in words if re.fullmatch(r"[a-z_]+\.[a-z_]+", word)}
+    # Their last word is the decision's status.
+    by_status = {"decision.resolved", "decision.defaulted"}
+
+    assert told - EVENTS.keys() == set(), UNDECLARED
+    assert EVENTS.keys() - told - by_status == set(), (
+        "nothing tells it any more: remove it from models/events.py"
+    )
+
+
+def test_what_is_left_out_of_a_page_is_found() -> None:
+    lost = "egg pipeline extend|--iterations|max_rounds|pipeline.paused|POST /api/v1/halt|include_own"
+    texts = {name: re.sub(lost, "", text) for name, text in PAGES.items()}
+
+    missing = {line for line in interface.read() if not stands(line, texts)}
+
+    assert missing >= {
+        "command: egg pipeline extend",
+        "option: egg pipeline extend: --iterations",
+        "definition.config: max_rounds",
+        "event: pipeline.paused",
+        "route: POST /api/v1/halt",
+        "parameter: GET /api/v1/pipelines/{pipeline_id}/messages: include_own",
+    }
