@@ -134,7 +134,7 @@ def check(path: Path, *, overrides: Sequence[tuple[str, str]] = (), far: Far = F
         raise FaultyFile.of(loaded.positions.name, faults_with_lines(faults, loaded.positions))
     source = str(document["repo"])
     document["repo"] = split(source)[0]
-    told = tuple(notes(definition, found.source, found.commit)) if found else ()
+    told = tuple(notes(definition, found.source, found.commit, file=path)) if found else ()
     if found and far is Far.ASKED:
         told += tuple(submodule_notes(found))
     return Checked(loaded.positions.name, loaded.positions, document, source, told)

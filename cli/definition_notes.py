@@ -1,12 +1,14 @@
 """What a person should know of a sound definition before it runs: what its agents will not find."""
 
 import itertools
+import os
 import posixpath
 import re
 import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from egg_tasks.workspace.git import GitFailed
 from egg_tasks.workspace.sources import Source
@@ -31,15 +33,28 @@ class Named:
     """Whether it is a mere name, which is looked for on the PATH and was not found there."""
 
 
-def notes(definition: Definition, source: Source, commit: str) -> Iterator[str]:
-    """Say which of the files it names *commit* lacks, and how many of a person's agents will not see."""
+def notes(definition: Definition, source: Source, commit: str, *, file: Path | None = None) -> Iterator[str]:
+    """Say which of the files it names *commit* lacks, and how many of a person's agents will not see.
+
+    The definition's own *file* is none that agents need.
+    """
     changed = source.uncommitted()
     for named in dict.fromkeys(_named(definition)):
         if sentence := _lack(named, source, commit, changed or frozenset()):
             yield f"{named.where}: {sentence}"
-    if changed:
-        files = "1 uncommitted file" if len(changed) == 1 else f"{len(changed)} uncommitted files"
-        yield f"{files} in {source.path} will not be seen by agents: commit what they need"
+    if sentence := unseen(source, but=file, changed=changed):
+        yield sentence
+
+
+def unseen(source: Source, *, but: Path | None, changed: frozenset[str] | None = None) -> str | None:
+    """Say how many files of a person's no commit holds, *but* their definition; None if there is none."""
+    changed = source.uncommitted() if changed is None else changed
+    own = os.path.relpath(but.resolve(), source.path.resolve()) if but else ""
+    count = len((changed or frozenset()) - {own})
+    if not count:
+        return None
+    files = "1 uncommitted file" if count == 1 else f"{count} uncommitted files"
+    return f"{files} in {source.path} will not be seen by agents: commit what they need"
 
 
 def _lack(named: Named, source: Source, commit: str, changed: frozenset[str]) -> str | None:

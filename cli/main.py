@@ -21,6 +21,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "doctor": "cli.commands.stack:doctor",
     },
     "Work": {
+        "init": "cli.commands.init:init",
         "run": "cli.commands.run:run",
         "validate": "cli.commands.definition:validate",
         "schema": "cli.commands.definition:schema",
@@ -41,6 +42,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "result": "cli.commands.result:result",
         "sync": "cli.commands.sync:sync",
         "context": "cli.commands.context:context",
+        "example-agent": "cli.commands.example_agent:example_agent",
     },
     "Processes of a cluster": {
         "api": "cli.commands.processes:api",

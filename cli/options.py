@@ -78,6 +78,20 @@ def own_pipeline(command: Callable[..., None]) -> Callable[..., None]:
     return chosen
 
 
+def definition(command: Callable[..., None]) -> Callable[..., None]:
+    """Add FILE, and hand the command `file`: a definition, or the repository's egg.yaml if none is named."""
+    from pathlib import Path
+
+    @click.argument("file", metavar="[FILE]", type=click.Path(path_type=Path), required=False)
+    @functools.wraps(command)
+    def chosen(*, file: Path | None, **rest: Any) -> None:
+        from cli import definition_choice
+
+        command(file=file or definition_choice.nearest(Path.cwd()), **rest)
+
+    return chosen
+
+
 def overrides(command: Callable[..., None]) -> Callable[..., None]:
     """Add --set, --name, --repo and --prompt, and hand the command `given`: paths in the file with YAML."""
 

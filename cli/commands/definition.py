@@ -8,18 +8,18 @@ from cli import options, render
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@options.definition
 @options.overrides
 @options.output
 def validate(*, file: Path, given: list[tuple[str, str]], output: str) -> None:
-    """Check a definition file.
+    """Check a definition file: the egg.yaml of this directory or repository, if you name none.
 
     Every fault is named with its path and line, those of its repository too; nothing is stored. A
     repository at a URL is asked whether it has `base`, as `egg run` would ask it. Notes say what agents
     will not find: files that are named and not committed, or not executable. FILE `-` is standard input,
     its paths are taken from here. With --json the faults are in error.details.lines.
 
-    Example:  egg validate pipeline.yaml
+    Example:  egg validate
     """
     from cli import submitting
 

@@ -9,7 +9,7 @@ from cli.commands.stack import ensure_stack
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@options.definition
 @options.overrides
 @click.option("--detach", is_flag=True, help="Start it, print its id, and go.")
 @options.following
@@ -27,7 +27,8 @@ def run(
 ) -> None:
     """Run a definition file as a new pipeline, and show it until it ends.
 
-    Checks the file first, and starts a local stack when no server is named and none runs.
+    The egg.yaml of this directory or repository, if you name none; `egg init` writes one. Checks the file
+    first, and starts a local stack when no server is named and none runs.
     Ctrl-C only stops the watching. Once it is complete, its work is branch egg/NAME of your repository.
     With --json what happens is told on stderr, and the end is one document.
 

@@ -25,7 +25,7 @@ def make_repository(directory: Path) -> Path:
             raise Unprocessable(
                 f"{repository} is not empty: name a directory that is, or that does not exist"
             )
-        unwanted = shutil.ignore_patterns("__pycache__", ".*_cache")
+        unwanted = shutil.ignore_patterns("__pycache__", ".*_cache", "example_*.py")
         shutil.copytree(SHOP, repository, ignore=unwanted, dirs_exist_ok=True)
         shutil.copytree(AGENTS, repository / ".egg" / "agents", ignore=unwanted)
     except OSError as error:

@@ -15,7 +15,7 @@ from egg_tasks.demo import repository as demo
 from models.errors import Unavailable, Unprocessable
 from models.schemas.definition import validate
 
-NAMES = ("agent", "spec", "planner", "coder", "tester", "documenter")
+NAMES = ("agent", "spec", "planner", "coder", "tester", "documenter", "example_notes")
 PROMPT = yaml.safe_load((demo.SHOP / "egg.yaml").read_text())["prompt"]
 DEFINITIONS = pytest.mark.parametrize("definition", ["egg.yaml", "stall.yaml"])
 REASON = "shipping_cost(5000) returned 490, docs/spec.md says 0"

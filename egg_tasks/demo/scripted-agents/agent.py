@@ -56,6 +56,7 @@ class Context(TypedDict):
     objections: list[Objection]
     messages: list[Message]
     conflicts: list[str]
+    check_log: str
 
 
 class Refused(Exception):
@@ -102,7 +103,7 @@ def answer_questions(known: Context, answer: str) -> None:
 def commit(message: str, *paths: Path) -> bool:
     """Commit these paths; False when nothing in them changed."""
     names = [str(path) for path in paths]
-    subprocess.run(["git", "add", "--", *names], check=True)
+    subprocess.run(["git", "add", "--force", "--", *names], check=True)
     if subprocess.run(["git", "diff", "--cached", "--quiet"], check=False).returncode == 0:
         return False
     subprocess.run(["git", "commit", "--quiet", f"--message={message}"], check=True)
