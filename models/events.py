@@ -55,6 +55,7 @@ EVENTS: Mapping[str, EventKind] = {
     "agent.failed": EventKind("A run has failed; the text says how."),
     "agent.timeout": EventKind("A run was stopped since it had done nothing for too long."),
     "agent.lost": EventKind("A run's process, worker or machine is gone, or its end cannot be read."),
+    "agent.removed": EventKind("A person had what was kept of a run's clone removed (`egg gc --kept`)."),
     "agent.salvaged": EventKind("A run left work that it had not published; the text says where it is kept."),
     "message.sent": EventKind(
         "A message is on the bus.",
