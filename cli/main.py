@@ -28,6 +28,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "pipeline": "cli.commands.pipeline:pipeline",
         "decision": "cli.commands.decision:decision",
         "stop-all": "cli.commands.halt:stop_all",
+        "gc": "cli.commands.gc:gc",
     },
     "Look": {
         "watch": "cli.commands.watch:watch",

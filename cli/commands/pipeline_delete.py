@@ -1,14 +1,13 @@
 """egg pipeline delete: a pipeline goes, with all that is its own."""
 
-import sys
 import time
 
 import click
 
-from cli import options, render, server
+from cli import confirming, options, render, server, typed
 from egg_tasks.client import Client, Json
 from models.errors import Conflict, NotFound
-from models.foreign import Shown, flat, page
+from models.foreign import Shown, page
 
 PATIENCE_SECONDS = 60.0
 PAUSE_SECONDS = 0.3
@@ -32,8 +31,8 @@ def delete(*, pipeline: str, yes: bool, output: str) -> None:
         render.say(_listed(pipeline, found), err=True)
     elif not yes:
         render.write_json(found)
-    if not (yes or _is_confirmed(pipeline)):
-        raise Conflict(f"nothing is deleted: say it with --yes (egg pipeline delete {pipeline} --yes)")
+    command = f"{typed.egg()} pipeline delete {pipeline}"
+    confirming.confirm(f"Delete {pipeline}?", yes=yes, command=command)
     _order(client, pipeline)
     _await_end(client, pipeline)
     if output:
@@ -54,18 +53,11 @@ def _listed(pipeline: str, found: Json) -> Shown:
         lines.append(f"{safe} of its branches are in your repository, and stay there.")
     if not found["branches"]:
         lines.append(f"{pipeline} has no branches.")
-    return page([flat(line) for line in lines])
+    return page(lines)
 
 
 def _repository(found: Json) -> str:
     return str(found.get("repository") or "REPOSITORY")
-
-
-def _is_confirmed(pipeline: str) -> bool:
-    """Whether a person at a terminal says so; nobody else is asked."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return False
-    return click.confirm(f"Delete {pipeline}?", err=True)
 
 
 def _order(client: Client, pipeline: str) -> None:

@@ -19,6 +19,7 @@ from egg_tasks.api.routes import (
     agents,
     conversations,
     decisions,
+    disk,
     events,
     halts,
     health,
@@ -71,7 +72,7 @@ def create_app(pace: Pace | None = None) -> FastAPI:
     app.add_middleware(Gate, tokens=app.state.tokens, rates=app.state.rates, shares=shares)
     app.add_middleware(errors.Bugs)
     app.add_middleware(versions.Named)
-    seen = (overview, conversations, events, phases, results)
+    seen = (overview, conversations, events, phases, results, disk)
     kinds = (health, proof, halts, pipelines, agents, decisions, messages, signals, *seen)
     for module in kinds:
         app.include_router(module.router, prefix=errors.PREFIX)

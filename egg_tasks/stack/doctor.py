@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from egg_tasks import agent_tools, disk, settings_file, version
+from egg_tasks import agent_tools, disk, settings_file, space, version
 from egg_tasks.config import others, webhook_of
 from egg_tasks.settings_table import DATABASE_URL, REDIS_URL
 from egg_tasks.stack import binaries, frozen, local, manifest, outside, ports, probes, programs
@@ -42,6 +42,7 @@ def examine(home: Path, environ: Mapping[str, str] | None = None) -> Sequence[Fi
         _git(),
         _directory(home),
         _disk(home),
+        _space(home),
         _postgres(given),
         _valkey(given),
         _ports(home, given),
@@ -99,6 +100,13 @@ def _disk(home: Path) -> Finding:
     # Room for files may be short where bytes are not.
     short = disk.shortage(home) if free >= wanted else None
     return Finding("disk", free >= wanted and not short, short or f"{free} MB free", mend)
+
+
+def _space(home: Path) -> Finding:
+    """What takes the space there."""
+    found = sorted(space.measure(home).items(), key=lambda pair: -pair[1])
+    parts = ", ".join(f"{kind} {space.megabytes(size)}" for kind, size in found if size)
+    return Finding("space", ok=True, text=parts or "nothing yet")
 
 
 def _postgres(environ: Mapping[str, str]) -> Finding:

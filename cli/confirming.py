@@ -1,0 +1,17 @@
+"""Asking a person before something goes for good; nobody but a person at a terminal is asked."""
+
+import sys
+
+import click
+
+from models.errors import Conflict
+
+
+def confirm(question: str, *, yes: bool, command: str) -> None:
+    """Return when it was said with --yes or is answered so; `Conflict` that nothing is done else."""
+    if yes:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise Conflict(f"nothing is removed without --yes: {command} --yes")
+    if not click.confirm(question, err=True):
+        raise Conflict("nothing is removed")

@@ -1,0 +1,215 @@
+"""Collecting what nobody needs any more on this machine's disk: listed first, and removed when told to.
+
+What is in no branch is never among it, and no branch either.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from urllib.parse import unquote
+from uuid import UUID
+
+from egg_tasks import removal, space
+from egg_tasks.clock import utcnow
+from egg_tasks.config import settings
+from egg_tasks.database import single_statements, unit_of_work
+from egg_tasks.foreign_files import is_directory, is_there
+from egg_tasks.run_places import RUN_IDS, SHIMS
+from egg_tasks.services import clones, journal
+from egg_tasks.services.leftovers import KEPT
+from egg_tasks.tasks import clearing
+from egg_tasks.tasks.adapters import runner, workspace
+from models.errors import Conflict, NotFound
+from models.queries import agent_runs as run_rows
+from models.queries import leftovers as rows
+from models.schemas.disk import DiskRead, Item, KeptRead, RepositoryRead
+from models.tables import AgentRun
+
+FORGOTTEN_AFTER = timedelta(days=1)
+"""So long nobody wrote in a directory that no row knows before it is taken for forgotten."""
+WORK = ("clone", KEPT)
+TIDYING = timedelta(seconds=20)
+FOLDERS = ("runs", SHIMS, "repos", "roles")
+
+
+@dataclass(frozen=True)
+class Goer:
+    """Something that may go, and how."""
+
+    item: Item
+    go: Callable[[], object]
+
+
+def look() -> DiskRead:
+    """What takes the space, what may go, and what goes only by its name."""
+    home = settings().home
+    items = tuple(goer.item for goer in _goers(home))
+    return DiskRead(
+        home=str(home),
+        space=space.measure(home),
+        items=items,
+        frees=sum(item.size for item in items),
+        kept=(*_kept(home), *_kept_of_nobody(home)),
+        repositories=tuple(_repositories(home)),
+    )
+
+
+def collect() -> tuple[Item, ...]:
+    """Remove what may go; what that was. Safe twice: what is gone is not found again."""
+    found = list(_goers(settings().home))
+    for goer in found:
+        goer.go()
+    workspace().tidy(timeout=TIDYING)
+    return tuple(goer.item for goer in found)
+
+
+def remove_kept(run_id: UUID) -> None:
+    """Remove what is kept of a run, since a person has named it. `Conflict` or `NotFound` if nothing is."""
+    with single_statements() as session:
+        known = rows.known_agent_runs(session, among=[run_id])
+        run = run_rows.get_agent_run(session, run_id=run_id) if known else None
+    if run is not None:
+        clones.refuse_unkept(run)
+        workspace().discard(run_id)
+        with unit_of_work() as session:
+            clones.given_up(session, run_id=run_id, now=utcnow())
+    else:
+        if run_id not in {one.run for one in _kept_of_nobody(settings().home)}:
+            raise NotFound(f"nothing is kept of an agent run {run_id}: what is, `egg gc` lists")
+        workspace().forget(run_id)
+        runner().forget(run_id)
+    workspace().tidy(timeout=TIDYING)
+
+
+def remove_repository(name: str) -> None:
+    """Remove a repository whose pipeline is gone, since a person has named it."""
+    found = {one.name: one for one in _repositories(settings().home)}
+    if name not in found:
+        raise NotFound(f"there is no repository {name}: those there are, `egg gc` lists")
+    if found[name].has_pipeline:
+        raise Conflict(
+            f"the repository {name} is that of a pipeline and goes with it: egg pipeline delete {name}"
+        )
+    workspace().discard_pipeline(name)
+    workspace().tidy(timeout=TIDYING)
+
+
+def _goers(home: Path) -> Iterator[Goer]:
+    """All that may go."""
+    with single_statements() as session:
+        over = rows.list_uncleared_agent_runs(session)
+        ended = rows.list_ended_pipelines(session, among=_names(home / "roles"))
+    for run in over:
+        given = home / "runs" / str(run.id)
+        why = f"{journal.label(run)} of {run.pipeline_id} is over, and all of it is saved"
+        if is_directory(given):
+            yield _goer("clone", given, why, partial(clearing.clear_run, run.id))
+    for name in ended:
+        why = f"what agents of {name} had as their HOME; it is over"
+        yield _goer("home", home / "roles" / name, why, partial(_put_away, home / "roles", name))
+    if _is_database_of(home):
+        yield from _forgotten(home)
+    for folder in FOLDERS:
+        if removal.is_going(home / folder):
+            why = "removed, and still on the disk"
+            yield _goer("removed", home / folder / removal.GOING, why, lambda: None)
+
+
+def _goer(kind: str, path: Path, why: str, go: Callable[[], object]) -> Goer:
+    return Goer(Item(kind=kind, path=str(path), size=removal.size(path), why=why), go)
+
+
+def _forgotten(home: Path) -> Iterator[Goer]:
+    """Directories of runs and homes that no row knows, where nobody has written for long and no work is."""
+    with single_statements() as session:
+        runs = _runs(home)
+        strange = sorted(runs - rows.known_agent_runs(session, among=runs))
+        homes = set(_names(home / "roles"))
+        homeless = sorted(homes - rows.known_pipelines(session, among=homes))
+    alive = runner().list_live()
+    for run_id in strange:
+        if run_id in alive or any(is_there(home / "runs" / str(run_id), name) for name in WORK):
+            continue
+        for folder in ("runs", SHIMS):
+            yield from _orphan(home / folder, str(run_id), "no agent run of this name is known")
+    for name in homeless:
+        yield from _orphan(home / "roles", name, "no pipeline of this name is known")
+
+
+def _orphan(folder: Path, name: str, why: str) -> Iterator[Goer]:
+    with suppress(OSError):
+        if time.time() - (folder / name).lstat().st_mtime > FORGOTTEN_AFTER.total_seconds():
+            yield _goer("orphan", folder / name, why, partial(_put_away, folder, name))
+
+
+def _put_away(folder: Path, name: str) -> None:
+    with suppress(OSError):
+        removal.put_away(folder, name)
+
+
+def _kept(home: Path) -> Iterator[KeptRead]:
+    with single_statements() as session:
+        found = rows.list_kept_agent_runs(session)
+    for run in found:
+        yield _kept_read(home, run.id, run)
+
+
+def _kept_of_nobody(home: Path) -> Iterator[KeptRead]:
+    """Clones of runs that no row knows: whether they are saved nobody can say."""
+    with single_statements() as session:
+        runs = _runs(home)
+        strange = sorted(runs - rows.known_agent_runs(session, among=runs))
+    alive = runner().list_live() if strange else ()
+    for run_id in strange:
+        if run_id not in alive and any(is_there(home / "runs" / str(run_id), name) for name in WORK):
+            yield _kept_read(home, run_id, None)
+
+
+def _kept_read(home: Path, run_id: UUID, run: AgentRun | None) -> KeptRead:
+    given = home / "runs" / str(run_id)
+    path = next((given / name for name in reversed(WORK) if is_there(given, name)), given)
+    return KeptRead(
+        run=run_id,
+        pipeline=run.pipeline_id if run else None,
+        label=journal.label(run) if run else "an agent run that is not known",
+        path=str(path),
+        size=removal.size(path),
+        holds=tuple(run.kept_paths or ()) if run else ("all of it",),
+    )
+
+
+def _repositories(home: Path) -> Iterator[RepositoryRead]:
+    folder = home / "repos"
+    names = [name.removesuffix(".git") for name in _names(folder) if name.endswith(".git")]
+    with single_statements() as session:
+        known = rows.known_pipelines(session, among=names)
+    for name in names:
+        path = folder / f"{name}.git"
+        yield RepositoryRead(name=name, path=str(path), size=removal.size(path), has_pipeline=name in known)
+
+
+def _runs(home: Path) -> frozenset[UUID]:
+    found = set()
+    for folder in ("runs", SHIMS):
+        for path in (home / folder).glob(RUN_IDS):
+            with suppress(ValueError):
+                found.add(UUID(path.name))
+    return frozenset(found)
+
+
+def _names(folder: Path) -> Iterable[str]:
+    """The directories of a folder that are somebody's, in order."""
+    try:
+        return sorted(path.name for path in folder.iterdir() if is_directory(path) and path.name[0] != ".")
+    except OSError:
+        return []
+
+
+def _is_database_of(home: Path) -> bool:
+    """Whether the database is the one in this home: another one need not know what lies here."""
+    place, url = home / "sockets", unquote(settings().database_url)
+    return any(str(path) in url for path in (place, place.resolve()))
