@@ -28,16 +28,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, NoReturn
 
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
-STOPPING = {signal.SIGTERM, signal.SIGINT}
-KILLING, TELLING = signal.SIGUSR2, signal.SIGUSR1
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER, PARENT, SESSION, OOM_SCORE, MOST_FILES = 1, 36, 1, 3, 500, 1 << 16
+STOPPING, KILLING, TELLING = {signal.SIGTERM, signal.SIGINT}, signal.SIGUSR2, signal.SIGUSR1
 WATCHED = {*STOPPING, KILLING, TELLING, signal.SIGCHLD}
 UNRUNNABLE, MISSING = {errno.ENOENT, errno.EACCES, errno.ENOEXEC, errno.ENOTDIR}, "missing: "
 UNKNOWN = "neither a binary nor a script with a #! line"
-LOG_LIMIT, CHUNK, RESERVED = 64 << 20, 64 << 10, 8 << 10
-SWEEP_SECONDS, TICK_SECONDS, ASLEEP_SECONDS = 10.0, 5.0, 10.0
+LOG_LIMIT, TAIL, CHUNK, RESERVED = 16 << 20, 256 << 10, 64 << 10, 8 << 10
+SWEEP_SECONDS, TICK_SECONDS, ASLEEP_SECONDS, NICE = 10.0, 5.0, 10.0, 5
 OUTCOME, OUTCOME_DRAFT = "outcome.json", "outcome.json.new"
-PARENT, SESSION, OOM_SCORE, MOST_FILES, NICE = 1, 3, 500, 1 << 16, 5
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -56,9 +54,8 @@ class Output:
         self.reader, self.writer = os.pipe()
         os.set_blocking(self.reader, False)
         self.log = os.open("output.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        self.room = LOG_LIMIT
+        self.room, self.tail, self.ticked_at = LOG_LIMIT, b"", 0.0
         self.alive = os.open("alive", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        self.ticked_at = 0.0
 
     def pump(self) -> bool:
         """Move one chunk; False when there is none, now or ever."""
@@ -71,18 +68,20 @@ class Output:
         return bool(chunk)
 
     def keep(self, chunk: bytes) -> None:
-        """Append what there is room for."""
-        kept = chunk[: self.room]
-        self.room -= len(kept)
-        if kept and not self.room:
-            kept += b"\n[egg: output beyond %d MiB is not kept]\n" % (LOG_LIMIT >> 20)
+        """Append what there is room for; of the rest the end is kept here until there is no more."""
+        kept, self.tail = chunk[: max(0, self.room)], (self.tail + chunk[max(0, self.room) :])[-TAIL:]
+        self.room -= len(chunk)
         try:
-            if kept:
-                os.write(self.log, kept)
-            else:
-                os.utime(self.log)
+            os.write(self.log, kept) if kept else os.utime(self.log)
         except OSError:
             return
+
+    def finish(self) -> None:
+        """Append the end of what there was no room for, behind a line that says what is cut."""
+        if self.room < 0:
+            cut = b"\n[egg: %d bytes are cut here]\n" % (-self.room - len(self.tail))
+            self.room, tail = len(cut) + len(self.tail), self.tail
+            self.keep(cut + tail)
 
     def tick(self) -> None:
         """Touch `alive` if it is time: so a machine that sleeps is told from one without an orchestrator."""
@@ -184,9 +183,8 @@ def explain(error: Exception, program: str) -> str:
     if number == errno.ENOENT and os.path.exists(program):
         return f"the interpreter in the first line of {program} does not exist"
     reasons = {errno.ENOENT: "no such file", errno.EACCES: "not executable", errno.ENOEXEC: UNKNOWN}
-    if number in reasons:
-        return f"{reasons[number]}: {program}"
-    return f"cannot start {program}: {os.strerror(number) if number else error}"
+    why = os.strerror(number) if number else error
+    return f"{reasons[number]}: {program}" if number in reasons else f"cannot start {program}: {why}"
 
 
 def go_first(brand: int) -> None:
@@ -358,8 +356,10 @@ def run(spec: dict[str, Any], signals: int) -> dict[str, Any]:
     code = os.waitstatus_to_exitcode(status)
     outcome["exit_code" if code >= 0 else "signal"] = abs(code)
     outcome["is_swept"] = sweep(signals)
-    while output.room and output.pump():
+    # With nobody left to write, what is in the pipe has an end.
+    while (output.room > 0 or outcome["is_swept"]) and output.pump():
         pass
+    output.finish()
     return outcome
 
 

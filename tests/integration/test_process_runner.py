@@ -427,16 +427,18 @@ def test_a_directory_that_is_missing_is_an_outcome(runner: ProcessRunner, tmp_pa
     )
 
 
-def test_output_beyond_the_limit_is_dropped_and_the_agent_goes_on(runner: ProcessRunner) -> None:
-    run = launch("head -c 70000000 /dev/zero; echo the end; exit 5")
+def test_of_output_beyond_the_limit_the_end_is_kept_and_what_is_cut_is_said(runner: ProcessRunner) -> None:
+    run = launch("echo the beginning; head -c 20000000 /dev/zero; echo the end; exit 5")
 
     runner.ensure(run)
 
     assert end(runner, run.run_id).exit_code == 5
-    assert (
-        runner.read_log(run.run_id, offset=64 << 20, limit=99)
-        == b"\n[egg: output beyond 64 MiB is not kept]\n"
-    )
+    log = runner.read_log(run.run_id, offset=0, limit=1 << 26)
+    cut = len(b"the beginning\nthe end\n") + 20_000_000 - (16 << 20) - (256 << 10)
+    assert log.startswith(b"the beginning\n\0\0")
+    assert log.endswith(b"\0\0the end\n")
+    assert f"\0\n[egg: {cut} bytes are cut here]\n\0".encode() in log
+    assert len(log) < 17 << 20
 
 
 def test_activity_is_the_last_output(runner: ProcessRunner) -> None:
