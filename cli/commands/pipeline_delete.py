@@ -27,6 +27,8 @@ def delete(*, pipeline: str, yes: bool, output: str) -> None:
     """
     client = server.operator()
     found = client.get(f"/pipelines/{pipeline}/branches")
+    if found["refused"]:
+        raise Conflict(found["refused"])
     if not output:
         render.say(_listed(pipeline, found), err=True)
     elif not yes:
@@ -50,9 +52,12 @@ def _listed(pipeline: str, found: Json) -> Shown:
         lines += [f"  {each['name']}  {each['commit'][:10]}  {each['subject']}" for each in lost]
         lines.append(f"To keep one: git fetch {_repository(found)} BRANCH:BRANCH")
     if safe:
-        lines.append(f"{safe} of its branches are in your repository, and stay there.")
+        what = "One branch" if safe == 1 else f"{safe} branches"
+        lines.append(
+            f"{what} of it {'is' if safe == 1 else 'are'} in your repository too, and will stay there."
+        )
     if not found["branches"]:
-        lines.append(f"{pipeline} has no branches.")
+        lines.append(f"{pipeline} has no branch.")
     return page(lines)
 
 

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from egg_tasks import disk, removal, run_places
 from egg_tasks.foreign_files import open_plain, written_at
-from egg_tasks.runners import alive, liveness, run_directory
+from egg_tasks.runners import alive, liveness, room, run_directory
 from models.errors import NoRoom, TooNew, Unavailable
 from models.schemas.run import Exit, Launch
 from models.schemas.silence import Silence
@@ -143,6 +143,7 @@ class ProcessRunner:
 
     def forget(self, run_id: UUID) -> None:
         """Remove the log of a run that is over, and all else that is noted of it."""
+        run_directory.clear(room.of_run(self.directory(run_id)))
         try:
             removal.put_away(self._root.with_name(run_places.SHIMS), str(run_id))
         except OSError as error:

@@ -4,13 +4,13 @@
 """
 
 import json
+import os
 import shlex
-import shutil
 from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
 
-from egg_tasks import run_places
+from egg_tasks import removal, run_places
 from egg_tasks.foreign_files import (
     LARGEST_OUTCOME,
     LARGEST_SPEC,
@@ -34,6 +34,7 @@ Every change of them gets the next number, and the runs of the layouts before it
 the second of these, all lies in the directory that the agent is given.
 """
 
+CLEARING_SECONDS = 10.0
 PROFILE = ".profile"
 GREETING = "# Written by egg: the PATH of agents, for login shells.\n"
 
@@ -134,7 +135,7 @@ def find_exit(own: Path) -> Exit | None:
         if found is None or not found.is_swept:
             agent = liveness.Identity.read(own, "agent.pid") if run_places.is_ours_alone(own) else None
             remains.kill(Traces(UUID(own.name), agent))
-        _clear(room.of_run(own))
+        clear(room.of_run(own))
     return found or Exit(stopped=is_there(own, "stop"))
 
 
@@ -154,14 +155,11 @@ def _spec(own: Path) -> dict[str, object]:
     return found if isinstance(found, dict) else {}
 
 
-def _clear(directory: Path) -> None:
-    """Remove as much as can be of what nobody of the run is left to need."""
-    # A directory in a directory, a thousand times, is more than Python goes down.
-    with suppress(RecursionError):
-        shutil.rmtree(directory, ignore_errors=True)
-    if not is_directory(directory):
-        with suppress(OSError):
-            directory.unlink()
+def clear(directory: Path) -> None:
+    """Remove as much as can be, in a while, of what nobody of the run is left to need."""
+    with suppress(OSError):
+        if os.path.lexists(directory) and removal.put_away(directory.parent, directory.name):
+            removal.empty(directory.parent, seconds=CLEARING_SECONDS)
 
 
 def _places(given: Path, launch: Launch) -> dict[str, str]:

@@ -22,12 +22,8 @@ def order(session: Session, *, pipeline_id: str, now: datetime) -> Effects:
     its work is kept that is in no branch.
     """
     pipeline = pipelines.lock_pipeline(session, pipeline_id=pipeline_id)
-    if pipeline.status in LIVE_PIPELINES:
-        raise Conflict(
-            f"pipeline {pipeline_id} is {pipeline.status} and cannot be deleted; "
-            f"end it first: egg pipeline cancel {pipeline_id}",
-            {"status": str(pipeline.status)},
-        )
+    if why := refusal(session, pipeline_id=pipeline_id):
+        raise Conflict(why, {"status": str(pipeline.status)})
     runs = agent_runs.list_agent_runs(session, pipeline_id=pipeline_id)
     if unclosed := [journal.label(run) for run in runs if _is_open(run)]:
         raise Conflict(
@@ -35,24 +31,26 @@ def order(session: Session, *, pipeline_id: str, now: datetime) -> Effects:
             "saved; try again in a moment",
             {"unclosed": unclosed},
         )
-    holding = [run for run in runs if run.kept_paths and run.clone_removed_at is None]
-    if holding:
-        lines = "; ".join(f"egg gc --kept {run.id}" for run in holding)
-        labels = [journal.label(run) for run in holding]
-        raise Conflict(
-            f"pipeline {pipeline_id} cannot be deleted: work of {named(labels)} could "
-            f"not be saved and is kept. Take from it what you need, then remove it: {lines}",
-            {"kept": [str(run.id) for run in holding]},
-        )
     pipeline.deleted_at, pipeline.send_after = now, now + RESEND
     return Effects(hints={pipeline_id}, deletions=[pipeline_id])
 
 
-def _is_open(run: AgentRun) -> bool:
-    """Whether a run is not over, or nobody has looked yet at what an earlier release left of it."""
-    if run.closed_at is None:
-        return True
-    return run.kept_paths is None and clones.is_to_be_kept(run) and not clones.is_cleared(run)
+def refusal(session: Session, *, pipeline_id: str) -> str:
+    """Why a pipeline cannot be deleted until somebody does something else first, and what; else nothing."""
+    pipeline = pipelines.get_pipeline(session, pipeline_id=pipeline_id)
+    if pipeline.status in LIVE_PIPELINES:
+        end = f"end it first: egg pipeline cancel {pipeline_id}"
+        return f"pipeline {pipeline_id} is {pipeline.status} and cannot be deleted; {end}"
+    runs = agent_runs.list_agent_runs(session, pipeline_id=pipeline_id)
+    holding = [run for run in runs if run.kept_paths and run.clone_removed_at is None]
+    if not holding:
+        return ""
+    labels = named([journal.label(run) for run in holding])
+    lines = "; ".join(f"egg gc --kept {run.id}" for run in holding)
+    return (
+        f"pipeline {pipeline_id} cannot be deleted: work of {labels} could not be saved and is kept. "
+        f"Take from it what you need, then remove it: {lines}"
+    )
 
 
 def claim_due(session: Session, *, now: datetime, limit: int) -> list[str]:
@@ -61,3 +59,10 @@ def claim_due(session: Session, *, now: datetime, limit: int) -> list[str]:
     for pipeline in found:
         pipeline.send_after = now + RESEND
     return [pipeline.id for pipeline in found]
+
+
+def _is_open(run: AgentRun) -> bool:
+    """Whether a run is not over, or nobody has looked yet at what an earlier release left of it."""
+    if run.closed_at is None:
+        return True
+    return run.kept_paths is None and clones.is_to_be_kept(run) and not clones.is_cleared(run)

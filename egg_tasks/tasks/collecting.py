@@ -33,7 +33,7 @@ FORGOTTEN_AFTER = timedelta(days=1)
 """So long nobody wrote in a directory that no row knows before it is taken for forgotten."""
 WORK = ("clone", KEPT)
 TIDYING = timedelta(seconds=20)
-FOLDERS = ("runs", SHIMS, "repos", "roles")
+FOLDERS = ("runs", SHIMS, "repos", "roles", "tmp")
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from egg_tasks.foreign_files import (
 from models.errors import Unavailable
 
 RUNS, REPOSITORIES, ROLES = "runs", "repos", "roles"
-FOLDERS = (RUNS, run_places.SHIMS, REPOSITORIES, ROLES)
+FOLDERS = (RUNS, run_places.SHIMS, REPOSITORIES, ROLES, "tmp")
 CLONE, KEPT, PROMPT = "clone", "kept", "prompt.md"
 LARGEST_PROMPT = MIB
 OF_THE_AGENT = frozenset({CLONE, KEPT, "home", "tmp", f"{CLONE}.partial", f"{CLONE}.lock"})

@@ -167,7 +167,8 @@ class GitWorkspace:
                 fetch(git, evidence)
                 return strays.save(git, evidence, pipeline_id=pipeline_id, run_id=run_id)
         except (Conflict, TookTooLong) as error:
-            return Strays(left=(f"commits on other branches ({one_line(error.message)})",))
+            why = one_line(error.details.get("reason") or error.message)
+            return Strays(left=(f"commits on other branches ({why})",))
 
     def keep(self, run_id: UUID) -> bool:
         """Put the clone of a run that is over aside as `runs/<run>/kept`; whether it has one."""

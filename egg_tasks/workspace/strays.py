@@ -118,7 +118,7 @@ def _telling(left: list[str], what: str) -> Iterator[None]:
     try:
         yield
     except Conflict as error:
-        left.append(f"{what} ({one_line(error.message)})")
+        left.append(f"{what} ({one_line(error.details.get('reason') or error.message)})")
 
 
 def strays(git: Git, evidence: Evidence, *, but: str = "", with_head: bool = False) -> tuple[Stray, ...]:

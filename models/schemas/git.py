@@ -75,6 +75,8 @@ class Branches(BaseModel):
     branches: tuple[Branch, ...] = ()
     why: str = ""
     """Why the repository the pipeline came from could not be asked, so that it counts as holding nothing."""
+    refused: str = ""
+    """Why the pipeline cannot be deleted now, and what is to be done first; empty if it can."""
 
 
 class Merged(BaseModel):

@@ -131,6 +131,7 @@ def test_what_is_kept_of_a_run_keeps_its_pipeline(shop: Scene) -> None:
 
     assert answer.status == 409
     assert f"egg gc --kept {runs[0]}" in answer.body["message"]
+    assert shop.ask("GET", f"/pipelines/{NAME}/branches").data["refused"] == answer.body["message"]
 
 
 def test_the_branches_that_are_nowhere_else_are_told_from_the_others(shop: Scene) -> None:

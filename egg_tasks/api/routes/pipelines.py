@@ -112,7 +112,8 @@ def branches(pipeline_id: PipelineId) -> Envelope[Branches]:
     """List the branches of a pipeline's repository, and which are in the repository it came from as well."""
     with unit_of_work() as session:
         source = pipelines.source(session, pipeline_id=pipeline_id)
-    found = workspace().list_branches(pipeline_id, source=source)
+        refused = deletions.refusal(session, pipeline_id=pipeline_id)
+    found = workspace().list_branches(pipeline_id, source=source).model_copy(update={"refused": refused})
     return Envelope(message=f"{len(found.branches)} branches", data=found)
 
 
