@@ -1,6 +1,7 @@
 """Reads definition files: YAML or JSON in, a checked document out, every fault with its line."""
 
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import cast
 import yaml
 
 from cli import streams
-from cli.definition_notes import notes
+from cli.definition_notes import notes, of_variables
 from cli.definition_repository import Far, Start, far_faults, resolved, start, submodule_notes
 from cli.yaml_loader import MAX_BYTES, Loader
 from cli.yaml_positions import Positions, duplicate_keys
@@ -134,7 +135,8 @@ def check(path: Path, *, overrides: Sequence[tuple[str, str]] = (), far: Far = F
         raise FaultyFile.of(loaded.positions.name, faults_with_lines(faults, loaded.positions))
     source = str(document["repo"])
     document["repo"] = split(source)[0]
-    told = tuple(notes(definition, found.source, found.commit, file=path)) if found else ()
+    told = tuple(of_variables(definition, None if far is Far.ELSEWHERE else os.environ))
+    told += tuple(notes(definition, found.source, found.commit, file=path)) if found else ()
     if found and far is Far.ASKED:
         told += tuple(submodule_notes(found))
     return Checked(loaded.positions.name, loaded.positions, document, source, told)

@@ -13,6 +13,7 @@ from pathlib import Path
 from egg_tasks.workspace.git import GitFailed
 from egg_tasks.workspace.sources import Source
 from models.schemas.definition import Definition
+from models.schemas.variables import looks_like_a_key
 
 SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh"})
 LANGUAGES = re.compile(r"(python|ruby|perl|php)[0-9.]*|Rscript")
@@ -44,6 +45,24 @@ def notes(definition: Definition, source: Source, commit: str, *, file: Path | N
             yield f"{named.where}: {sentence}"
     if sentence := unseen(source, but=file, changed=changed):
         yield sentence
+
+
+def of_variables(definition: Definition, environ: Mapping[str, str] | None) -> Iterator[str]:
+    """Say which variables hold what should not be stored, and which are not in *environ*, where it counts."""
+    for name, agent in definition.agents.items():
+        where = f"agents.{name}.environment"
+        for variable, value in agent.literals.items():
+            if looks_like_a_key(variable, value):
+                yield (
+                    f"{where}.{variable}: looks like a key, and would be stored and shown with the pipeline: "
+                    f"put it into your shell and write {{from: {variable}}}"
+                )
+        for variable, source in agent.taken.items():
+            if environ is not None and not environ.get(source):
+                yield (
+                    f"{where}.{variable}: {source} is not set in this shell; the agent starts only if it "
+                    "was in the one in which `egg up` was typed"
+                )
 
 
 def unseen(source: Source, *, but: Path | None, changed: frozenset[str] | None = None) -> str | None:
@@ -94,7 +113,7 @@ def _missing(path: str, source: Source, commit: str, changed: frozenset[str]) ->
 
 def _named(definition: Definition) -> Iterator[Named]:
     for name, agent in definition.agents.items():
-        yield from _of_command(f"agents.{name}.command", agent.command, agent.environment)
+        yield from _of_command(f"agents.{name}.command", agent.command, agent.literals)
     for number, phase in enumerate(definition.phases):
         if phase.check:
             yield from _of_command(f"phases[{number}].check.run", _first_command(phase.check.run), {})

@@ -11,6 +11,7 @@
     │   │   └── UsedUp             a run or a pipeline has none left of what it may have
     │   ├── TooLarge          413  more than may be sent
     │   ├── Unprocessable     422  well-formed, but refused
+    │   │   └── NotSet             a variable that a definition takes from here is not there
     │   └── TooMany           429  asked too often: the same request is granted a little later
     └── Unavailable           503  the world is not ready: retried with back-off
         ├── DatabaseAway           our own database: nobody's failure but ours
@@ -99,6 +100,10 @@ class Unprocessable(Rejected):
     """The request is well-formed, and what it asks for is refused."""
 
     status = 422
+
+
+class NotSet(Unprocessable):
+    """A variable that a definition takes from the worker's environment is not there, or not for agents."""
 
 
 class TooMany(Rejected):

@@ -93,6 +93,7 @@ class Failure(StrEnum):
 
     STARTUP = "startup"
     PROGRAM_MISSING = "program_missing"
+    MISSING_CONFIG = "missing_config"
     PROCESS_FAILURE = "process_failure"
     NO_VERDICT = "no_verdict"
     LOST = "lost"

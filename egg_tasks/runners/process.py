@@ -1,12 +1,13 @@
 """Agents as plain processes of this machine, each under a shim that outlives whoever started it."""
 
+import json
 import os
 import select
 import signal
 import sys
 import threading
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -53,7 +54,7 @@ class ProcessRunner:
         directory = self.directory(launch.run_id)
         try:
             run_directory.write(directory, launch)
-            self._start_shim(self.own(launch.run_id))
+            self._start_shim(self.own(launch.run_id), launch.secrets)
         except OSError as error:
             kind = NoRoom if disk.is_full(error) else Unavailable
             raise kind(
@@ -184,12 +185,12 @@ class ProcessRunner:
             )
         return self.own(run_id)
 
-    def _start_shim(self, own: Path) -> None:
+    def _start_shim(self, own: Path, secrets: Mapping[str, str]) -> None:
         """Start a shim and wait until it, or another, has taken the run's mark."""
         reader, writer = os.pipe()
         try:
             try:
-                pid = _spawn(self._python, own, writer)
+                pid = _spawn(self._python, own, writer, secrets)
             finally:
                 os.close(writer)
             _await_end_of_file(reader, MARK_SECONDS)
@@ -223,23 +224,32 @@ def _find_status(pid: int) -> int | None:
     return os.waitstatus_to_exitcode(status) if ended else None
 
 
-def _spawn(python: str, own: Path, writer: int) -> int:
-    """Start a shim that has nothing of ours: no descriptor, no signal setting, no environment."""
+def _spawn(python: str, own: Path, writer: int, secrets: Mapping[str, str]) -> int:
+    """Start a shim that has nothing of ours: no descriptor, no signal setting, no environment.
+
+    What is to be written nowhere it reads from its standard input, a file in memory.
+    """
     # An interpreter outside the system's library path needs this one to start at all.
     environment = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
-    return os.posix_spawn(
-        python,
-        [python, "-I", "-S", str(SHIM), str(own)],
-        environment,
-        file_actions=[
-            (os.POSIX_SPAWN_DUP2, writer, 1),
-            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 2, own / "shim.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
-        ],
-        setsid=True,
-        setsigmask=(),
-        setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
-    )
+    stdin = os.memfd_create("egg-secrets")
+    try:
+        os.write(stdin, json.dumps(dict(secrets)).encode())
+        os.lseek(stdin, 0, os.SEEK_SET)
+        return os.posix_spawn(
+            python,
+            [python, "-I", "-S", str(SHIM), str(own)],
+            environment,
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, writer, 1),
+                (os.POSIX_SPAWN_DUP2, stdin, 0),
+                (os.POSIX_SPAWN_OPEN, 2, own / "shim.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+            ],
+            setsid=True,
+            setsigmask=(),
+            setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
+        )
+    finally:
+        os.close(stdin)
 
 
 def _await_end_of_file(reader: int, seconds: float) -> None:

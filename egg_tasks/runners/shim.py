@@ -4,17 +4,17 @@
 
     python -I -S shim.py RUN_DIRECTORY
 
-Reads `spec.json` and `token` there; leaves `shim.lock` (held while it lives), `started` (the once-only mark),
-`agent.pid`, `output.log`, `alive` (touched every 5 s; a line says when it was not) and, last, `outcome.json`
-(`models.schemas.run.Exit`). Nothing that the agent gets leads there. SIGTERM and SIGINT go on to its group,
-SIGUSR2 kills it, SIGUSR1 goes to those of its processes that catch it, a file `stop` keeps it from starting.
-Standard output is closed with the mark taken. Exits 0 without a word when another shim has the run.
+Reads `spec.json` and `token` there, and from standard input the secrets, which no file holds; leaves
+`shim.lock` (held while it lives), `started` (the once-only mark), `agent.pid`, `output.log`, `alive` (touched
+every 5 s; a line says when it was not) and, last, `outcome.json` (`models.schemas.run.Exit`). Nothing that
+the agent gets leads there. SIGTERM and SIGINT go on to its group, SIGUSR2 kills it, SIGUSR1 goes to those of
+its processes that catch it, a file `stop` keeps it from starting. Standard output is closed with the mark
+taken. Exits 0 without a word when another shim has the run.
 """
 
 from __future__ import annotations
 
 import ctypes
-import errno
 import fcntl
 import json
 import os
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER, PARENT, SESSION, OOM_SCORE, MOST_FILES = 1, 36, 1, 3, 500, 1 << 16
 STOPPING, KILLING, TELLING = {signal.SIGTERM, signal.SIGINT}, signal.SIGUSR2, signal.SIGUSR1
 WATCHED = {*STOPPING, KILLING, TELLING, signal.SIGCHLD}
-UNRUNNABLE, MISSING = {errno.ENOENT, errno.EACCES, errno.ENOEXEC, errno.ENOTDIR}, "missing: "
-UNKNOWN = "neither a binary nor a script with a #! line"
+MISSING = "missing: "
 LOG_LIMIT, TAIL, CHUNK, RESERVED = 16 << 20, 256 << 10, 64 << 10, 8 << 10
 SWEEP_SECONDS, TICK_SECONDS, ASLEEP_SECONDS, NICE = 10.0, 5.0, 10.0, 5
 OUTCOME, OUTCOME_DRAFT = "outcome.json", "outcome.json.new"
@@ -50,7 +49,12 @@ class Output:
     never the agent. The file's mtime is the agent's last activity, also when what it said is dropped.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, secrets: dict[str, str]) -> None:
+        self.hiding: Any = None
+        if secrets:
+            from egg_tasks.runners.hiding import Hiding
+
+            self.hiding = Hiding(secrets)
         self.reader, self.writer = os.pipe()
         os.set_blocking(self.reader, False)
         self.log = os.open("output.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -64,7 +68,7 @@ class Output:
         except BlockingIOError:
             return False
         if chunk:
-            self.keep(chunk)
+            self.keep(self.hiding.of(chunk) if self.hiding else chunk)
         return bool(chunk)
 
     def keep(self, chunk: bytes) -> None:
@@ -175,18 +179,6 @@ def read_signals(descriptor: int) -> Iterator[int]:
         yield int.from_bytes(records[offset : offset + 4], sys.byteorder)
 
 
-def explain(error: Exception, program: str) -> str:
-    """Return one sentence on why *program* was not executed."""
-    number = error.errno if isinstance(error, OSError) else None
-    if number == errno.ENOENT and "/" not in program:
-        return f"no such program on PATH: {program}"
-    if number == errno.ENOENT and os.path.exists(program):
-        return f"the interpreter in the first line of {program} does not exist"
-    reasons = {errno.ENOENT: "no such file", errno.EACCES: "not executable", errno.ENOEXEC: UNKNOWN}
-    why = os.strerror(number) if number else error
-    return f"{reasons[number]}: {program}" if number in reasons else f"cannot start {program}: {why}"
-
-
 def go_first(brand: int) -> None:
     """Have the kernel end this process first, serve others before it and its session, know it by a limit."""
     import resource  # of use to agents alone
@@ -226,8 +218,9 @@ def become(spec: dict[str, Any], streams: tuple[int, int], parent: int) -> str:
     try:
         os.execvpe(spec["argv"][0], spec["argv"], spec["environment"])  # noqa: S606 # never a shell
     except (OSError, ValueError) as error:
-        missing = MISSING if getattr(error, "errno", 0) in UNRUNNABLE else ""
-        return missing + explain(error, spec["argv"][0])
+        from egg_tasks.runners.unstarted import explain  # of use to few
+
+        return explain(error, spec["argv"][0])
 
 
 def start(spec: dict[str, Any], writer: int) -> int:
@@ -345,7 +338,7 @@ def run(spec: dict[str, Any], signals: int) -> dict[str, Any]:
     outcome: dict[str, Any] = {"started_at": moment()}
     if os.path.exists("stop") or signal.sigpending() & {*STOPPING, KILLING}:
         return {**outcome, "signal": int(signal.SIGTERM), "stopped": True, "ended_at": moment()}
-    output = Output()
+    output = Output(spec["secrets"])
     try:
         agent = start(spec, output.writer)
     except NotStarted as error:
@@ -359,17 +352,22 @@ def run(spec: dict[str, Any], signals: int) -> dict[str, Any]:
     # With nobody left to write, what is in the pipe has an end.
     while (output.room > 0 or outcome["is_swept"]) and output.pump():
         pass
+    output.keep(output.hiding.rest() if output.hiding else b"")
     output.finish()
     return outcome
 
 
 def read_spec() -> dict[str, Any]:
-    """Return what to run, with the token where the agent looks for it."""
+    """Return what to run, with token and secrets where the agent looks for them."""
     with open("spec.json", encoding="utf-8") as file:
         spec: dict[str, Any] = json.load(file)
     if os.path.exists("token"):
         with open("token", encoding="utf-8") as file:
             spec["environment"]["EGG_SESSION_TOKEN"] = file.read().strip()
+    with open(0, "rb") as stdin:
+        spec["secrets"] = json.loads(stdin.read() or b"{}")
+    os.open(os.devnull, os.O_RDONLY)  # in its place
+    spec["environment"].update(spec["secrets"])
     return spec
 
 
@@ -391,6 +389,7 @@ def main(directory: str) -> NoReturn:
         os._exit(0)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
+    sys.path.append(__file__.rsplit("/", 3)[0])
     publish(run(read_spec(), open_signals()))
     # The interpreter's own farewell takes longer than everything above.
     os._exit(0)

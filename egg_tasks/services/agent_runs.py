@@ -229,8 +229,14 @@ def _failure(run: AgentRun, outcome: Exit) -> Failure | None:
     if outcome.vanished or outcome.signal in KILLED_FROM_OUTSIDE:
         return Failure.LOST
     if outcome.error is not None:
-        return Failure.PROGRAM_MISSING if outcome.is_missing else Failure.STARTUP
+        return _not_started(outcome)
     return run.reported_failure or Failure.PROCESS_FAILURE
+
+
+def _not_started(outcome: Exit) -> Failure:
+    if outcome.is_unset:
+        return Failure.MISSING_CONFIG
+    return Failure.PROGRAM_MISSING if outcome.is_missing else Failure.STARTUP
 
 
 def _settle_role(session: Session, epoch: Epoch, run: AgentRun) -> None:
@@ -280,7 +286,7 @@ def _record_end(session: Session, epoch: Epoch, run: AgentRun) -> None:
 
 
 def _how(run: AgentRun) -> str:
-    if run.error and run.failure in {Failure.STARTUP, Failure.PROGRAM_MISSING}:
+    if run.error and run.failure in {Failure.STARTUP, Failure.PROGRAM_MISSING, Failure.MISSING_CONFIG}:
         return run.error
     said = f"; it said: {run.error}" if run.error else ""
     return f"{_ending(run)}{said}"

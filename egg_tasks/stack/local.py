@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from egg_tasks import disk, interpreter, settings_file, version
+from egg_tasks import disk, interpreter, settings_file, shell, version
 from egg_tasks.stack import frozen, lock, logs, manifest, outside, ports, probes, programs, supervisor
 from egg_tasks.stack import home as homes
 from egg_tasks.stack.manifest import Manifest
@@ -134,10 +134,10 @@ def _start(
     homes.prepare(home)
     ports.need_loopback()
     log = home / "logs" / "supervisor.log"
-    with logs.opened(log) as output:
+    with logs.opened(log) as output, shell.handed_on(environ) as stdin:
         process = subprocess.Popen(
             command,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=output,
             env=programs.environment(home, environ, None),

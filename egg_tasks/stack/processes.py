@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from egg_tasks import shell
 from egg_tasks.stack import logs
 from egg_tasks.stack.account import Account, identity
 
@@ -52,6 +53,9 @@ class Program:
     beats: bool = False
     """Whether it touches its log while it gets on (`logging.beat`); it is replaced when it stops that."""
 
+    hears_shell: bool = False
+    """Whether it is handed what the shell had in which the stack was started (`egg_tasks.shell`)."""
+
 
 class Child:
     """A running program. It must be started from the main thread, whose death is what it dies of."""
@@ -61,10 +65,13 @@ class Child:
             program.before()
         self.program = program
         self._log = log
-        with logs.opened(log) as output:
+        handed = (
+            shell.handed_on(shell.variables()) if program.hears_shell else nullcontext(subprocess.DEVNULL)
+        )
+        with logs.opened(log) as output, handed as stdin:
             self._process = subprocess.Popen(
                 program.argv,
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=dict(program.environment),

@@ -116,6 +116,7 @@ def _worker(kind: str, env: Mapping[str, str], *, node: str, queues: str, thread
         directory=interpreter.OURS,
         tier=WORKERS,
         celery_node=name,
+        hears_shell=kind == "agents",
     )
 
 

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import structlog
 
-from egg_tasks import agent_tools, interpreter, logging
+from egg_tasks import agent_tools, interpreter, logging, shell
 from egg_tasks.config import default_home
 from egg_tasks.stack import frozen, manifest, outside, programs
 from egg_tasks.stack.keeper import Keeper
@@ -168,6 +168,7 @@ def main(own_programs: OwnPrograms = programs.ours) -> int:
     """Run the stack of this environment's EGG_HOME; the exit code says how it ended."""
     logging.configure()
     protect()
+    shell.variables()
     try:
         Supervisor(default_home(os.environ), os.environ, own_programs=own_programs, tell=tell).run()
     except Conflict as error:

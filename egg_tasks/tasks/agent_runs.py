@@ -8,7 +8,7 @@ import structlog
 from celery import Task, signals
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from egg_tasks import logging
+from egg_tasks import logging, shell
 from egg_tasks.app import app
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
@@ -93,6 +93,7 @@ def take_up(**_: object) -> None:
 
     In threads of their own: the database may come up later than the worker.
     """
+    shell.variables()
     ticking.start()
     threading.Thread(target=_free_leases, daemon=True).start()
 

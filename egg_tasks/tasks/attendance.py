@@ -28,7 +28,7 @@ from egg_tasks.tasks.dispatch import dispatch
 from egg_tasks.tasks.ending import Ending
 from egg_tasks.tasks.faults import is_nobodys, shortened
 from egg_tasks.tasks.leases import Lease, Leases
-from models.errors import DatabaseAway, EggError, Halted, Unavailable
+from models.errors import DatabaseAway, EggError, Halted, NotSet, Unavailable
 from models.queries import agent_runs as rows
 from models.schemas.run import Exit, Launch
 from models.states import LIVE_RUNS, RunStatus
@@ -170,7 +170,7 @@ class Attendance:
                     raise
                 self._log(error)
                 if not self.runner.has_started(self.run_id):
-                    return Exit(error=shortened(error))
+                    return Exit(error=shortened(error), is_unset=isinstance(error, NotSet))
         with unit_of_work() as session:
             dispatch(session, agent_runs.started(session, run_id=self.run_id, now=utcnow()))
         return None

@@ -2,11 +2,12 @@
 
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from egg_tasks import agent_tools, proof
+from egg_tasks import agent_tools, proof, shell
 from egg_tasks.backends.command import argv
 from egg_tasks.clock import utcnow
 from egg_tasks.config import Settings
@@ -34,7 +35,7 @@ def of_agent(
 ) -> Launch:
     """Make a role's launch: note what its clone has seen, hand over its brief, give it a new token.
 
-    `Halted` when a halt was ordered since it was claimed.
+    `Halted` when a halt was ordered since it was claimed, `NotSet` when what its agent takes is not here.
     """
     assert run.role is not None, "a check is launched otherwise"  # noqa: S101
     halts.refuse(session)
@@ -48,13 +49,18 @@ def of_agent(
     token = secrets.token_urlsafe(32)
     agent_runs.add_token(session, run_id=run.id, token_hash=proof.key_of(token))
     agent, definition = _agent(session, run)
+    taken = {name: shell.value(source) for name, source in agent.taken.items()}
+    path = taken.pop("PATH", agent.literals.get("PATH", settings.agents_path))
+    places = {name: value for name, value in taken.items() if shell.is_place(value)}
     return Launch(
         run_id=run.id,
         argv=argv(agent.command, clone=clone.path),
         environment={
-            **_environment(brief, agent, definition, clone.path, settings),
+            **_environment(brief, {**agent.literals, **places}, definition, clone.path, settings),
+            "PATH": _path(settings, path),
             "EGG_CONCURRENT_MODE": "true" if epoch.policy.mode is Mode.CONCURRENT else "false",
         },
+        secrets={name: value for name, value in taken.items() if name not in places},
         directory=clone.path,
         home=settings.home / "roles" / run.pipeline_id / run.role / "home",
         prompt=render(brief),
@@ -107,7 +113,7 @@ def _path(settings: Settings, path: str) -> str:
 
 
 def _environment(
-    brief: Brief, agent: Agent, definition: Definition, clone: Path, settings: Settings
+    brief: Brief, given: Mapping[str, str], definition: Definition, clone: Path, settings: Settings
 ) -> dict[str, str]:
     """What interface.md promises an agent, and nothing of ours."""
     person = {"NAME": brief.role, "EMAIL": f"{brief.role}@egg.localhost"}
@@ -118,8 +124,7 @@ def _environment(
     return {
         **_plain(clone, settings),
         **identity,
-        **agent.environment,
-        "PATH": _path(settings, agent.environment.get("PATH", settings.agents_path)),
+        **given,
         "EGG_ORCHESTRATOR_URL": settings.api_url,
         "EGG_PIPELINE_ID": brief.pipeline_id,
         "EGG_AGENT_ROLE": brief.role,

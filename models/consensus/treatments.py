@@ -62,6 +62,12 @@ TREATMENTS: Mapping[Failure, Treatment] = {
         " where agents look)",
         asks_always=True,
     ),
+    Failure.MISSING_CONFIG: Treatment(
+        "could not be started, since a variable that its definition takes is not set where the stack was"
+        " started (`egg agent list` names it)",
+        counts_together=False,
+        asks_always=True,
+    ),
     Failure.NETWORK: Treatment("could not reach the network", "max_startup_retries"),
     Failure.PROCESS_FAILURE: Treatment("failed"),
     Failure.NO_VERDICT: Treatment(

@@ -15,6 +15,7 @@ from models.schemas.roster import Check, Convergence, Flag, Gate, Need, Phase, R
 from models.schemas.roster_faults import roster_faults
 from models.schemas.run import Wake
 from models.schemas.text import CommitId, Listed, OperandText, PipelineId, RoleName, SaidText, Text, Variable
+from models.schemas.variables import Taken, Value
 
 __all__ = ["Agent", "Config", "Definition", "Fault", "Faulty", "Isolation", "json_schema", "validate"]
 
@@ -78,8 +79,18 @@ class Agent(Shape):
     """Where it runs."""
     wake: Wake = Wake.NONE
     """Whether it gets SIGUSR1 when its signal file says something new. Node programs open a debugger then."""
-    environment: dict[Variable, Text] = Field(default_factory=dict)
-    """Variables added to what every agent finds in its environment."""
+    environment: dict[Variable, Value] = Field(default_factory=dict)
+    """Variables added to what every agent finds: text, or {from: NAME} to take it from the worker's own."""
+
+    @property
+    def literals(self) -> Mapping[str, str]:
+        """Those of its variables whose values the definition holds."""
+        return {name: value for name, value in self.environment.items() if isinstance(value, str)}
+
+    @property
+    def taken(self) -> Mapping[str, str]:
+        """The others, each with the name that it has where it is taken from."""
+        return {name: value.variable for name, value in self.environment.items() if isinstance(value, Taken)}
 
 
 class Definition(Shape):

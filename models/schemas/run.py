@@ -25,6 +25,8 @@ class Launch(BaseModel):
     run_id: UUID
     argv: tuple[str, ...] = Field(min_length=1)
     environment: dict[str, str]
+    secrets: dict[str, str] = Field(default_factory=dict, repr=False)
+    """Further variables, whose values are written nowhere and are hidden in the output."""
     directory: Path
     home: Path | None = None
     """The role's own, kept for all its runs; without one the run has its own, which goes with it."""
@@ -45,6 +47,8 @@ class Exit(BaseModel):
     """Why the program could not be started at all."""
     is_missing: bool = False
     """Whether there is no such program, or none that can be run, so that trying again is of no use."""
+    is_unset: bool = False
+    """Whether a variable that its definition takes from here is not there."""
     stopped: bool = False
     """Whether the system had asked it to stop before it ended."""
     is_swept: bool = True

@@ -131,6 +131,20 @@ def test_a_program_that_is_not_there_is_asked_about_at_once(world: World, on_fai
     assert world.roles_live() == set()
 
 
+@pytest.mark.parametrize("on_failure", ["ask", "retry"])
+def test_a_variable_that_is_not_set_is_asked_about_at_once(world: World, on_failure: str) -> None:
+    world.begin(definition(CODER | {"on_failure": on_failure}))
+    world.start("coder")
+
+    world.end(
+        "coder", Exit(error="KEY is not set in the environment of …", is_unset=True, ended_at=world.now)
+    )
+
+    (asked,) = world.decisions()
+    assert asked.question.startswith("coder could not be started, since a variable that its definition takes")
+    assert (world.runs()[0].failure, world.roles_live()) == (Failure.MISSING_CONFIG, set())
+
+
 def test_what_else_keeps_a_program_from_starting_is_tried_again(world: World) -> None:
     world.begin(definition(CODER))
     world.start("coder")

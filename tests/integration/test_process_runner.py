@@ -548,3 +548,37 @@ def test_one_whose_directory_is_gone_cannot_be_told(runner: ProcessRunner) -> No
 
     with pytest.raises(Unavailable, match="cannot tell agent run"):
         runner.tell(run_id, "CONVERGE\n")
+
+
+def test_secrets_reach_the_agent_and_no_file(runner: ProcessRunner, tmp_path: Path) -> None:
+    run = launch("test ${#KEY} = 14", secrets={"KEY": "hush-hush-hush"})
+
+    runner.ensure(run)
+
+    assert end(runner, run.run_id).exit_code == 0
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path for path in files if b"hush" in path.read_bytes()] == []
+    assert "hush" not in repr(run)
+
+
+@pytest.mark.parametrize(
+    ("script", "shown"),
+    [
+        ('echo "a $KEY b $KEY"', "a [KEY is hidden] b [KEY is hidden]\n"),
+        ('printf hush-hu; sleep 0.2; printf "sh-hush\\nhush-hu"', "[KEY is hidden]\nhush-hu"),
+        ('printf "$KEY"; exit 3', "[KEY is hidden]"),
+        ('printf "hush-hush-hushhush-hu"', "[KEY is hidden]hush-hu"),
+        ('echo "$PEM" | tail -n 1; echo "$SHORT"', "[PEM is hidden]\nyes\n"),
+        ("echo hus; sleep 0.2; echo h", "hus\nh\n"),
+    ],
+)
+def test_secrets_are_hidden_in_the_output_however_it_comes(
+    runner: ProcessRunner, script: str, shown: str
+) -> None:
+    secrets = {"KEY": "hush-hush-hush", "PEM": "begin-of-it\nsecond-line", "SHORT": "yes"}
+    run = launch(script, secrets=secrets)
+
+    runner.ensure(run)
+    end(runner, run.run_id)
+
+    assert output(runner, run.run_id) == shown

@@ -38,6 +38,7 @@ OF_MANY_LINES = {
     "Definition.prompt",
     "Agent.command",
     "Agent.environment",
+    "Taken.variable",
     "Check.run",
     # Programs write these too, as a block of their output, which nobody could refuse.
     *(
