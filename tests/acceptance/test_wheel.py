@@ -1,7 +1,6 @@
 """Installed from a wheel, without a checkout: the demo works, and so does all that it tells one to type."""
 
 import re
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -9,29 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.conftest import ROOT, Egg
+from tests.acceptance.conftest import Egg
+from tests.wheel import PIP, build
 
 pytestmark = pytest.mark.acceptance
 
 TO_TYPE = re.compile(r"^  ((?:git|\S*egg) .*)$|with: (.*)$", re.MULTILINE)
 
-PIP = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wheel, built from a copy: what an earlier build left in the checkout must not get into it."""
-    copy = tmp_path_factory.mktemp("copy")
-    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    for name in filter(None, names.split("\0")):
-        if (ROOT / name).is_file():
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, copy / name)
-    how = ["--no-index", "--no-deps", "--no-build-isolation", "--wheel-dir", str(copy / "dist")]
-    subprocess.run([*PIP, "wheel", *how, str(copy)], check=True)
-    (made,) = (copy / "dist").glob("*.whl")
-    return made
+    """A wheel of this checkout."""
+    return build(tmp_path_factory.mktemp("copy"))
 
 
 @pytest.fixture
