@@ -136,13 +136,13 @@ SETTINGS: tuple[Setting, ...] = (
         variable="EGG_POSTGRES_BIN",
         key="stack.postgres_bin",
         help="the directory with the initdb and postgres to run",
-        otherwise="those of the extra `embedded`, else the system's",
+        otherwise="those that came with egg, else the system's",
     ),
     Setting(
         variable="EGG_REDIS_BIN",
         key="stack.redis_bin",
         help="the valkey-server or redis-server to run",
-        otherwise="the one of the extra `embedded`, else the system's",
+        otherwise="the one that came with egg, else the system's",
     ),
     Setting(
         variable="EGG_API_HOSTS",

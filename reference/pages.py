@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cli import reference as commands
-from reference import definition, events, http
+from reference import definition, events, exit_codes, http, settings
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 
@@ -15,5 +15,7 @@ def pages() -> Mapping[str, str]:
         "cli.md": commands.page(),
         "definition.md": definition.page(),
         "events.md": events.page(),
+        "exit-codes.md": exit_codes.page(),
         "http.md": http.page(),
+        "settings.md": settings.page(),
     }

@@ -4,11 +4,12 @@ import ast
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from egg_tasks.settings_file import SettingsFile
+from egg_tasks import settings_file
 from models.schemas.definition import Definition, validate
 from tests.pages import LANGUAGES, NOT_RUN, ROOT, SHELL, Block, blocks, pages
 
@@ -40,13 +41,11 @@ def test_a_definition_that_is_shown_is_sound(block: Block) -> None:
     validate(whole(found))
 
 
-def whole(part: dict[str, object]) -> dict[str, object]:
+def whole(part: dict[str, Any]) -> dict[str, Any]:
     """A whole definition that holds a part: phases that were shown without roles, roles without agents."""
-    document = WHOLE | part
+    document: dict[str, Any] = WHOLE | part
     phases = document["phases"]
     agents = document["agents"]
-    assert isinstance(phases, list), "phases are a list"
-    assert isinstance(agents, dict), "agents are a map"
     document["phases"] = [{"roles": [{"role": "coder"}], **phase} for phase in phases]
     played = {seat.get("agent", seat["role"]) for phase in document["phases"] for seat in phase["roles"]}
     missing = {name: {"backend": "command", "command": ["true"]} for name in played - agents.keys()}
@@ -54,10 +53,10 @@ def whole(part: dict[str, object]) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("block", of("toml"), ids=str)
-def test_settings_that_are_shown_are_read(block: Block) -> None:
-    import tomllib
+def test_settings_that_are_shown_are_read(block: Block, tmp_path: Path) -> None:
+    (tmp_path / settings_file.NAME).write_text(block.text)
 
-    SettingsFile.model_validate(tomllib.loads(block.text))
+    settings_file.read(tmp_path)
 
 
 @pytest.mark.parametrize("block", of("json", "python"), ids=str)

@@ -53,6 +53,12 @@ def stands(line: str, texts: Mapping[str, str]) -> bool:
             return f"### `{rest}`" in texts["http.md"]
         case "parameter" | "body":
             return f"`{name}`" in texts["http.md"] or f"{{{name}}}" in texts["http.md"]
+        case "setting":
+            return f"| `{rest}` |" in texts["settings.md"]
+        case "exit code":
+            return f"| {rest.removeprefix('exit code ')} |" in texts["exit-codes.md"]
+        case "file":
+            return place != "settings.toml" or f"| `{name}` |" in texts["settings.md"]
         case "event":
             return name.endswith(".") or f"### `{rest}`" in texts["events.md"]
     return True
@@ -89,6 +95,7 @@ def test_every_event_type_that_is_told_is_declared_and_every_declared_one_is_tol
 
 def test_what_is_left_out_of_a_page_is_found() -> None:
     lost = "egg pipeline extend|--iterations|max_rounds|pipeline.paused|POST /api/v1/halt|include_own"
+    lost += "|EGG_NODE|api.hosts|130"
     texts = {name: re.sub(lost, "", text) for name, text in PAGES.items()}
 
     missing = {line for line in interface.read() if not stands(line, texts)}
@@ -99,5 +106,8 @@ def test_what_is_left_out_of_a_page_is_found() -> None:
         "definition.config: max_rounds",
         "event: pipeline.paused",
         "route: POST /api/v1/halt",
+        "setting: EGG_NODE",
+        "file: settings.toml: api.hosts",
+        "exit code: exit code 130",
         "parameter: GET /api/v1/pipelines/{pipeline_id}/messages: include_own",
     }
