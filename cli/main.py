@@ -19,6 +19,8 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "up": "cli.commands.stack:up",
         "down": "cli.commands.stack:down",
         "doctor": "cli.commands.stack:doctor",
+        "settings": "cli.commands.settings:settings",
+        "env": "cli.commands.env:env",
     },
     "Work": {
         "init": "cli.commands.init:init",
@@ -58,7 +60,9 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-OF_NO_STACK = frozenset({"up", "doctor", *SECTIONS["Processes of a cluster"], "completion"})
+OF_NO_STACK = frozenset(
+    {"up", "doctor", "settings", "env", *SECTIONS["Processes of a cluster"], "completion"}
+)
 """Commands that say themselves which version a stack is of, or that talk to none."""
 
 

@@ -10,6 +10,7 @@ from celery import Celery, Task
 from celery.app.utils import Settings
 from kombu.transport import redis as redis_transport
 
+from egg_tasks import celery_faults
 from egg_tasks.config import settings_at_start
 from models.errors import NoRoom, Unavailable
 
@@ -50,6 +51,7 @@ class EggTask(Task):  # type: ignore[misc]
 
 def configuration() -> dict[str, object]:
     """The measured settings; reads the environment when Celery first needs them."""
+    celery_faults.say_plainly()
     survive_lost_connections()
     show_every_queue()
     settings = settings_at_start()

@@ -4,7 +4,7 @@ import base64
 import os
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
@@ -19,6 +19,8 @@ from models.errors import Unprocessable
 WHSEC = "whsec_"
 LEAST_SECRET = 16
 EXAMPLES = {DATABASE_URL: "postgresql://host/database", REDIS_URL: "redis://host:port/0"}
+REDIS = frozenset({"redis", "rediss", "unix"})
+BROKERS = REDIS | {"redis+socket", "sentinel", "amqp", "amqps", "pyamqp"}
 ELSEWHERE = "set EGG_HOME to another place"
 SPARE_THREADS = 8
 """Threads of an agents worker beyond its places: they put back what there is no place for, so that what
@@ -68,13 +70,25 @@ def server_url(environ: Mapping[str, str], name: str) -> str:
     """The URL that *name* gives; `Unprocessable` when it is not set, even if another program's is."""
     if url := environ.get(name):
         return url
-    way_out = f"give {EXAMPLES[name]}, or start a local stack: egg up"
+    way_out = f'give {EXAMPLES[name]}, or use a local stack: `egg up`, then `eval "$(egg env)"`'
     theirs = name.removeprefix("EGG_")
     if theirs in others(environ):
         raise Unprocessable(
             f"{name} is not set, and {theirs} may be another program's, so that it is not used: {way_out}"
         )
     raise Unprocessable(f"{name} is not set: {way_out}")
+
+
+def _shaped(name: str, url: str, schemes: Collection[str], example: str) -> str:
+    """Return *url* if it is one of these; what libraries make of another is no sentence."""
+    try:
+        parts = urlsplit(url)
+        is_right = parts.scheme in schemes and (parts.port or True)
+    except ValueError:
+        is_right = False
+    if not is_right:
+        raise Unprocessable(f"{name} must look like {example}")
+    return url
 
 
 def celery_url(url: str) -> str:
@@ -159,7 +173,9 @@ class Settings:
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
         """Read the settings; one that is missing or malformed is `Unprocessable`, by name."""
         database_url = sqlalchemy_url(server_url(environ, DATABASE_URL))
-        redis_url = server_url(environ, REDIS_URL)
+        redis_url = _shaped(REDIS_URL, server_url(environ, REDIS_URL), REDIS, "redis://host:port/0")
+        if given := environ.get(BROKER_URL):
+            _shaped(BROKER_URL, given, BROKERS, "amqp://host// or redis://host:port/0")
         home = default_home(environ)
         return cls(
             home=home,

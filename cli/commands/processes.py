@@ -59,6 +59,7 @@ def api(*, host: str, port: int) -> None:
     from egg_tasks import descriptors
 
     _look()
+    _need_port(host, port)
     _become("uvicorn", *descriptors.api_arguments(), "--host", host, "--port", str(port))
 
 
@@ -78,12 +79,16 @@ def reconcile() -> None:
 @click.option("--address", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(1, 65535), default=5555, show_default=True, help="The port.")
 def flower(*, address: str, port: int) -> None:
-    """Run Flower, which shows Celery at work.
+    """Run Flower, which shows Celery at work; a local stack runs its own.
 
     FLOWER_BASIC_AUTH=user:password is its login.
 
     The same as: celery -A egg_tasks.app flower
     """
+    from egg_tasks.config import settings
+
+    settings()
+    _need_port(address, port)
     _become(*CELERY, "flower", f"--address={address}", f"--port={port}")
 
 
@@ -103,6 +108,15 @@ def _look() -> None:
     from egg_tasks.config import settings
 
     migrations.require_head(settings().database_url)
+
+
+def _need_port(host: str, port: int) -> None:
+    """Refuse a port that is somebody else's: what the programs say of it is their traceback."""
+    from egg_tasks.stack import ports
+    from models.errors import Unavailable
+
+    if fault := ports.fault(host, port):
+        raise Unavailable(f"port {port} of {host} {fault}: give another one with --port")
 
 
 def _become(module: str, *arguments: str) -> None:

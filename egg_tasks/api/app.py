@@ -21,6 +21,7 @@ from egg_tasks.api.routes import (
     decisions,
     disk,
     events,
+    front,
     halts,
     health,
     messages,
@@ -76,6 +77,7 @@ def create_app(pace: Pace | None = None) -> FastAPI:
     kinds = (health, proof, halts, pipelines, agents, decisions, messages, signals, *seen)
     for module in kinds:
         app.include_router(module.router, prefix=errors.PREFIX)
+    app.include_router(front.router)
     return app
 
 

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from egg_tasks import disk
 from egg_tasks.api.envelope import refused, sentence
+from egg_tasks.api.routes.front import way_out
 from egg_tasks.config import settings
 from models.errors import EggError, NoRoom, Unavailable
 from models.schemas.http import refusal
@@ -90,7 +91,7 @@ async def _invalid(_request: Request, error: Exception) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     known = cast("HTTPException", error)
     sentences = {
-        HTTPStatus.NOT_FOUND: f"there is no {request.url.path} here; see {PREFIX}/openapi.json",
+        HTTPStatus.NOT_FOUND: f"there is no {request.url.path} here: {way_out(request)}",
         HTTPStatus.METHOD_NOT_ALLOWED: f"{request.url.path} does not take {request.method}",
         HTTPStatus.BAD_REQUEST: "the body is not JSON",
     }

@@ -23,6 +23,7 @@ MAX_QUERY = 8 * 1024
 MAX_PATH = 2 * 1024
 OPEN = frozenset({f"{PREFIX}/health", f"{PREFIX}/ready", f"{PREFIX}{proof.PATH}"})
 """For anybody: whoever looks after the server asks these, and whoever does not trust it yet."""
+METRICS = "/metrics"
 DESCRIPTION = f"{PREFIX}/openapi.json"
 HELD_SECONDS = 0.1
 """A refusal for too many requests comes so late: who asks again at once asks that much less often."""
@@ -46,7 +47,7 @@ class Gate:
         try:
             _check_head(scope)
             _check_host(scope, settings())
-            if scope["path"] in OPEN:
+            if _is_open(scope["path"]):
                 await self.app(scope, receive, send)
                 return
             who = await self._who(scope)
@@ -103,6 +104,11 @@ class Gate:
         if who is None:
             raise Unauthenticated(UNKNOWN)
         return who
+
+
+def _is_open(path: str) -> bool:
+    """Whether anybody may ask: what is said of the server, and what is not there outside the API."""
+    return path in OPEN or not (f"{PREFIX}/" in path or path.endswith(METRICS))
 
 
 def _check_head(scope: Scope) -> None:

@@ -6,36 +6,38 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from egg_tasks import agent_tools, disk, settings_file, space, version
-from egg_tasks.config import others, webhook_of
+from egg_tasks.config import others
 from egg_tasks.settings_table import DATABASE_URL, REDIS_URL
-from egg_tasks.stack import binaries, frozen, local, manifest, outside, ports, probes, programs
+from egg_tasks.stack import (
+    binaries,
+    doctor_settings,
+    frozen,
+    local,
+    manifest,
+    outside,
+    ports,
+    probes,
+    programs,
+)
 from egg_tasks.stack import home as homes
 from egg_tasks.stack.account import closed_parent
+from egg_tasks.stack.finding import Finding
 from models.errors import EggError
+
+__all__ = ["Finding", "examine"]
 
 OLDEST_PYTHON = (3, 11)
 OLDEST_GIT = (2, 38)
 SECONDS = 10.0
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at: good (True), bad (False), or absent and not needed (None)."""
-
-    name: str
-    ok: bool | None
-    text: str
-    mend: str = ""
-
-
 def examine(home: Path, environ: Mapping[str, str] | None = None) -> Sequence[Finding]:
     """Look at everything the stack of *home* needs or can use; changes nothing."""
-    given = os.environ if environ is None else environ
+    own = manifest.without_own(home, os.environ if environ is None else environ)
+    given = settings_file.completed_if_read(own, home)
     return (
         _egg(home),
         _python(),
@@ -48,11 +50,10 @@ def examine(home: Path, environ: Mapping[str, str] | None = None) -> Sequence[Fi
         _ports(home, given),
         _stack(home),
         _others(given),
-        _webhook(given),
+        *doctor_settings.examine(home, given),
         _docker(),
         _environment(),
         _agents_path(home, given),
-        *_frozen(home),
         _agent_program("claude", home, given),
         _agent_program("codex", home, given),
     )
@@ -193,18 +194,6 @@ def _others(environ: Mapping[str, str]) -> Finding:
     )
 
 
-def _webhook(environ: Mapping[str, str]) -> Finding:
-    """Where people hear of decisions; the secret is never shown."""
-    try:
-        webhook = webhook_of(environ)
-    except EggError as error:
-        text, _, mend = str(error).partition(": ")
-        return Finding("webhook", ok=False, text=text, mend=mend or "docs/howto/answer-decisions.md says how")
-    if webhook is None:
-        return Finding("webhook", ok=None, text="not set", mend="EGG_WEBHOOK_URL, to be told of decisions")
-    return Finding("webhook", ok=True, text=f"tells {urlsplit(webhook.url).hostname}")
-
-
 def _docker() -> Finding:
     """The engine that container agents need; process agents do without."""
     if shutil.which("docker") is None:
@@ -237,13 +226,6 @@ def _taken(home: Path, environ: Mapping[str, str]) -> Mapping[str, str]:
     """What the stack that runs was started with, else what one would be that is started now."""
     running = local.find(home)
     return running.frozen if running and running.frozen else frozen.of(home, environ)
-
-
-def _frozen(home: Path) -> Sequence[Finding]:
-    """What else the stack that runs took from the shell it was started in."""
-    running = local.find(home)
-    settings = frozen.shown(running.frozen) if running else ()
-    return [Finding("started with", ok=True, text=", ".join(settings))] if settings else []
 
 
 def _agent_program(name: str, home: Path, environ: Mapping[str, str]) -> Finding:

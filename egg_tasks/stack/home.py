@@ -39,9 +39,8 @@ def prepare(home: Path) -> None:
     `Unprocessable` when it is not ours to write in (or, as root, PostgreSQL's account cannot reach it),
     `Unavailable` when the disk is full.
     """
+    begin(home)
     with translated(home):
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _refuse_strange(home)
         if os.geteuid() == 0:
             home.chmod(0o711)
         (home / "logs").mkdir(mode=0o700, exist_ok=True)
@@ -57,6 +56,13 @@ def prepare(home: Path) -> None:
             f"because {closed} is closed to others: set EGG_HOME to another place, such as /var/lib/egg"
         )
     need_room(home)
+
+
+def begin(home: Path) -> None:
+    """Have *home* there, closed to others, if it is ours or empty; errors as those of `prepare`."""
+    with translated(home):
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _refuse_strange(home)
 
 
 def _refuse_strange(home: Path) -> None:

@@ -70,7 +70,7 @@ def tell_differences(
     home: Path, environ: Mapping[str, str], found: Manifest, report: Callable[[str], None]
 ) -> None:
     """Report what a stack started now, in this shell, would do otherwise than the one that runs."""
-    if lines := frozen.differences(found.frozen, frozen.of(home, environ)):
+    if lines := frozen.differences(frozen.taken(found), frozen.of(home, environ)):
         report("the stack was started with other settings; `egg down`, then `egg up`, changes them:")
         for line in lines:
             report(f"  {line}")

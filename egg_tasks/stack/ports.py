@@ -1,6 +1,7 @@
 """Loopback ports: free or not, whose, and one of our own."""
 
 import atexit
+import errno
 import socket
 import time
 from collections.abc import Collection
@@ -44,6 +45,19 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
         return True
+
+
+def fault(host: str, port: int) -> str:
+    """Why no server can listen on *port* of *host*, to go on after it; empty when one can."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as door:
+            door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            door.bind(address)
+    except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        return f"is taken by {holder(port)}" if taken else f"cannot be had ({error.strerror or error})"
+    return ""
 
 
 def becomes_free(port: int) -> bool:

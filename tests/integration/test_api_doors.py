@@ -1,5 +1,6 @@
 """Who may enter, and what is answered to what may not."""
 
+import json
 import subprocess
 import sys
 from datetime import timedelta
@@ -8,6 +9,7 @@ from http.client import HTTPConnection
 import pytest
 from sqlalchemy import text
 
+from egg_tasks import version
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
 from egg_tasks.services import pipelines
@@ -155,3 +157,61 @@ def test_a_database_that_is_away_is_503_and_worth_another_try(
     answer = scene.ask("GET", "/pipelines")
 
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+
+
+def knock(scene: Scene, path: str, **headers: str) -> tuple[int, str, str]:
+    """Ask for a path that may be outside the API: status, kind of content, content."""
+    connection = HTTPConnection("127.0.0.1", scene.port)
+    connection.request("GET", path, headers=headers)
+    answer = connection.getresponse()
+    found = answer.status, answer.headers["content-type"], answer.read().decode()
+    connection.close()
+    return found
+
+
+@pytest.mark.parametrize("path", ["/", "/api", "/api/v1"])
+def test_who_comes_without_knowing_is_told_what_this_is(scene: Scene, path: str) -> None:
+    status, kind, content = knock(scene, path)
+
+    assert (status, kind) == (200, "application/json")
+    data = json.loads(content)["data"]
+    assert (data["name"], data["version"]) == ("egg-tasks", version.ours())
+    assert knock(scene, data["openapi"])[0] == knock(scene, data["health"])[0] == 200
+
+
+def test_a_browser_is_told_it_in_plain_text(scene: Scene) -> None:
+    status, kind, content = knock(scene, "/", Accept="text/html,application/xhtml+xml;q=0.9")
+
+    assert (status, kind) == (200, "text/plain; charset=utf-8")
+    assert f"egg-tasks {version.ours()}" in content
+    assert max(map(len, content.splitlines())) < 100
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("/pipelines", "the API begins at /api/v1 (did you mean /api/v1/pipelines?)"),
+        ("/health", "(did you mean /api/v1/health?)"),
+        ("/favicon.ico", "GET / says what there is"),
+        ("/%1b%5b2J%E2%80%AE", "there is no "),
+    ],
+)
+def test_a_path_that_is_not_there_says_which_may_be_meant(scene: Scene, path: str, meant: str) -> None:
+    status, _, content = knock(scene, path)
+
+    assert (status, meant in json.loads(content)["message"]) == (404, True)
+
+
+def test_a_path_of_the_api_that_is_not_there_says_so_to_who_may_ask(scene: Scene) -> None:
+    credential = {"Authorization": f"Bearer {OPERATOR}"}
+    status, _, content = knock(scene, "/api/v1/pipelines/shop/whi", **credential)
+
+    assert (status, "did you mean /api/v1/pipelines/shop/why?" in content) == (404, True)
+    assert knock(scene, "/api/v1/pipelinez")[0] == 401
+
+
+def test_prometheus_finds_the_numbers_where_it_looks_first(scene: Scene) -> None:
+    credential = {"Authorization": f"Bearer {OPERATOR}"}
+
+    assert "egg_agents_live" in knock(scene, "/metrics", **credential)[2]
+    assert [knock(scene, path)[0] for path in ("/metrics", "//metrics", "/x/api/v1/metrics")] == [401] * 3

@@ -93,6 +93,59 @@ def test_a_faulty_settings_file_is_a_sentence_with_its_place(home: Path) -> None
         up(home)
 
 
+def test_the_doctor_shows_settings_as_the_running_stack_has_them_and_where_others_are(home: Path) -> None:
+    secret = "0123456789abcdef"
+    there = {"EGG_WEBHOOK_URL": "https://hooks.example.org/T0/hidden", "EGG_WEBHOOK_SECRET": secret}
+    up(home, PATH="/usr/bin:/bin", EGG_NODE_CAPACITY="5", **there)
+    (home / "settings.toml").write_text("[node]\ncapacity = 9\n[api]\nrate_limit = 7\n")
+
+    here = environ(PATH="/usr/bin:/bin", EGG_API_PORT="1234", EGG_WEBHOOK_URL="https://other.example.org/")
+    found = doctor.examine(home, here)
+    texts = {each.text for each in found if each.name == "differs"}
+    webhook = next(each for each in found if each.name == "webhook")
+
+    assert texts == {
+        f"EGG_API_PORT is 1234 in this shell, but {local.find(home).api_port} in the running stack",  # type: ignore[union-attr]
+        "EGG_NODE_CAPACITY is 9 in settings.toml, but 5 in the running stack",
+        "EGG_RATE_LIMIT is 7 in settings.toml, but not set in the running stack",
+        "EGG_WEBHOOK_SECRET is not set in this shell, but set in the running stack",
+        "EGG_WEBHOOK_URL is other.example.org in this shell, but hooks.example.org in the running stack",
+    }
+    assert (webhook.ok, webhook.text) == (True, "the running stack tells hooks.example.org")
+    assert "hidden" not in str(found) + (home / manifest.NAME).read_text()
+    assert secret not in str(found) + (home / manifest.NAME).read_text()
+
+
+def test_a_stack_takes_the_file_when_it_starts_and_keeps_it(home: Path) -> None:
+    home.mkdir(mode=0o711, parents=True)
+    (home / "settings.toml").write_text("[node]\ncapacity = 9\n[api]\nrate_limit = 7\n")
+    up(home, EGG_RATE_LIMIT="8")
+    (home / "settings.toml").write_text("[node]\ncapacity = 3\n[api]\nlook_seconds = 60\n")
+    supervisor = local.find(home)
+    assert supervisor is not None
+    has = Path(f"/proc/{supervisor.supervisor_pid}/environ").read_bytes().split(b"\0")
+
+    assert {b"EGG_NODE_CAPACITY=9", b"EGG_RATE_LIMIT=8", b"EGG_LOOK_SECONDS="} <= set(has)
+
+
+def test_what_egg_env_says_of_a_stack_is_no_server_of_somebody_elses(home: Path) -> None:
+    up(home)
+    found = local.find(home)
+    assert found is not None
+    taken = {
+        "EGG_DATABASE_URL": found.database_url,
+        "EGG_REDIS_URL": found.redis_url,
+        "EGG_ORCHESTRATOR_URL": found.api_url,
+        "EGG_OPERATOR_TOKEN": found.operator_token,
+    }
+    differs = [each for each in doctor.examine(home, environ(**taken)) if each.name == "differs"]
+    local.down(home)
+
+    assert differs == []
+    assert up(home, **taken) != []
+    assert manifest.read(home).operator_token == found.operator_token  # type: ignore[union-attr]
+
+
 def test_a_manifest_of_an_older_stack_is_read_and_nothing_is_said_of_it(home: Path) -> None:
     up(home)
     local.down(home)

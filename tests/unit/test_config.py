@@ -1,6 +1,7 @@
 """Settings: which names are read, and what a program says that does not find them."""
 
 import os
+import socket
 import subprocess
 import sys
 from datetime import timedelta
@@ -36,7 +37,10 @@ PROGRAMS = (
     (EGG, "db", "current"),
     (*PYTHON, "egg_tasks.reconciler"),
     (*PYTHON, "celery", "-A", "egg_tasks.app", "worker", "-P", "threads"),
+    (*PYTHON, "celery", "-A", "egg_tasks.app", "inspect", "active"),
+    (*PYTHON, "celery", "-A", "egg_tasks.app", "purge", "-f"),
 )
+AWAY = {"EGG_DATABASE_URL": "postgresql://127.0.0.1:1/egg", "EGG_REDIS_URL": "redis://127.0.0.1:1/0"}
 
 
 def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -99,6 +103,57 @@ def test_a_program_of_ours_ends_with_one_sentence_when_only_another_programs_ser
     assert done.returncode == 1
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
     assert "EGG_DATABASE_URL is not set, and DATABASE_URL may be another program's" in done.stderr
+
+
+@pytest.mark.parametrize("program", [(EGG, "api"), (EGG, "flower"), PROGRAMS[-2]], ids=" ".join)
+def test_a_program_of_ours_without_settings_says_how_to_have_them(program: tuple[str, ...]) -> None:
+    done = run(*program)
+
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert "EGG_DATABASE_URL is not set: give postgresql://host/database, or use a local stack" in done.stderr
+    assert "egg env)" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"EGG_REDIS_URL": "foo://host"},
+        {"EGG_REDIS_URL": "nonsense"},
+        {"EGG_REDIS_URL": "redis://host:99999999/0"},
+        {"EGG_BROKER_URL": "nonsense"},
+        {"EGG_DATABASE_URL": "nonsense"},
+        {"EGG_RATE_LIMIT": "many"},
+    ],
+    ids=str,
+)
+def test_a_setting_of_another_shape_is_one_sentence_by_its_name(given: dict[str, str]) -> None:
+    (name,) = given
+
+    with pytest.raises(Unprocessable, match=f"^{name} must "):
+        Settings.from_environment({**OURS, **given})
+
+
+@pytest.mark.parametrize(
+    "words", [("purge", "-f"), ("list", "bindings"), ("inspect", "active")], ids=" ".join
+)
+def test_a_command_of_celerys_says_a_sentence_when_its_broker_is_away(words: tuple[str, ...]) -> None:
+    done = run(*PYTHON, "celery", "-A", "egg_tasks.app", *words, **AWAY)
+
+    assert done.returncode != 0
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert "broker" in done.stderr
+
+
+def test_a_port_that_is_taken_is_one_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        port = str(door.getsockname()[1])
+        ours = run(EGG, "flower", "--port", port, **AWAY)
+        celerys = run(*PYTHON, "celery", "-A", "egg_tasks.app", "flower", f"--port={port}", **AWAY)
+
+    assert f"port {port} of 127.0.0.1 is taken by " in ours.stderr
+    assert "the port is taken: give another one with --port" in celerys.stderr
+    assert "Traceback" not in ours.stderr + celerys.stderr
 
 
 @pytest.mark.parametrize("name", ["EGG_HOME", "XDG_DATA_HOME", "HOME"])

@@ -1,0 +1,76 @@
+"""What the doctor says of settings: as the stack that runs has them, and where this shell's differ."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from egg_tasks import settings_file
+from egg_tasks.config import webhook_of
+from egg_tasks.stack import frozen, local
+from egg_tasks.stack.finding import Finding
+from models.errors import EggError
+
+OTHERS, PASSING = 0o044, 0o011
+WEBHOOK = "EGG_WEBHOOK_URL"
+
+
+def examine(home: Path, environ: Mapping[str, str]) -> Sequence[Finding]:
+    """Look at the settings; *environ* is this shell's, with what the file says."""
+    running = local.find(home)
+    taken = frozen.taken(running) if running else {}
+    return (*_file(home), _webhook(taken, environ), *_taken(taken), *_differing(home, taken, environ))
+
+
+def _file(home: Path) -> Iterator[Finding]:
+    """The file, where there is one: faults, and who can read the secrets in it."""
+    path = home / settings_file.NAME
+    try:
+        said = settings_file.read(home)
+    except EggError as error:
+        text, _, mend = str(error).rpartition(": ")
+        yield Finding("settings", ok=False, text=text, mend=mend)
+        return
+    if not said.values and not said.environment:
+        return
+    number = len(said.values) + len(said.environment)
+    mend = f"it may hold secrets, and others can read it: chmod 600 {path}"
+    is_open = path.stat().st_mode & OTHERS and home.stat().st_mode & PASSING
+    yield Finding("settings", None if is_open else True, f"{number} in {path}", mend)
+
+
+def _webhook(taken: Mapping[str, str], environ: Mapping[str, str]) -> Finding:
+    """Where people hear of decisions: of the stack that runs, if one does; the secret is never shown."""
+    if taken:
+        host = frozen.told(WEBHOOK, taken)
+        text = f"the running stack tells {host or 'it'}" if WEBHOOK in taken else "the running stack has none"
+        return Finding("webhook", WEBHOOK in taken or None, text, f"{WEBHOOK}, to be told of decisions")
+    try:
+        webhook = webhook_of(environ)
+    except EggError as error:
+        text, _, mend = str(error).partition(": ")
+        return Finding("webhook", ok=False, text=text, mend=mend or "docs/howto/answer-decisions.md says how")
+    if webhook is None:
+        return Finding("webhook", ok=None, text="not set", mend=f"{WEBHOOK}, to be told of decisions")
+    return Finding("webhook", ok=True, text=f"tells {urlsplit(webhook.url).hostname}")
+
+
+def _taken(taken: Mapping[str, str]) -> Iterator[Finding]:
+    """What else the stack that runs took from the shell it was started in, and the file."""
+    if settings := frozen.shown(taken):
+        yield Finding("started with", ok=True, text=", ".join(settings))
+
+
+def _differing(home: Path, taken: Mapping[str, str], environ: Mapping[str, str]) -> Iterator[Finding]:
+    """What a stack that is started in this shell would have otherwise."""
+    try:
+        now, in_file = frozen.of(home, environ), settings_file.variables(home)
+    except EggError:
+        return
+    for name in frozen.differing(taken, now):
+        where = "settings.toml" if in_file.get(name, "") == environ.get(name) else "this shell"
+        was, here = frozen.spoken(name, taken), frozen.spoken(name, now)
+        text = f"{name} is {here} in {where}, but {was} in the running stack"
+        if was == here:
+            text = f"{name} is another one in {where} than in the running stack"
+        mend = "that keeps what it was started with; to have the other: `egg down && egg up`"
+        yield Finding("differs", ok=None, text=text, mend=mend)
