@@ -2,8 +2,7 @@
 
 import sys
 
-import click
-
+from cli import render
 from models.errors import Conflict
 
 
@@ -13,5 +12,5 @@ def confirm(question: str, *, yes: bool, command: str) -> None:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise Conflict(f"nothing is removed without --yes: {command} --yes")
-    if not click.confirm(question, err=True):
+    if not render.ask(question):
         raise Conflict("nothing is removed")

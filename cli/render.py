@@ -58,6 +58,11 @@ def say_signed(sign: str, colour: str | None, *parts: str) -> None:
     click.echo(text, color=False if "NO_COLOR" in os.environ else None)
 
 
+def ask(question: str) -> bool:
+    """Ask a person at a terminal; no is what is meant by nothing."""
+    return click.confirm(one_line(question), err=True)
+
+
 def pass_on(text: str, *, is_end: bool = False) -> str:
     """Print what a program wrote, on a terminal its whole lines, indented and without colours; the rest."""
     if not is_terminal():

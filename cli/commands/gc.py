@@ -73,10 +73,7 @@ def _remove_repository(client: Client, one: Json, *, yes: bool, output: str) -> 
 
 
 def _done(answer: Json, output: str) -> None:
-    if output:
-        render.write_json(answer)
-    else:
-        render.say(f"{answer['removed']} is removed")
+    render.answer(answer, f"{answer['removed']} is removed", output=output)
 
 
 def _one(found: Sequence[Json], field: str, name: str, *, exactly: bool = False) -> Json:

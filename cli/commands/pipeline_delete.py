@@ -37,10 +37,7 @@ def delete(*, pipeline: str, yes: bool, output: str) -> None:
     confirming.confirm(f"Delete {pipeline}?", yes=yes, command=command)
     _order(client, pipeline)
     _await_end(client, pipeline)
-    if output:
-        render.write_json({"deleted": pipeline, **found})
-    else:
-        render.say(f"{pipeline} is deleted")
+    render.answer({"deleted": pipeline, **found}, f"{pipeline} is deleted", output=output)
 
 
 def _listed(pipeline: str, found: Json) -> Shown:

@@ -163,6 +163,7 @@ def list_last_failures(session: Session, *, limit: int) -> Sequence[Failed]:
     pipelines = (
         select(Pipeline.id, Pipeline.ended_at, func.coalesce(Pipeline.why, ""))
         .where(Pipeline.status == PipelineStatus.FAILED, Pipeline.ended_at.is_not(None))
+        .where(Pipeline.deleted_at.is_(None))
         .order_by(Pipeline.ended_at.desc())
         .limit(limit)
     )

@@ -87,7 +87,7 @@ def test_what_could_not_be_saved_survives_later_runs_gc_and_a_restart(stage: Sta
     leaving = {"broken": BREAK, "closed": CLOSE, "large": LARGE}
     for name, script in leaving.items():
         stage.play(f"left-{name}", {"coder": f"{script}; {READY}; exit 3"}, config={"max_rounds": 1})
-    egg.wait(lambda: len([*egg.home.glob("runs/*/kept")]) == len(leaving), why="what is kept")
+    egg.wait(lambda: len(kept(egg)) == len(leaving), why="what is kept")
     stage.play("later", {f"role{number}": READY for number in range(LATER)})
     assert stage.end("later")[0] == "complete"
     egg.run("gc", "--yes")
