@@ -97,14 +97,20 @@ def unset(*, name: str, output: str) -> None:
 
 
 @settings.command()
-def example() -> None:
+@options.output
+def example(*, output: str) -> None:
     """Print a settings.toml with every setting in it, as comments with their defaults.
 
     Example:  egg settings example > ~/.local/share/egg/settings.toml
     """
     from egg_tasks import settings_edit
 
-    render.say(*(line for line in [settings_edit.example()] for line in line.split("\n")))
+    text = settings_edit.example()
+    if render.wants_json(output):
+        render.write_json({"file": str(_path()), "text": text})
+        return
+    for line in text.split("\n"):
+        render.say(line)
 
 
 def _all() -> "list[InUse]":
