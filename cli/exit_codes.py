@@ -47,6 +47,7 @@ OF_AN_END: Mapping[int, str] = {
 
 OF: Mapping[str, Mapping[int, str]] = {
     "egg demo": {code: meaning for code, meaning in OF_AN_END.items() if code != WAITS},
+    "egg status": {FAILED: "no server answers, or a process of the local stack does not run"},
     "egg doctor": {FAILED: "something that is needed is missing"},
     "egg run": {**OF_AN_END, **OF_A_FILE},
     "egg watch": OF_AN_END,

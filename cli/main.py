@@ -21,6 +21,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "doctor": "cli.commands.stack:doctor",
         "settings": "cli.commands.settings:settings",
         "env": "cli.commands.env:env",
+        "logs": "cli.commands.logs:logs",
     },
     "Work": {
         "init": "cli.commands.init:init",
@@ -33,6 +34,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "gc": "cli.commands.gc:gc",
     },
     "Look": {
+        "status": "cli.commands.status:status",
         "watch": "cli.commands.watch:watch",
         "why": "cli.commands.watch:why",
         "events": "cli.commands.events:events",

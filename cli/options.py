@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import re
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
@@ -88,6 +89,28 @@ def definition(command: Callable[..., None]) -> Callable[..., None]:
         from cli import definition_choice
 
         command(file=file or definition_choice.nearest(Path.cwd()), **rest)
+
+    return chosen
+
+
+def any_pipeline(command: Callable[..., None]) -> Callable[..., None]:
+    """Add PIPELINE and --pipeline as `own_pipeline` does; a person who gives none means them all."""
+
+    @click.argument(
+        "pipeline_argument", metavar="[PIPELINE]", required=False, shell_complete=completing.pipelines
+    )
+    @click.option(
+        "--pipeline",
+        envvar=["EGG_PIPELINE_ID", "PIPELINE_ID"],
+        shell_complete=completing.pipelines,
+        help="The pipeline; agents have it in EGG_PIPELINE_ID.",
+    )
+    @functools.wraps(command)
+    def chosen(*, pipeline_argument: str | None, pipeline: str | None, **rest: Any) -> None:
+        found = pipeline_argument or pipeline
+        if not found and "EGG_SESSION_TOKEN" in os.environ:
+            raise click.UsageError("Which pipeline? Give PIPELINE (agents have EGG_PIPELINE_ID).")
+        command(pipeline=found, **rest)
 
     return chosen
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import click
 
@@ -19,6 +20,14 @@ def short_id(agent: Json) -> str:
     return str(agent["run"])[:8]
 
 
+def took(agent: Json) -> str:
+    """How long a run took, or has taken so far; nothing for one that has not started."""
+    if not agent.get("started_at"):
+        return ""
+    end = datetime.fromisoformat(agent["ended_at"]) if agent.get("ended_at") else datetime.now(UTC)
+    return words.duration(max(0.0, (end - datetime.fromisoformat(agent["started_at"])).total_seconds()))
+
+
 COLUMNS: render.Columns = {
     "RUN": short_id,
     "PHASE": lambda agent: words.phase_name(agent["phase"], agent["iteration"]),
@@ -26,6 +35,9 @@ COLUMNS: render.Columns = {
     "N": "number",
     "STATUS": "status",
     "VERDICT": "verdict",
+    "STARTED": lambda agent: words.moment(agent.get("started_at")),
+    "TOOK": took,
+    "EXIT": "exit_code",
     "BECAUSE": "causes",
     "FAILURE": lambda agent: ": ".join(filter(None, (agent.get("failure"), agent.get("error")))),
     "NODE": "node",

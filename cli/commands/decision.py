@@ -59,7 +59,7 @@ def decision() -> None:
 
 
 @decision.command(name="list")
-@options.own_pipeline
+@options.any_pipeline
 @click.option(
     "--status",
     shell_complete=completing.states(DecisionStatus),
@@ -67,11 +67,20 @@ def decision() -> None:
 )
 @paging.paged
 @options.listing
-def list_(*, pipeline: str, status: str | None, page: Page, output: str) -> None:
-    """List the questions of a pipeline: those that wait, then the newest.
+def list_(*, pipeline: str | None, status: str | None, page: Page, output: str) -> None:
+    """List the questions of a pipeline: those that wait, then the newest; without PIPELINE of all pipelines.
+
+    Of all pipelines those that wait, the most urgent first: what holds up its pipeline, then whose default
+    is taken sooner, then what was asked earlier.
 
     Example:  egg decision list rate-limit --status pending
     """
+    if pipeline is None:
+        # Agents, who have one, import nothing for it.
+        from cli import inbox
+
+        paging.say_more(inbox.show(server.operator(), status=status, page=page, output=output))
+        return
     answer = server.anyone().get(f"/pipelines/{pipeline}/decisions", {"status": status})
     answer["decisions"].sort(key=lambda asked: (asked["status"] != PENDING, -asked["id"]))
     answer = page.of(answer, "decisions", name=lambda asked: str(asked["id"]))

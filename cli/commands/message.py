@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 import click
 
-from cli import completing, options, render, server, typed
+from cli import completing, options, paging, render, server, typed
+from cli.conversation import Talk
 from egg_tasks.client import Draft, Json, Wanted
 from models.foreign import Shown, indented, page
 
@@ -135,6 +136,46 @@ def poll(
         render.write_lines(page["messages"])
     else:
         _write_page(page)
+
+
+@message.command(name="list")
+@options.pipeline_argument
+@click.option("--role", help="What a role has said, and what was said to it alone.")
+@click.option("--from", "from_role", help="What a role has said; also human and orchestrator.")
+@click.option("--to", "to_role", help="What was said to a role; also all, human and orchestrator.")
+@click.option(
+    "--type", "types", multiple=True, help="Only messages of this type; may be given several times."
+)
+@click.option("--after", type=click.IntRange(min=0), default=0, help="Begin behind this message.")
+@click.option("--limit", type=click.IntRange(min=1), help="At most so many (default: all).")
+@click.option("--follow", "-f", is_flag=True, help="Go on until the pipeline has ended.")
+@options.listing
+def list_(
+    *,
+    pipeline: str,
+    types: tuple[str, ...],
+    after: int,
+    limit: int | None,
+    follow: bool,
+    output: str,
+    **who: str,
+) -> None:
+    """Print the conversation of a pipeline as it was, oldest first, for people; nobody's place in it moves.
+
+    Each message is a line (time, id, who to whom, type, subject) and its body, indented and never cut; piped,
+    too. --json and --jsonl print JSON.
+
+    Example:  egg message list rate-limit --role coder --type QUESTION --type RESPONSE
+    """
+    if output == "json" and follow:
+        raise click.UsageError("--json is one document, and --follow has no end: take --jsonl")
+    patience = server.AGENT_PATIENCE if follow else server.OPERATOR_PATIENCE
+    talk = Talk(
+        server.operator(patience=patience), pipeline, {**who, "type": [each.upper() for each in types]}
+    )
+    talk.show(talk.coming(after, limit) if follow else talk.stored(after, limit), output)
+    if talk.has_more:
+        paging.say_more({"next_after": talk.next_after})
 
 
 @message.command()

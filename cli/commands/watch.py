@@ -1,10 +1,13 @@
-"""egg watch and egg why: what a pipeline does now, and what it waits for."""
+"""egg watch and egg why: what a pipeline, or all of them, do now and wait for."""
+
+import math
+import time
 
 import click
 
-from cli import completing, exit_codes, following, live, options, render, server, typed
-from egg_tasks.client import Client
-from models.errors import NotFound
+from cli import completing, exit_codes, inbox, live, options, paging, render, server, typed, watching
+from cli.following import Until
+from cli.paging import Page
 from models.foreign import flat
 
 
@@ -16,29 +19,44 @@ from models.foreign import flat
 def watch(
     ctx: click.Context, *, pipeline: str | None, wait: bool, timeout: float | None, output: str
 ) -> None:
-    """Show a pipeline live until it ends.
+    """Show a pipeline live until it ends; without PIPELINE all that run, what needs you first.
 
-    The newest one, if you name none. Ctrl-C only stops the watching. With --json what happens is told on
-    stderr, and the end is one document.
+    Ctrl-C only stops the watching. All together are watched until you leave; piped, until none runs any more.
+    With --json what happens is told on stderr, and the end is one document.
 
     Example:  egg watch rate-limit
     """
+    if pipeline is None:
+        at = math.inf if timeout is None else time.monotonic() + timeout
+        until = Until(for_person=wait, at=at)
+        exit_codes.end(ctx, watching.follow(server.operator(patience=0), until, output=output))
+        return
     client = server.operator(patience=server.AGENT_PATIENCE)
-    name = pipeline or _newest(client)
-    code = live.follow(client, name, stop_for_person=wait, timeout=timeout, output=output)
+    code = live.follow(client, pipeline, stop_for_person=wait, timeout=timeout, output=output)
     exit_codes.end(ctx, code)
 
 
 @click.command()
-@options.pipeline_argument
+@click.argument("pipeline", required=False, shell_complete=completing.pipelines)
+@paging.paged
 @options.output
-def why(*, pipeline: str, output: str) -> None:
-    """Say what a pipeline waits for.
+def why(*, pipeline: str | None, page: Page, output: str) -> None:
+    """Say what a pipeline waits for; without PIPELINE each that runs, what needs you first.
 
-    Role by role, and with what a person is asked.
+    Role by role, and with what a person is asked. Pages are for all pipelines.
 
     Example:  egg why rate-limit
     """
+    if pipeline is None:
+        answer = server.operator().get(watching.PATH, {"limit": page.limit, "after": page.after})
+        if render.wants_json(output):
+            render.write_json(answer)
+        else:
+            inbox.tell_running(answer)
+        paging.say_more(answer)
+        return
+    if page != Page():
+        raise click.UsageError("--limit and --after are for all pipelines: leave PIPELINE out")
     answer = server.operator().get(f"/pipelines/{pipeline}/why")
     if render.wants_json(output):
         render.write_json(answer)
@@ -54,11 +72,3 @@ def why(*, pipeline: str, output: str) -> None:
         render.say(left)
     for asked in answer.get("decisions") or []:
         render.say(report.question(asked))
-
-
-def _newest(client: Client) -> str:
-    """The pipeline created last."""
-    newest = next(following.pipelines(client), None)
-    if newest is None:
-        raise NotFound("there is no pipeline to watch; make one: egg run FILE, or egg demo")
-    return str(newest["id"])

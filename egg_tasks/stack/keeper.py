@@ -10,6 +10,7 @@ import structlog
 from egg_tasks import disk
 from egg_tasks.clock import utcnow
 from egg_tasks.stack import logs
+from egg_tasks.stack.census import Process
 from egg_tasks.stack.processes import Child, Program
 from models.errors import EggError, NoRoom, Unavailable
 
@@ -30,6 +31,7 @@ class Kept:
         self.log_path = log_path
         self.deaths = 0
         self.started_at = 0.0
+        self.since = ""
         self.not_before = 0.0
         self.child: Child | None = None
 
@@ -37,6 +39,7 @@ class Kept:
         """Start it now."""
         self.child = Child(self.program, self.log_path)
         self.started_at = time.monotonic()
+        self.since = utcnow().isoformat(timespec="seconds")
 
     def tend(self) -> None:
         """Notice its death, and start it again once its pause is over; long life pays its debts."""
@@ -123,6 +126,18 @@ class Keeper:
         """Return the living children, each with its age in seconds."""
         now = time.monotonic()
         return [(kept.child, now - kept.started_at) for kept in self._kept if kept.child]
+
+    def census(self) -> tuple[Process, ...]:
+        """Every program that is to run, in the order of their start, whether it does or not."""
+        return tuple(
+            Process(
+                name=kept.program.name,
+                pid=kept.child.pid if kept.child else None,
+                since=kept.since,
+                deaths=kept.deaths,
+            )
+            for kept in self._kept
+        )
 
     def stop(self) -> None:
         """Stop everything, what started last first; what does not end in its time is killed."""

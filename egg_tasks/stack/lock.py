@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from egg_tasks.stack import home as homes
@@ -44,6 +45,14 @@ def holder(home: Path) -> int | None:
     except OSError:
         return None
     return None
+
+
+def taken_at(home: Path) -> datetime | None:
+    """When the home's lock was last taken; None if it never was."""
+    try:
+        return datetime.fromtimestamp(_path(home).stat().st_mtime, UTC)
+    except OSError:
+        return None
 
 
 def _acquire(descriptor: int, home: Path) -> None:

@@ -44,17 +44,18 @@ def _set_aside(path: Path, *, longest: int) -> None:
     """Make the end of a log its youngest older piece; one that cannot be whole is not left."""
     for number in range(KEPT, 1, -1):
         with suppress(FileNotFoundError):
-            _older(path, number - 1).replace(_older(path, number))
+            older(path, number - 1).replace(older(path, number))
     try:
-        with path.open("rb") as log, _older(path, 1).open("wb") as piece:
+        with path.open("rb") as log, older(path, 1).open("wb") as piece:
             end = os.fstat(log.fileno()).st_size
             at = max(0, end - longest)
             while at < end and (copied := os.sendfile(piece.fileno(), log.fileno(), at, end - at)):
                 at += copied
     except OSError:
-        _older(path, 1).unlink(missing_ok=True)
+        older(path, 1).unlink(missing_ok=True)
         raise
 
 
-def _older(path: Path, number: int) -> Path:
+def older(path: Path, number: int) -> Path:
+    """Where the *number*th older piece of a log is; 1 is the youngest."""
     return path.with_name(f"{path.name}.{number}")

@@ -17,7 +17,8 @@ import structlog
 
 from egg_tasks import agent_tools, interpreter, logging, shell
 from egg_tasks.config import default_home
-from egg_tasks.stack import frozen, manifest, outside, programs
+from egg_tasks.stack import census, frozen, manifest, outside, programs
+from egg_tasks.stack.census import Process
 from egg_tasks.stack.keeper import Keeper
 from egg_tasks.stack.lock import locked
 from egg_tasks.stack.manifest import Manifest
@@ -107,6 +108,7 @@ class Supervisor:
     def _keep(self, environment: Mapping[str, str], is_home: Callable[[], bool]) -> None:
         """Restart what dies and replace what hangs, until told to stop, or until the home is gone."""
         watches = (Pings(environment), Knocks(), Beats())
+        told: tuple[Process, ...] = ()
         while not self._stopping:
             if not is_home():
                 log.warning("stack.homeless", home=str(self._home))
@@ -115,6 +117,9 @@ class Supervisor:
                     child.kill()
                 break
             self._keeper.tend()
+            if (now := self._keeper.census()) != told:
+                told = now
+                census.write(self._home, told)
             for watch in watches:
                 self._replace_hung(watch)
             time.sleep(TICK_SECONDS)

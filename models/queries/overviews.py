@@ -25,6 +25,9 @@ from models.queries.places import STARTED
 from models.states import LIVE_PHASES, LIVE_PIPELINES, LIVE_RUNS, PipelineStatus, RunStatus
 from models.tables import AgentRun, Decision, Event, MessageStream, Node, PhaseRun, Pipeline, Role
 
+LAST = 2**31 - 1
+"""Comes after the number of every question."""
+
 
 @dataclass(frozen=True)
 class Running:
@@ -83,7 +86,8 @@ class Late:
 def list_running(session: Session, *, after: str | None, limit: int) -> Sequence[Running]:
     """Pipelines that are not over, what needs a person first, from behind the one called *after*.
 
-    Then the newest first; paused ones last. Their definitions are not read.
+    Those that ask come as their questions do, then the newest first; paused ones last. Their definitions
+    are not read.
     """
     asked = (
         select(
@@ -91,6 +95,7 @@ def list_running(session: Session, *, after: str | None, limit: int) -> Sequence
             func.count().label("number"),
             func.min(case((IS_QUESTION, HOLDS_NOBODY), else_=HOLDS_ROLES)).label("urgency"),
             func.min(DUE).label("due"),
+            func.min(Decision.id).label("first"),
         )
         .where(IS_PENDING)
         .group_by(Decision.pipeline_id)
@@ -101,7 +106,8 @@ def list_running(session: Session, *, after: str | None, limit: int) -> Sequence
     )
     # The newest first: what is compared row by row has one direction.
     age = -extract("epoch", Pipeline.created_at)
-    key = (urgency, func.coalesce(asked.c.due, literal(NEVER)), age, Pipeline.id)
+    first = func.coalesce(asked.c.first, LAST)
+    key = (urgency, func.coalesce(asked.c.due, literal(NEVER)), first, age, Pipeline.id)
     columns = (
         *(Pipeline.id, Pipeline.status, Pipeline.why, Pipeline.work_commit.is_not(None)),
         *(Pipeline.created_at, Pipeline.started_at, PhaseRun, func.coalesce(asked.c.number, 0)),

@@ -95,7 +95,7 @@ def test_a_reading_command_speaks_to_people(
 def test_the_live_screen_ends_with_the_report_and_the_exit_code_of_the_end(server: Scripted) -> None:
     server.say(200, "", data={**EVERYTHING, "status": "cancelled"})
 
-    code, shown = typed("watch")
+    code, shown = typed("watch", "demo-1")
 
     screen, _, after = shown.rpartition("\x1b[?1049l")
     assert code == 5
@@ -107,7 +107,7 @@ def test_who_is_complete_and_lacks_something_ends_partial(server: Scripted) -> N
     lacking = {**PIPELINE, "status": "complete", "why": "validate did not converge in 5 iterations"}
     server.say(200, "", data={**EVERYTHING, "status": "complete", "pipeline": lacking})
 
-    code, shown = typed("watch")
+    code, shown = typed("watch", "demo-1")
 
     assert code == 6
     assert "validate did not converge in 5 iterations" in shown.rpartition("\x1b[?1049l")[2]
@@ -118,7 +118,7 @@ def test_a_failed_live_screen_gives_the_terminal_back(server: Scripted) -> None:
     server.say(200, "", data=EVERYTHING)
     server.say(401, "nobody knows this credential")
 
-    code, shown = typed("watch")
+    code, shown = typed("watch", "demo-1")
 
     assert code == 1
     assert shown.rpartition("\x1b[?1049l")[2].strip().endswith("error: nobody knows this credential")
