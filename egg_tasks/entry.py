@@ -16,9 +16,12 @@ def main() -> int:
     # PYTHONPATH may have led to another copy of ours: what was imported so far may be its.
     for name in [name for name in sys.modules if name.partition(".")[0] in {"egg_tasks", "cli", "models"}]:
         del sys.modules[name]
-    from cli.main import run
+    try:
+        from cli.main import run
 
-    return run()
+        return run()
+    except KeyboardInterrupt:  # before or behind the command itself
+        return 130
 
 
 def without_strangers(path: "Sequence[str]", *, ours: str) -> list[str]:

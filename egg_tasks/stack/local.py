@@ -33,14 +33,32 @@ def up(
     One that another version has started is started anew, unless that is to be kept; its agents live on.
 
     What is wrong comes as `Unavailable` or `Unprocessable`, in a sentence, with the end of the log of
-    the process that failed.
+    the process that failed. Who interrupts it leaves nothing behind of what it has started.
     """
     given = surroundings(home, os.environ if environ is None else environ)
+    command = command or interpreter.command(supervisor.__name__)
+    try:
+        return _brought_up(home, given, command, report, keeps_version=keeps_version)
+    except KeyboardInterrupt:
+        # It may be ready already, and nobody has been told.
+        if (pid := lock.holder(home)) and _is_our_child(pid):
+            down(home, report=report)
+        raise
+
+
+def _brought_up(
+    home: Path,
+    given: Mapping[str, str],
+    command: Sequence[str],
+    report: Callable[[str], None],
+    *,
+    keeps_version: bool,
+) -> Manifest:
     deadline = time.monotonic() + UP_SECONDS
     waiting = False
     while time.monotonic() < deadline:
         if lock.holder(home) is None:
-            _start(home, given, command or interpreter.command(supervisor.__name__), report)
+            _start(home, given, command, report)
         found = running(home)
         if not keeps_version and (other := _other(found)):
             report(f"{other} started the stack in {home}; it is started anew by egg {version.ours()}")
@@ -130,7 +148,11 @@ def _other(found: Manifest | None) -> str:
 def _start(
     home: Path, environ: Mapping[str, str], command: Sequence[str], report: Callable[[str], None]
 ) -> None:
-    """Start a supervisor that outlives us and listen until it is ready; another one's lock is no error."""
+    """Start a supervisor that outlives us and listen until it is ready; another one's lock is no error.
+
+    Whatever interrupts us, also within Popen, it sees that nobody listens any more and stops what it has
+    started.
+    """
     homes.prepare(home)
     ports.need_loopback()
     log = home / "logs" / "supervisor.log"
@@ -145,18 +167,41 @@ def _start(
             start_new_session=True,
             text=True,
         )
+    try:
+        failure = _failure(process, report)
+    except BaseException:
+        _give_up(process, report)
+        raise
+    finally:
+        if process.stdout:
+            process.stdout.close()
+    if failure is not None:
+        _explain(process.returncode, failure.removeprefix(supervisor.FAILED).strip(), log)
+
+
+def _failure(process: subprocess.Popen[str], report: Callable[[str], None]) -> str | None:
+    """What a supervisor says of why it ends; None once it is ready."""
     failure = ""
-    with process:
-        for line in process.stdout or ():
-            if failure or line.startswith(supervisor.FAILED):
-                failure += line
-            elif line.strip() != supervisor.READY:
-                report(line.strip())
-            else:
-                # it goes on without us: there is nobody to wait for
-                process.returncode = 0
-                return
-    _explain(process.returncode, failure.removeprefix(supervisor.FAILED).strip(), log)
+    for line in process.stdout or ():
+        if failure or line.startswith(supervisor.FAILED):
+            failure += line
+        elif line.strip() != supervisor.READY:
+            report(line.strip())
+        else:
+            # it goes on without us: there is nobody to wait for
+            process.returncode = 0
+            return None
+    process.wait()
+    return failure
+
+
+def _give_up(process: subprocess.Popen[str], report: Callable[[str], None]) -> None:
+    """Have a supervisor that is not ready stop what it has started, and wait until all of it is gone."""
+    with suppress(OSError):
+        report("stopping what was started")
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(DOWN_SECONDS)
 
 
 def _explain(code: int, said: str, log: Path) -> None:
@@ -168,3 +213,11 @@ def _explain(code: int, said: str, log: Path) -> None:
     if code == outside.AWAY and said:
         raise Unavailable(said)
     raise Unavailable(f"the stack's supervisor ended ({code}); its log {log} ends:\n{logs.tail(log)}")
+
+
+def _is_our_child(pid: int) -> bool:
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True

@@ -1,10 +1,12 @@
 """The supervisor: the only starter and stopper of a local stack. `python -m egg_tasks.stack.supervisor`.
 
 It tells on stdout what it does, a line each, then `ready`, and from then on logs to stderr alone; or
-`failed: ` and what went wrong, to its end. SIGTERM and SIGINT stop everything in order.
+`failed: ` and what went wrong, to its end. SIGTERM and SIGINT stop everything in order, and so does who
+listens on stdout when they go away before it is ready.
 """
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -59,11 +61,13 @@ class Supervisor:
         *,
         own_programs: OwnPrograms = programs.ours,
         tell: Callable[[str], None],
+        is_forsaken: Callable[[], bool] = lambda: False,
     ) -> None:
         self._home = home
         self._environ = environ
         self._own_programs = own_programs
         self._tell = tell
+        self._is_forsaken = is_forsaken
         self._stopping = False
         self._keeper = Keeper(home / "logs")
 
@@ -74,8 +78,9 @@ class Supervisor:
         with locked(self._home) as is_home:
             try:
                 environment = self._start()
-                if not self._stopping:
+                if not self._is_stopping():
                     self._tell(READY)
+                if not self._is_stopping():
                     self._keep(environment, is_home)
             finally:
                 self._keeper.stop()
@@ -84,6 +89,8 @@ class Supervisor:
     def _start(self) -> Mapping[str, str]:
         """Bring everything up; the environment of our own processes."""
         found = plan(self._home, self._environ)
+        if self._is_stopping():
+            return {}
         if original := manifest.original(self._home):
             self._tell(
                 f"this is a copy of {original}: it gets its own ports and token, and leaves that alone"
@@ -95,14 +102,15 @@ class Supervisor:
         for program in found.programs:
             self._tell(f"starting {program.name}")
         self._keeper.start(found.programs, timeout=SECONDS, is_over=self._is_stopping)
-        if not self._stopping:
+        if not self._is_stopping():
             self._tell("checking database and broker, migrating")
             _look_outside(environment)
-        if not self._stopping:
+        if not self._is_stopping():
             self._tell(f"starting {', '.join(program.name for program in own)}")
             self._keeper.start(own, timeout=API_SECONDS, is_over=self._is_stopping)
             # written last: a port that was never served is not kept
-            manifest.write(self._home, settled)
+            if not self._is_stopping():
+                manifest.write(self._home, settled)
         return environment
 
     def _keep(self, environment: Mapping[str, str], is_home: Callable[[], bool]) -> None:
@@ -141,6 +149,8 @@ class Supervisor:
         self._stopping = True
 
     def _is_stopping(self) -> bool:
+        """Whether to give up the start: told so, or nobody waits for its end any more."""
+        self._stopping = self._stopping or self._is_forsaken()
         return self._stopping
 
 
@@ -166,7 +176,15 @@ def tell(line: str) -> None:
         if line == READY:
             os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     except OSError:
-        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        # `is_forsaken` sees it, too
+        sys.stderr.write(f"nobody listens: {line}\n")
+
+
+def is_forsaken() -> bool:
+    """Whether whoever started us and listened is gone; never of what is no pipe."""
+    listening = select.poll()
+    listening.register(sys.stdout.fileno(), 0)
+    return any(event & select.POLLERR for _, event in listening.poll(0))
 
 
 def main(own_programs: OwnPrograms = programs.ours) -> int:
@@ -175,7 +193,13 @@ def main(own_programs: OwnPrograms = programs.ours) -> int:
     protect()
     shell.variables()
     try:
-        Supervisor(default_home(os.environ), os.environ, own_programs=own_programs, tell=tell).run()
+        Supervisor(
+            default_home(os.environ),
+            os.environ,
+            own_programs=own_programs,
+            tell=tell,
+            is_forsaken=is_forsaken,
+        ).run()
     except Conflict as error:
         tell(str(error))
         return TAKEN

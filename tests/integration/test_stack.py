@@ -502,3 +502,44 @@ def test_the_kernel_takes_others_before_the_stack_where_that_may_be_asked_for(ho
 
     expected = str(PROTECTION) if may else Path("/proc/self/oom_score_adj").read_text().strip()
     assert adjusted == {expected}
+
+
+STARTER = """
+import pathlib, signal, sys
+from egg_tasks.stack import local
+from tests.integration.small_stack import SUPERVISOR, environ
+signal.signal(signal.SIGINT, signal.default_int_handler)
+home, tell = pathlib.Path(sys.argv[1]), lambda line: print(line, flush=True)
+local.up(home, report=tell, environ=environ(), command=SUPERVISOR)
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "after"),
+    [
+        (signal.SIGINT, "starting postgres"),
+        (signal.SIGINT, "checking database"),
+        (signal.SIGINT, "starting api"),
+        (signal.SIGKILL, "starting postgres"),
+    ],
+    ids=["interrupted early", "interrupted at the schema", "interrupted late", "killed"],
+)
+def test_a_start_that_is_given_up_leaves_nothing_behind(
+    home: Path, number: signal.Signals, after: str
+) -> None:
+    starting = subprocess.Popen(
+        [sys.executable, "-c", STARTER, str(home)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with starting:
+        assert starting.stdout is not None
+        next(line for line in starting.stdout if line.startswith(after))
+        starting.send_signal(number)
+
+    if number is signal.SIGKILL:
+        eventually(lambda: lock.holder(home) is None)
+    assert lock.holder(home) is None
+    assert not probes.postgres_answers(home / "sockets/postgres/.s.PGSQL.5432", user="egg", database="egg")
+    assert list(home.glob("postgres.new-*")) == []
