@@ -2,18 +2,26 @@
 
 import math
 import time
+from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
-from cli import following, render, report, typed
+from cli import following, keys, render, report, typed
 from cli.following import Until
 from cli.screen import Look, draw
+from cli.styled import styled
 from egg_tasks.client import Client, Json
+from models.errors import Unavailable
 from models.foreign import flat
 from models.states import PipelineStatus
 
+if TYPE_CHECKING:  # agents never see a screen
+    from rich.text import Text
+
 ROUND_SECONDS = 0.5
+LEAVING = frozenset({"q", "Q"})
 KEPT_EVENTS = 300
 
 
@@ -64,6 +72,12 @@ def _told(client: Client, name: str, status: Json, until: Until, *, is_reported:
 def _lines(client: Client, name: str, until: Until, *, err: bool = False) -> Json:
     """Print each event as it comes, and what is waited for when none does; the status at the end."""
 
+    def hear_away(why: str) -> None:
+        said = f"the server is away ({why}); trying again" if why else "the server is back"
+        render.say(said, err=True)
+
+    client.hear_away = hear_away
+
     def quiet(why: str) -> None:
         render.say(f"{name} waits: {typed.hint(flat(why))}", err=True)
 
@@ -74,19 +88,40 @@ def _lines(client: Client, name: str, until: Until, *, err: bool = False) -> Jso
 
 def _screen(client: Client, name: str, until: Until) -> Json:
     """Keep one screen up to date; the status at the end."""
-    from rich.console import Console
+    from rich.console import Console, Group
     from rich.live import Live
 
     console = Console()
-    look = Look(pipeline={}, status={})
-    with Live(console=console, screen=True, auto_refresh=False) as live:
+    look, away = refreshed(client, name, Look(pipeline={}, status={})), ""
+    # Who watches sees that it is away, and may leave.
+    client = copy(client)
+    client.patience = 0
+    with keys.pressed() as wait, Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
-            look = refreshed(client, name, look)
             width, height = console.size
-            live.update(draw(look, width=width, height=height, now=datetime.now(UTC)), refresh=True)
-            if until.is_met(look.status["status"]) or not until.seconds_left():
+            foot = _foot(away, width)
+            shown = draw(look, width=width, height=height - 1, now=datetime.now(UTC))
+            live.update(Group(shown, foot), refresh=True)
+            if (not away and until.is_met(look.status["status"])) or not until.seconds_left():
                 return look.status
-            time.sleep(ROUND_SECONDS)
+            if wait(ROUND_SECONDS) in LEAVING:
+                raise KeyboardInterrupt
+            try:
+                look, away = refreshed(client, name, look), ""
+            except Unavailable as error:
+                away = (
+                    away
+                    or f"the server is away since {datetime.now().astimezone():%H:%M:%S}: {error.message}"
+                )
+
+
+def _foot(away: str, width: int) -> "Text":
+    """The last line of the screen: that the server is away, and how to leave."""
+    foot = styled(
+        (f"{away}; trying again  ", "bold red") if away else "", ("q leaves, and the pipeline goes on", "dim")
+    )
+    foot.truncate(width, overflow="ellipsis")
+    return foot
 
 
 def refreshed(client: Client, name: str, look: Look) -> Look:

@@ -22,6 +22,8 @@ from models.masking import masked
 __all__ = ["Client", "Draft", "Json", "Wanted"]
 
 FOLLOW_SECONDS = 30
+TOLD_AFTER_TRIES = 3
+"""A restart of the server is over before that, as a rule."""
 ODD = "surrogateescape"
 """Bytes of a command line that are no text are sent as they are, and refused by the server in a sentence."""
 
@@ -40,6 +42,8 @@ class Client:
         parts = wire.address(url)
         self.url = masked(url.rstrip("/"))
         self.patience = patience
+        self.hear_away: Callable[[str], None] = lambda _: None
+        """Called with why the server is away when that lasts, and with nothing when it is back."""
         self._hear_version = hear_version
         self._kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         self._host = parts.hostname or ""
@@ -106,16 +110,23 @@ class Client:
         target = self._base + quote(path, errors=ODD) + (f"?{_query(given)}" if given else "")
         seconds += float(str(given.get("wait", 0)))
         deadline = time.monotonic() + self.patience
-        tries = 0
+        tries, is_told = 0, False
         while True:
             try:
-                return self._try(method, target, body, seconds)
+                answer = self._try(method, target, body, seconds)
             except AwayError as away:
                 left = deadline - time.monotonic()
+                if tries == TOLD_AFTER_TRIES:
+                    self.hear_away(away.reason)
+                    is_told = True
                 if left <= 0 or not (repeatable or away.unsent):
                     raise Unavailable(away.reason) from away
                 time.sleep(min(left, away.pause if away.pause is not None else wire.pause(tries)))
                 tries += 1
+            else:
+                if is_told:
+                    self.hear_away("")
+                return answer
 
     def _try(self, method: str, target: str, body: Mapping[str, object] | None, seconds: float) -> Json:
         """Ask once, on a connection of its own."""
