@@ -21,7 +21,8 @@ FADES_AFTER = timedelta(seconds=30)
 """So long a pipeline that has ended stays on the screen."""
 QUESTION_LINES = ("  ? ", "    ")
 """How the lines of a question begin: what is asked, and what answers it."""
-FOOT = "egg watch PIPELINE shows one of them; Ctrl-C leaves"
+FOOT = "one of them: egg watch PIPELINE; Ctrl-C leaves"
+ASKED_FOOT = "answers: egg decision get ID; one of them: egg watch PIPELINE; Ctrl-C leaves"
 
 
 @dataclass(frozen=True)
@@ -71,14 +72,17 @@ def draw(watched: Watched, *, width: int, height: int, now: datetime) -> Group:
     is_whole = watched.total <= min(room, len(watched.running))
     shown = watched.running[: room if is_whole else max(0, room - 1)]
     spare = room - len(shown) - (0 if is_whole else 1)
+    widest = min(max(16, width // 3), max([0, *(len(one["id"]) for one in shown)]))
     for one in shown:
         # Those that come first have their question in full, as long as there is a line for each.
         is_told = bool(one.get("first_question")) and spare >= len(QUESTION_LINES)
         spare -= len(QUESTION_LINES) if is_told else 0
-        lines += _block(one, width=width, now=now, is_told=is_told)
+        name = f"{overview.short(one['id'], most=widest):<{widest}}"
+        lines += _block(one, name, width=width, now=now, is_told=is_told)
+    foot = ASKED_FOOT if any(one["questions"] for one in shown) else FOOT
     if left := watched.total - len(shown):
         lines.append(styled(f"… and {left} more: {typed.egg()} why", style="bold"))
-    lines += [*ended, styled(typed.hint(FOOT), style="dim")]
+    lines += [*ended, styled(typed.hint(foot), style="dim")]
     return Group(*(_cut(one, width) for one in lines[:height]))
 
 
@@ -106,18 +110,18 @@ def _head(watched: Watched) -> Text | Rule:
         nothing = f"no pipeline runs; begin one: {typed.egg()} run FILE"
         return styled((nothing, "bold"))
     asking = sum(1 for one in watched.running if one["questions"])
-    needs = f" {asking} need{'s' if asking == 1 else ''} you" if asking else ""
+    needs = f", {asking} need{'s' if asking == 1 else ''} you" if asking else ""
     plural = "" if watched.total == 1 else "s"
     return styled((f"{watched.total} pipeline{plural}", "bold"), (needs, "bold yellow"))
 
 
-def _block(one: Json, *, width: int, now: datetime, is_told: bool) -> list[Text | Rule]:
+def _block(one: Json, name: str, *, width: int, now: datetime, is_told: bool) -> list[Text | Rule]:
     """A pipeline: how it stands on one line; and, if *is_told*, what it asks and what answers that."""
     asked, status = one.get("first_question"), one["status"]
     took = overview.age(one["started_at"], now=now) if one.get("started_at") else ""
     head: list[Part] = [
         (f"{sign(status)} ", words.style_of(status)),
-        (f"{_short(one['id'], most=max(16, width // 3)):<16} ", "bold"),
+        (f"{name}  ", "bold"),
         f"{_phase(one)} ",
         (f"{took} ", "dim"),
         *_roles(one["roles"]),
@@ -141,11 +145,6 @@ def _block(one: Json, *, width: int, now: datetime, is_told: bool) -> list[Text 
         styled((f"{ask}{overview.question(asked)}", "bold yellow")),
         styled(f"{how}{answer}"),
     ]
-
-
-def _short(name: str, *, most: int) -> str:
-    """A name that leaves room for the rest of its line, with a sign where it is cut."""
-    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def _roles(roles: Sequence[Json]) -> list[Part]:

@@ -157,7 +157,8 @@ def _failures(told: Json, *, now: datetime, width: int | None) -> list[Text]:
     for one in told["failures"][:SHOWN_FAILURES]:
         who = f"{one['role'] or 'check'} (run {one['number']}): " if one["phase"] else "the pipeline: "
         why = ": ".join(filter(None, (one["failure"], flat(one["text"]))))
-        text = f"{age(one['at'], now=now)} ago {one['pipeline']}, {who}{why}"
+        name = one["pipeline"] if width is None else short(one["pipeline"])
+        text = f"{age(one['at'], now=now)} ago {name}, {who}{why}"
         found.append(_cut(_line("" if found else "failures", text), width))
     return found or [_line("failures", "none")]
 
@@ -165,6 +166,11 @@ def _failures(told: Json, *, now: datetime, width: int | None) -> list[Text]:
 def age(moment: str, *, now: datetime) -> str:
     """How long ago something was."""
     return words.duration(max(0.0, (now - datetime.fromisoformat(moment)).total_seconds()))
+
+
+def short(name: str, *, most: int = 24) -> str:
+    """A name that leaves room for the rest of its line, with a sign where it is cut."""
+    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def question(asked: Json) -> str:

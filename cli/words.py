@@ -114,6 +114,16 @@ def moment(timestamp: object) -> str:
     return datetime.fromisoformat(str(timestamp)).astimezone().strftime("%Y-%m-%d %H:%M") if timestamp else ""
 
 
+def when(timestamp: object) -> str:
+    """The local time of a moment of today, the day of any other, short; nothing for none."""
+    from datetime import datetime
+
+    if not timestamp:
+        return ""
+    at = datetime.fromisoformat(str(timestamp)).astimezone()
+    return f"{at:%H:%M:%S}" if at.date() == datetime.now().astimezone().date() else f"{at:%Y-%m-%d}"
+
+
 def clock(timestamp: object) -> str:
     """The local time of day of an ISO timestamp."""
     from datetime import datetime

@@ -1,7 +1,7 @@
 """egg agent: the agent runs of a pipeline."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import click
@@ -28,20 +28,34 @@ def took(agent: Json) -> str:
     return words.duration(max(0.0, (end - datetime.fromisoformat(agent["started_at"])).total_seconds()))
 
 
+def _why(agent: Json) -> str:
+    """What went wrong with a run: its class, its exit code, its error; nothing where nothing did."""
+    code = agent.get("exit_code")
+    exited = f"exit {code}" if code else ""
+    return ": ".join(filter(None, (agent.get("failure"), exited, agent.get("error"))))
+
+
 COLUMNS: render.Columns = {
     "RUN": short_id,
+    "ROLE": lambda agent: f"{agent['role'] or CHECK} {agent['number']}",
     "PHASE": lambda agent: words.phase_name(agent["phase"], agent["iteration"]),
-    "ROLE": lambda agent: agent["role"] or CHECK,
-    "N": "number",
     "STATUS": "status",
     "VERDICT": "verdict",
-    "STARTED": lambda agent: words.moment(agent.get("started_at")),
+    "STARTED": lambda agent: words.when(agent.get("started_at")),
     "TOOK": took,
-    "EXIT": "exit_code",
+    "WHY": _why,
     "BECAUSE": "causes",
-    "FAILURE": lambda agent: ": ".join(filter(None, (agent.get("failure"), agent.get("error")))),
     "NODE": "node",
 }
+"""As many beside each other as 80 columns hold: a role is named with the number of its run."""
+
+
+def _columns(agents: Sequence[Json]) -> render.Columns:
+    """The columns of a list of runs; on a screen without the node where all are on one."""
+    is_one = len({agent["node"] for agent in agents if agent.get("node")}) <= 1
+    if is_one and render.is_terminal():
+        return {title: show for title, show in COLUMNS.items() if title != "NODE"}
+    return COLUMNS
 
 
 @click.group()
@@ -63,7 +77,9 @@ def list_(*, pipeline: str, page: Page, output: str) -> None:
     """
     answer = server.operator().get(f"/pipelines/{pipeline}/agents")
     answer = page.of({**answer, "agents": answer["agents"][::-1]}, "agents", name=short_id)
-    render.write_list(answer, "agents", COLUMNS, output=output, nothing="no agent has been started")
+    render.write_list(
+        answer, "agents", _columns(answer["agents"]), output=output, nothing="no agent has been started"
+    )
     paging.say_more(answer)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 USUAL_LINES = 40
 ROUND_SECONDS = 0.3
-BESIDE, LONGEST = 42, 200
+BESIDE, LONGEST = 38, 200
 """So wide is what stands beside a last line on a terminal; so long is one elsewhere."""
 
 

@@ -280,13 +280,13 @@ def test_all_that_runs_fits_the_terminal_and_the_rest_is_counted(
 def test_what_needs_you_has_its_question_and_a_command_as_far_as_there_is_room() -> None:
     lines = drawn(watched(asking(1), running(2)))
 
-    assert lines[0] == "2 pipelines 1 needs you"
-    assert lines[2].startswith("? shop-1           implement 1m00s ●1  its pipeline waits; Abort phase in 2m")
+    assert lines[0] == "2 pipelines, 1 needs you"
+    assert lines[2].startswith("? shop-1  implement 1m00s ●1  its pipeline waits; Abort phase in 2m00s")
     assert lines[3:5] == [
         "  ? coder failed (exit 1). What now?",
         '    egg decision resolve 7 --resolution "Abort phase"',
     ]
-    assert lines[5] == "● shop-2           implement 1m00s ●1  coder starts"
+    assert lines[5] == "● shop-2  implement 1m00s ●1  coder starts"
     assert "decision 7: coder failed (exit 1)" in drawn(watched(asking(1)), height=5)[2]
 
 
