@@ -49,3 +49,31 @@ def test_an_agent_is_stopped_and_run_again(egg: Egg, shop: Path, tmp_path: Path)
 
     assert stage.end("ordered") == ("complete", "consensus")
     assert [run["failure"] for run in stage.runs("ordered", "coder")] == ["stopped", None]
+
+
+def test_what_needs_a_person_is_said_in_one_place_whichever_pipeline_it_is(
+    egg: Egg, shop: Path, tmp_path: Path
+) -> None:
+    stage = Stage(egg, shop, tmp_path)
+    says = (
+        "egg signal progress --percent 40 --message 'half way'; egg message send --type STATUS --subject hm"
+    )
+    stage.play("overseen", {"coder": f"{says}; exit 3"})
+    asked = stage.question("overseen")
+
+    status = egg.json("status")
+    assert status["is_well"]
+    assert status["overview"]["questions"] >= 1
+    assert {each["name"] for each in status["stack"]["processes"]} >= {"api", "worker-control"}
+    assert ("overseen", "coder") in [(one["pipeline"], one["role"]) for one in status["overview"]["failures"]]
+    assert asked["id"] in [one["id"] for one in egg.json("decision", "list")["decisions"]]
+    assert f"decision resolve {asked['id']}" in egg.run("why").stdout
+    assert egg.run("watch", "--wait", check=False).returncode == 3
+    said = egg.json("message", "list", "overseen", "--from", "coder")["messages"]
+    assert [message["subject"] for message in said] == ["hm"]
+    agent = egg.json("pipeline", "status", "overseen")["concurrent"]["agents"][0]
+    assert (agent["progress"]["percent"], agent["progress"]["text"]) == (40, "half way")
+    assert "worker-agents" in [log["name"] for log in egg.json("logs")["logs"]]
+
+    stage.answer(asked, "Abort phase")
+    assert stage.end("overseen")[0] == "failed"

@@ -20,8 +20,8 @@ from redis.exceptions import RedisError
 
 from egg_tasks import interpreter
 from egg_tasks.config import celery_url
+from egg_tasks.stack import census, local, lock, manifest, ports, probes, programs
 from egg_tasks.stack import home as homes
-from egg_tasks.stack import local, lock, manifest, ports, probes, programs
 from egg_tasks.stack.keeper import Keeper
 from egg_tasks.stack.pings import Pings
 from egg_tasks.stack.processes import PROTECTION, Child, Program
@@ -31,6 +31,8 @@ from models.errors import Conflict, Unavailable
 from tests.integration.small_stack import SUPERVISOR, WEB, end_of_outliving, environ, temporary_home, up
 
 SECONDS = 30.0
+NAMES = ["postgres", "valkey", "api", "worker"]
+"""The processes of a small stack, in the order of their start."""
 
 
 @pytest.fixture
@@ -143,10 +145,12 @@ def test_up_brings_a_stack_that_is_found_and_down_ends_it(home: Path) -> None:
 
     assert answers(found)
     assert local.find(home) == found
+    eventually(lambda: [each.name for each in census.read(home) if each.pid] == NAMES)
     assert (home / "stack.json").stat().st_mode & 0o777 == 0o600
     assert local.down(home) is True
     assert local.find(home) is None
     assert not answers(found)
+    assert [each.pid for each in census.read(home)] == [None] * len(NAMES)
     assert local.down(home) is False
 
 
@@ -169,6 +173,7 @@ def test_what_dies_is_started_again(home: Path, word: str) -> None:
 
     victim = kill(found.supervisor_pid, word)
 
+    eventually(lambda: victim not in [each.pid for each in census.read(home) if each.pid])
     eventually(lambda: child_of(found.supervisor_pid, word) not in {None, victim})
     eventually(lambda: answers(found))
 
