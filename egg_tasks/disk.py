@@ -18,6 +18,12 @@ LEAST_MEGABYTES = 32
 LEAST_FILES = 100
 
 
+def free_bytes(place: Path) -> int:
+    """How much is free for us on the disk of *place*, or of where it would be."""
+    found = os.statvfs(next(path for path in (place, *place.parents) if path.exists()))
+    return found.f_bavail * found.f_frsize
+
+
 def shortage(place: Path) -> str | None:
     """The sentence for a disk without room for new work at *place* (or where it would be), else None.
 

@@ -1,6 +1,5 @@
 """All pipelines at once: how the installation is, what runs, what a person is asked."""
 
-import shutil
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -25,7 +24,7 @@ Limit = Annotated[int, Query(ge=1, le=500)]
 def get() -> Envelope[OverviewRead]:
     """Say how the whole installation is."""
     home = settings().home
-    room = DiskRead(free_bytes=shutil.disk_usage(home).free, shortage=disk.shortage(home))
+    room = DiskRead(free_bytes=disk.free_bytes(home), shortage=disk.shortage(home))
     with unit_of_work() as session:
         found = overviews.overview(session, disk=room, now=utcnow())
     return Envelope(message=f"{found.questions} questions wait for a person", data=found)
