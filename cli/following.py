@@ -71,12 +71,12 @@ def coming(
     *,
     after: int,
     until: Until = Until(),
-    quiet: Callable[[str], object] = lambda _: None,
+    quiet: Callable[[Json], object] = lambda _: None,
 ) -> Iterator[Json]:
     """Every event after number *after* as it comes, until the pipeline has ended or *until* says so.
 
     When nothing comes for a while, *quiet* is told
-    what the pipeline waits for, each sentence once.
+    where the pipeline stands, once for each thing it waits for.
     """
     told = ""
     while True:
@@ -94,7 +94,7 @@ def coming(
         if not page["events"]:
             if found["why"] != told:
                 told = found["why"]
-                quiet(told)
+                quiet(found)
             time.sleep(max(0.0, SHORTEST_ROUND_SECONDS - (time.monotonic() - asked_at)))
 
 

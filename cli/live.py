@@ -8,13 +8,12 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cli import following, keys, render, report, typed
+from cli import following, keys, render, report, typed, words
 from cli.following import Until
 from cli.screen import Look, draw
 from cli.styled import styled
 from egg_tasks.client import Client, Json
 from models.errors import Unavailable
-from models.foreign import flat
 from models.states import PipelineStatus
 
 if TYPE_CHECKING:  # agents never see a screen
@@ -71,6 +70,7 @@ def _told(client: Client, name: str, status: Json, until: Until, *, is_reported:
 
 def _lines(client: Client, name: str, until: Until, *, err: bool = False) -> Json:
     """Print each event as it comes, and what is waited for when none does; the status at the end."""
+    told: set[int] = set()
 
     def hear_away(why: str) -> None:
         said = f"the server is away ({why}); trying again" if why else "the server is back"
@@ -78,8 +78,13 @@ def _lines(client: Client, name: str, until: Until, *, err: bool = False) -> Jso
 
     client.hear_away = hear_away
 
-    def quiet(why: str) -> None:
-        render.say(f"{name} waits: {typed.hint(flat(why))}", err=True)
+    def quiet(status: Json) -> None:
+        asked = status.get("pending_decisions") or []
+        render.say(f"{name} waits: {typed.hint(words.waits(status['why'], asked))}", err=True)
+        for one in asked:
+            if one["id"] not in told:
+                told.add(one["id"])
+                render.say(report.question(one), err=True)
 
     for event in following.coming(client, name, after=0, until=until, quiet=quiet):
         render.say(following.line(event), err=err)

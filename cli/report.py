@@ -4,11 +4,12 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from cli import words, work_branch
+from cli import typed, words, work_branch
 from egg_tasks.client import Client, Json
-from models.foreign import Shown, flat, one_line, page
+from models.foreign import Shown, flat, indented, one_line, page
 
 Lines = Sequence[str]
+ANSWER = "answer with one of:"
 
 
 def of(client: Client, name: str) -> Shown:
@@ -34,7 +35,8 @@ def document(client: Client, name: str) -> Json:
 
 def write(pipeline: Json, phases: Sequence[Json], messages: Json, *, where: str = "", now: datetime) -> Shown:
     """The report as text, the same on a terminal and in a log; *where* says where the work is."""
-    parts = [_headline(pipeline, now=now), _phase_lines(phases, now=now), _talk(messages)]
+    failed = [failures(pipeline.get("failures") or [])] if pipeline.get("failures") else []
+    parts = [_headline(pipeline, now=now), failed, _phase_lines(phases, now=now), _talk(messages)]
     parts += [_lacks(phases), _results(phases), _objections(phases), _versions(phases)]
     parts += [_unchanged(pipeline), [leftovers(pipeline)], [where]]
     told = (part for part in parts if any(part))
@@ -42,9 +44,23 @@ def write(pipeline: Json, phases: Sequence[Json], messages: Json, *, where: str 
 
 
 def question(asked: Json) -> Shown:
-    """What a person is asked, and the commands that answer."""
+    """What a person is asked, what those it is about wrote last, and the commands that answer."""
     head = f"decision {asked['id']}{words.asker(asked)}: {flat(asked['question'])}"
-    return page([head, *(f"  {line}" for line in words.answers(asked))])
+    failed = [line for one in asked.get("failures") or [] for line in wrote(one)]
+    return page([head, *failed, ANSWER, *(f"  {line}" for line in words.answers(asked))])
+
+
+def failures(found: Sequence[Json]) -> Shown:
+    """The runs that failed: how, what each wrote last, and the command that shows the rest."""
+    return page(line for one in found for line in (str(one["said"]), *wrote(one)))
+
+
+def wrote(failed: Json) -> Lines:
+    """The last lines of a failed run's output, each behind a mark of ours, and how to see the rest."""
+    tail = failed.get("log_tail") or []
+    who = f"{failed.get('role') or 'check'} (run {failed['number']})"
+    rest = f"  all it wrote: {typed.hint(failed['logs'])}"
+    return [f"  {who} wrote last:", indented("\n".join(tail)), rest] if tail else [f"  {who} wrote nothing"]
 
 
 def _headline(pipeline: Json, *, now: datetime) -> Lines:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from cli import screen_lines as line
 from cli import typed, words
+from cli.report import ANSWER
 from cli.styled import styled
 from egg_tasks.client import Json
 from models.foreign import flat
@@ -67,7 +68,8 @@ def head(look: Look, *, now: datetime) -> list[Text | Rule]:
         (f"  {turn}" if turn else "", "dim"),
     )
     gates = styled(" → ").join(_gate(name, look) for name in _phase_names(look)) + line.check(look.phases)
-    why = styled(("why: ", "dim"), typed.hint(flat(look.status.get("why"))))
+    waits = words.waits(look.status.get("why"), look.status.get("pending_decisions") or [])
+    why = styled(("why: ", "dim"), typed.hint(waits))
     return [first, gates, why] if look.status.get("why") else [first, gates]
 
 
@@ -80,13 +82,16 @@ def roles(look: Look, *, now: datetime) -> list[Text | Rule]:
     widest = max([4, *(len(role) for role in states)])
     used = {role: line.tokens(run.get("tokens")) for role, run in runs.items()}
     tokens = f"{'TOKENS':>7}  " if any(used.values()) else ""
-    title = f"{'ROLE':<{widest}}  {'STATE':<11}  {'VER':<5} {'ROUND':>5}  {'AGENT':<10} {tokens}REASON"
+    width = max([9, *(len(words.condition(state)) for state in states.values())])
+    title = (
+        f"{'ROLE':<{widest}}  {'STATE':<{width + 2}}  {'VER':<5} {'ROUND':>5}  {'AGENT':<10} {tokens}REASON"
+    )
     rows: list[Text | Rule] = [Rule(style="dim"), styled(title, style="dim")]
     for role, state in states.items():
         spent = f"{used.get(role, ''):>7}  " if tokens else ""
         run = runs.get(role, {})
         said = {**state, "reason": line.reason(state, run, now=now)}
-        rows.append(line.role(f"{role:<{widest}}", said, rounds.get(role, {}), run, spent))
+        rows.append(line.role(f"{role:<{widest}}", said, rounds.get(role, {}), run, spent, width=width))
     return rows if states else []
 
 
@@ -106,6 +111,8 @@ def decisions(status: Json, *, width: int) -> list[Text | Rule]:
     for asked in status.get("pending_decisions") or []:
         question = textwrap.wrap(flat(asked["question"]), width - len(ASKED))[:QUESTION_LINES]
         lines.extend(styled(ASKED + part, style="bold yellow") for part in question)
+        lines.extend(line.wrote(asked.get("failures") or []))
+        lines.append(styled(ANSWER, style="dim"))
         lines.extend(styled(f"  {answer}") for answer in words.answers(asked))
     return lines
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from rich.text import Text
 
-from cli import words
+from cli import typed, words
 from cli.styled import styled
 from egg_tasks.client import Json
 from models.foreign import flat
@@ -17,10 +17,21 @@ SIGNS: Mapping[str, str] = {
     "BLOCKED": "‖",
     "OBJECTING": "✗",
     "complete": "✓",
+    "starting": "○",
+    "not started": "○",
+    "to retry": "↻",
     "failed": "✗",
+    "cannot start": "✗",
+    "no verdict": "✗",
+    "timed out": "✗",
+    "stopped": "✗",
+    "lost": "✗",
+    "left out": "-",
     "cancelled": "✗",
     "awaiting_human": "?",
 }
+SHOWN_LINES = 5
+"""So many lines of what failed runs wrote are shown for one question."""
 
 
 def sign(state: str) -> str:
@@ -28,13 +39,14 @@ def sign(state: str) -> str:
     return SIGNS.get(state, "●")
 
 
-def role(name: str, state: Json, standing: Json, run: Json, used: str) -> Text:
-    """One line of the table of roles; a version that is not up to date carries a mark."""
+def role(name: str, state: Json, standing: Json, run: Json, used: str, *, width: int) -> Text:
+    """One line of the table of roles, its word *width* wide; a version that is not up to date is marked."""
+    word = words.condition(state)
     version = f"v{state['version']}" if state.get("version") else "-"
     stale = "" if state.get("current", True) or not state.get("version") else "*"
     return styled(
         (f"{name}  ", "bold"),
-        (f"{sign(state['state'])} {state['state']:<9}  ", words.style_of(state["state"])),
+        (f"{sign(word)} {word:<{width}}  ", words.style_of(word)),
         (f"{version + stale:<5} ", "yellow" if stale else ""),
         f"{standing.get('rounds') or '-':>5}  ",
         (f"{run.get('status') or '-':<10} ", words.style_of(run.get("status"))),
@@ -47,7 +59,7 @@ def reason(state: Json, run: Json, *, now: datetime) -> str:
     """Why a role says what it says; or how far its agent is, if it has said that since."""
     said = run.get("progress")
     if not said or run.get("status") != RunStatus.RUNNING or _is_before(said["at"], state.get("updated_at")):
-        return flat(state.get("reason"))
+        return flat(words.reason(state))
     age = words.duration(max(0.0, (now - datetime.fromisoformat(said["at"])).total_seconds()))
     percent = "" if said.get("percent") is None else f"{said['percent']}% "
     return f"{percent}{age} ago: {flat(said.get('text')) or 'at work'}"
@@ -55,6 +67,19 @@ def reason(state: Json, run: Json, *, now: datetime) -> str:
 
 def _is_before(moment: str, other: str | None) -> bool:
     return other is not None and datetime.fromisoformat(moment) < datetime.fromisoformat(other)
+
+
+def wrote(failed: Sequence[Json]) -> list[Text]:
+    """The last lines of what failed runs wrote, a few of each, and the command that shows the rest."""
+    shown = SHOWN_LINES // len(failed) if failed else 0
+    return [
+        styled(part, style="dim")
+        for one in failed
+        for part in (
+            *(f"  {one.get('role') or 'check'}│ {text}" for text in one["log_tail"][-max(1, shown) :]),
+            f"  all it wrote: {typed.hint(one['logs'])}",
+        )
+    ]
 
 
 def tokens(used: object) -> str:

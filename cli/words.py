@@ -1,10 +1,11 @@
 """How single values read: states with their colours, times, answers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cli import typed
 from models.answers import command
+from models.foreign import flat
 
 STYLES: Mapping[str, str] = {
     "complete": "green",
@@ -23,6 +24,14 @@ STYLES: Mapping[str, str] = {
     "OBJECTING": "magenta",
     "open": "magenta",
     "failed": "bold red",
+    "cannot start": "bold red",
+    "no verdict": "bold red",
+    "timed out": "bold red",
+    "to retry": "yellow",
+    "stopping": "yellow",
+    "stopped": "red",
+    "not started": "dim",
+    "left out": "dim",
     "timed_out": "red",
     "lost": "red",
     "red": "red",
@@ -63,6 +72,14 @@ def answer(asked: Mapping[str, Any]) -> str:
     return "; ".join(filter(None, (" / ".join([*(asked.get("options") or []), *free]), default)))
 
 
+def waits(why: object, asked: Sequence[Mapping[str, Any]]) -> str:
+    """What is waited for, without the words of questions that are shown beside it."""
+    text = flat(why)
+    for one in asked:
+        text = text.replace(f"decision {one['id']}: {flat(one['question'])}", f"decision {one['id']}")
+    return text
+
+
 def answers(asked: Mapping[str, Any]) -> list[str]:
     """The commands that answer a question, one a line."""
     lines = []
@@ -73,6 +90,18 @@ def answers(asked: Mapping[str, Any]) -> list[str]:
     if asked.get("is_free"):
         lines.append(f"{command(asked['id'], '…', program=typed.egg())}   (your own words)")
     return lines
+
+
+def condition(state: Mapping[str, Any]) -> str:
+    """How a role is doing, in a word; of a server that does not say, its last verdict."""
+    return str(state.get("condition") or state["state"])
+
+
+def reason(state: Mapping[str, Any]) -> str:
+    """What to say of a role beside that word: its own reason for its verdict, else why it is not done."""
+    is_own = condition(state) == state["state"]
+    own = text_of(state.get("reason"))
+    return own if is_own and (own or state["state"] == "WORKING") else text_of(state.get("why"))
 
 
 def style_of(word: object) -> str:

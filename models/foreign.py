@@ -63,6 +63,11 @@ def named(things: Sequence[object], *, most: int = NAMED, of: int | None = None)
     return ", ".join(map(one_line, things[:most])) + more
 
 
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """How many of a thing: `1 message`, `2 messages`; *many* where an s does not make it."""
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
+
+
 def escaped(character: str) -> str:
     r"""A character by its number, as Python and JSON write it: `\n`, `\x1b`, `\u202e`."""
     return character.encode("unicode_escape").decode()

@@ -145,12 +145,20 @@ def in_text(answer: Json) -> str:
     """What a verdict led to: where the role stands, and who is still missing."""
     said, consensus = answer["readiness"], answer["consensus"]
     version = f" at version {said['version']}" if said.get("version") else ""
-    blocking = ", ".join(consensus.get("blocking_agents") or [])
-    agreed = (
-        "consensus is reached" if consensus["is_complete"] else f"no consensus yet, blocked by: {blocking}"
-    )
-    objections = "; objections are open" if consensus.get("has_objections") else ""
-    return f"{said['role']} is {said['state']}{version}; {agreed}{objections}"
+    agreed = "consensus is reached" if consensus["is_complete"] else _lacking(said, consensus)
+    return f"{said['role']} is {said['state']}{version}; {agreed}"
+
+
+def _lacking(said: Json, consensus: Json) -> str:
+    """What is still to come before all agree; a role that is not READY needs not be told so itself."""
+    found = consensus.get("lacking") or []
+    own = said["state"] != "READY"
+    told = [
+        f"{one['role']} {one['why']}" if one.get("role") else str(one["why"])
+        for one in found
+        if not (own and one.get("role") == said["role"])
+    ]
+    return f"no consensus yet: {'; '.join(told)}" if told else "no consensus yet"
 
 
 def _answer(text: str) -> tuple[str, str]:

@@ -5,10 +5,9 @@ import time
 
 import click
 
-from cli import completing, exit_codes, inbox, live, options, paging, render, server, typed, watching
+from cli import completing, exit_codes, inbox, live, options, paging, render, server, typed, watching, words
 from cli.following import Until
 from cli.paging import Page
-from models.foreign import flat
 
 
 @click.command()
@@ -62,13 +61,17 @@ def why(*, pipeline: str | None, page: Page, output: str) -> None:
         render.write_json(answer)
         return
     phase = f", phase {answer['phase']}" if answer.get("phase") else ""
-    reason = typed.hint(answer.get("why") or "nothing to wait for")
-    render.say(f"{answer['pipeline']} is {answer['status']}{phase}: {flat(reason)}")
+    asked = answer.get("decisions") or []
+    reason = typed.hint(words.waits(answer.get("why"), asked) or "nothing to wait for")
+    render.say(f"{answer['pipeline']} is {answer['status']}{phase}: {reason}")
     if answer.get("waiting"):
-        render.write_table(answer["waiting"], {"ROLE": "role", "STATE": "state", "WHY": "why"})
+        render.write_table(answer["waiting"], {"ROLE": "role", "STATE": words.condition, "WHY": "why"})
     from cli import report
 
     if left := report.leftovers(answer):
         render.say(left)
-    for asked in answer.get("decisions") or []:
-        render.say(report.question(asked))
+    shown = {failed["run"] for one in asked for failed in one.get("failures") or []}
+    if failed := [one for one in answer.get("failures") or [] if one["run"] not in shown]:
+        render.say(report.failures(failed))
+    for one in asked:
+        render.say(report.question(one))

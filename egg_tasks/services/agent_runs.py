@@ -8,10 +8,22 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import checks, deadlines, halts, journal, leftovers, phases, places, results, verdicts
+from egg_tasks.services import (
+    checks,
+    deadlines,
+    failures,
+    halts,
+    journal,
+    leftovers,
+    phases,
+    places,
+    results,
+    verdicts,
+)
 from egg_tasks.services.effects import Effects
 from egg_tasks.services.verdicts import Epoch
-from models.consensus.treatments import TREATMENTS
+from models import log_tail
+from models.consensus import endings
 from models.queries import agent_runs, phase_runs
 from models.queries import halts as halt_rows
 from models.queries.snapshots import gave_what_it_owed
@@ -31,6 +43,14 @@ ENDS = {
     Failure.LOST: RunStatus.LOST,
     Failure.TIMEOUT: RunStatus.TIMED_OUT,
 }
+
+
+BAD_ENDS = {
+    RunStatus.LOST: ("agent.lost", "was lost"),
+    RunStatus.TIMED_OUT: ("agent.timeout", "failed"),
+    RunStatus.FAILED: ("agent.failed", "failed"),
+}
+"""What is told of them: the type of the event, and the verb."""
 
 
 class Answer(StrEnum):
@@ -133,6 +153,8 @@ def settle(
     if was_live:
         _end(run, outcome, now)
     _close(epoch, run, salvaged)
+    if run.failure or not gave_what_it_owed(run):
+        run.log_tail = log_tail.of(log)
     if run.role is None:
         checks.settle(session, epoch, run, outcome, log)
     elif was_live:
@@ -166,7 +188,9 @@ def give_up(session: Session, *, run_id: UUID, why: str, salvaged: Salvaged | No
     elif was_live:
         _settle_role(session, epoch, run)
     text = f"{journal.label(run)} is {run.status}: {why}"
-    verdicts.record(session, epoch, "agent.lost" if was_live else "agent.completed", text, run)
+    verdicts.record(
+        session, epoch, "agent.lost" if was_live else "agent.completed", text, run, details=_details(run)
+    )
     _tell_of_work(session, epoch, run, salvaged)
     effects = Effects(hints={epoch.pipeline.id}, dispatches=places.waiting(session, now=now))
     waiting = phase_runs.find_live_phase_run(session, pipeline_id=epoch.pipeline.id)
@@ -272,29 +296,34 @@ def _tell_of_stray(session: Session, epoch: Epoch, run: AgentRun, stray: str) ->
 
 
 def _record_end(session: Session, epoch: Epoch, run: AgentRun) -> None:
-    if run.status is RunStatus.SUCCEEDED:
-        said = f" after {run.verdict}" if run.verdict else ""
-        verdicts.record(session, epoch, "agent.completed", f"{journal.label(run)} ended{said}", run)
-    elif run.status is RunStatus.LOST:
-        verdicts.record(session, epoch, "agent.lost", f"{journal.label(run)} was lost: {_how(run)}", run)
-    elif run.status is RunStatus.TIMED_OUT:
-        verdicts.record(session, epoch, "agent.timeout", f"{journal.label(run)} failed: {_how(run)}", run)
-    elif run.status is RunStatus.CANCELLED:
-        verdicts.record(session, epoch, "agent.completed", f"{journal.label(run)} is stopped: cancelled", run)
+    details = _details(run) if failures.has_failed(run) else None
+    if run.status is RunStatus.CANCELLED:
+        kind, said = "agent.completed", "is stopped: cancelled"
+    elif run.status is RunStatus.SUCCEEDED:
+        owing = " without a verdict" if details else ""
+        kind, said = "agent.completed", f"ended after {run.verdict}" if run.verdict else f"ended{owing}"
     else:
-        verdicts.record(session, epoch, "agent.failed", f"{journal.label(run)} failed: {_how(run)}", run)
+        kind, verb = BAD_ENDS[run.status]
+        said, details = f"{verb}: {_how(run)}", _details(run)
+    # What a check wrote is told with what the check came to.
+    last_line = log_tail.last_line(run.log_tail) if run.role else ""
+    text = endings.with_last(f"{journal.label(run)} {said}", last_line)
+    verdicts.record(session, epoch, kind, text, run, details=details)
 
 
 def _how(run: AgentRun) -> str:
-    if run.error and run.failure in {Failure.STARTUP, Failure.PROGRAM_MISSING, Failure.MISSING_CONFIG}:
-        return run.error
-    said = f"; it said: {run.error}" if run.error else ""
-    return f"{_ending(run)}{said}"
+    """How a run failed, also one that had given its verdict before."""
+    by_word = run.failure is not None and run.failure in {run.stopped_for, run.reported_failure}
+    how = endings.how(
+        failure=run.failure,
+        exit_code=run.exit_code,
+        signal=run.exit_signal,
+        error=run.error,
+        is_named=by_word,
+    )
+    return "; ".join(filter(None, (f"it {endings.once(run.failure)}" if by_word else "", how)))
 
 
-def _ending(run: AgentRun) -> str:
-    if run.failure and run.failure in {run.stopped_for, run.reported_failure}:
-        return f"it {TREATMENTS[run.failure].said}"
-    if run.exit_signal is not None:
-        return f"killed by signal {run.exit_signal}"
-    return f"exit code {run.exit_code}" if run.exit_code is not None else "its process vanished"
+def _details(run: AgentRun) -> dict[str, object]:
+    """What the event of a failure holds for programs."""
+    return failures.of_run(run).model_dump(mode="json")

@@ -2,9 +2,12 @@
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import journal
+from egg_tasks.services import failures, journal
 from egg_tasks.services.verdicts import Epoch
+from models import log_tail
+from models.consensus import endings
 from models.queries import versions
+from models.queries.snapshots import how_it_ended
 from models.schemas.run import Exit
 from models.states import CheckStatus
 from models.tables import AgentRun, move_to
@@ -23,9 +26,18 @@ def settle(session: Session, epoch: Epoch, run: AgentRun, outcome: Exit, log: st
     check.errors += check.status is CheckStatus.ERROR and not was_asked
     check.log = log.replace("\x00", "")[-MAX_LOG:]
     check.ended_at = epoch.now
-    text = f"the check of {check.commit[:10]} is {check.status}"
+    how = how_it_ended(run)
+    text = f"the check of {check.commit[:10]} is {check.status}{f' ({how})' if how else ''}"
+    text = endings.with_last(text, log_tail.last_line(run.log_tail))
     journal.record(
-        session, "check.ended", text, now=epoch.now, pipeline=epoch.pipeline, phase_run=epoch.phase_run
+        session,
+        "check.ended",
+        text,
+        now=epoch.now,
+        pipeline=epoch.pipeline,
+        phase_run=epoch.phase_run,
+        run_id=run.id,
+        details=failures.of_run(run).model_dump(mode="json") if failures.has_failed(run) else None,
     )
 
 

@@ -5,7 +5,9 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import results
+from egg_tasks.services import failures, results
+from models import log_tail
+from models.answers import logs_command
 from models.consensus.policy import PhasePolicy
 from models.consensus.verdict import Cause
 from models.errors import Conflict, NotFound
@@ -136,6 +138,10 @@ def _agent(row: AgentRun, phase_run: PhaseRun) -> AgentRead:
         failure=row.failure,
         error=row.error,
         exit_code=row.exit_code,
+        signal=row.exit_signal,
+        said=failures.sentence(row) if failures.has_failed(row) else "",
+        log_tail=log_tail.lines(row.log_tail),
+        logs=logs_command(row.pipeline_id, str(row.id)),
         started_at=row.started_at,
         ended_at=row.ended_at,
     )

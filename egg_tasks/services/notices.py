@@ -6,8 +6,10 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
+from egg_tasks.services import failures
 from models.answers import usual
 from models.queries import decisions, phase_runs
+from models.schemas.report import FailureRead
 from models.states import DecisionStatus
 from models.tables import Decision
 
@@ -44,7 +46,8 @@ def begin(session: Session, *, attempt: Try, now: datetime) -> dict[str, object]
         return None
     row.notices = attempt.number
     row.notify_after = now + pause(attempt.number)
-    return _content(row, phase=phase_runs.get_phase_run(session, phase_run_id=row.phase_run_id).phase)
+    phase = phase_runs.get_phase_run(session, phase_run_id=row.phase_run_id).phase
+    return _content(row, phase=phase, failed=failures.of_decisions(session, [row]).get(row.id, ()))
 
 
 def told(session: Session, *, decision_id: int) -> None:
@@ -58,7 +61,7 @@ def pause(tries: int) -> timedelta:
     return min(LONGEST_PAUSE, doubled)
 
 
-def _content(row: Decision, *, phase: str) -> dict[str, object]:
+def _content(row: Decision, *, phase: str, failed: Sequence[FailureRead]) -> dict[str, object]:
     return {
         "type": "decision.created",
         "timestamp": row.created_at.isoformat(),
@@ -73,6 +76,7 @@ def _content(row: Decision, *, phase: str) -> dict[str, object]:
             "is_free": row.is_free,
             "asked_by": row.asked_by,
             "deadline": row.deadline.isoformat() if row.deadline else None,
+            "failures": [each.model_dump(mode="json") for each in failed],
         },
         "how_to_answer": usual(row.id, default=row.default, options=row.options),
     }

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from egg_tasks.ports import Workspace
-from egg_tasks.services import briefs, histories, leftovers, results, shares, standings
+from egg_tasks.services import briefs, failures, histories, leftovers, results, shares, standings
 from egg_tasks.services import halts as halt_words
 from egg_tasks.services.standings import Standing
 from models.answers import usual
@@ -20,6 +20,7 @@ from models.schemas.report import (
     AgentStanding,
     Concurrent,
     DecisionRead,
+    FailureRead,
     HaltRead,
     MessageCounts,
     PipelineDetail,
@@ -65,6 +66,7 @@ def pipeline(session: Session, workspace: Workspace, *, pipeline_id: str) -> Pip
             **short.model_dump(),
             "definition": {**row.definition.model_dump(mode="json"), "repo": short.repo},
             "leftovers": leftovers.of_pipeline(session, pipeline_id=pipeline_id),
+            "failures": _failures(session, row, last),
         }
     )
 
@@ -130,6 +132,7 @@ def why(session: Session, *, pipeline_id: str, now: datetime) -> WhyRead:
         decisions=list_decisions(session, pipeline_id=pipeline_id, status=DecisionStatus.PENDING),
         halt=halt_read(halts.find_standing_halt(session)),
         leftovers=leftovers.of_pipeline(session, pipeline_id=pipeline_id),
+        failures=_failures(session, standing.pipeline, standing.phase_run),
     )
 
 
@@ -146,16 +149,19 @@ def list_decisions(
         session, pipeline_id=pipeline_id, is_pending=status is DecisionStatus.PENDING
     )
     phases = {row.id: row.phase for row in phase_runs.list_phase_runs(session, pipeline_id=pipeline_id)}
-    return tuple(decision_read(row, phases[row.phase_run_id]) for row in rows if status in {None, row.status})
+    wanted = [row for row in rows if status in {None, row.status}]
+    failed = failures.of_decisions(session, wanted)
+    return tuple(decision_read(row, phases[row.phase_run_id], failed.get(row.id, ())) for row in wanted)
 
 
 def decision(session: Session, *, decision_id: int) -> DecisionRead:
     """One question."""
     row = decisions.get_decision(session, decision_id=decision_id)
-    return decision_read(row, phase_runs.get_phase_run(session, phase_run_id=row.phase_run_id).phase)
+    phase = phase_runs.get_phase_run(session, phase_run_id=row.phase_run_id).phase
+    return decision_read(row, phase, failures.of_decisions(session, [row]).get(row.id, ()))
 
 
-def decision_read(row: Decision, phase: str) -> DecisionRead:
+def decision_read(row: Decision, phase: str, failed: tuple[FailureRead, ...] = ()) -> DecisionRead:
     """A question as it is read."""
     is_pending = row.status is DecisionStatus.PENDING
     return DecisionRead(
@@ -175,7 +181,15 @@ def decision_read(row: Decision, phase: str) -> DecisionRead:
         created_at=row.created_at,
         resolved_at=row.resolved_at,
         how_to_answer=usual(row.id, default=row.default, options=row.options) if is_pending else None,
+        failures=failed,
     )
+
+
+def _failures(session: Session, row: Pipeline, last: PhaseRun | None) -> tuple[FailureRead, ...]:
+    """What has failed in the newest phase run; nothing of a pipeline that came to a good end."""
+    if last is None or row.status is PipelineStatus.COMPLETE:
+        return ()
+    return failures.of_phase_run(session, pipeline_id=row.id, phase_run_id=last.id)
 
 
 def _pipeline(row: Pipeline, last: PhaseRun | None, workspace: Workspace) -> PipelineRead:

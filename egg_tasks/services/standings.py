@@ -5,6 +5,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from models.consensus.conditions import condition
 from models.consensus.decide import decide
 from models.consensus.due import rests_until
 from models.consensus.policy import PhasePolicy
@@ -12,6 +13,7 @@ from models.consensus.retries import ready_at
 from models.consensus.settled import (
     has_consensus,
     live_objections_about,
+    unmade,
     unseen_versions,
     unsettled,
     unsettled_reason,
@@ -20,7 +22,7 @@ from models.consensus.snapshot import RoleView, Snapshot
 from models.consensus.verdict import DecisionKind, Wait
 from models.queries import phase_runs, pipelines
 from models.queries.snapshots import load_snapshot
-from models.schemas.report import Consensus, RoleStanding, Waiting
+from models.schemas.report import Consensus, Lacking, RoleStanding, Waiting
 from models.states import LIVE_PHASES, MergeStatus, PipelineStatus, Readiness
 from models.tables import Decision, PhaseRun, Pipeline
 
@@ -75,6 +77,8 @@ def consensus(session: Session, standing: Standing) -> Consensus:
                 version=row.version,
                 current=_is_current(snapshot, views[row.role]),
                 updated_at=row.updated_at,
+                condition=condition(snapshot, views[row.role]),
+                why=_why_not(snapshot, views[row.role]) or "",
             )
             for row in rows
             if not row.is_dropped
@@ -82,6 +86,7 @@ def consensus(session: Session, standing: Standing) -> Consensus:
         is_complete=has_consensus(snapshot),
         blocking_agents=tuple(view.name for view in snapshot.present if _blocks(snapshot, view)),
         has_objections=bool(snapshot.live_objections),
+        lacking=_lacking(snapshot) if standing.is_live else (),
     )
 
 
@@ -91,7 +96,12 @@ def waiting(standing: Standing) -> tuple[Waiting, ...]:
     if snapshot is None or not standing.is_live:
         return ()
     return tuple(
-        Waiting(role=view.name, state=view.state, why=_with_time(snapshot, view, why))
+        Waiting(
+            role=view.name,
+            state=view.state,
+            condition=condition(snapshot, view),
+            why=_with_time(snapshot, view, why),
+        )
         for view, why in unsettled(snapshot)
     )
 
@@ -102,12 +112,27 @@ def is_waited_for(standing: Standing, decision: Decision) -> bool:
     return is_held or standing.pipeline.status is PipelineStatus.AWAITING_HUMAN
 
 
+def _lacking(snapshot: Snapshot) -> tuple[Lacking, ...]:
+    """What keeps the phase from ending: its roles, then what the system has still to do."""
+    roles = [
+        Lacking(role=view.name, why=_with_time(snapshot, view, why))
+        for view, why in unsettled(snapshot)
+        if _blocks(snapshot, view)
+    ]
+    return (*roles, *(Lacking(role=None, why=what) for what in unmade(snapshot)))
+
+
+def _why_not(snapshot: Snapshot, role: RoleView) -> str | None:
+    reason = unsettled_reason(snapshot, role)
+    return reason and _with_time(snapshot, role, reason)
+
+
 def _with_time(snapshot: Snapshot, role: RoleView, reason: str) -> str:
     """Why the role is not settled, with when it may run again if that is not yet."""
     at = rests_until(snapshot, role) or ready_at(snapshot, role)
     if role.live is not None or at <= snapshot.now:
         return reason
-    return f"{reason}; it may run again at {at:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{reason}; it is tried again at {at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def sentence(standing: Standing) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import journal, receipts
+from egg_tasks.services import failures, journal, receipts
 from egg_tasks.services.effects import Effects, RunToSend, VersionKey
 from models.consensus.policy import PhasePolicy
 from models.consensus.verdict import (
@@ -130,7 +130,10 @@ def ask(session: Session, epoch: Epoch, verdict: Ask) -> None:
     epoch.effects.notices[decision.id] = epoch.pipeline.id
     if verdict.kind is DecisionKind.FAILURES:
         _stop_all(session, epoch, decision)
-    record(session, epoch, "decision.created", f"decision {decision.id}: {verdict.question}")
+    failed = failures.of_decisions(session, [decision]).get(decision.id, ())
+    details: dict[str, object] = {"failures": [each.model_dump(mode="json") for each in failed]}
+    text = f"decision {decision.id}: {verdict.question}"
+    record(session, epoch, "decision.created", text, details=details if failed else None)
 
 
 def close(session: Session, epoch: Epoch, verdict: Close | Fail) -> None:
@@ -209,7 +212,15 @@ def _to_send(run: AgentRun, phase_run: PhaseRun) -> RunToSend:
     return RunToSend(run.id, run.pipeline_id, phase_run.phase, run.role or "check")
 
 
-def record(session: Session, epoch: Epoch, kind: str, text: str, run: AgentRun | None = None) -> None:
+def record(
+    session: Session,
+    epoch: Epoch,
+    kind: str,
+    text: str,
+    run: AgentRun | None = None,
+    *,
+    details: dict[str, object] | None = None,
+) -> None:
     """Tell an event of an epoch, or of one of its runs."""
     journal.record(
         session,
@@ -220,4 +231,5 @@ def record(session: Session, epoch: Epoch, kind: str, text: str, run: AgentRun |
         phase_run=epoch.phase_run,
         role=run.role if run else None,
         run_id=run.id if run else None,
+        details=details,
     )

@@ -6,7 +6,7 @@ The names of before stay, so that the release before goes on writing them.
 from alembic import op
 
 revision = "2026_11_26_config"
-down_revision = "2026_11_26_progress"
+down_revision = "2026_11_26_disk"
 branch_labels = None
 depends_on = None
 

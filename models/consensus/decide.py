@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 
-from models.consensus import convergence, deadlines, failures, gates, questions
+from models.consensus import convergence, deadlines, endings, failures, gates, questions
 from models.consensus.checks import wants_check
 from models.consensus.due import is_at_bound, new_causes
 from models.consensus.policy import OnFailure
 from models.consensus.retries import failure
-from models.consensus.settled import has_consensus, unsettled
+from models.consensus.settled import has_consensus, unmade, unsettled
 from models.consensus.snapshot import Snapshot
+from models.consensus.treatments import TREATMENTS
 from models.consensus.verdict import (
     ABORT,
     ACCEPT,
@@ -27,6 +28,7 @@ from models.consensus.verdict import (
     Verdict,
     Wait,
 )
+from models.foreign import counted
 from models.states import MergeStatus, PhaseStatus, StopReason
 
 
@@ -57,7 +59,8 @@ def _closing(snapshot: Snapshot) -> Verdict | None:
     if snapshot.status is not PhaseStatus.CLOSING:
         return None
     if snapshot.unclosed_runs:
-        return Wait(f"{snapshot.unclosed_runs} agents are stopping and their work is being saved")
+        live = counted(snapshot.unclosed_runs, "agent is stopping and its", "agents are stopping and their")
+        return Wait(f"{live} work is being saved")
     return gates.ask(snapshot) or convergence.outcome(snapshot)
 
 
@@ -81,9 +84,13 @@ def _policy(snapshot: Snapshot) -> Verdict | None:
     for role in snapshot.present:
         why = failure(snapshot, role)
         if why and role.policy.on_failure is OnFailure.CONTINUE:
-            return Drop(role.name, f"{role.name} failed ({why}) and the phase goes on without it")
+            return Drop(
+                role.name, f"{role.name} {endings.ended(role.trailing[-1])}; the phase goes on without it"
+            )
         if why and role.policy.on_failure is OnFailure.ABORT:
-            return Fail(f"{role.name} failed ({why})")
+            last = role.trailing[-1]
+            said = endings.sentence(f"{role.name} {TREATMENTS[why].said}", last.number, last.how)
+            return Fail(endings.with_last(said, last.last_line))
     return None
 
 
@@ -132,4 +139,6 @@ def _why(snapshot: Snapshot) -> str:
         return f"a person's answer to decision {numbers}"
     if snapshot.is_check_live:
         return f"the check of {(snapshot.tip or '')[:10]}"
-    return "; ".join(f"{role.name} {reason}" for role, reason in unsettled(snapshot)) or "a merge"
+    return "; ".join(f"{role.name} {reason}" for role, reason in unsettled(snapshot)) or "; ".join(
+        unmade(snapshot)
+    )

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+from models.consensus import endings
 from models.consensus.policy import OnFailure
 from models.consensus.retries import failure
 from models.consensus.snapshot import RoleView, Snapshot
@@ -22,10 +23,8 @@ def stop(snapshot: Snapshot) -> Ask | Wait | None:
     if not failed:
         return None
     key = f"failures:{sum(role.dispatched for role in snapshot.roles)}"
-    names = " and ".join(role.name for role in failed)
-    question = (
-        f"{names} failed within {WINDOW.seconds} s of each other, so all agents were stopped. What now?"
-    )
+    told = " and ".join(f"{role.name} {endings.ended(role.trailing[-1])}" for role in failed)
+    question = f"{told}, within {WINDOW.seconds} s of each other, so all agents were stopped. What now?"
     options = (RETRY_PHASE, CANCEL_PIPELINE)
     return Ask(key, DecisionKind.FAILURES, question, options, CANCEL_PIPELINE)
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
+from models.consensus import endings
 from models.consensus.checks import dead_end, retried_at
 from models.consensus.due import grace_ends_at, is_at_bound, new_causes, rests_until
 from models.consensus.policy import OnFailure
@@ -21,9 +22,11 @@ from models.consensus.verdict import (
     DecisionKind,
     Verdict,
 )
-from models.states import MergeStatus
+from models.foreign import counted
+from models.states import Failure, MergeStatus
 
 MAX_UPHELD_OVER_WORDS = 2
+WHAT_NOW = "What now?"
 
 
 def ask(snapshot: Snapshot) -> Ask | None:
@@ -93,7 +96,7 @@ def _about_role(snapshot: Snapshot, role: RoleView) -> Iterator[Ask]:
         yield Ask(
             f"failure:{role.name}:{role.dispatched}",
             DecisionKind.FAILURE,
-            f"{who} {TREATMENTS[why].said} (run {role.dispatched}). What now?",
+            _about_failure(role, why, who),
             (RETRY, ABORT, CONTINUE),
             ABORT,
             (role.name,),
@@ -101,23 +104,32 @@ def _about_role(snapshot: Snapshot, role: RoleView) -> Iterator[Ask]:
     causes = new_causes(snapshot, role) if is_at_bound(snapshot, role) else ()
     if causes:
         reasons = ", ".join(sorted({cause.kind.value for cause in causes}))
+        times = counted(role.runs, "time")
         yield Ask(
             f"bound:{role.name}:{role.dispatched}",
             DecisionKind.BOUND,
-            f"{who} has run {role.runs} times in this phase and is due again: {reasons}. What now?",
+            f"{who} has run {times} in this phase and is due again: {reasons}. What now?",
             stall_options(snapshot),
             ABORT,
             (role.name,),
         )
 
 
+def _about_failure(role: RoleView, why: Failure, who: str) -> str:
+    last, treatment = role.trailing[-1], TREATMENTS[why]
+    said = endings.sentence(f"{who} {treatment.said}", role.dispatched, last.how)
+    return endings.with_last(endings.joined(said, treatment.hint, WHAT_NOW), last.last_line)
+
+
 def _about_check(snapshot: Snapshot) -> Iterator[Ask]:
     check, owner, why = snapshot.check, check_owner(snapshot), dead_end(snapshot)
     if check and owner and why:
+        how = f" ({check.how})" if check.how else ""
+        question = f"The check of {check.commit[:10]} {why}{how}; {owner.name} owns it. {WHAT_NOW}"
         yield Ask(
             f"check:{check.number}:{check.attempts}:{check.errors}",
             DecisionKind.CHECK,
-            f"The check of {check.commit[:10]} {why}; {owner.name} owns it. What now?",
+            endings.with_last(question, check.last_line),
             stall_options(snapshot),
             ABORT,
             (owner.name,),

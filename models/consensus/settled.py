@@ -1,5 +1,6 @@
 """Whether a role, and the whole phase, agrees; every no comes with its reason."""
 
+from models.consensus.endings import ended
 from models.consensus.snapshot import ObjectionView, RoleView, Snapshot
 from models.foreign import named
 from models.states import CheckStatus, MergeStatus, ObjectionStatus, Readiness
@@ -92,19 +93,56 @@ def _dissent(snapshot: Snapshot, role: RoleView, *, but_stale: bool) -> str | No
     )
 
 
+def unmade(snapshot: Snapshot) -> tuple[str, ...]:
+    """What the system itself has still to do before the phase may end: merges, then its check."""
+    found = [
+        f"the merge of {role.name}'s version {role.version}"
+        for role in snapshot.present
+        if role.merge in {MergeStatus.PENDING, MergeStatus.MERGING}
+    ]
+    if not found and snapshot.is_merging:
+        found = ["the merge of a version that its role has replaced since"]
+    is_green = snapshot.check is not None and snapshot.check.status is CheckStatus.GREEN
+    if snapshot.policy.check and not is_green:
+        commit = f" of {snapshot.tip[:10]}" if snapshot.tip and not found else ""
+        found.append(f"the check{commit or ' after it'}")
+    return tuple(found)
+
+
 def _unready_reason(snapshot: Snapshot, role: RoleView) -> str | None:
     if is_ready(snapshot, role):
         return None
+    if role.live is not None and role.live.verdict is None:
+        return "is WORKING" if role.live.is_started else "is about to start" + _after(snapshot, role)
+    if role.live is None and role.trailing:
+        return ended(role.trailing[-1])
     if role.state is Readiness.BLOCKED:
-        return f"is BLOCKED on {role.blocked_on}" if role.blocked_on else "is BLOCKED"
+        return _blocked_reason(snapshot, role)
     if role.state is Readiness.OBJECTING:
         return "is OBJECTING" + _to_whom(snapshot, role)
-    if role.live is None and role.last is None:
-        return "has not started"
-    if role.live is None and role.trailing:
-        failure = role.trailing[-1].failure
-        return f"ended its last run badly ({failure})" if failure else "ended its last run without a verdict"
-    return "is WORKING"
+    return "has not started" if role.live is None and role.last is None else "is WORKING"
+
+
+def _blocked_reason(snapshot: Snapshot, role: RoleView) -> str:
+    if role.blocked_on is None:
+        return "is BLOCKED"
+    if came := _after(snapshot, role):
+        return f"is about to start{came}"
+    other = snapshot.by_name[role.blocked_on]
+    if other.version > role.seen.get(other.name, 0):
+        return f"waits until version {other.version} of {other.name} is merged"
+    return f"is BLOCKED on {role.blocked_on}"
+
+
+def _after(snapshot: Snapshot, role: RoleView) -> str:
+    """What a role that is BLOCKED on another waited for and what has come since; nothing while it has not."""
+    if role.state is not Readiness.BLOCKED or role.blocked_on is None:
+        return ""
+    other = snapshot.by_name.get(role.blocked_on)
+    if other is None:
+        return f", since {role.blocked_on}, whom it waited for, is no longer part of the phase"
+    is_there = other.version > role.seen.get(other.name, 0) and other.merge is MergeStatus.MERGED
+    return f", since {other.name}, whom it waited for, is READY" if is_there else ""
 
 
 def _to_whom(snapshot: Snapshot, role: RoleView) -> str:
@@ -117,7 +155,9 @@ def _owing_reason(role: RoleView) -> str | None:
     if role.live is not None and role.live.verdict is not None:
         return None
     owing = next((run for run in reversed(role.trailing) if run.owes_verdict), None)
-    return f"owes a verdict since its run {owing.number}" if owing else None
+    if owing is None:
+        return None
+    return "owes a verdict since " + (f"it {ended(owing)}" if owing.failure else f"its run {owing.number}")
 
 
 def _stale_reason(snapshot: Snapshot, role: RoleView) -> str | None:

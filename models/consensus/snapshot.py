@@ -43,6 +43,12 @@ class RunView:
     """Whether the system, and no fault of its own, ends it: its phase's time is up, or all is stopped."""
     retry_at: datetime | None = None
     """When it may be tried again, as its agent said."""
+    is_started: bool = True
+    """Whether its process is there, or was."""
+    how: str = ""
+    """How its process ended, in words, if it ended badly."""
+    last_line: str = ""
+    """The last line it wrote then."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +131,10 @@ class CheckView:
     attempts: int
     errors: int = 0
     ended_at: datetime | None = None
+    how: str = ""
+    """How its last run ended, in words, unless it was green."""
+    last_line: str = ""
+    """The last line that one wrote."""
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,10 @@ class Treatment:
 
     said: str
     """The predicate of a role that failed so."""
+    once: str = ""
+    """The same of one run alone, where that differs."""
+    hint: str = ""
+    """A sentence on what to look at, for whoever is asked."""
     retries: str | int = 0
     """How often it is retried by itself: a number, or one of the phase's policy by name."""
     pauses: Pauses = Pauses()
@@ -56,22 +60,26 @@ class Treatment:
 
 
 TREATMENTS: Mapping[Failure, Treatment] = {
-    Failure.STARTUP: Treatment("could not be started", "max_startup_retries"),
+    Failure.STARTUP: Treatment("could not be started", retries="max_startup_retries"),
     Failure.PROGRAM_MISSING: Treatment(
-        "could not be started, since its program is not there (`egg agent list` names it, `egg doctor` shows"
-        " where agents look)",
+        "could not be started, since its program is not there or cannot be run",
+        hint="`egg doctor` shows where agents look.",
         asks_always=True,
     ),
     Failure.MISSING_CONFIG: Treatment(
         "could not be started, since a variable that its definition takes is not set where the stack was"
-        " started (`egg agent list` names it)",
+        " started",
         counts_together=False,
         asks_always=True,
     ),
-    Failure.NETWORK: Treatment("could not reach the network", "max_startup_retries"),
+    Failure.NETWORK: Treatment("could not reach the network", retries="max_startup_retries"),
     Failure.PROCESS_FAILURE: Treatment("failed"),
     Failure.NO_VERDICT: Treatment(
-        "ended again and again without a verdict", "max_recoveries", Pauses(timedelta(seconds=5))
+        "ended again and again without a verdict",
+        once="ended without a verdict",
+        hint="An agent gives its verdict with `egg signal readiness --state READY`.",
+        retries="max_recoveries",
+        pauses=Pauses(timedelta(seconds=5)),
     ),
     Failure.CONTEXT_OVERFLOW: Treatment("ran out of context", retries=1),
     Failure.AUTH: Treatment(
@@ -89,8 +97,8 @@ TREATMENTS: Mapping[Failure, Treatment] = {
     Failure.TIMEOUT: Treatment("was not active for too long and was stopped"),
     Failure.STOPPED: Treatment("was stopped by a person", counts_together=False),
     Failure.LOST: Treatment(
-        "was lost again and again: its process, its worker or its machine was gone (`egg agent list` says"
-        " how; a process killed by signal 9 is often one for which there was not enough memory)",
+        "was lost again and again",
+        once="was lost",
         retries="max_loss_retries",
         counts_together=False,
     ),

@@ -1,6 +1,6 @@
 """Agent runs, their tokens, their leases, and nodes."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -65,6 +65,15 @@ def list_agent_runs(
     query = select(AgentRun).where(AgentRun.pipeline_id == pipeline_id)
     if phase_run_id is not None:
         query = query.where(AgentRun.phase_run_id == phase_run_id)
+    query = query.order_by(AgentRun.created_at, AgentRun.role, AgentRun.number)
+    return session.scalars(query.execution_options(populate_existing=True)).all()
+
+
+def list_runs_of_phase_runs(session: Session, *, phase_run_ids: Collection[UUID]) -> Sequence[AgentRun]:
+    """The agent runs of some phase runs, oldest first."""
+    if not phase_run_ids:
+        return ()
+    query = select(AgentRun).where(AgentRun.phase_run_id.in_(phase_run_ids))
     query = query.order_by(AgentRun.created_at, AgentRun.role, AgentRun.number)
     return session.scalars(query.execution_options(populate_existing=True)).all()
 

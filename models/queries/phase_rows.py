@@ -13,8 +13,8 @@ from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, Select, Text, Uuid, bindparam, cast, exists, func, select
 from sqlalchemy.orm import QueryableAttribute, Session
 
-from models.consensus.snapshot import CheckView, DecisionView, ObjectionView
-from models.states import DecisionStatus, Failure, MergeStatus, Readiness, RunStatus
+from models.consensus.snapshot import DecisionView, ObjectionView
+from models.states import CheckStatus, DecisionStatus, Failure, MergeStatus, Readiness, RunStatus
 from models.tables import (
     AgentRun,
     Check,
@@ -56,6 +56,7 @@ class RoleRow:
 class RunRow:
     """An agent run of the phase run, of a role or of a check."""
 
+    id: UUID
     role: str | None
     number: int
     status: RunStatus
@@ -64,6 +65,11 @@ class RunRow:
     owes_verdict: bool
     failure: Failure | None
     reported_failure: Failure | None
+    stopped_for: Failure | None
+    exit_code: int | None
+    exit_signal: int | None
+    error: str
+    last_line: str
     is_cut_short: bool
     stop_at: datetime | None
     converge_at: datetime | None
@@ -82,6 +88,19 @@ class VersionRow:
     number: int
     merge_status: MergeStatus
     conflict_paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CheckRow:
+    """What the check said of a commit, and the run that said it last."""
+
+    number: int
+    commit: str
+    status: CheckStatus
+    attempts: int
+    errors: int
+    ended_at: datetime | None
+    agent_run_id: UUID | None
 
 
 @dataclass(frozen=True)
@@ -108,7 +127,7 @@ class PhaseRows:
     seen: tuple[SeenRow, ...]
     objections: tuple[ObjectionView, ...]
     decisions: tuple[DecisionView, ...]
-    checks: tuple[CheckView, ...]
+    checks: tuple[CheckRow, ...]
     unclosed_elsewhere: tuple[str, ...]
     """Roles with a run in another phase run of the pipeline that is not yet stopped and safe."""
 
@@ -139,18 +158,27 @@ def _statement() -> Select[str]:
         "is_halted": exists().where(Halt.lifted_at.is_(None)),
         "ticked_at": select(Clock.ticked_at).scalar_subquery(),
         "roles": _listed(_columns(Role, RoleRow, waking_message=_waking()), Role.position),
-        "runs": _listed(_columns(AgentRun, RunRow), AgentRun.created_at, AgentRun.role, AgentRun.number),
+        "runs": _listed(
+            _columns(AgentRun, RunRow, last_line=_last_line()),
+            AgentRun.created_at,
+            AgentRun.role,
+            AgentRun.number,
+        ),
         "versions": _listed(_columns(Version, VersionRow), Version.role, Version.number),
         "seen": _listed(_columns(Seen, SeenRow)),
         "objections": _listed(_columns(Objection, ObjectionView), Objection.number),
         "decisions": _listed(
             _columns(Decision, DecisionView, number=number, is_pending=pending), Decision.id
         ),
-        "checks": _listed(_columns(Check, CheckView, number=Check.id.label("number")), Check.id),
+        "checks": _listed(_columns(Check, CheckRow, number=Check.id.label("number")), Check.id),
         "unclosed_elsewhere": _gathered(func.json_agg(elsewhere.subquery().c.role)),
     }
     pairs = [part for name, value in parts.items() for part in (name, value)]
     return select(cast(func.json_build_object(*pairs), Text))
+
+
+def _last_line() -> ColumnElement[str]:
+    return func.substring(AgentRun.log_tail, r"[^\n]*$").label("last_line")
 
 
 def _columns(table: type[Base], shape: type[Any], **computed: ColumnElement[Any]) -> Select[Any]:

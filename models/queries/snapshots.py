@@ -11,8 +11,10 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
+from models.consensus import endings
 from models.consensus.policy import PhasePolicy, RolePolicy
 from models.consensus.snapshot import (
+    CheckView,
     Deadlines,
     ResultView,
     RoleView,
@@ -72,7 +74,7 @@ def load_snapshot(
         tip_owner=pipeline.tip_owner,
         objections=rows.objections,
         decisions=rows.decisions,
-        check=next((check for check in rows.checks if check.commit == pipeline.work_commit), None),
+        check=_check(rows, pipeline.work_commit),
         is_superseded_merging=_is_superseded_merging(rows.versions),
         is_check_live=any(check.status is CheckStatus.RUNNING for check in rows.checks),
         unclosed_runs=sum(1 for run in rows.runs if run.closed_at is None),
@@ -98,6 +100,37 @@ def _results(
     return tuple(view(role, standing[role].fields) for role in present if role in standing)
 
 
+def _check(rows: PhaseRows, tip: str | None) -> CheckView | None:
+    """What the check said of the work branch's tip."""
+    check = next((check for check in rows.checks if check.commit == tip), None)
+    if check is None:
+        return None
+    run = next((run for run in rows.runs if run.id == check.agent_run_id), None)
+    return CheckView(
+        number=check.number,
+        commit=check.commit,
+        status=check.status,
+        attempts=check.attempts,
+        errors=check.errors,
+        ended_at=check.ended_at,
+        how=how_it_ended(run) if run else "",
+        last_line=run.last_line if run else "",
+    )
+
+
+def how_it_ended(run: AgentRun | RunRow) -> str:
+    """How a run came to a bad end, in words; nothing for one that lives or ended as it should."""
+    if run.status in LIVE_RUNS or gave_what_it_owed(run):
+        return ""
+    return endings.how(
+        failure=run.failure,
+        exit_code=run.exit_code,
+        signal=run.exit_signal,
+        error=run.error,
+        is_named=run.failure in {run.stopped_for, run.reported_failure} or run.is_cut_short,
+    )
+
+
 def _run_view(run: RunRow, *, said_at: datetime | None = None) -> RunView:
     """An agent run as decisions see it; *said_at* is when its role last sent a message, if that matters."""
     return RunView(
@@ -114,6 +147,9 @@ def _run_view(run: RunRow, *, said_at: datetime | None = None) -> RunView:
         is_stopping=run.stop_at is not None,
         is_cut_short=run.is_cut_short,
         retry_at=run.retry_at if run.failure is run.reported_failure else None,
+        is_started=run.status not in {RunStatus.QUEUED, RunStatus.STARTING},
+        how=how_it_ended(run),
+        last_line=run.last_line,
     )
 
 

@@ -98,6 +98,13 @@ class AgentRead(Read):
     failure: Failure | None
     error: str
     exit_code: int | None
+    signal: int | None
+    said: str
+    """How it failed, in a sentence; nothing for one that lives, was cancelled or gave what it owed."""
+    log_tail: tuple[str, ...]
+    """Of one that failed, the last lines it wrote, at most ten, with what looks like a secret taken out."""
+    logs: str
+    """The command that shows all it wrote."""
     started_at: datetime | None
     ended_at: datetime | None
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from models.states import (
     DecisionStatus,
+    Failure,
     ParseStatus,
     PhaseStatus,
     PipelineStatus,
@@ -46,6 +47,25 @@ class PipelineRead(Read):
     ended_at: datetime | None
 
 
+class FailureRead(Read):
+    """A run that did not give what it owed: how it ended, and what it wrote last."""
+
+    role: str | None
+    """None for the phase's check."""
+    run: UUID
+    number: int
+    failure: Failure
+    """Its class."""
+    exit_code: int | None
+    signal: int | None
+    said: str
+    """The same in a sentence: `coder failed (run 1): exit code 1`."""
+    log_tail: tuple[str, ...]
+    """The last lines it wrote, at most ten, with what looks like a secret taken out."""
+    logs: str
+    """The command that shows all it wrote."""
+
+
 class PipelineDetail(PipelineRead):
     """A pipeline with its pinned definition."""
 
@@ -54,6 +74,8 @@ class PipelineDetail(PipelineRead):
     """Versions that are merged and change nothing, as `coder's version 1`."""
     leftovers: tuple[str, ...] = ()
     """Work that is on no role's branch: set aside, or kept in a clone; a sentence for each."""
+    failures: tuple[FailureRead, ...] = ()
+    """Runs of its newest phase run whose roles, or check, have failed since they last did well."""
 
 
 class PipelinePage(Read):
@@ -86,6 +108,8 @@ class DecisionRead(Read):
     resolved_at: datetime | None
     how_to_answer: str | None
     """A line to type; None when nobody is asked any more."""
+    failures: tuple[FailureRead, ...] = ()
+    """The runs it is about that failed."""
 
 
 class RoleStanding(Read):
@@ -97,6 +121,19 @@ class RoleStanding(Read):
     current: bool
     """Whether its verdict was given on the latest version of everyone it reviews."""
     updated_at: datetime
+    condition: str = ""
+    """How it is doing, in a word: its verdict, or `starting`, `failed`, `cannot start`, `to retry`, …"""
+    why: str = ""
+    """Why it keeps its phase from ending, as a predicate of its name; nothing if it does not."""
+
+
+class Lacking(Read):
+    """One thing without which the phase does not end."""
+
+    role: str | None
+    """Whose it is; None for what the system does: a merge, the check."""
+    why: str
+    """A predicate of the role's name; without a role, what is to come."""
 
 
 class Consensus(Read):
@@ -106,6 +143,8 @@ class Consensus(Read):
     is_complete: bool
     blocking_agents: tuple[str, ...]
     has_objections: bool
+    lacking: tuple[Lacking, ...] = ()
+    """All that is still to come before the phase may end."""
 
 
 class MessageCounts(Read):
@@ -204,6 +243,8 @@ class Waiting(Read):
     role: str
     state: Readiness
     why: str
+    condition: str = ""
+    """How it is doing, in a word."""
 
 
 class WhyRead(Read):
@@ -219,3 +260,5 @@ class WhyRead(Read):
     """What keeps agents from starting in every pipeline."""
     leftovers: tuple[str, ...] = ()
     """Work that is on no role's branch: set aside, or kept in a clone; a sentence for each."""
+    failures: tuple[FailureRead, ...] = ()
+    """The same as of the pipeline."""

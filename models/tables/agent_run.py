@@ -91,6 +91,8 @@ class AgentRun(Base):
     exit_code: Mapped[int | None]
     exit_signal: Mapped[int | None]
     error: Mapped[str] = mapped_column(default="")
+    log_tail: Mapped[str] = mapped_column(default="", server_default=text("''"))
+    """The last lines of its output, if it did not give what it owed: bounded, and masked."""
     start_commit: Mapped[str | None]
     """The head of its clone when it started."""
     refused_at: Mapped[datetime | None]

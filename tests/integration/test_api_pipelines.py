@@ -54,7 +54,12 @@ def test_status_and_why_say_who_is_blocked_on_whom(shop: Scene) -> None:
     why = shop.ask("GET", f"/pipelines/{NAME}/why").data
 
     assert "tester is BLOCKED on coder" in status["why"]
-    assert {"role": "tester", "state": "BLOCKED", "why": "is BLOCKED on coder"} in why["waiting"]
+    assert {
+        "role": "tester",
+        "state": "BLOCKED",
+        "condition": "BLOCKED",
+        "why": "is BLOCKED on coder",
+    } in why["waiting"]
 
 
 def test_the_status_names_each_role_and_its_run(shop: Scene) -> None:

@@ -378,7 +378,7 @@ def test_an_idle_agent_that_stays_idle_is_stopped_and_has_failed(world: World) -
     (run,) = world.runs()
     assert (run.status, run.failure) == (RunStatus.TIMED_OUT, Failure.TIMEOUT)
     assert events(world, "agent.timeout") == [
-        "coder (run 1) failed: it was not active for too long and was stopped"
+        "coder (run 1) failed: it was not active for too long and was stopped. It wrote last: the log"
     ]
     assert world.decisions()[-1].question.startswith("coder was not active for too long")
     assert len(messages(world, MessageType.AGENT_FAILED)) == 1

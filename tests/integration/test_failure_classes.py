@@ -71,7 +71,10 @@ def test_a_role_without_quota_runs_again_when_it_is_back_and_uses_up_no_round(wo
     assert world.phase_run().next_evaluation_at == world.now + 20 * MINUTE
     with world.work() as session:
         why = reports.why(session, pipeline_id="p", now=world.now).waiting[0].why
-    assert why == "ended its last run badly (quota); it may run again at 2026-01-01 00:20:00 UTC"
+    assert (
+        why
+        == "is out of quota (run 1): it said: is out of quota; it is tried again at 2026-01-01 00:20:00 UTC"
+    )
     assert (world.role("coder").dispatched, world.role("coder").runs) == (1, 0)
     world.pass_time(20 * 60)
     world.evaluate()
@@ -168,7 +171,7 @@ def test_what_an_agent_reported_stays_beside_its_run_however_that_ends(world: Wo
         run = histories.agent(session, pipeline_id="p", run_id=run_id)
         page = histories.list_events(session, pipeline_id="p", after=0, limit=100)
     assert run.error == "disk of the provider is full"
-    said = "coder (run 1) failed: exit code 1; it said: disk of the provider is full"
+    said = "coder (run 1) failed: exit code 1; it said: disk of the provider is full. It wrote last: the log"
     assert said in [event.text for event in page.events]
 
 
@@ -195,7 +198,9 @@ def test_an_agent_that_says_its_quota_is_back_when_it_is_not_starts_a_handful_of
     waits = [later - earlier for earlier, later in pairwise(began)]
     assert [wait // MINUTE for wait in waits] == [1, 2, 4, 8, 16, 32, 60, 60, 60, 60]
     (asked,) = world.decisions()
-    assert asked.question == "coder is out of quota (run 11). What now?"
+    assert asked.question == (
+        "coder is out of quota (run 11): it said: is out of quota. What now? It wrote last: the log"
+    )
 
 
 def test_a_person_may_let_it_run_earlier(world: World) -> None:

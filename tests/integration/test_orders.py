@@ -44,7 +44,7 @@ def test_a_stopped_agent_has_failed_and_a_person_is_asked(world: World) -> None:
 
     assert (world.runs()[0].status, world.runs()[0].failure) == (RunStatus.FAILED, Failure.STOPPED)
     assert [(row.kind, row.question) for row in world.decisions()] == [
-        (DecisionKind.FAILURE, "coder was stopped by a person (run 1). What now?")
+        (DecisionKind.FAILURE, "coder was stopped by a person (run 1). What now? It wrote last: the log")
     ]
     assert world.roles_live() == {"tester"}
 

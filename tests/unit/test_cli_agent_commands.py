@@ -96,7 +96,10 @@ def test_a_verdict_carries_its_answers_and_says_who_blocks(
     server: Scripted, egg: Egg, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said = {"role": "coder", "state": "READY", "reason": "", "version": 2}
-    consensus = {"is_complete": False, "blocking_agents": ["tester"], "has_objections": True}
+    consensus = {
+        "is_complete": False,
+        "lacking": [{"role": "tester", "why": "is WORKING"}, {"role": None, "why": "the check of c0ffee"}],
+    }
     server.say(200, "", data={"readiness": said, "consensus": consensus})
 
     egg("signal", "readiness", "--state", "ready", "--answer", "3=as the spec says = fine")
@@ -108,7 +111,7 @@ def test_a_verdict_carries_its_answers_and_says_who_blocks(
         "answers": {"3": "as the spec says = fine"},
     }
     assert capsys.readouterr().out == (
-        "coder is READY at version 2; no consensus yet, blocked by: tester; objections are open\n"
+        "coder is READY at version 2; no consensus yet: tester is WORKING; the check of c0ffee\n"
     )
 
 

@@ -147,6 +147,7 @@ def test_a_question_is_shown_with_who_asks_and_every_way_to_answer() -> None:
 
     assert report.question(asked) == (
         "decision 7, asked by coder: coder failed (exit 1). What now?\n"
+        "answer with one of:\n"
         '  egg decision resolve 7 --resolution "yes"   (default)\n'
         '  egg decision resolve 7 --resolution "…"   (your own words)'
     )

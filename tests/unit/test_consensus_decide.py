@@ -33,7 +33,7 @@ from tests.factories import (
 def test_a_closing_phase_run_waits_for_its_agents_to_stop() -> None:
     phase = snapshot(running(fresh("coder")), status=PhaseStatus.CLOSING, unclosed_runs=1)
 
-    assert decide(phase) == Wait("1 agents are stopping and their work is being saved")
+    assert decide(phase) == Wait("1 agent is stopping and its work is being saved")
 
 
 def test_a_closing_phase_run_that_is_quiet_advances() -> None:
@@ -101,7 +101,7 @@ def test_a_wait_names_required_blockers_first() -> None:
 def test_a_wait_with_everybody_settled_is_for_a_merge() -> None:
     phase = snapshot(ready("coder", merge=MergeStatus.MERGING))
 
-    assert decide(phase) == Wait("a merge")
+    assert decide(phase) == Wait("the merge of coder's version 1")
 
 
 def test_an_advisory_role_that_holds_up_the_phase_is_named() -> None:

@@ -321,7 +321,7 @@ def test_a_lost_run_is_retried() -> None:
 def test_an_agent_that_could_not_be_started_is_retried_after_a_pause() -> None:
     phase = snapshot(unready("coder", run(1, failure=Failure.STARTUP, ended_at=NOW)))
 
-    assert decide(phase) == Wait("coder ended its last run badly (startup)", NOW + timedelta(seconds=10))
+    assert decide(phase) == Wait("coder could not be started (run 1)", NOW + timedelta(seconds=10))
 
 
 def test_an_agent_that_could_not_be_started_is_retried_when_the_pause_is_over() -> None:

@@ -113,13 +113,13 @@ def test_a_granted_run_that_fails_as_well_is_asked_about_anew() -> None:
 def test_a_failed_role_is_dropped_when_its_policy_is_to_continue() -> None:
     phase = snapshot(failed(OnFailure.CONTINUE), fresh("tester"))
 
-    assert decide(phase) == Drop("coder", "coder failed (process_failure) and the phase goes on without it")
+    assert decide(phase) == Drop("coder", "coder failed (run 1); the phase goes on without it")
 
 
 def test_a_failed_role_fails_the_phase_when_its_policy_is_to_abort() -> None:
     phase = snapshot(failed(OnFailure.ABORT), fresh("tester"))
 
-    assert decide(phase) == Fail("coder failed (process_failure)")
+    assert decide(phase) == Fail("coder failed (run 1)")
 
 
 def test_an_agent_that_cannot_be_started_is_a_failure_after_three_retries() -> None:
@@ -139,7 +139,10 @@ def test_a_failed_start_is_no_failure_while_it_has_retries_left() -> None:
 def test_a_role_without_a_verdict_after_two_recoveries_has_failed() -> None:
     question = asked(snapshot(unready("coder", run(1), run(2), run(3))))
 
-    assert question.question == "coder ended again and again without a verdict (run 3). What now?"
+    assert question.question == (
+        "coder ended again and again without a verdict (run 3)."
+        " An agent gives its verdict with `egg signal readiness --state READY`. What now?"
+    )
 
 
 def test_lost_runs_between_them_do_not_buy_more_recoveries() -> None:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from models.consensus.decide import decide
+from models.consensus.endings import once
 from models.consensus.failures import failed_together
 from models.consensus.policy import OnFailure
 from models.consensus.retries import failure, ready_at
@@ -66,9 +67,7 @@ def test_what_may_mend_itself_is_retried_three_times_with_a_back_off(
 ) -> None:
     phase = snapshot(failed(*[kind] * times))
 
-    assert decide(phase) == Wait(
-        f"coder ended its last run badly ({kind})", until=NOW + timedelta(seconds=seconds)
-    )
+    assert decide(phase) == Wait(f"coder {once(kind)} (run {times})", until=NOW + timedelta(seconds=seconds))
 
 
 @pytest.mark.parametrize("kind", [Failure.STARTUP, Failure.NETWORK, Failure.LOST])
@@ -103,7 +102,7 @@ def test_a_role_without_quota_is_tried_again_when_its_agent_said() -> None:
     out = run(1, failure=Failure.QUOTA, ended_at=NOW, retry_at=NOW + 7 * MINUTE)
     phase = snapshot(unready("coder", out))
 
-    assert decide(phase) == Wait("coder ended its last run badly (quota)", until=NOW + 7 * MINUTE)
+    assert decide(phase) == Wait("coder is out of quota (run 1)", until=NOW + 7 * MINUTE)
 
 
 @pytest.mark.parametrize(("times", "minutes"), [(1, 1), (2, 2), (3, 4)])
@@ -111,7 +110,7 @@ def test_an_agent_that_says_its_quota_is_back_already_is_not_believed(times: int
     runs = [run(n, failure=Failure.QUOTA, ended_at=NOW, retry_at=LONG_AGO) for n in range(1, times + 1)]
     phase = snapshot(unready("coder", *runs))
 
-    assert decide(phase) == Wait("coder ended its last run badly (quota)", until=NOW + minutes * MINUTE)
+    assert decide(phase) == Wait(f"coder is out of quota (run {times})", until=NOW + minutes * MINUTE)
 
 
 @pytest.mark.parametrize("on_failure", [OnFailure.ASK, OnFailure.RETRY])
@@ -214,7 +213,7 @@ def test_who_was_stopped_is_asked_about(kind: Failure, words: str) -> None:
 
 def test_the_policy_speaks_of_who_was_stopped() -> None:
     assert decide(snapshot(failed(Failure.STOPPED, on_failure=OnFailure.ABORT))) == Fail(
-        "coder failed (stopped)"
+        "coder was stopped by a person (run 1)"
     )
 
 

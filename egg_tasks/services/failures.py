@@ -1,0 +1,95 @@
+"""Failures: the runs that did not give what they owed, as people and programs are told of them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from models import log_tail
+from models.answers import logs_command
+from models.consensus import endings
+from models.consensus.verdict import DecisionKind
+from models.queries import agent_runs
+from models.queries.snapshots import gave_what_it_owed, how_it_ended
+from models.schemas.report import FailureRead
+from models.states import LIVE_RUNS, Failure, RunStatus
+from models.tables import AgentRun, Decision
+
+CHECK = "check"
+ABOUT_RUNS = frozenset(
+    {
+        DecisionKind.FAILURE,
+        DecisionKind.FAILURES,
+        DecisionKind.STALL,
+        DecisionKind.BOUND,
+        DecisionKind.CHECK,
+        DecisionKind.ABANDONED,
+    }
+)
+"""The questions that may be asked because runs have failed."""
+
+
+def has_failed(run: AgentRun) -> bool:
+    """Whether a run is over and owes something: not one that was cancelled, or stopped without a fault."""
+    is_over = run.status not in LIVE_RUNS and run.status is not RunStatus.CANCELLED
+    return is_over and not run.is_cut_short and not gave_what_it_owed(run)
+
+
+def of_run(run: AgentRun) -> FailureRead:
+    """What is told of a run that has failed."""
+    return FailureRead(
+        role=run.role,
+        run=run.id,
+        number=run.number,
+        failure=run.failure or Failure.NO_VERDICT,
+        exit_code=run.exit_code,
+        signal=run.exit_signal,
+        said=sentence(run),
+        log_tail=log_tail.lines(run.log_tail),
+        logs=logs_command(run.pipeline_id, str(run.id)),
+    )
+
+
+def sentence(run: AgentRun) -> str:
+    """That a run failed, and how."""
+    said = "is red" if _is_red(run) else endings.once(run.failure)
+    return endings.sentence(f"{run.role or f'the {CHECK}'} {said}", run.number, how_it_ended(run))
+
+
+def of_decisions(session: Session, decisions: Sequence[Decision]) -> Mapping[int, tuple[FailureRead, ...]]:
+    """By question, the failed runs it is about: of each role it names, or of all, the latest by then."""
+    asked = [decision for decision in decisions if decision.kind in ABOUT_RUNS]
+    runs = agent_runs.list_runs_of_phase_runs(session, phase_run_ids={each.phase_run_id for each in asked})
+    return {each.id: _of_decision(each, runs) for each in asked}
+
+
+def of_phase_run(session: Session, *, pipeline_id: str, phase_run_id: UUID) -> tuple[FailureRead, ...]:
+    """The latest run of each role of a phase run, and of its check, where that one has failed."""
+    runs = agent_runs.list_agent_runs(session, pipeline_id=pipeline_id, phase_run_id=phase_run_id)
+    return _latest(runs)
+
+
+def _of_decision(decision: Decision, runs: Iterable[AgentRun]) -> tuple[FailureRead, ...]:
+    before = (
+        run
+        for run in runs
+        if run.phase_run_id == decision.phase_run_id
+        and run.ended_at is not None
+        and run.ended_at <= decision.created_at
+    )
+    if decision.kind is DecisionKind.CHECK:
+        return _latest(run for run in before if run.role is None)
+    roles = set(decision.roles)
+    return _latest(run for run in before if run.role is not None and (not roles or run.role in roles))
+
+
+def _latest(runs: Iterable[AgentRun]) -> tuple[FailureRead, ...]:
+    latest: dict[str | None, AgentRun] = {}
+    for run in sorted(runs, key=lambda run: run.number):
+        if run.status not in LIVE_RUNS:
+            latest[run.role] = run
+    return tuple(of_run(run) for run in latest.values() if has_failed(run))
+
+
+def _is_red(run: AgentRun) -> bool:
+    return run.role is None and run.failure is Failure.PROCESS_FAILURE and run.exit_code is not None
