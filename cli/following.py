@@ -75,23 +75,28 @@ def coming(
 ) -> Iterator[Json]:
     """Every event after number *after* as it comes, until the pipeline has ended or *until* says so.
 
-    When nothing comes for a while, *quiet* is told
-    where the pipeline stands, once for each thing it waits for.
+    When a person is asked, or nothing comes for a while, *quiet* is told where the pipeline stands, once
+    for each thing it waits for.
     """
-    told = ""
+    told, known = "", set[int]()
     while True:
         asked_at = time.monotonic()
         found = client.get(f"/pipelines/{pipeline}/status")
         status = found["status"]
         # The status is read before the events: what led to it is in the page that follows.
         over = until.is_met(status) or not until.seconds_left()
-        wait = 0 if over else math.ceil(min(WAIT_SECONDS, until.seconds_left()))
+        asked = {one["id"] for one in found.get("pending_decisions") or []}
+        is_new, known = not asked <= known, known | asked
+        wait = 0 if over or is_new else math.ceil(min(WAIT_SECONDS, until.seconds_left()))
         page = client.get(f"/pipelines/{pipeline}/events", {"after": after, "wait": wait})
         yield from page["events"]
         after = page["next_after"] if page["events"] else after
         if over and not page.get("has_more"):
             return
-        if not page["events"]:
+        if is_new:
+            told = found["why"]
+            quiet(found)
+        elif not page["events"]:
             if found["why"] != told:
                 told = found["why"]
                 quiet(found)

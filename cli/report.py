@@ -46,7 +46,7 @@ def write(pipeline: Json, phases: Sequence[Json], messages: Json, *, where: str 
 def question(asked: Json) -> Shown:
     """What a person is asked, what those it is about wrote last, and the commands that answer."""
     head = f"decision {asked['id']}{words.asker(asked)}: {flat(asked['question'])}"
-    failed = [line for one in asked.get("failures") or [] for line in wrote(one)]
+    failed = [line for one in asked.get("failures") or [] for line in wrote(one, but=asked["question"])]
     return page([head, *failed, ANSWER, *(f"  {line}" for line in words.answers(asked))])
 
 
@@ -55,11 +55,16 @@ def failures(found: Sequence[Json]) -> Shown:
     return page(line for one in found for line in (str(one["said"]), *wrote(one)))
 
 
-def wrote(failed: Json) -> Lines:
-    """The last lines of a failed run's output, each behind a mark of ours, and how to see the rest."""
+def wrote(failed: Json, *, but: str = "") -> Lines:
+    """The last lines of a failed run's output, each behind a mark of ours, and how to see the rest.
+
+    One line alone, with which *but* ends, is not said again.
+    """
     tail = failed.get("log_tail") or []
     who = f"{failed.get('role') or 'check'} (run {failed['number']})"
     rest = f"  all it wrote: {typed.hint(failed['logs'])}"
+    if len(tail) == 1 and but.endswith(tail[0]):
+        return [rest]
     return [f"  {who} wrote last:", indented("\n".join(tail)), rest] if tail else [f"  {who} wrote nothing"]
 
 

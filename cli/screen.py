@@ -14,7 +14,7 @@ from cli import typed, words
 from cli.report import ANSWER
 from cli.styled import styled
 from egg_tasks.client import Json
-from models.foreign import flat
+from models.foreign import counted, flat
 
 STANDING = frozenset({"open", "answered"})
 SHOWN_OBJECTIONS = 4
@@ -57,7 +57,7 @@ def head(look: Look, *, now: datetime) -> list[Text | Rule]:
     """Which pipeline, how it stands, since when; its phases; what it waits for."""
     status = look.status["status"]
     messages = look.status.get("messages_total")
-    talk = "" if messages is None else f"  {messages} message{'' if messages == 1 else 's'}"
+    talk = "" if messages is None else f"  {counted(messages, 'message')}"
     turn = words.iteration(look.status.get("iterations_used"), look.status.get("max_iterations"))
     first = styled(
         (look.status["id"], "bold"),
@@ -113,7 +113,9 @@ def decisions(status: Json, *, width: int) -> list[Text | Rule]:
         lines.extend(styled(ASKED + part, style="bold yellow") for part in question)
         lines.extend(line.wrote(asked.get("failures") or []))
         lines.append(styled(ANSWER, style="dim"))
-        lines.extend(styled(f"  {answer}") for answer in words.answers(asked))
+        for answer in words.answers(asked):
+            # Cut, it could not be typed.
+            lines.extend(map(styled, textwrap.wrap(f"  {answer}", width, subsequent_indent="    ")))
     return lines
 
 

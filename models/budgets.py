@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from models.foreign import counted
+
 T = TypeVar("T")
 
 KIB = 1024
@@ -55,4 +57,4 @@ def cut(text: str, *, most: int) -> str:
     short = text[:most]
     while shown_size(short) > most:
         short = short[: min(len(short) - 1, len(short) * most // shown_size(short))]
-    return f"{short} … ({len(text) - len(short)} characters more)"
+    return f"{short} … ({counted(len(text) - len(short), 'character')} more)"

@@ -5,6 +5,7 @@ It is a program's words, whatever they look like: shown like all text of others,
 
 import re
 from itertools import islice
+from uuid import UUID
 
 from models.masking import without_secrets
 
@@ -15,12 +16,15 @@ LOOKED_AT = 4000
 """So many characters of a line are looked at for secrets before it is cut."""
 CUT = "…"
 
+BEFORE_A_PATH = frozenset(" \t\"'`(=:[<,\u2018\u201c")
+
+_INSIDE = re.compile(r"(?:clone|checkout-\w+)/")
 _SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]")
 
 
-def of(log: str) -> str:
+def of(log: str, *, run_id: UUID) -> str:
     """The last lines of *log* that say something: without colours, secrets masked, each line bounded."""
-    lines = (_line(line) for line in reversed(log.replace("\x00", "").split("\n")))
+    lines = (_line(line, run_id) for line in reversed(log.replace("\x00", "").split("\n")))
     kept = list(islice((line for line in lines if line.strip()), MOST_LINES))
     return "\n".join(reversed(kept))
 
@@ -35,8 +39,23 @@ def lines(tail: str) -> tuple[str, ...]:
     return tuple(tail.split("\n")) if tail else ()
 
 
-def _line(line: str) -> str:
+def from_within(text: str, *, run_id: UUID) -> str:
+    """*text* with the paths into the run's own clone or checkout as they are in the repository."""
+    marker, at = f"/runs/{run_id}/", 0
+    while (at := text.find(marker, at)) >= 0:
+        inside = _INSIDE.match(text, at + len(marker))
+        if inside is None:
+            at += 1
+            continue
+        begin = at
+        while begin and text[begin - 1] not in BEFORE_A_PATH:
+            begin -= 1
+        text, at = text[:begin] + text[inside.end() :], begin
+    return text
+
+
+def _line(line: str, run_id: UUID) -> str:
     """One line as a terminal would leave it: of what was written over itself, what came last."""
     written = line.rstrip("\r\n\t ").rpartition("\r")[2][:LOOKED_AT]
-    plain = without_secrets(_SEQUENCE.sub("", written))
+    plain = from_within(without_secrets(_SEQUENCE.sub("", written)), run_id=run_id)
     return plain if len(plain) <= LONGEST_LINE else plain[: LONGEST_LINE - 1] + CUT

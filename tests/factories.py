@@ -100,6 +100,8 @@ def run(
     is_closed: bool = True,
     ended_at: datetime | None = LONG_AGO,
     retry_at: datetime | None = None,
+    how: str = "",
+    last_line: str = "",
 ) -> RunView:
     """A run that has ended."""
     return RunView(
@@ -112,6 +114,8 @@ def run(
         failure=failure,
         ended_at=ended_at,
         retry_at=retry_at,
+        how=how,
+        last_line=last_line,
     )
 
 

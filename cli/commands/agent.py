@@ -6,11 +6,13 @@ from datetime import UTC, datetime
 
 import click
 
-from cli import options, paging, render, server, words
+from cli import options, paging, render, server, typed, words
 from cli.paging import Page
 from egg_tasks.client import Client, Json
 from models.errors import NotFound
 
+TOLD = frozenset({"said", "log_tail", "logs"})
+"""What is told of a run below its other fields."""
 CHECK = "check"
 """What a run is called that plays no role: the phase's check."""
 
@@ -28,13 +30,6 @@ def took(agent: Json) -> str:
     return words.duration(max(0.0, (end - datetime.fromisoformat(agent["started_at"])).total_seconds()))
 
 
-def _why(agent: Json) -> str:
-    """What went wrong with a run: its class, its exit code, its error; nothing where nothing did."""
-    code = agent.get("exit_code")
-    exited = f"exit {code}" if code else ""
-    return ": ".join(filter(None, (agent.get("failure"), exited, agent.get("error"))))
-
-
 COLUMNS: render.Columns = {
     "RUN": short_id,
     "ROLE": lambda agent: f"{agent['role'] or CHECK} {agent['number']}",
@@ -43,7 +38,7 @@ COLUMNS: render.Columns = {
     "VERDICT": "verdict",
     "STARTED": lambda agent: words.when(agent.get("started_at")),
     "TOOK": took,
-    "WHY": _why,
+    "WHY": lambda agent: agent.get("said") or agent.get("error"),
     "BECAUSE": "causes",
     "NODE": "node",
 }
@@ -92,7 +87,17 @@ def get(*, pipeline: str, run: str, output: str) -> None:
 
     Example:  egg agent get rate-limit coder
     """
-    render.write_record(find(server.operator(), pipeline, run), output=output)
+    found = find(server.operator(), pipeline, run)
+    if render.wants_json(output):
+        render.write_json(found)
+        return
+    from cli import report
+
+    render.write_record({name: value for name, value in found.items() if name not in TOLD}, output=output)
+    if found.get("said"):
+        render.say(report.failures([found]))
+    else:
+        render.say(f"all it wrote: {typed.hint(found['logs'])}")
 
 
 @agent.command()

@@ -8,6 +8,7 @@ import click
 
 from cli import exit_codes, options, render, server, typed, words
 from models.errors import Unavailable
+from models.foreign import counted
 
 if TYPE_CHECKING:
     from egg_tasks.stack.doctor import Finding
@@ -70,9 +71,10 @@ def down(*, stops_agents: bool, output: str) -> None:
     if stops_agents:
         for run_id in live:
             runner.stop(run_id)
-        say(f"{len(live)} running agents were asked to end")
+        say(counted(len(live), "running agent was", "running agents were") + " asked to end")
     elif live:
-        say(f"{len(live)} agents still run; the next `egg up` picks them up, `egg down --agents` ends them")
+        run = counted(len(live), "agent still runs", "agents still run")
+        say(f"{run}; the next `egg up` goes on with what runs, `egg down --agents` ends it")
     if output:
         told = {"was_running": was_running, "agents_live": len(live), "agents_asked_to_end": stops_agents}
         render.write_json(told)
@@ -107,7 +109,8 @@ def _tell_of_newer_runs() -> None:
     from egg_tasks.runners.process import ProcessRunner
 
     if newer := ProcessRunner(server.home() / "runs").list_newer():
-        say(f"{len(newer)} agents were started by a newer egg and are left alone until it runs again")
+        were = counted(len(newer), "agent was", "agents were")
+        say(f"{were} started by a newer egg; what it started is left alone until it runs again")
 
 
 def _newer_runs() -> "list[Finding]":

@@ -6,7 +6,7 @@ A part is one line, whatever is in it, unless it is fenced: so nobody's words be
 from collections.abc import Iterator
 
 from models.foreign import fenced, one_line, page
-from models.schemas.brief import Brief, ObjectionText
+from models.schemas.brief import Brief, EndText, ObjectionText
 from models.schemas.message import Message
 
 HOW_TO = """\
@@ -54,6 +54,8 @@ def _parts(brief: Brief) -> Iterator[str]:
         brief.left_out.get("feedback"),
     )
     yield from _section("## Until the phase converges", list(_cycle(brief)))
+    if brief.last_end is not None:
+        yield from _section("## How your last run ended", list(_end(brief.last_end)))
     yield from _section("## Notes", [f"- {note}" for note in brief.notes], brief.left_out.get("notes"))
     yield from _section("## Objections", [part for each in brief.objections for part in _objection(each)])
     yield from _section(
@@ -76,6 +78,12 @@ def _parts(brief: Brief) -> Iterator[str]:
     yield ""
     yield from _section("## Time", list(_time(brief)))
     yield from HOW_TO.format(branch=one_line(brief.branch)).split("\n")
+
+
+def _end(end: EndText) -> Iterator[str]:
+    yield f"- {end.text}" + (". It wrote last:" if end.log_tail else "")
+    if end.log_tail:
+        yield fenced("\n".join(end.log_tail))
 
 
 def _cycle(brief: Brief) -> Iterator[str]:

@@ -154,7 +154,7 @@ def settle(
         _end(run, outcome, now)
     _close(epoch, run, salvaged)
     if run.failure or not gave_what_it_owed(run):
-        run.log_tail = log_tail.of(log)
+        run.log_tail = log_tail.of(log, run_id=run.id)
     if run.role is None:
         checks.settle(session, epoch, run, outcome, log)
     elif was_live:
@@ -236,7 +236,7 @@ def _lock(session: Session, run_id: UUID, now: datetime) -> tuple[Epoch, AgentRu
 def _end(run: AgentRun, outcome: Exit, now: datetime) -> None:
     run.exit_code, run.exit_signal = outcome.exit_code, outcome.signal
     # What its agent reported stands where the program at least ran.
-    run.error = outcome.error or run.error
+    run.error = log_tail.from_within(outcome.error or run.error, run_id=run.id)
     run.ended_at = outcome.ended_at or now
     run.is_cut_short = run.is_cut_short and outcome.stopped
     run.failure = _failure(run, outcome)

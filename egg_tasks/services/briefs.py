@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import brief_budgets, bus, focus, leftovers
-from models import budgets
+from egg_tasks.services import brief_budgets, bus, failures, focus, leftovers
+from models import budgets, log_tail
 from models.consensus.policy import PhasePolicy
 from models.consensus.verdict import ASKED_FOR_WORDS, Cause, CauseKind
 from models.queries import agent_runs, decisions, messages, phase_runs, pipelines, versions
-from models.schemas.brief import Brief, CauseText, DirectiveText, ObjectionText, RosterEntry
+from models.schemas.brief import Brief, CauseText, DirectiveText, EndText, ObjectionText, RosterEntry
 from models.schemas.message import Message
 from models.schemas.result import field_names
 from models.states import LIVE_OBJECTIONS, MergeStatus, ObjectionStatus
@@ -55,6 +55,7 @@ def write(session: Session, *, run: AgentRun) -> Brief:
         conflicts=_conflicts(session, run),
         check_log=check.log if check and any(c.kind is CauseKind.CHECK for c in causes) else None,
         notes=_notes(session, run),
+        last_end=_last_end(session, run),
         left_out={"messages": left_out} if left_out else {},
         feedback=_feedback(phase_run, run.role),
         focus=_focus(pipeline, phase_run, policy, run.role),
@@ -192,8 +193,9 @@ def _messages(session: Session, pipeline: Pipeline, run: AgentRun) -> tuple[tupl
         limit=MOST_COUNTED,
     )
     number = f"{left.number} or more" if left.number == MOST_COUNTED else str(left.number)
-    which = f"id {left.first}" if left.number == 1 else f"ids {left.first} to {left.last}"
-    return fit.kept, f"{number} more messages ({which}) were not put here: `egg message poll --since {last}`"
+    which = f"ids {left.first} to {left.last}) were"
+    what = f"1 more message (id {left.first}) was" if left.number == 1 else f"{number} more messages ({which}"
+    return fit.kept, f"{what} not put here: `egg message poll --since {last}`"
 
 
 def _words(message: Message) -> str:
@@ -204,6 +206,13 @@ def _conflicts(session: Session, run: AgentRun) -> tuple[str, ...]:
     own = [v for v in versions.list_versions(session, phase_run_id=run.phase_run_id) if v.role == run.role]
     is_conflicted = bool(own) and own[-1].merge_status is MergeStatus.CONFLICTED
     return tuple(own[-1].conflict_paths) if is_conflicted else ()
+
+
+def _last_end(session: Session, run: AgentRun) -> EndText | None:
+    last = agent_runs.find_run_before(session, run=run)
+    if last is None or not failures.has_failed(last):
+        return None
+    return EndText(text=failures.sentence(last), log_tail=log_tail.lines(last.log_tail))
 
 
 def _notes(session: Session, run: AgentRun) -> tuple[str, ...]:

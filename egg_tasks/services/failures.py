@@ -24,15 +24,16 @@ ABOUT_RUNS = frozenset(
         DecisionKind.BOUND,
         DecisionKind.CHECK,
         DecisionKind.ABANDONED,
+        DecisionKind.DEADLINE,
     }
 )
-"""The questions that may be asked because runs have failed."""
+"""The questions that may be asked because runs have failed, or do not come to their end."""
 
 
 def has_failed(run: AgentRun) -> bool:
-    """Whether a run is over and owes something: not one that was cancelled, or stopped without a fault."""
+    """Whether a run is over and owes something; one that was cancelled owes nothing."""
     is_over = run.status not in LIVE_RUNS and run.status is not RunStatus.CANCELLED
-    return is_over and not run.is_cut_short and not gave_what_it_owed(run)
+    return is_over and not gave_what_it_owed(run)
 
 
 def of_run(run: AgentRun) -> FailureRead:
@@ -53,6 +54,7 @@ def of_run(run: AgentRun) -> FailureRead:
 def sentence(run: AgentRun) -> str:
     """That a run failed, and how."""
     said = "is red" if _is_red(run) else endings.once(run.failure)
+    said = endings.CUT_SHORT if run.is_cut_short else said
     return endings.sentence(f"{run.role or f'the {CHECK}'} {said}", run.number, how_it_ended(run))
 
 
@@ -70,25 +72,25 @@ def of_phase_run(session: Session, *, pipeline_id: str, phase_run_id: UUID) -> t
 
 
 def _of_decision(decision: Decision, runs: Iterable[AgentRun]) -> tuple[FailureRead, ...]:
-    before = (
-        run
-        for run in runs
-        if run.phase_run_id == decision.phase_run_id
-        and run.ended_at is not None
-        and run.ended_at <= decision.created_at
-    )
+    mine = [run for run in runs if run.phase_run_id == decision.phase_run_id]
+    if decision.kind is DecisionKind.DEADLINE:
+        # They are stopped since it was asked, and what they were at is what it is about.
+        return _latest((run for run in mine if run.created_at <= decision.created_at), but_cut_short=False)
+    before = (run for run in mine if run.ended_at is not None and run.ended_at <= decision.created_at)
     if decision.kind is DecisionKind.CHECK:
         return _latest(run for run in before if run.role is None)
     roles = set(decision.roles)
     return _latest(run for run in before if run.role is not None and (not roles or run.role in roles))
 
 
-def _latest(runs: Iterable[AgentRun]) -> tuple[FailureRead, ...]:
+def _latest(runs: Iterable[AgentRun], *, but_cut_short: bool = True) -> tuple[FailureRead, ...]:
     latest: dict[str | None, AgentRun] = {}
     for run in sorted(runs, key=lambda run: run.number):
         if run.status not in LIVE_RUNS:
             latest[run.role] = run
-    return tuple(of_run(run) for run in latest.values() if has_failed(run))
+    return tuple(
+        of_run(run) for run in latest.values() if has_failed(run) and not (but_cut_short and run.is_cut_short)
+    )
 
 
 def _is_red(run: AgentRun) -> bool:

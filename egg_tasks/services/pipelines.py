@@ -155,7 +155,7 @@ def extend(session: Session, *, pipeline_id: str, iterations: int, minutes: floa
     if minutes:
         _move_deadlines(pipeline, epoch.phase_run if epoch else None, timedelta(minutes=minutes))
     granted = [focus.iterations(iterations)] if iterations else []
-    granted += [f"{minutes:g} minutes"] if minutes else []
+    granted += [f"{minutes:g} minute{'' if minutes == 1 else 's'}"] if minutes else []
     text = f"pipeline {pipeline_id} is extended by {' and '.join(granted)}"
     journal.record(
         session,

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from egg_tasks.services import journal
-from models.foreign import named
+from models.foreign import counted, named
 from models.queries import messages, phase_runs, pipelines, shares
 from models.queries.messages import Waiting
 from models.schemas.history import MessagesRead, Receipt
@@ -44,7 +44,7 @@ def bounce(session: Session, *, phase_run: PhaseRun, role: Role, now: datetime) 
     for sender, left in by_sender.items():
         if sender == TO_ORCHESTRATOR:
             continue
-        what = left[0].subject or left[0].message_type if len(left) == 1 else f"{len(left)} messages"
+        what = left[0].subject or left[0].message_type if len(left) == 1 else counted(len(left), "message")
         journal.announce(
             session,
             MessageType.STATUS,

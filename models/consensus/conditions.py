@@ -33,7 +33,7 @@ def condition(snapshot: Snapshot, role: RoleView) -> str:
     if why := failure(snapshot, role):
         return FAILURES.get(why, FAILED)
     if role.trailing:
-        return TO_RETRY if _goes_on(snapshot) else STOPPED
+        return TO_RETRY if _goes_on(snapshot) and not snapshot.holding else STOPPED
     if role.state is Readiness.WORKING:
         return NOT_STARTED if role.last is None or not role.dispatched else str(role.state)
     return str(role.state)

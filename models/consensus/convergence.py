@@ -6,7 +6,7 @@ from typing import Literal
 from models.consensus.policy import Criteria
 from models.consensus.snapshot import ResultView, Snapshot
 from models.consensus.verdict import Advance, Iterate, Shortfall
-from models.foreign import NAMED, flat, named
+from models.foreign import NAMED, counted, flat, named
 from models.states import PhaseStatus, StopReason
 
 DEVELOPER = "cd"
@@ -106,10 +106,10 @@ def _too_critical(snapshot: Snapshot, wanted: int | None) -> Iterator[Shortfall]
     if not counts:
         yield _unreported(snapshot, "critical_issues", f"at most {wanted}")
         return
-    most, result = max(counts, key=lambda counted: counted[0])
+    most, result = max(counts, key=lambda each: each[0])
     if most > wanted:
         issues = f": {_named(result.issues)}" if result.issues else ""
-        text = f"critical_issues are {most} by {result.role}, at most {wanted} are asked for{issues}"
+        text = f"critical_issues is {most} by {result.role}, at most {wanted} is asked for{issues}"
         yield Shortfall(text, _developers(snapshot, result.role))
 
 
@@ -124,7 +124,8 @@ def _too_open(snapshot: Snapshot, wanted: int | None) -> Iterator[Shortfall]:
     if len(issues) > wanted:
         reporters = [result.role for result in snapshot.results if result.issues]
         roles = dict.fromkeys(role for name in reporters for role in _developers(snapshot, name))
-        text = f"{len(issues)} issues are open, at most {wanted} are asked for: {_named(issues)}"
+        are_open = counted(len(issues), "issue is open", "issues are open")
+        text = f"{are_open}, at most {wanted} may be: {_named(issues)}"
         yield Shortfall(text, tuple(roles))
 
 

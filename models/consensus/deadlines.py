@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from models.consensus.policy import PhasePolicy
-from models.consensus.settled import conflict_reason
+from models.consensus.settled import unmade, unsettled
 from models.consensus.snapshot import RunView, Snapshot
 from models.consensus.verdict import (
     ABORT,
@@ -36,10 +36,10 @@ def pass_by(snapshot: Snapshot) -> Converge | Ask | None:
     if hard is None or hard > snapshot.now:
         return None
     number = 1 + sum(question.kind is DecisionKind.DEADLINE for question in snapshot.decisions)
-    conflicts = "".join(
-        f"{role.name} {conflict}. " for role in snapshot.present if (conflict := conflict_reason(role))
-    )
-    question = f"{conflicts}{snapshot.policy.name} has not come to its end in its time. What now?"
+    reasons = "; ".join(f"{role.name} {reason}" for role, reason in unsettled(snapshot))
+    reasons = reasons or "; ".join(unmade(snapshot))
+    said = f"{snapshot.policy.name} has not come to its end in its time"
+    question = f"{said}: {reasons}. What now?" if reasons else f"{said}. What now?"
     options = (CONTINUE_WAITING, ACCEPT, ABORT)
     return Ask(f"deadline:{number}", DecisionKind.DEADLINE, question, options, ABORT)
 

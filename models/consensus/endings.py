@@ -13,6 +13,7 @@ BY_SIGNAL = 128
 """A shell adds it to the number of the signal that ended its program."""
 LAST_SIGNAL = 64
 NO_MEMORY = "often because there was not enough memory"
+CUT_SHORT = "was stopped with all others"
 WROTE = "It wrote last: "
 
 
@@ -48,6 +49,8 @@ def sentence(said: str, number: int, how_it_ended: str) -> str:
 
 def ended(run: RunView) -> str:
     """How a run ended badly, as a predicate of its role: `failed (run 1): exit code 1`."""
+    if run.is_cut_short:
+        return sentence(CUT_SHORT, run.number, run.how)
     return sentence(once(run.failure), run.number, run.how)
 
 

@@ -55,6 +55,16 @@ class DirectiveText(BaseModel):
     answer: str
 
 
+class EndText(BaseModel):
+    """How a run of the role before this one failed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str
+    log_tail: tuple[str, ...]
+    """The last lines it wrote."""
+
+
 class Brief(BaseModel):
     """Everything a run should know when it starts."""
 
@@ -80,6 +90,8 @@ class Brief(BaseModel):
     conflicts: tuple[str, ...]
     check_log: str | None
     notes: tuple[str, ...]
+    last_end: EndText | None = None
+    """How the role's last run ended, if it failed."""
     left_out: Mapping[str, str] = {}
     """By field, a sentence on what it had no room for, and how to get at it."""
     feedback: tuple[str, ...] = ()

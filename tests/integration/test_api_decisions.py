@@ -2,7 +2,12 @@
 
 import pytest
 
+from egg_tasks.clock import utcnow
+from egg_tasks.database import unit_of_work
+from egg_tasks.services import agent_runs
+from models.schemas.run import Exit
 from models.schemas.text import MAX_OPTION, MAX_OPTIONS, MAX_QUESTION
+from tests.integration.api_rows import run_of
 from tests.integration.api_scene import NAME, Scene
 
 PATH = f"/pipelines/{NAME}/decisions"
@@ -52,6 +57,28 @@ def test_why_tells_a_question_aside_and_that_a_paused_pipeline_waits(shop: Scene
 
     assert why == "coder is WORKING; tester is WORKING; coder asks decision 1: Which?"
     assert paused == f"it is paused: egg pipeline resume {NAME}; decision 1 waits with it"
+
+
+def test_what_a_failed_agent_wrote_is_shown_to_the_operator_and_not_to_other_agents(shop: Scene) -> None:
+    with unit_of_work() as session:
+        agent_runs.settle(
+            session,
+            run_id=run_of(shop, "coder"),
+            outcome=Exit(exit_code=1),
+            salvaged=None,
+            log="KeyError",
+            now=utcnow(),
+        )
+    number = shop.ask("GET", PATH).data["decisions"][0]["id"]
+    paths = [PATH, f"{PATH}/{number}", f"/decisions/{number}"]
+
+    def tails(who: str) -> list[object]:
+        found = [shop.ask("GET", path, who=who).data for path in paths]
+        each = [one.get("decision") or one["decisions"][0] for one in found]
+        return [[failed["log_tail"] for failed in one["failures"]] for one in each]
+
+    assert tails("operator") == [[["KeyError"]]] * 3
+    assert tails("tester") == [[]] * 3
 
 
 def test_the_context_of_an_agent_carries_what_was_answered(shop: Scene) -> None:

@@ -139,7 +139,7 @@ def test_agents_that_only_a_newer_egg_can_attend_are_counted_and_left_alone(home
 
     said = egg(home, "down", "--agents")
 
-    assert "1 agents were started by a newer egg and are left alone until it runs again" in said
+    assert "1 agent was started by a newer egg; what it started is left alone until it runs again" in said
     assert not (directory / "stop").exists()
     assert "1 were started by a newer egg" in doctor_says(home)
 

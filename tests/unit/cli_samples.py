@@ -139,3 +139,14 @@ EVENTS = [
     *(event(number, "message.sent", "", role="coder", data=SENT) for number in range(31, 51)),
     event(51, "consensus.reached", "all agree"),
 ]
+FAILURE: dict[str, Any] = {
+    "role": "coder",
+    "run": "1a2b3c4d-0000-4000-8000-000000000000",
+    "number": 1,
+    "failure": "process_failure",
+    "exit_code": 1,
+    "signal": None,
+    "said": "coder failed (run 1): exit code 1",
+    "log_tail": ["Traceback (most recent call last):", "KeyError: 'api_key'"],
+    "logs": "egg agent logs demo-1 1a2b3c4d",
+}

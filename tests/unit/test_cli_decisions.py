@@ -8,7 +8,7 @@ import pytest
 
 from cli import report, words
 from models.answers import command
-from tests.unit.cli_samples import DECISION, PIPELINE, STATUS
+from tests.unit.cli_samples import DECISION, FAILURE, PIPELINE, STATUS
 from tests.unit.scripted_server import Scripted
 
 Egg = Callable[..., int]
@@ -151,6 +151,27 @@ def test_a_question_is_shown_with_who_asks_and_every_way_to_answer() -> None:
         '  egg decision resolve 7 --resolution "yes"   (default)\n'
         '  egg decision resolve 7 --resolution "…"   (your own words)'
     )
+
+
+def test_a_question_about_a_failure_shows_the_last_lines_and_the_command_for_the_rest() -> None:
+    text = report.question({**DECISION, "options": ["yes"], "failures": [FAILURE]})
+
+    assert (
+        "  coder (run 1) wrote last:\n"
+        "    Traceback (most recent call last):\n"
+        "    KeyError: 'api_key'\n"
+        "  all it wrote: egg agent logs demo-1 1a2b3c4d\n"
+        "answer with one of:\n"
+    ) in text
+
+
+def test_one_line_that_the_question_ends_with_is_not_shown_again() -> None:
+    failed = {**FAILURE, "log_tail": ["boom"]}
+
+    text = report.question({**DECISION, "question": "What now? It wrote last: boom", "failures": [failed]})
+
+    assert text.count("boom") == 1
+    assert "egg agent logs demo-1 1a2b3c4d" in text
 
 
 @pytest.mark.parametrize("text", ["it's", '$(touch "$HOME/pwned")', "`id`", "a\nb", "Ship it!", "\\"])

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cli import report
-from tests.unit.cli_samples import DECISION, EVENTS, PHASES, PIPELINE, STATUS
+from tests.unit.cli_samples import DECISION, EVENTS, FAILURE, PHASES, PIPELINE, STATUS
 from tests.unit.scripted_server import Scripted
 
 Egg = Callable[..., int]
@@ -495,3 +495,38 @@ def test_doctor_says_that_all_is_stopped(server: Scripted, egg: Egg, capsys: Cap
     found = {finding["name"]: finding for finding in json.loads(capsys.readouterr().out)["findings"]}
     assert found["stop-all"]["ok"] is None
     assert found["stop-all"]["text"].endswith("lift it: egg stop-all --lift")
+
+
+def test_a_watch_without_a_screen_says_at_once_and_once_with_what_a_person_answers(
+    server: Scripted, egg: Egg, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.following.SHORTEST_ROUND_SECONDS", 0)
+    asked = {**STATUS, "status": "awaiting_human", "pending_decisions": [{**DECISION, "failures": [FAILURE]}]}
+    for look in (asked, asked, {**STATUS, "status": "cancelled"}):
+        server.say(200, "", data=look)
+        server.say(200, "", data={"events": [], "next_after": 0, "has_more": False})
+    server.say(200, "", data={**STATUS, "status": "cancelled"})
+    server.say(200, "", data={"pipeline": {**PIPELINE, "status": "cancelled"}})
+    server.say(200, "", data={"phases": PHASES})
+    server.say(200, "", data={"total": 14, "by_type": {}})
+
+    egg("watch", "demo-1")
+
+    said = capsys.readouterr().err
+    assert server.asked[1].path.endswith("after=0&wait=0")
+    assert said.count('egg decision resolve 7 --resolution "Retry (respawn agent)"') == 1
+    assert "    KeyError: 'api_key'" in said
+
+
+def test_a_failed_pipeline_s_why_shows_what_was_written_last(
+    server: Scripted, egg: Egg, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.render.is_terminal", lambda: True)
+    failed = {"pipeline": "demo-1", "status": "failed", "why": "coder failed (run 1)", "failures": [FAILURE]}
+    server.say(200, "", data=failed)
+
+    egg("why", "demo-1")
+
+    said = capsys.readouterr().out
+    assert "coder failed (run 1): exit code 1\n  coder (run 1) wrote last:\n    Traceback" in said
+    assert "all it wrote: egg agent logs demo-1 1a2b3c4d" in said

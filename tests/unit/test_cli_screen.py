@@ -10,7 +10,7 @@ from cli import following, report
 from cli.screen import Look, draw, standing
 from egg_tasks.client import Json
 from tests.hostile_words import ALL_AT_ONCE, HOSTILE, faults
-from tests.unit.cli_samples import DECISION, EVENTS, OBJECTION, PHASES, PIPELINE, STATUS, at
+from tests.unit.cli_samples import DECISION, EVENTS, FAILURE, OBJECTION, PHASES, PIPELINE, STATUS, at
 
 NOW = datetime.fromisoformat(at(31, 6))
 LOOK = Look(pipeline=PIPELINE, status=STATUS, phases=PHASES, events=EVENTS)
@@ -97,6 +97,35 @@ def test_a_question_to_a_person_comes_with_the_commands_that_answer() -> None:
     assert '  egg decision resolve 7 --resolution "Abort phase"   (default)' in screen
 
 
+def test_a_question_about_a_failure_shows_what_was_written_last_and_what_shows_the_rest() -> None:
+    asked = {**STATUS, "status": "awaiting_human", "pending_decisions": [{**DECISION, "failures": [FAILURE]}]}
+
+    lines = drawn(Look(PIPELINE, asked, PHASES, EVENTS), width=80, height=24)
+
+    assert "  coder│ KeyError: 'api_key'" in lines
+    assert "  all it wrote: egg agent logs demo-1 1a2b3c4d" in lines
+    assert "answer with one of:" in lines
+
+
+def test_a_failed_role_is_shown_as_failed_and_says_why() -> None:
+    failed = {"state": "WORKING", "condition": "failed", "reason": "", "why": "failed (run 1): exit code 1"}
+    status = {**STATUS, "concurrent": {"consensus": {"agents": {"coder": failed}}, "agents": []}}
+
+    (line,) = [line for line in drawn(Look(PIPELINE, status)) if line.startswith("coder")]
+
+    assert "✗ failed" in line
+    assert line.endswith("failed (run 1): exit code 1")
+    assert "WORKING" not in line
+
+
+def test_an_answer_that_is_too_long_for_the_screen_goes_on_below() -> None:
+    asked = {**DECISION, "options": ["word " * 20], "default": None}
+
+    lines = drawn(Look(PIPELINE, {**STATUS, "pending_decisions": [asked]}), width=60)
+
+    assert "…" not in "".join(line for line in lines if "word" in line)
+
+
 def test_a_pipeline_that_has_not_started_can_be_shown() -> None:
     pending: Json = {
         "id": "p",
@@ -177,16 +206,18 @@ WORDS = {
 @pytest.mark.parametrize("width", [40, 80, 200])
 @pytest.mark.parametrize("words", [*HOSTILE, ALL_AT_ONCE], ids=lambda words: ascii(words[:40]))
 def test_nobody_s_words_begin_a_line_of_the_screen_or_the_report_like_ours(words: str, width: int) -> None:
+    asked = {"options": [words], "failures": [FAILURE | {"log_tail": [words, words]}]}
     look = Look(
         pipeline=PIPELINE,
         status={
             **hostile(STATUS, words),
-            "pending_decisions": [hostile(DECISION, words) | {"options": [words]}],
+            "pending_decisions": [hostile(DECISION, words) | asked],
         },
         phases=[hostile(phase, words) for phase in [*PHASES[:1], {**PHASES[1], "objections": [OBJECTION]}]],
         events=[hostile(event, words) for event in EVENTS],
     )
     ended = {**PIPELINE, "status": "failed", "why": words, "unchanged": [words], "leftovers": [words]}
+    ended["failures"] = [FAILURE | {"said": words, "log_tail": [words, words]}]
 
     shown = [
         "\n".join(drawn(look, width=width)),

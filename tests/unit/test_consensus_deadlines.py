@@ -117,7 +117,7 @@ def test_at_the_hard_deadline_a_person_is_asked() -> None:
     assert decide(at_work(OVER)) == Ask(
         "deadline:1",
         DecisionKind.DEADLINE,
-        "implement has not come to its end in its time. What now?",
+        "implement has not come to its end in its time: coder is WORKING. What now?",
         (CONTINUE_WAITING, ACCEPT, ABORT),
         ABORT,
     )

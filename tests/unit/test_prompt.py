@@ -7,7 +7,7 @@ import pytest
 from egg_tasks.prompts.prompt import render
 from egg_tasks.services import focus
 from models.consensus.policy import DEFAULT_CRITERIA, Criteria
-from models.schemas.brief import Brief, CauseText, DirectiveText, ObjectionText, RosterEntry
+from models.schemas.brief import Brief, CauseText, DirectiveText, EndText, ObjectionText, RosterEntry
 from models.schemas.message import Message, MessageType
 from tests.hostile_words import ALL_AT_ONCE, HOSTILE, faults
 
@@ -46,6 +46,15 @@ def test_a_prompt_hands_over_what_the_last_iteration_left() -> None:
     text = render(BRIEF.model_copy(update={"feedback": ("coverage is 10",)}))
 
     assert "## What the last iteration left you\n\n- coverage is 10\n" in text
+
+
+def test_a_prompt_shows_how_the_last_run_ended_and_quotes_what_it_wrote() -> None:
+    end = EndText(text="coder failed (run 1): exit code 1", log_tail=("Traceback:", "KeyError: 'x'"))
+
+    text = render(BRIEF.model_copy(update={"last_end": end}))
+
+    said = "- coder failed (run 1): exit code 1. It wrote last:\n  > Traceback:\n  > KeyError: 'x'\n"
+    assert f"## How your last run ended\n\n{said}" in text
 
 
 def test_a_prompt_says_what_this_iteration_is_about_and_how_to_report() -> None:
@@ -132,6 +141,7 @@ def full_of(words: str) -> Brief:
         conflicts=(words,),
         check_log=words,
         notes=(words,),
+        last_end=EndText(text=words, log_tail=(words, words)),
         feedback=(words,),
         left_out={"messages": words},
         focus=words,

@@ -16,6 +16,7 @@ from egg_tasks.services import histories, orders
 from egg_tasks.services.effects import Effects
 from egg_tasks.tasks.adapters import runner
 from egg_tasks.tasks.dispatch import dispatch
+from models.foreign import counted
 from models.schemas.history import AgentRead
 from models.schemas.text import PipelineId
 
@@ -50,7 +51,7 @@ def list_(pipeline_id: PipelineId) -> Envelope[AgentsAnswer]:
     """List the agent runs."""
     with unit_of_work() as session:
         found = histories.list_agents(session, pipeline_id=pipeline_id)
-    return Envelope(message=f"{len(found)} agent runs", data=AgentsAnswer(agents=found))
+    return Envelope(message=counted(len(found), "agent run"), data=AgentsAnswer(agents=found))
 
 
 @router.get("/pipelines/{pipeline_id}/agents/{run}")
@@ -71,7 +72,7 @@ def logs(
         is_live = histories.run_of(session, pipeline_id=pipeline_id, run_id=run).closed_at is None
     text, size = _decoded(runner().read_log(run, offset=offset, limit=MAX_LOG), is_live=is_live)
     answer = LogAnswer(text=text, next_offset=offset + size, is_live=is_live)
-    return Envelope(message=f"{size} bytes", data=answer)
+    return Envelope(message=counted(size, "byte"), data=answer)
 
 
 @router.post("/pipelines/{pipeline_id}/agents/{run}/stop")

@@ -14,6 +14,7 @@ from egg_tasks.api.waiting import until
 from egg_tasks.database import unit_of_work
 from egg_tasks.services import conversations
 from egg_tasks.services.conversations import Part
+from models.foreign import counted
 from models.queries.messages import Talk
 from models.schemas.http import Name
 from models.schemas.message import Message, MessageType
@@ -64,4 +65,4 @@ async def read(
     answer = ConversationAnswer(
         messages=tuple(part.messages), next_after=part.next_after, has_more=part.has_more
     )
-    return Envelope(message=f"{len(answer.messages)} messages", data=answer)
+    return Envelope(message=counted(len(answer.messages), "message"), data=answer)

@@ -15,6 +15,7 @@ from egg_tasks.database import unit_of_work
 from egg_tasks.services import decisions, questions, reports
 from egg_tasks.tasks.dispatch import dispatch
 from models.errors import NotFound
+from models.foreign import counted
 from models.queries import pipelines
 from models.schemas.http import DecisionAnswer, QuestionIn
 from models.schemas.report import DecisionRead
@@ -46,18 +47,19 @@ def find(decision_id: DecisionId, who: AnyCaller) -> Envelope[DecisionFound]:
             found = _of(session, who.pipeline_id, decision_id)
         else:
             found = reports.decision(session, decision_id=decision_id)
-    return _answer(found)
+    return _answer(_as_shown(found, who))
 
 
 @router.get("/pipelines/{pipeline_id}/decisions")
 def list_(
-    pipeline_id: PipelineId, _who: Member, status: DecisionStatus | None = None
+    pipeline_id: PipelineId, who: Member, status: DecisionStatus | None = None
 ) -> Envelope[DecisionsFound]:
     """List the questions of a pipeline."""
     with unit_of_work() as session:
         pipelines.get_pipeline(session, pipeline_id=pipeline_id)
         found = reports.list_decisions(session, pipeline_id=pipeline_id, status=status)
-    return Envelope(message=f"{len(found)} decisions", data=DecisionsFound(decisions=found))
+    shown = tuple(_as_shown(each, who) for each in found)
+    return Envelope(message=counted(len(found), "decision"), data=DecisionsFound(decisions=shown))
 
 
 @router.post("/pipelines/{pipeline_id}/decisions", status_code=201)
@@ -82,11 +84,11 @@ def ask(pipeline_id: PipelineId, body: QuestionIn, who: Member) -> Envelope[Deci
 
 
 @router.get("/pipelines/{pipeline_id}/decisions/{decision_id}")
-def get(pipeline_id: PipelineId, decision_id: DecisionId, _who: Member) -> Envelope[DecisionFound]:
+def get(pipeline_id: PipelineId, decision_id: DecisionId, who: Member) -> Envelope[DecisionFound]:
     """Show a question."""
     with unit_of_work() as session:
         found = _of(session, pipeline_id, decision_id)
-    return _answer(found)
+    return _answer(_as_shown(found, who))
 
 
 @router.post("/pipelines/{pipeline_id}/decisions/{decision_id}/resolve", dependencies=[OPERATOR])
@@ -116,6 +118,11 @@ def _of(session: Session, pipeline_id: str, decision_id: int) -> DecisionRead:
     if found.pipeline_id != pipeline_id:
         raise unknown
     return found
+
+
+def _as_shown(found: DecisionRead, who: object) -> DecisionRead:
+    """A question as its reader sees it: to an agent the output of others is not shown."""
+    return found.model_copy(update={"failures": ()}) if isinstance(who, Agent) else found
 
 
 def _answer(found: DecisionRead) -> Envelope[DecisionFound]:

@@ -15,6 +15,7 @@ from egg_tasks.api.streaming import EventStream, Pace
 from egg_tasks.api.waiting import until
 from egg_tasks.database import unit_of_work
 from egg_tasks.services import histories
+from models.foreign import counted
 from models.schemas.history import EventPage
 from models.schemas.text import PipelineId
 
@@ -56,7 +57,7 @@ async def list_(
     topics = [hints.events_of(pipeline_id)]
     reading = partial(run_in_threadpool, read)
     page = await until(request, topics, reading, lambda page: bool(page.events), seconds=wanted.wait)
-    return Envelope(message=f"{len(page.events)} events", data=page)
+    return Envelope(message=counted(len(page.events), "event"), data=page)
 
 
 async def _stream(request: Request, pipeline_id: str, cursor: int | None) -> Response:

@@ -22,6 +22,7 @@ from egg_tasks.services.bus import PERSON, Draft
 from egg_tasks.services.polls import Page, Received, Selection, Waiting
 from egg_tasks.tasks.dispatch import send_evaluation
 from models.errors import Forbidden, KeyTaken, Malformed
+from models.foreign import counted
 from models.queries import phase_runs, pipelines
 from models.schemas.history import MessagesRead
 from models.schemas.http import MessageIn, Name
@@ -111,7 +112,7 @@ async def poll(
         next_since_id=page.next_since_id,
         has_more=page.has_more,
     )
-    return Envelope(message=f"{answer.count} messages", data=answer)
+    return Envelope(message=counted(answer.count, "message"), data=answer)
 
 
 @router.get("/pipelines/{pipeline_id}/messages/status")
@@ -119,7 +120,7 @@ def status(pipeline_id: PipelineId, _who: Member) -> Envelope[MessagesRead]:
     """Count the messages, and say how far each role is with them."""
     with unit_of_work() as session:
         found = receipts.messages_read(session, pipeline_id=pipeline_id)
-    return Envelope(message=f"{found.total} messages", data=found)
+    return Envelope(message=counted(found.total, "message"), data=found)
 
 
 def _refuse_sender(who: Operator | Agent, from_role: str | None) -> None:

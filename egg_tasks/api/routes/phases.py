@@ -7,6 +7,7 @@ from egg_tasks.api.auth import OPERATOR
 from egg_tasks.api.envelope import Envelope
 from egg_tasks.database import unit_of_work
 from egg_tasks.services import histories
+from models.foreign import counted
 from models.schemas.history import PhaseRead
 from models.schemas.text import PipelineId
 
@@ -24,4 +25,4 @@ def list_(pipeline_id: PipelineId) -> Envelope[PhasesAnswer]:
     """List the phase runs with their roles, versions, objections and checks."""
     with unit_of_work() as session:
         found = histories.list_phases(session, pipeline_id=pipeline_id)
-    return Envelope(message=f"{len(found)} phase runs", data=PhasesAnswer(phases=found))
+    return Envelope(message=counted(len(found), "phase run"), data=PhasesAnswer(phases=found))

@@ -18,6 +18,7 @@ from egg_tasks.services import deletions, pipelines, reports, shares
 from egg_tasks.services.effects import Effects
 from egg_tasks.tasks.adapters import workspace
 from egg_tasks.tasks.dispatch import dispatch
+from models.foreign import counted
 from models.masking import masked
 from models.schemas.definition import Definition, validate
 from models.schemas.fault import Fault, Faulty
@@ -62,7 +63,7 @@ def list_(
     """List pipelines, newest first; `after` is the id the last page ended with."""
     with unit_of_work() as session:
         page = reports.list_pipelines(session, workspace(), status=status, after=after, limit=limit)
-    return Envelope(message=f"{len(page.pipelines)} pipelines", data=page)
+    return Envelope(message=counted(len(page.pipelines), "pipeline"), data=page)
 
 
 @router.get("/pipelines/{pipeline_id}")

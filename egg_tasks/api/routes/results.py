@@ -12,6 +12,7 @@ from egg_tasks.database import unit_of_work
 from egg_tasks.services import results
 from egg_tasks.services.effects import Effects
 from egg_tasks.tasks.dispatch import dispatch
+from models.foreign import counted
 from models.schemas.http import ResultFields
 from models.schemas.report import ResultRead
 from models.schemas.text import PipelineId
@@ -51,4 +52,4 @@ def list_(pipeline_id: PipelineId, raw: bool = False) -> Envelope[ResultsAnswer]
     """List the results; `raw` for the words they were read from too."""
     with unit_of_work() as session:
         found = results.list_results(session, pipeline_id=pipeline_id, with_raw=raw)
-    return Envelope(message=f"{len(found)} results", data=ResultsAnswer(results=found))
+    return Envelope(message=counted(len(found), "result"), data=ResultsAnswer(results=found))

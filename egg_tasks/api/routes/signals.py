@@ -18,6 +18,7 @@ from egg_tasks.services.effects import Effects
 from egg_tasks.services.signals import Signal
 from egg_tasks.tasks.adapters import workspace
 from egg_tasks.tasks.dispatch import dispatch
+from models.foreign import counted
 from models.queries import agent_runs
 from models.schemas.brief import Brief
 from models.schemas.http import SignalIn, SignalType
@@ -73,7 +74,7 @@ def sync(pipeline_id: PipelineId, who: Speaker) -> Envelope[Synced]:
     with unit_of_work() as session:
         signals.sync(session, run_id=who.run_id, seen=seen, now=utcnow())
     return Envelope(
-        message=f"{who.role} has seen {len(seen)} of the others", data=Synced(head=head, seen=seen)
+        message=f"{who.role} has seen {counted(len(seen), 'other role')}", data=Synced(head=head, seen=seen)
     )
 
 
