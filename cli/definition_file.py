@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
@@ -60,9 +60,15 @@ def load(path: Path, *, overrides: Sequence[tuple[str, str]] = ()) -> Loaded:
     loaded = _parse(text.replace("\t", " ") if is_json else text, name)
     document = _parse_json(text, name) if is_json else loaded.document
     given = [_steps(key) for key, _ in overrides]
-    for steps, (key, value) in zip(given, overrides, strict=True):
-        document = _replaced(document, steps, _parse(value, f"--set {key}").document, key)
-    return Loaded(document, Positions(name, loaded.positions.root, given), loaded.faults)
+    return Loaded(
+        _laid_over(document, overrides), Positions(name, loaded.positions.root, given), loaded.faults
+    )
+
+
+def _laid_over(document: object, overrides: Sequence[tuple[str, str]]) -> object:
+    for key, value in overrides:
+        document = _replaced(document, _steps(key), _parse(value, f"--set {key}").document, key)
+    return document
 
 
 def named(path: Path) -> str:
@@ -98,6 +104,10 @@ class Checked:
     """The repository as git is to be given it."""
     notes: tuple[str, ...] = ()
     """What a person should know before it runs."""
+    file: Path | None = None
+    """Where it was read from; None for what was stored."""
+    overrides: Sequence[tuple[str, str]] = ()
+    """What was set over it."""
 
     def refused(self, faults: Iterable[Fault]) -> FaultyFile:
         """Build the error of faults that were found later."""
@@ -118,6 +128,24 @@ def check(path: Path, *, overrides: Sequence[tuple[str, str]] = (), far: Far = F
     Raises `FaultyFile` with every fault there is.
     """
     loaded = load(path, overrides=overrides)
+    file = None if path == STDIN else path.absolute()
+    checked = _checked(loaded, directory=path.absolute().parent, file=file, far=far)
+    return replace(checked, file=file, overrides=overrides)
+
+
+def check_stored(
+    document: Mapping[str, object], *, name: str, overrides: Sequence[tuple[str, str]] = (), far: Far
+) -> Checked:
+    """The same for a definition that a server has kept; *name* is what it is called in faults."""
+    given = [_steps(key) for key, _ in overrides]
+    laid = _laid_over(dict(document), overrides)
+    loaded = Loaded(laid, Positions(name, None, given))
+    return replace(_checked(loaded, directory=Path.cwd(), far=far), overrides=overrides)
+
+
+def _checked(loaded: Loaded, *, directory: Path, far: Far, file: Path | None = None) -> Checked:
+    """Validate what was read; its `repo` is taken from *directory*."""
+    name = loaded.positions.name
     faults = list(loaded.faults)
     definition = None
     try:
@@ -128,18 +156,18 @@ def check(path: Path, *, overrides: Sequence[tuple[str, str]] = (), far: Far = F
     found = None
     if all(fault.path[:1] not in {("repo",), ("base",), ("base_commit",)} for fault in faults):
         try:
-            found = _repository(document, directory=path.absolute().parent, far=far)
+            found = _repository(document, directory=directory, far=far)
         except Faulty as error:
             faults.extend(error.faults)
     if faults or definition is None:
-        raise FaultyFile.of(loaded.positions.name, faults_with_lines(faults, loaded.positions))
+        raise FaultyFile.of(name, faults_with_lines(faults, loaded.positions))
     source = str(document["repo"])
     document["repo"] = split(source)[0]
     told = tuple(of_variables(definition, None if far is Far.ELSEWHERE else os.environ))
-    told += tuple(notes(definition, found.source, found.commit, file=path)) if found else ()
+    told += tuple(notes(definition, found.source, found.commit, file=file)) if found else ()
     if found and far is Far.ASKED:
         told += tuple(submodule_notes(found))
-    return Checked(loaded.positions.name, loaded.positions, document, source, told)
+    return Checked(name, loaded.positions, document, source, told)
 
 
 def _repository(document: dict[str, object], *, directory: Path, far: Far) -> Start | None:

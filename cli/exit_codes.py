@@ -53,6 +53,7 @@ OF: Mapping[str, Mapping[int, str]] = {
     "egg watch": OF_AN_END,
     "egg validate": {DONE: "sound", FAILED: "could not be looked at", **OF_A_FILE},
     "egg pipeline create": OF_A_FILE,
+    "egg pipeline rerun": {**OF_AN_END, **OF_A_FILE},
     "egg decision get": {DONE: "answered", WAITS: "waits for a person"},
 }
 """What a command gives besides, or means by it in particular."""

@@ -133,7 +133,7 @@ def overrides(command: Callable[..., None]) -> Callable[..., None]:
             "repo": repo and _from_here(repo),
             "prompt": prompt and read_text(prompt),
         }
-        given = [_setting(text) for text in settings]
+        given = [setting(text) for text in settings]
         # A JSON string is a YAML string, whatever it looks like.
         given += [(key, json.dumps(text, ensure_ascii=False)) for key, text in spoken.items() if text]
         command(given=given, **rest)
@@ -167,8 +167,13 @@ def following(command: F) -> F:
     return wait(timeout(command))
 
 
-def _setting(text: str) -> tuple[str, str]:
-    """Split K=V."""
+def detaching(command: F) -> F:
+    """Add --detach, to commands that start a pipeline and follow it."""
+    return click.option("--detach", is_flag=True, help="Start it, print its id, and go.")(command)
+
+
+def setting(text: str) -> tuple[str, str]:
+    """K=V in its two parts."""
     key, separator, value = text.partition("=")
     if not separator or not key:
         raise click.BadParameter(f"--set must look like config.max_rounds=4, not {text!r}")

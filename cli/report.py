@@ -72,7 +72,10 @@ def _headline(pipeline: Json, *, now: datetime) -> Lines:
     took = _between(pipeline.get("started_at"), pipeline.get("ended_at"), now=now)
     why = flat(pipeline.get("why"))
     head = f"{pipeline['id']}: {pipeline['status']}"
-    return [f"{head}{f' in {took}' if took else ''}{f' ({why})' if why else ''}"]
+    lineage = words.lineage(pipeline)
+    known = [f"{lineage[0].upper()}{lineage[1:]}."] if lineage else []
+    known += [f"Run again as {', '.join(pipeline['reruns'])}."] if pipeline.get("reruns") else []
+    return [f"{head}{f' in {took}' if took else ''}{f' ({why})' if why else ''}", *known]
 
 
 def _phase_lines(phases: Sequence[Json], *, now: datetime) -> Lines:

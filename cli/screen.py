@@ -59,6 +59,7 @@ def head(look: Look, *, now: datetime) -> list[Text | Rule]:
     messages = look.status.get("messages_total")
     talk = "" if messages is None else f"  {counted(messages, 'message')}"
     turn = words.iteration(look.status.get("iterations_used"), look.status.get("max_iterations"))
+    lineage = words.lineage(look.status)
     first = styled(
         (look.status["id"], "bold"),
         "  ",
@@ -66,6 +67,7 @@ def head(look: Look, *, now: datetime) -> list[Text | Rule]:
         ("  " + elapsed(look.pipeline, now=now), "dim"),
         (talk, "dim"),
         (f"  {turn}" if turn else "", "dim"),
+        (f"  {lineage}" if lineage else "", "dim"),
     )
     gates = styled(" → ").join(_gate(name, look) for name in _phase_names(look)) + line.check(look.phases)
     waits = words.waits(look.status.get("why"), look.status.get("pending_decisions") or [])

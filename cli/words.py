@@ -61,6 +61,13 @@ def asker(asked: Mapping[str, Any]) -> str:
     return f", asked by {by}" if by and by != "orchestrator" else ""
 
 
+def lineage(pipeline: Mapping[str, Any]) -> str:
+    """Which pipeline this one repeats; nothing where it repeats none."""
+    if not pipeline.get("rerun_of"):
+        return ""
+    return f"rerun of {pipeline['rerun_of']}{', now deleted' if pipeline.get('is_rerun_of_deleted') else ''}"
+
+
 def answer(asked: Mapping[str, Any]) -> str:
     """The answer a question got, or those it may get."""
     if asked["status"] != "pending":

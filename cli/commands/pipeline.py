@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from cli import completing, options, paging, render, server, words
+from cli import completing, exit_codes, options, paging, render, server, words
 from cli.commands import pipeline_delete
 from cli.paging import Page
 from models.states import PipelineStatus
@@ -56,7 +56,9 @@ def list_(*, status: str | None, page: Page, output: str) -> None:
     query = {"status": status, "limit": page.limit, "after": page.after}
     answer = server.operator().get("/pipelines", query)
     nothing = f"no pipeline is {status}" if status else "no pipelines; make one: egg run FILE"
-    render.write_list(answer, "pipelines", COLUMNS, output=output, nothing=nothing)
+    is_any_rerun = any(pipeline.get("rerun_of") for pipeline in answer["pipelines"])
+    columns = {**COLUMNS, "REPEATS": "rerun_of"} if is_any_rerun else COLUMNS
+    render.write_list(answer, "pipelines", columns, output=output, nothing=nothing)
     paging.say_more(answer)
 
 
@@ -97,6 +99,49 @@ def start(*, pipeline: str, output: str) -> None:
     Example:  egg pipeline start rate-limit
     """
     _move(pipeline, "start", output)
+
+
+@pipeline.command()
+@options.pipeline_argument
+@click.option("--file", type=click.Path(path_type=Path), help="The definition file; else the first one's.")
+@click.option("--as-stored", is_flag=True, help="Take the definition as it was stored, not from a file.")
+@options.overrides
+@options.detaching
+@options.following
+@options.output
+@click.pass_context
+def rerun(
+    ctx: click.Context,
+    *,
+    pipeline: str,
+    file: Path | None,
+    as_stored: bool,
+    given: list[tuple[str, str]],
+    detach: bool,
+    wait: bool,
+    timeout: float | None,
+    output: str,
+) -> None:
+    """Run a pipeline again as a new one: its file as it is now, from where its base is now.
+
+    For after a mend: commit it in your repository first. What was set on the command line counts again,
+    unless you set it anew. The new one is called after the first, shop-2, and says which one it repeats.
+
+    Example:  egg pipeline rerun shop
+    """
+    from cli import rerunning, submitting
+
+    if file and as_stored:
+        raise click.UsageError("Give --file or --as-stored, not both.")
+    client = server.operator(patience=server.AGENT_PATIENCE)
+    first = client.get(f"/pipelines/{pipeline}")["pipeline"]
+    checked = rerunning.check(first, file=file, as_stored=as_stored, overrides=given)
+    created = submitting.create(
+        client, checked, rerun_of=pipeline, is_typed=any(key == "name" for key, _ in given)
+    )
+    rerunning.tell(first, created)
+    code = submitting.start(client, created, detach=detach, wait=wait, timeout=timeout, output=output)
+    exit_codes.end(ctx, code)
 
 
 @pipeline.command()

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import click
 
-from cli import exit_codes, live, options, render, server, typed
+from cli import exit_codes, options, server
 from cli.commands.stack import ensure_stack
 
 
 @click.command()
 @options.definition
 @options.overrides
-@click.option("--detach", is_flag=True, help="Start it, print its id, and go.")
+@options.detaching
 @options.following
 @options.output
 @click.pass_context
@@ -39,11 +39,6 @@ def run(
     checked = submitting.check(file, overrides=given)
     ensure_stack()
     client = server.operator(patience=server.AGENT_PATIENCE)
-    name = submitting.create(client, checked)["id"]
-    started = client.post(f"/pipelines/{name}/start", repeatable=True)
-    if detach:
-        render.answer(started, name, output=output)
-        render.say(typed.hint(f"{name} runs; see it with: egg watch {name}"), err=True)
-        return
-    code = live.follow(client, name, stop_for_person=wait, timeout=timeout, output=output)
+    created = submitting.create(client, checked)
+    code = submitting.start(client, created, detach=detach, wait=wait, timeout=timeout, output=output)
     exit_codes.end(ctx, code)

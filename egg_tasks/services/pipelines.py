@@ -12,25 +12,45 @@ from models.consensus.verdict import ACCEPT
 from models.errors import Conflict
 from models.queries import phase_runs, pipelines
 from models.schemas.definition import Definition
+from models.schemas.http import SubmissionIn
 from models.states import PhaseStatus, PipelineStatus, is_final
 from models.tables import PhaseRun, Pipeline, move_to
 
 MAX_PREPARATIONS = 5
 FIRST_BACKOFF = timedelta(seconds=5)
+UNTOLD = SubmissionIn()
 
 
-def create(session: Session, *, definition: Definition, now: datetime) -> Pipeline:
-    """Pin a definition as a new pipeline; `Conflict` when its name is taken."""
+def create(
+    session: Session,
+    *,
+    definition: Definition,
+    now: datetime,
+    name: str | None = None,
+    submission: SubmissionIn = UNTOLD,
+) -> Pipeline:
+    """Pin a definition as a new pipeline, called *name* or as it says; `Conflict` when its name is taken."""
     pipeline = Pipeline(
-        id=definition.name or f"local-{uuid4().hex[:8]}",
+        id=name or definition.name or f"local-{uuid4().hex[:8]}",
         status=PipelineStatus.PENDING,
         definition=definition,
         preparations=0,
+        rerun_of=submission.rerun_of,
+        rerun_of_name=submission.rerun_of,
+        file=submission.file,
+        overrides=list(submission.overrides),
+        client_key=submission.client_key,
         created_at=now,
     )
     pipelines.add_pipeline(session, pipeline=pipeline)
+    again = f" to run {submission.rerun_of} again" if submission.rerun_of else ""
     journal.record(
-        session, "pipeline.created", f"pipeline {pipeline.id} is created", now=now, pipeline=pipeline
+        session,
+        "pipeline.created",
+        f"pipeline {pipeline.id} is created{again}",
+        now=now,
+        pipeline=pipeline,
+        details={"rerun_of": submission.rerun_of} if submission.rerun_of else None,
     )
     return pipeline
 

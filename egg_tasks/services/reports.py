@@ -67,6 +67,9 @@ def pipeline(session: Session, workspace: Workspace, *, pipeline_id: str) -> Pip
             "definition": {**row.definition.model_dump(mode="json"), "repo": short.repo},
             "leftovers": leftovers.of_pipeline(session, pipeline_id=pipeline_id),
             "failures": _failures(session, row, last),
+            "file": row.file,
+            "overrides": row.overrides,
+            "reruns": pipelines.list_reruns(session, pipeline_id=pipeline_id),
         }
     )
 
@@ -105,6 +108,8 @@ def status(session: Session, *, pipeline_id: str, now: datetime) -> StatusRead:
     return StatusRead(
         id=row.id,
         status=row.status,
+        rerun_of=row.rerun_of_name,
+        is_rerun_of_deleted=_is_rerun_of_deleted(row),
         current_phase=last.phase if last else None,
         iteration=last.iteration if last else None,
         phase_status=last.status if last else None,
@@ -204,11 +209,17 @@ def _pipeline(row: Pipeline, last: PhaseRun | None, workspace: Workspace) -> Pip
         work_branch=briefs.branch(row.id, "work"),
         work_commit=row.work_commit,
         repository=str(workspace.repository(row.id)),
+        rerun_of=row.rerun_of_name,
+        is_rerun_of_deleted=_is_rerun_of_deleted(row),
         why=row.why or (last.why if last and last.status in LIVE_PHASES else None),
         created_at=row.created_at,
         started_at=row.started_at,
         ended_at=row.ended_at,
     )
+
+
+def _is_rerun_of_deleted(row: Pipeline) -> bool:
+    return row.rerun_of is None and row.rerun_of_name is not None
 
 
 def _why(session: Session, standing: Standing) -> str:

@@ -41,7 +41,7 @@ def refuse_taken(home: Path, pipeline_id: str) -> None:
     if place(home, pipeline_id).exists():
         raise Conflict(
             f"there is a pipeline {pipeline_id} already, or its repository {place(home, pipeline_id)}; "
-            "choose another name"
+            f"choose another name, or run that one again: egg pipeline rerun {pipeline_id}"
         )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import or_, select, tuple_
+from sqlalchemy import func, or_, select, tuple_
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -12,10 +12,16 @@ from models.queries.locks import NO_KEY
 from models.states import PipelineStatus
 from models.tables import MessageStream, Pipeline
 
+NAMES = 0x6567_676E_616D_6573
+"""The advisory lock under which pipelines are named ("eggnames")."""
+
 
 def add_pipeline(session: Session, *, pipeline: Pipeline) -> None:
     """Add a pipeline and its stream; `Conflict` when its id is taken."""
-    taken = Conflict(f"there is a pipeline {pipeline.id} already; choose another name")
+    taken = Conflict(
+        f"there is a pipeline {pipeline.id} already; choose another name, or run that one again: "
+        f"egg pipeline rerun {pipeline.id}"
+    )
     standing = session.get(Pipeline, pipeline.id, populate_existing=True)
     if standing is not None and standing.deleted_at is not None:
         raise Conflict(f"the pipeline {pipeline.id} is being deleted: try again in a moment")
@@ -28,6 +34,28 @@ def add_pipeline(session: Session, *, pipeline: Pipeline) -> None:
         raise taken from error
     session.add(MessageStream(pipeline_id=pipeline.id, last_message_id=0, last_event_id=0))
     session.flush()
+
+
+def lock_names(session: Session) -> None:
+    """Let nobody else name a pipeline before the unit of work ends: taken before any other lock."""
+    session.execute(select(func.pg_advisory_xact_lock(NAMES)))
+
+
+def list_names(session: Session, *, beginning: str) -> frozenset[str]:
+    """The ids that begin so."""
+    query = select(Pipeline.id).where(Pipeline.id.startswith(beginning, autoescape=True))
+    return frozenset(session.scalars(query))
+
+
+def find_by_client_key(session: Session, *, client_key: str) -> Pipeline | None:
+    """The pipeline that was made under a caller's own key."""
+    return session.scalars(select(Pipeline).where(Pipeline.client_key == client_key)).one_or_none()
+
+
+def list_reruns(session: Session, *, pipeline_id: str) -> Sequence[str]:
+    """The ids of the pipelines that repeat this one, oldest first."""
+    query = select(Pipeline.id).where(Pipeline.rerun_of == pipeline_id)
+    return session.scalars(query.order_by(Pipeline.created_at, Pipeline.id)).all()
 
 
 def get_pipeline(session: Session, *, pipeline_id: str) -> Pipeline:

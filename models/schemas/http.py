@@ -15,6 +15,7 @@ from pydantic import (
     Field,
     JsonValue,
     Strict,
+    ValidationError,
     model_validator,
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -28,8 +29,10 @@ from models.schemas.text import (
     Line,
     Option,
     Options,
+    PipelineId,
     Question,
     SaidLine,
+    SaidText,
     Text,
     check_line,
     check_said,
@@ -43,6 +46,8 @@ MAX_BODY = 64 * 1024
 MAX_METADATA = 16 * 1024
 MAX_ANSWERS = 1000
 MAX_WHY = 1000
+MAX_FILE = 4096
+MAX_OVERRIDES = 1000
 MAX_NAMED = 50
 """So many faults of a request are named: each costs time, and who sends nonsense may send much of it."""
 
@@ -167,6 +172,34 @@ class SignalIn(RequestBody):
         if self.state is Readiness.OBJECTING and not (self.about and (self.reason or "").strip()):
             raise refused("OBJECTING needs `about` (whose work) and `reason` (what is wrong with it)")
         return self
+
+
+class SubmissionIn(RequestBody):
+    """What may stand beside a definition that is submitted: where it comes from."""
+
+    rerun_of: PipelineId | None = None
+    """The pipeline it repeats."""
+    file: Annotated[SaidLine, Field(max_length=MAX_FILE)] | None = None
+    """The file it was read from, where it was."""
+    overrides: Annotated[tuple[SaidText, ...], Field(max_length=MAX_OVERRIDES)] = ()
+    """What was set over the file: K=V, V being YAML."""
+    numbered: Annotated[bool, Strict()] = False
+    """Whether a name that is taken gets a number: shop-2."""
+    client_key: Name | None = None
+    """The same one again is the same pipeline."""
+
+    @classmethod
+    def beside(cls, document: object) -> tuple[Self, object]:
+        """Take what stands beside a definition apart from it; `Faulty` as for any body."""
+        if not isinstance(document, dict):
+            return cls(), document
+        own = {name: value for name, value in document.items() if name in cls.model_fields}
+        rest = {name: value for name, value in document.items() if name not in cls.model_fields}
+        try:
+            return cls.model_validate(own), rest
+        except ValidationError as error:
+            listed = sentences.telling(error.errors(include_url=False))
+            raise Faulty.of(sentences.fault(each) for each in islice(listed, MAX_NAMED)) from error
 
 
 class ExtensionIn(RequestBody):

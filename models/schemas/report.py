@@ -42,6 +42,10 @@ class PipelineRead(Read):
     """The pipeline's own repository, where the work branch is."""
     why: str | None
     """What it waits for, or why it ended as it did."""
+    rerun_of: str | None = None
+    """The pipeline it repeats."""
+    is_rerun_of_deleted: bool = False
+    """Whether that one is gone: another may have its name by now."""
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
@@ -70,6 +74,12 @@ class PipelineDetail(PipelineRead):
     """A pipeline with its pinned definition."""
 
     definition: dict[str, JsonValue]
+    file: str | None = None
+    """The file it was made from, on the machine of who submitted it; None where that is not known."""
+    overrides: tuple[str, ...] = ()
+    """What was set over the file: K=V."""
+    reruns: tuple[str, ...] = ()
+    """The pipelines that repeat this one, oldest first."""
     unchanged: tuple[str, ...] = ()
     """Versions that are merged and change nothing, as `coder's version 1`."""
     leftovers: tuple[str, ...] = ()
@@ -220,6 +230,9 @@ class StatusRead(Read):
 
     id: str
     status: PipelineStatus
+    rerun_of: str | None = None
+    """The pipeline it repeats."""
+    is_rerun_of_deleted: bool = False
     current_phase: str | None
     iteration: int | None
     phase_status: PhaseStatus | None

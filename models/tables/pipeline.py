@@ -12,6 +12,7 @@ from sqlalchemy import (
     Index,
     Text,
     TypeDecorator,
+    UniqueConstraint,
     cast,
     text,
     type_coerce,
@@ -60,6 +61,8 @@ class Pipeline(Base):
         one_of("status", PipelineStatus),
         CheckConstraint(r"id ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$' AND id !~ '\.\.'", name="id_well_formed"),
         Index("ix_pipelines_created", "created_at", "id"),
+        UniqueConstraint("client_key"),
+        Index("ix_pipelines_rerun_of", "rerun_of"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -81,6 +84,16 @@ class Pipeline(Base):
     """So many more than its definition says, as a person granted."""
     deleted_at: Mapped[datetime | None]
     """When a person had it deleted: from then on nobody finds it, and its files go, then its rows."""
+    rerun_of: Mapped[str | None] = mapped_column(ForeignKey("pipelines.id", ondelete="SET NULL"))
+    """The pipeline it repeats; None where it repeats none, or one that was deleted."""
+    rerun_of_name: Mapped[str | None]
+    """What that one is or was called: after a deletion another may have its name."""
+    file: Mapped[str | None]
+    """The definition file it was made from, on the machine of who submitted it."""
+    overrides: Mapped[list[str]] = mapped_column(default=list, server_default=text("'{}'"))
+    """What was set over the file, as `--set` takes it: K=V, V being YAML."""
+    client_key: Mapped[str | None]
+    """The caller's own key: the same one again is the same pipeline."""
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]

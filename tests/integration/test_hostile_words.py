@@ -41,6 +41,9 @@ WORDS: Mapping[str, str] = {
     "halts.why": W,
     "pipelines.definition": CHANGED,
     "pipelines.why": W,
+    "pipelines.file": W,
+    "pipelines.overrides": LISTED,
+    "pipelines.client_key": SHORT,
     "events.text": W,
     "events.details": f"details || jsonb_build_object('subject', {W})",
     "phase_runs.why": W,
@@ -69,6 +72,7 @@ WORDS: Mapping[str, str] = {
 }
 """What is in a column of an older release's row, as SQL."""
 NAMES = {
+    *("pipelines.rerun_of", "pipelines.rerun_of_name"),
     *("pipelines.id", "pipelines.tip_owner", "nodes.name", "repairs.kind", "events.type", "decisions.key"),
     *(
         "agent_runs.causes",
@@ -89,6 +93,7 @@ LOOKS = (
     ("pipeline", "list"),
     ("pipeline", "get", NAME),
     ("pipeline", "status", NAME),
+    ("pipeline", "rerun", NAME, "--detach"),
     ("why", NAME),
     ("why",),
     ("status",),

@@ -14,7 +14,7 @@ from egg_tasks.api.envelope import Envelope
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import deletions, pipelines, reports, shares
+from egg_tasks.services import deletions, lineage, pipelines, reports, shares
 from egg_tasks.services.effects import Effects
 from egg_tasks.tasks.adapters import workspace
 from egg_tasks.tasks.dispatch import dispatch
@@ -23,7 +23,7 @@ from models.masking import masked
 from models.schemas.definition import Definition, validate
 from models.schemas.fault import Fault, Faulty
 from models.schemas.git import Branches
-from models.schemas.http import ExtensionIn, QuotaIn
+from models.schemas.http import ExtensionIn, QuotaIn, SubmissionIn
 from models.schemas.report import PipelineDetail, PipelinePage, StatusRead, WhyRead
 from models.schemas.source import REMOTE, is_remote, refuse_reckoned
 from models.schemas.text import PhaseName, PipelineId
@@ -48,10 +48,16 @@ class Deleted(BaseModel):
 
 @router.post("/pipelines", status_code=201)
 def create(document: Annotated[Any, Body()]) -> Envelope[PipelineAnswer]:
-    """Pin a definition as a new pipeline; it waits to be started."""
-    definition = _valid(document)
+    """Pin a definition as a new pipeline; it waits to be started.
+
+    Beside the definition's keys: `rerun_of`, `file`, `overrides`, `numbered`, `client_key`.
+    """
+    submission, rest = SubmissionIn.beside(document)
+    definition = _valid(rest)
     with unit_of_work() as session:
-        created = pipelines.create(session, definition=definition, now=utcnow())
+        created = lineage.submit(
+            session, definition=definition, submission=submission, is_kept=_has_repository, now=utcnow()
+        )
         detail = reports.pipeline(session, workspace(), pipeline_id=created.id)
     return _answer(detail, "created")
 
@@ -175,6 +181,11 @@ def _moved(pipeline_id: str, move: Callable[..., Effects]) -> Envelope[PipelineA
 
 def _answer(detail: PipelineDetail, what: str) -> Envelope[PipelineAnswer]:
     return Envelope(message=f"pipeline {detail.id} is {what}", data=PipelineAnswer(pipeline=detail))
+
+
+def _has_repository(pipeline_id: str) -> bool:
+    """Whether some pipeline's repository has that name, of whatever database."""
+    return workspace().repository(pipeline_id).exists()
 
 
 def _valid(document: object) -> Definition:
