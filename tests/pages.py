@@ -1,8 +1,8 @@
 """The pages people read: their blocks, and how each is tried.
 
 A comment right before a block says what is special about it: `<!-- not run: why -->`, `<!-- as an agent -->`,
-`<!-- in a clone -->` and `<!-- installed -->` (one way or the other), `<!-- when it can be -->` (a line that
-is refused is typed again for a while, as it waits for what the line before it has begun).
+`<!-- in a clone -->`, `<!-- uv -->` and `<!-- pipx -->` (one way or the other), `<!-- when it can be -->`
+(what is refused is typed again for a while, as it waits for what was begun before it).
 """
 
 import re
@@ -14,6 +14,16 @@ ROOT = Path(__file__).parents[1]
 SHELL = frozenset({"sh", "bash", "console"})
 LANGUAGES = SHELL | {"yaml", "toml", "json", "python", "text", ""}
 NOT_RUN = "not run: "
+AS_AGENT = "as an agent"
+WHEN_IT_CAN_BE = "when it can be"
+TYPED_BY = {
+    "README.md": "tests/install/test_pages.py",
+    "docs/tutorial/first-pipeline.md": "tests/acceptance/test_tutorial.py",
+    "docs/howto/talk-to-the-bus.md": "tests/integration/test_howto.py",
+    "docs/howto/install.md": "tests/install/test_pages.py",
+    "docs/howto/back-up.md": "tests/install/test_pages.py",
+}
+"""Pages with a test of their own; the others are typed by tests/acceptance/test_pages.py."""
 BLOCK = re.compile(
     r"(?:^<!-- (?P<mark>[^\n]*?) -->\n+)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
@@ -34,8 +44,9 @@ class Block:
 
     @property
     def is_run(self) -> bool:
-        """Whether it is typed by a test."""
-        return self.language in SHELL and not self.mark.startswith(NOT_RUN)
+        """Whether it is typed by a test; what begins with `#!` is a program, and not typed."""
+        is_typed = self.language in SHELL and not self.text.startswith("#!")
+        return is_typed and not self.mark.startswith(NOT_RUN)
 
 
 def pages() -> list[Path]:

@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,10 @@ import yaml
 
 from egg_tasks import settings_file
 from models.schemas.definition import Definition, validate
-from tests.pages import LANGUAGES, NOT_RUN, ROOT, SHELL, Block, blocks, pages
+from tests.pages import LANGUAGES, NOT_RUN, ROOT, SHELL, TYPED_BY, Block, blocks, pages
 
 ALL = [block for path in pages() for block in blocks(path)]
-GENERATED = "docs/reference/"
+
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 WHOLE = {
     "version": 1,
@@ -71,8 +72,20 @@ def test_every_block_says_what_it_is() -> None:
     assert [str(block) for block in ALL if block.language not in LANGUAGES] == []
 
 
+@pytest.mark.parametrize("block", of("sh", "bash"), ids=str)
+def test_what_is_to_be_typed_can_be_read_by_a_shell(block: Block) -> None:
+    done = subprocess.run(["bash", "-n"], input=block.text, capture_output=True, text=True, check=False)
+
+    assert done.stderr == ""
+
+
+def test_a_page_with_a_test_of_its_own_is_named_there() -> None:
+    for page, test in TYPED_BY.items():
+        assert Path(page).name in (ROOT / test).read_text(), f"{test} does not type {page}"
+
+
 def test_what_is_not_run_is_little_and_says_why() -> None:
-    left = [block for block in of(*SHELL) if not block.is_run and not block.page.startswith(GENERATED)]
+    left = [block for block in of(*SHELL) if not block.is_run and not block.text.startswith("#!")]
 
     assert [str(block) for block in left if len(block.mark) < len(NOT_RUN) + 10] == []
     assert len(left) <= MOST_NOT_RUN, [str(block) for block in left]
