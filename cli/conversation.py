@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from cli import following, render, words
 from egg_tasks.client import Client, Json
-from models.foreign import Shown, indented, page
+from models.foreign import Shown, indented, named, page
 
 COLUMNS: render.Columns = {
     "ID": "id",
@@ -59,7 +59,8 @@ class Talk:
             render.write_lines(found)
         elif output:
             answer = {"messages": list(found), "next_after": self.next_after, "has_more": self.has_more}
-            render.write_list(answer, "messages", COLUMNS, output=output, nothing=self._nothing())
+            nothing = self._nothing() if output == "table" and not answer["messages"] else ""
+            render.write_list(answer, "messages", COLUMNS, output=output, nothing=nothing)
         else:
             last = None
             for last in conversation(found):
@@ -68,7 +69,11 @@ class Talk:
                 render.say(self._nothing(), err=True)
 
     def _nothing(self) -> str:
-        return "nothing of that kind was said" if self._wanted else "nothing was said"
+        """That nothing was found, and who has spoken at all: a name may be a slip."""
+        if not self._wanted:
+            return "nothing was said"
+        counts = self._client.get(f"/pipelines/{self._pipeline}/messages/status")["by_role"]
+        return f"nothing of that kind was said; those who have spoken: {named(sorted(counts)) or 'nobody'}"
 
     def _read(self, limit: int | None, *, wait: int = 0) -> list[Json]:
         query = {

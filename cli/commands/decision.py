@@ -68,10 +68,10 @@ def decision() -> None:
 @paging.paged
 @options.listing
 def list_(*, pipeline: str | None, status: str | None, page: Page, output: str) -> None:
-    """List the questions of a pipeline: those that wait, then the newest; without PIPELINE of all pipelines.
+    """List the questions of a pipeline, or those of all that wait.
 
-    Of all pipelines those that wait, the most urgent first: what holds up its pipeline, then whose default
-    is taken sooner, then what was asked earlier.
+    Of a pipeline those that wait, then the newest. Without PIPELINE those of all that wait, the most urgent
+    first: what holds up its pipeline, then whose default is taken sooner, then what was asked earlier.
 
     Example:  egg decision list rate-limit --status pending
     """

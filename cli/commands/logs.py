@@ -16,7 +16,8 @@ from models.foreign import flat, one_line
 if TYPE_CHECKING:
     from egg_tasks.stack.log_ends import Log
 
-USUAL_LINES = 40
+USUAL_LINES, FEW_LINES = 40, 3
+"""So many lines of each log, and so few where all are followed at once."""
 ROUND_SECONDS = 0.3
 BESIDE, LONGEST = 38, 200
 """So wide is what stands beside a last line on a terminal; so long is one elsewhere."""
@@ -29,14 +30,15 @@ BESIDE, LONGEST = 38, 200
     "--lines",
     "-n",
     type=click.IntRange(0, 1_000_000),
-    help=f"Begin with so many lines of each (default: {USUAL_LINES}; 0 to follow all).",
+    help=f"Begin with so many lines of each (default: {USUAL_LINES}; {FEW_LINES} to follow all).",
 )
 @options.output
 def logs(*, processes: tuple[str, ...], follow: bool, lines: int | None, output: str) -> None:
-    """Print what the processes of the local stack write; without PROCESS list which there are.
+    """Show the logs of the local stack itself.
 
-    PROCESS is a name, or the beginning of some: worker is both workers. Of several each line begins with
-    its process. What agents write is in `egg agent logs`.
+    Without PROCESS: which there are, how large, and their last lines. PROCESS is a name, or the beginning of
+    some: worker is both workers. Of several each line begins with its process. What agents write is in
+    `egg agent logs`.
 
     Example:  egg logs worker --follow
     """
@@ -48,8 +50,8 @@ def logs(*, processes: tuple[str, ...], follow: bool, lines: int | None, output:
         raise click.UsageError("--json lists which logs there are; what is in them is text: leave it out")
     chosen = [log for log in known if not processes or _is_meant(log.name, processes)]
     _refuse_unknown(known, processes)
-    is_all = not processes
-    _print(chosen, follow=follow, lines=(0 if is_all and follow else USUAL_LINES) if lines is None else lines)
+    usual = USUAL_LINES if processes or not follow else FEW_LINES
+    _print(chosen, follow=follow, lines=usual if lines is None else lines)
 
 
 def _known() -> "Sequence[Log]":

@@ -160,9 +160,10 @@ def list_(
     output: str,
     **who: str,
 ) -> None:
-    """Print the conversation of a pipeline as it was, oldest first, for people; nobody's place in it moves.
+    """Print the whole conversation of a pipeline, for people.
 
-    Each message is a line (time, id, who to whom, type, subject) and its body, indented and never cut; piped,
+    As it was, oldest first; no agent's place in it moves. Each message is a line (time, id, who to whom,
+    type, subject) and its body, indented and never cut; piped,
     too. --json and --jsonl print JSON.
 
     Example:  egg message list rate-limit --role coder --type QUESTION --type RESPONSE

@@ -16,7 +16,9 @@ from models.errors import Unauthenticated, Unavailable
 @options.output
 @click.pass_context
 def status(ctx: click.Context, *, output: str) -> None:
-    """Say how everything is: stack, workers, agents, pipelines, and what needs you.
+    """Say how everything is, and what needs you.
+
+    Stack, workers, agents, pipelines by state, the most urgent question, disk, and what failed last.
 
     Example:  egg status
     """

@@ -18,9 +18,10 @@ from cli.paging import Page
 def watch(
     ctx: click.Context, *, pipeline: str | None, wait: bool, timeout: float | None, output: str
 ) -> None:
-    """Show a pipeline live until it ends; without PIPELINE all that run, what needs you first.
+    """Show a pipeline live until it ends, or all that run.
 
-    Ctrl-C only stops the watching. All together are watched until you leave; piped, until none runs any more.
+    Without PIPELINE all, what needs you first. Ctrl-C only stops the watching. All together are watched
+    until you leave; piped, until none runs any more.
     With --json what happens is told on stderr, and the end is one document.
 
     Example:  egg watch rate-limit
@@ -40,9 +41,10 @@ def watch(
 @paging.paged
 @options.output
 def why(*, pipeline: str | None, page: Page, output: str) -> None:
-    """Say what a pipeline waits for; without PIPELINE each that runs, what needs you first.
+    """Say what a pipeline waits for, or each that runs.
 
-    Role by role, and with what a person is asked. Pages are for all pipelines.
+    Role by role, and with what a person is asked. Without PIPELINE each that runs, what needs you first, in
+    pages.
 
     Example:  egg why rate-limit
     """

@@ -103,11 +103,15 @@ def test_a_document_that_never_ends_is_refused(server: Scripted, egg: Egg) -> No
 
 def test_nothing_that_was_said_is_said_to_be_nothing(server: Scripted, egg: Egg, capsys: Captured) -> None:
     server.say(200, "", data=part())
+    server.say(200, "", data={**part(), "by_role": {"tester": 1, "coder": 2}})
 
     egg("message", "list", "demo-1")
-    egg("message", "list", "demo-1", "--to", "all")
+    egg("message", "list", "demo-1", "--role", "codr")
 
-    assert capsys.readouterr().err.splitlines() == ["nothing was said", "nothing of that kind was said"]
+    assert capsys.readouterr().err.splitlines() == [
+        "nothing was said",
+        "nothing of that kind was said; those who have spoken: coder, tester",
+    ]
 
 
 def test_nobodys_words_begin_a_line_of_a_conversation_like_ours() -> None:
