@@ -62,8 +62,8 @@ OF_ANOTHER_PROGRAM = frozenset(
     {"egg api", "egg worker control", "egg worker agents", "egg reconcile", "egg flower"}
 )
 """They become another program: they print no result of ours, and its exit code is its own."""
-WITHOUT_RESULT = OF_ANOTHER_PROGRAM | {"egg completion"}
-"""What prints nothing that could be JSON; a script for a shell is none."""
+WITHOUT_RESULT = OF_ANOTHER_PROGRAM | {"egg completion", "egg example-agent"}
+"""What prints nothing that could be JSON; a script for a shell is none, nor what an agent tells its log."""
 
 
 def of(path: str) -> Mapping[int, str]:

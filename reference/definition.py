@@ -34,6 +34,7 @@ phases:
     check: {run: make test, owner: coder}
 ```
 """
+MAPS = frozenset({"agents", "environment"})
 HEADS = ("key", "what it may be", "default", "bounds", "what it does")
 
 
@@ -45,8 +46,8 @@ def page() -> str:
 def keys() -> Iterator[str]:
     """Every key as the page writes it: `config.max_rounds`, `phases[].roles[].needs[].hard`."""
     for path, shape in SHAPES.items():
-        for name in shape.model_fields:
-            yield f"{_written(path)}.{name}".removeprefix(".")
+        for name, field in shape.model_fields.items():
+            yield f"{_written(path)}.{field.alias or name}".removeprefix(".")
 
 
 def _section(path: Path, shape: type[Shape]) -> str:
@@ -80,11 +81,11 @@ def _kind(field: Schema, definitions: dict[str, Schema]) -> str:
 
 
 def _written(path: Path) -> str:
-    """A path as people write it: a list's members are `[]`, an agent's name is NAME."""
+    """A path as people write it: a list's members are `[]`, an agent's or a variable's name is NAME."""
     text = ""
     for step, before in zip(path, (None, *path), strict=False):
         if step == "*":
-            text += ".NAME" if before == "agents" else "[]"
+            text += ".NAME" if before in MAPS else "[]"
         else:
             text += f".{step}"
     return text.removeprefix(".")

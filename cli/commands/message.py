@@ -140,11 +140,27 @@ def poll(
 
 @message.command(name="list")
 @options.pipeline_argument
-@click.option("--role", help="What a role has said, and what was said to it alone.")
-@click.option("--from", "from_role", help="What a role has said; also human and orchestrator.")
-@click.option("--to", "to_role", help="What was said to a role; also all, human and orchestrator.")
 @click.option(
-    "--type", "types", multiple=True, help="Only messages of this type; may be given several times."
+    "--role", shell_complete=completing.roles, help="What a role has said, and what was said to it alone."
+)
+@click.option(
+    "--from",
+    "from_role",
+    shell_complete=completing.recipients,
+    help="What a role has said; also human and orchestrator.",
+)
+@click.option(
+    "--to",
+    "to_role",
+    shell_complete=completing.recipients,
+    help="What was said to a role; also all, human and orchestrator.",
+)
+@click.option(
+    "--type",
+    "types",
+    multiple=True,
+    shell_complete=completing.of(*TYPES),
+    help="Only messages of this type; may be given several times.",
 )
 @click.option("--after", type=click.IntRange(min=0), default=0, help="Begin behind this message.")
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many (default: all).")

@@ -148,6 +148,7 @@ SHAPES: Mapping[Path, type[Shape]] = {
     ("config",): Config,
     ("agents", "*"): Agent,
     ("agents", "*", "isolation"): Isolation,
+    ("agents", "*", "environment", "*"): Taken,
     ("phases", "*"): Phase,
     ("phases", "*", "check"): Check,
     ("phases", "*", "convergence"): Convergence,
