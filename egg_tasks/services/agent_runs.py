@@ -204,6 +204,8 @@ def _close(epoch: Epoch, run: AgentRun, salvaged: Salvaged | None) -> None:
     """Note that a run's process is gone and what became of its work."""
     run.lease_owner = run.lease_until = None
     run.closed_at = epoch.now
+    # What comes next is the clearing away of its clone.
+    run.send_after, run.sends = epoch.now, 0
     if salvaged is not None:
         run.salvaged_commit = salvaged.commit if salvaged.is_ahead else None
         run.set_aside, run.kept_paths = salvaged.set_aside, list(salvaged.kept[:MOST_KEPT])

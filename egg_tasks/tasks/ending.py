@@ -81,9 +81,12 @@ class Ending:
 
     def _put_aside(self, salvaged: Salvaged | None) -> None:
         """Put a clone aside that holds what is nowhere else; the reconciler has it done if this does not."""
-        if salvaged is not None and salvaged.kept and self.workspace.keep(self.run_id):
-            with unit_of_work() as session:
-                clones.kept(session, run_id=self.run_id, now=utcnow())
+        try:
+            if salvaged is not None and salvaged.kept and self.workspace.keep(self.run_id):
+                with unit_of_work() as session:
+                    clones.kept(session, run_id=self.run_id, now=utcnow())
+        except Unavailable as error:
+            log.warning("clone.not_put_aside", run=str(self.run_id), error=error.message)
 
     def _write(self, sentence: str, salvaged: Salvaged | None) -> None:
         if salvaged is not None and salvaged.kept:
