@@ -16,6 +16,9 @@ FOLDERS: Mapping[str, tuple[str, ...]] = {
     "logs": (SHIMS, "logs"),
 }
 
+MEGABYTE, FEW = 1_000_000, 10
+"""Up to so many megabytes a tenth is said."""
+
 
 def measure(home: Path) -> Mapping[str, int]:
     """The bytes of disk that each kind takes; `other` is what is left."""
@@ -26,7 +29,9 @@ def measure(home: Path) -> Mapping[str, int]:
     return found | {"other": removal.size(home, but=named)}
 
 
-def megabytes(size: int) -> str:
-    """A size in words: 0 MB, 3.4 MB, 120 MB."""
-    number = size / 1_000_000
-    return f"{number:.0f} MB" if number >= 10 or not size else f"{max(0.1, number):.1f} MB"  # noqa: PLR2004
+def in_words(size: int) -> str:
+    """A size as people say it: 0 kB, 16 kB, 3.4 MB, 120 MB."""
+    if size < MEGABYTE // 10:
+        return f"{-(-size // 1000)} kB"
+    number = size / MEGABYTE
+    return f"{number:.1f} MB" if number < FEW else f"{number:.0f} MB"

@@ -6,7 +6,7 @@ import click
 
 from cli import confirming, options, render, server, typed
 from egg_tasks.client import Client, Json
-from egg_tasks.space import megabytes
+from egg_tasks.space import in_words
 from models.errors import NotFound
 from models.foreign import page
 
@@ -51,7 +51,7 @@ def _collect(client: Client, output: str) -> None:
         render.write_json(done)
         return
     lines = _some([_of_item(item) for item in done["items"]])
-    end = f"{megabytes(done['freed'])} freed" if done["items"] else "there was nothing to remove"
+    end = f"{in_words(done['freed'])} freed" if done["items"] else "there was nothing to remove"
     render.say(page([*lines, end]))
 
 
@@ -65,7 +65,7 @@ def _remove_kept(client: Client, one: Json, *, yes: bool, output: str) -> None:
 
 def _remove_repository(client: Client, one: Json, *, yes: bool, output: str) -> None:
     if not one["has_pipeline"]:
-        text = f"{one['path']} ({megabytes(one['size'])}) may hold branches that are nowhere else;"
+        text = f"{one['path']} ({in_words(one['size'])}) may hold branches that are nowhere else;"
         render.say(f"{text} look: git --git-dir {one['path']} branch -v", err=True)
         command = f"{typed.egg()} gc --repository {one['name']}"
         confirming.confirm("Remove it?", yes=yes, command=command)
@@ -89,18 +89,18 @@ def _one(found: Sequence[Json], field: str, name: str, *, exactly: bool = False)
 
 def _listed(found: Json) -> Iterator[str]:
     egg = typed.egg()
-    yield f"{found['home']} takes {megabytes(sum(found['space'].values()))}:"
+    yield f"{found['home']} takes {in_words(sum(found['space'].values()))}:"
     for kind, size in sorted(found["space"].items(), key=lambda pair: -pair[1]):
-        yield f"  {megabytes(size):>8}  {kind}"
+        yield f"  {in_words(size):>8}  {kind}"
     if found["items"]:
-        yield f"`{egg} gc --yes` frees {megabytes(found['frees'])}:"
-        yield from _some([_of_item(item) for item in found["items"]])
+        yield f"`{egg} gc --yes` frees {in_words(found['frees'])}:"
+        yield from _some([_of_item(item, found["home"]) for item in found["items"]])
     else:
         yield "Nothing is left over that nobody needs."
     if found["kept"]:
         yield f"Kept, since it is in no branch; `{egg} gc --kept RUN` removes it:"
         for one in found["kept"]:
-            yield from _of_kept(one)
+            yield from _of_kept(one, found["home"])
     if found["repositories"]:
         yield f"Repositories, which stay; `{egg} pipeline delete PIPELINE` removes them:"
         yield from _some([_of_repository(one) for one in found["repositories"]])
@@ -113,16 +113,19 @@ def _some(lines: Sequence[str]) -> Iterator[str]:
         yield f"  and {len(lines) - MOST} more; all of them: {typed.egg()} gc --json"
 
 
-def _of_item(item: Json) -> str:
-    return f"  {megabytes(item['size']):>8}  {item['why']}: {item['path']}"
+def _of_item(item: Json, home: str = "") -> str:
+    """One line; below *home*, which was named, the rest of the path is enough."""
+    place = item["path"].removeprefix(f"{home}/") if home else item["path"]
+    return f"  {in_words(item['size']):>8}  {place}: {item['why']}"
 
 
-def _of_kept(one: Json) -> list[str]:
+def _of_kept(one: Json, home: str = "") -> list[str]:
     of = f" of {one['pipeline']}" if one["pipeline"] else ""
-    about = f"  {megabytes(one['size']):>8}  {one['label']}{of}: {one['path']}"
+    place = one["path"].removeprefix(f"{home}/") if home else one["path"]
+    about = f"  {in_words(one['size']):>8}  {place}: {one['label']}{of} left"
     return [about, *_some([f"            {path}" for path in one["holds"]])]
 
 
 def _of_repository(one: Json) -> str:
     gone = "" if one["has_pipeline"] else f" (its pipeline is gone: gc --repository {one['name']})"
-    return f"  {megabytes(one['size']):>8}  {one['name']}{gone}"
+    return f"  {in_words(one['size']):>8}  {one['name']}{gone}"

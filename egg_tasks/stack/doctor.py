@@ -106,7 +106,7 @@ def _disk(home: Path) -> Finding:
 def _space(home: Path) -> Finding:
     """What takes the space there."""
     found = sorted(space.measure(home).items(), key=lambda pair: -pair[1])
-    parts = ", ".join(f"{kind} {space.megabytes(size)}" for kind, size in found if size)
+    parts = ", ".join(f"{kind} {space.in_words(size)}" for kind, size in found if size)
     return Finding("space", ok=True, text=parts or "nothing yet")
 
 

@@ -105,11 +105,11 @@ def _goers(home: Path) -> Iterator[Goer]:
         ended = rows.list_ended_pipelines(session, among=_names(home / "roles"))
     for run in over:
         given = home / "runs" / str(run.id)
-        why = f"{journal.label(run)} of {run.pipeline_id} is over, and all of it is saved"
+        why = f"{journal.label(run)} of {run.pipeline_id} is over, and all in it is saved"
         if is_directory(given):
             yield _goer("clone", given, why, partial(clearing.clear_run, run.id))
     for name in ended:
-        why = f"what agents of {name} had as their HOME; it is over"
+        why = f"what agents of {name}, which is over, had as their HOME"
         yield _goer("home", home / "roles" / name, why, partial(_put_away, home / "roles", name))
     if _is_database_of(home):
         yield from _forgotten(home)

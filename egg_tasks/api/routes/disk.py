@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from egg_tasks.api.auth import OPERATOR
 from egg_tasks.api.envelope import Envelope
-from egg_tasks.space import megabytes
+from egg_tasks.space import in_words
 from egg_tasks.tasks import collecting
 from models.schemas.disk import DiskRead, Item
 from models.schemas.text import PipelineId
@@ -34,7 +34,7 @@ class RemovedAnswer(BaseModel):
 def get() -> Envelope[DiskRead]:
     """Say what takes the space of EGG_HOME, and what of it may go."""
     found = collecting.look()
-    return Envelope(message=f"{megabytes(found.frees)} may go", data=found)
+    return Envelope(message=f"{in_words(found.frees)} may go", data=found)
 
 
 @router.post("/disk/collect")
@@ -42,7 +42,7 @@ def collect() -> Envelope[CollectedAnswer]:
     """Remove what may go; nothing that is not safe in a branch is among it, and no branch."""
     items = collecting.collect()
     freed = sum(item.size for item in items)
-    return Envelope(message=f"{megabytes(freed)} removed", data=CollectedAnswer(items=items, freed=freed))
+    return Envelope(message=f"{in_words(freed)} removed", data=CollectedAnswer(items=items, freed=freed))
 
 
 @router.post("/disk/kept/{run}/remove")
