@@ -8,7 +8,7 @@ PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 LARGE_PAGES := PYTHONMALLOC=malloc GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1
 PYTEST := $(LARGE_PAGES) $(BIN)/python -m pytest
 
-.PHONY: demo prove-bus bench-bus bench-engine chaos hostile gaps walk field check reference test test-unit test-real \
+.PHONY: demo prove-bus bench-bus bench-engine chaos hostile gaps walk field picture check reference test test-unit test-real \
 	test-proofs test-install format lint types imports lock clean
 
 demo: $(STAMP)  ## run the main job: a local stack, a repository, agents that come to agree
@@ -33,6 +33,9 @@ CASES ?= ../shared/cases
 LATER ?=
 field: $(STAMP)  ## cases from the field, a folder each: make field CASES=DIR
 	$(BIN)/python -m tests.field $(CASES) --later $(LATER)
+
+picture: $(STAMP)  ## record the picture in the README anew, from a real run of the demo
+	$(BIN)/python -m tests.picture
 
 chaos: $(STAMP)  ## kill every process of a stack at random under 20 pipelines; say what was lost (nothing)
 	$(BIN)/python -m benchmarks.chaos

@@ -11,6 +11,8 @@ from cli.definition_choice import NAME
 from models.errors import Conflict, Unprocessable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cli.check_command import Found
     from cli.own_repository import Own
 
@@ -47,7 +49,7 @@ def init(*, directory: Path, target: str | None, force: bool, output: str) -> No
     elif file is None:
         render.say(*text.splitlines())
     else:
-        _tell(own, file, check)
+        _tell(own, file, checks)
     if note := definition_notes.unseen(own.source, but=file):
         render.say(f"note: {note}", err=True)
 
@@ -100,18 +102,26 @@ def _place(draft: Path, file: Path, *, force: bool) -> None:
         draft.replace(file)
 
 
-def _tell(own: "Own", file: Path, check: "Found | None") -> None:
+def _tell(own: "Own", file: Path, checks: "Sequence[Found]") -> None:
     """Say what was written, what was found, and what to type next."""
+    from cli import first_definition
+
+    shown = file.name if file.absolute().parent == Path.cwd() else typed.path(file.absolute())
     base = f"base {own.base}" if own.base else "no branch is checked out, so the base is HEAD"
-    said = (
-        f"check `{check.run}` ({check.why})" if check else "no check: no test command was found that can run"
-    )
-    render.say(f"wrote {typed.path(file.absolute())}: {base}; {said}", err=True)
+    check = first_definition.chosen(checks)
+    found = f"check `{check.run}` ({check.why})" if check else _no_check(checks)
+    render.say(f"wrote {shown}: {base}; {found}", err=True)
     # The one at the top is found from everywhere in the repository.
-    name = "" if file == own.top / NAME else f" {typed.path(file.absolute())}"
+    name = "" if file == own.top / NAME else f" {shown}"
     render.say(
         "It runs as it is, with two scripted agents, no key and no model:",
         typed.hint("  egg run") + name,
         "Its comments say how to put in programs of yours.",
         err=True,
     )
+
+
+def _no_check(checks: "Sequence[Found]") -> str:
+    if not checks:
+        return "no check, since no test command was found"
+    return f"no check, since `{checks[0].run}` cannot run: {checks[0].lacks}"

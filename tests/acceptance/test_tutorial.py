@@ -13,6 +13,11 @@ from tests.acceptance.conftest import ROOT, Egg
 pytestmark = pytest.mark.acceptance
 
 PAGE = ROOT / "docs" / "tutorial" / "first-pipeline.md"
+README = ROOT / "README.md"
+AUTHOR = {
+    f"GIT_{who}_{what}": "ada@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+}
+"""Somebody who has told git who they are."""
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 EXIT_CODES = {"egg validate mistake.yaml": 2, "egg run stall.yaml --name quarrel --wait": 3}
 LIVE_SCREEN = re.compile(r"\x1b\[\?1049h.*?\x1b\[\?1049l", re.DOTALL)
@@ -71,9 +76,10 @@ def missing(shown: tuple[str, ...], said: str) -> str | None:
 
 
 @pytest.mark.timeout(600)
-def test_every_step_of_the_tutorial_does_what_the_page_says(person: Egg) -> None:
-    found = steps(PAGE.read_text())
-    home = {"HOME": str(person.home), "EGG_HOME": str(person.home)}
+@pytest.mark.parametrize("page", [README, PAGE], ids=lambda page: page.stem)
+def test_every_step_of_the_tutorial_does_what_the_page_says(person: Egg, page: Path) -> None:
+    found = steps(page.read_text())
+    home = {"HOME": str(person.home), "EGG_HOME": str(person.home), **AUTHOR}
     terminal = {"TERM": "xterm", "COLUMNS": "100", "LINES": "40", "PAGER": "cat"}
 
     answers = typed([step.line for step in found], environment={**person.environment, **home, **terminal})

@@ -401,3 +401,14 @@ def test_names_of_a_stranger_stay_in_their_comment(repository: Path, egg: Egg) -
     text = (repository / "egg.yaml").read_text()
     assert "\x1b" not in text
     assert written(repository / "egg.yaml")["repo"] == "."
+
+
+def test_a_check_that_cannot_run_is_named_with_what_it_lacks(
+    repository: Path, egg: Egg, capsys: Captured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    put(repository, {"go.mod": ""})
+    monkeypatch.setenv("EGG_AGENTS_PATH", tools(tmp_path / "bin"))
+
+    assert egg("init") == 0
+
+    assert "no check, since `go test ./...` cannot run: go is not on the PATH" in capsys.readouterr().err
