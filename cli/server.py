@@ -84,7 +84,10 @@ def agent() -> Client:
     url = os.environ.get("EGG_ORCHESTRATOR_URL") or (manifest() or {}).get("api_url")
     if not url:
         raise Unavailable("EGG_ORCHESTRATOR_URL is not set: egg starts agents with it")
-    return Client(str(url), token, patience=AGENT_PATIENCE)
+    # What an agent quotes of a program may hold the key that it was given.
+    names = os.environ.get("EGG_HIDDEN", "").split()
+    hides = {name: os.environ.get(name, "") for name in names}
+    return Client(str(url), token, patience=AGENT_PATIENCE, hides=hides)
 
 
 def anyone() -> Client:

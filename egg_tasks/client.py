@@ -17,7 +17,7 @@ from egg_tasks import proof, wire
 from egg_tasks.proof import Question
 from egg_tasks.wire import AwayError, Draft, Json, Wanted
 from models.errors import Unavailable
-from models.masking import masked
+from models.masking import hiding, masked
 
 __all__ = ["Client", "Draft", "Json", "Wanted"]
 
@@ -29,7 +29,7 @@ ODD = "surrogateescape"
 
 
 class Client:
-    """One server, one credential."""
+    """One server, one credential. What it *hides* of variables, by name, is in nothing that it sends."""
 
     def __init__(
         self,
@@ -38,6 +38,7 @@ class Client:
         *,
         patience: float = 60.0,
         hear_version: Callable[[str | None], None] = lambda _: None,
+        hides: Mapping[str, str] | None = None,
     ) -> None:
         parts = wire.address(url)
         self.url = masked(url.rstrip("/"))
@@ -45,6 +46,8 @@ class Client:
         self.hear_away: Callable[[str], None] = lambda _: None
         """Called with why the server is away when that lasts, and with nothing when it is back."""
         self._hear_version = hear_version
+        # As they stand in JSON.
+        self._hides = [(json.dumps(word)[1:-1], shown) for word, shown in hiding(hides or {})]
         self._kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         self._host = parts.hostname or ""
         self._port = parts.port
@@ -141,7 +144,7 @@ class Client:
             # the proof is this connection's
             connection.auto_open = 0
             connection.sock.settimeout(seconds)
-            content = None if body is None else json.dumps(body).encode()
+            content = None if body is None else self._written(body)
             headers = self._headers if body is None else {**self._headers, "Content-Type": "application/json"}
             try:
                 connection.request(method, target, body=content, headers=headers)
@@ -151,6 +154,13 @@ class Client:
                 raise AwayError(wire.absent(self.url, error)) from error
         self._hear_version(response.getheader(wire.VERSION_HEADER))
         return wire.understand(self.url, response.status, text, response.getheader("Retry-After"))
+
+    def _written(self, body: Mapping[str, object]) -> bytes:
+        """A body as it is sent, without the values that are to be hidden."""
+        text = json.dumps(body)
+        for word, shown in self._hides:
+            text = text.replace(word, shown)
+        return text.encode()
 
     def _prove(self, connection: socket.socket, token: str) -> None:
         """Return when the server has proved to know the token, which only then is sent."""

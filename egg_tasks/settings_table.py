@@ -265,6 +265,7 @@ OF_AGENTS: Mapping[str, str] = {
     "EGG_CONCURRENT_MODE": "`true` where roles work at the same time, else `false`",
     "EGG_MESSAGE_POLL_INTERVAL": "how many seconds it may leave between two looks at its messages",
     "EGG_SIGNAL_FILE": "the file in which a reason to look at once is written",
+    "EGG_HIDDEN": "names of the variables it was given as `{from: NAME}`, whose values `egg` sends nowhere",
     "EGG_SOFT_DEADLINE": "when it is asked to come to an end, as ISO 8601; empty without a deadline",
 }
 """What every agent finds in its environment: not settings, but egg's to say."""

@@ -1,4 +1,4 @@
-"""Passwords in URLs: taken out of every text of ours before it is stored or said.
+"""Passwords in URLs: taken out of every text of ours before it is stored or said; and an agent's keys.
 
 Every error's sentence, what git complained of, and every line of a log goes through here. It imports the
 standard library only. What a program wrote that is told to people goes through `without_secrets`, which
@@ -6,6 +6,7 @@ knows some more.
 """
 
 import re
+from collections.abc import Mapping
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 # Over HTTP a name alone may be a token; over ssh it is just a name.
@@ -60,3 +61,21 @@ def _split(url: str) -> SplitResult | None:
     except ValueError:
         return None
     return parts
+
+
+LEAST_HIDDEN = 8
+"""Shorter values of variables (`yes`, `1`, a name) stand everywhere, and hiding them would hide nothing."""
+
+
+def hiding(secrets: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What is to be hidden of variables' values, each whole and line by line, with what is shown instead.
+
+    The longest first, as one may be a part of another.
+    """
+    found = {
+        word: f"[{name} is hidden]"
+        for name, value in secrets.items()
+        for word in (value, *value.splitlines())
+        if len(word) >= LEAST_HIDDEN
+    }
+    return sorted(found.items(), key=lambda pair: -len(pair[0]))

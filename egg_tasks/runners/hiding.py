@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+from models.masking import hiding
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-LEAST = 8
-"""Shorter values (`yes`, `1`, a name) stand everywhere, and hiding them would hide nothing."""
+    from collections.abc import Mapping
 
 
 class Hiding:
     """Shows `[NAME is hidden]` where a value, or one of the lines of a longer one, would stand."""
 
     def __init__(self, secrets: Mapping[str, str]) -> None:
-        # The longest first: one may be a part of another.
-        self._words = sorted(_words(secrets), key=lambda pair: -len(pair[0]))
+        self._words = [(word.encode(), shown.encode()) for word, shown in hiding(secrets)]
         self._held = b""
 
     def of(self, chunk: bytes) -> bytes:
@@ -31,13 +29,6 @@ class Hiding:
         """Return what was held back and is no secret, as nothing follows."""
         held, self._held = self._held, b""
         return held
-
-
-def _words(secrets: Mapping[str, str]) -> Iterator[tuple[bytes, bytes]]:
-    for name, value in secrets.items():
-        for word in {value, *value.splitlines()}:
-            if len(word) >= LEAST:
-                yield word.encode(), b"[%s is hidden]" % name.encode()
 
 
 def _begun(word: bytes, text: bytes) -> int:

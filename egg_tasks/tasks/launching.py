@@ -52,15 +52,17 @@ def of_agent(
     taken = {name: shell.value(source) for name, source in agent.taken.items()}
     path = taken.pop("PATH", agent.literals.get("PATH", settings.agents_path))
     places = {name: value for name, value in taken.items() if shell.is_place(value)}
+    hidden = {name: value for name, value in taken.items() if name not in places}
     return Launch(
         run_id=run.id,
         argv=argv(agent.command, clone=clone.path),
         environment={
             **_environment(brief, {**agent.literals, **places}, definition, clone.path, settings),
             "PATH": _path(settings, path),
+            "EGG_HIDDEN": " ".join(sorted(hidden)),
             "EGG_CONCURRENT_MODE": "true" if epoch.policy.mode is Mode.CONCURRENT else "false",
         },
-        secrets={name: value for name, value in taken.items() if name not in places},
+        secrets=hidden,
         directory=clone.path,
         home=settings.home / "roles" / run.pipeline_id / run.role / "home",
         prompt=render(brief),

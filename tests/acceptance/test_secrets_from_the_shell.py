@@ -15,7 +15,7 @@ HOLDER = """
 printf %s "$API_KEY" | sha256sum | cut -c1-64 > key.sha256
 echo "the provider says: invalid key $API_KEY"
 git add key.sha256 && git commit -qm "Prove that I have it"
-egg signal readiness --state READY --reason "I have it"
+egg signal readiness --state READY --reason "I have $API_KEY"
 """
 NEIGHBOUR = """
 found=unseen
@@ -71,6 +71,8 @@ def test_a_key_reaches_its_agent_from_the_shell_and_is_nowhere_else(person: Egg,
     proof = person.type("git show egg/keys:key.sha256", cwd=project).strip()
     assert proof == hashlib.sha256(KEY.encode()).hexdigest()
     assert person.type("git show egg/keys:found", cwd=project) == "unseen\n"
+    reasons = [event["text"] for event in person.events("keys") if event["type"] == "readiness.changed"]
+    assert "holder is READY at version 1: I have [API_KEY is hidden]" in reasons
     said = person.run("agent", "logs", "keys", "holder").stdout
     assert "the provider says: invalid key [API_KEY is hidden]" in said
     shown = person.run("pipeline", "get", "keys", "--json").stdout

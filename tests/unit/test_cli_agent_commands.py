@@ -287,3 +287,16 @@ def test_ready_has_the_agents_git_look_where_it_turns_on_a_filter(
     assert egg("signal", "readiness", "--state", "READY") == 1
     assert [asked.body["state"] for asked in server.asked] == ["READY", "READY"]
     assert (tmp_path / ".git/index").stat().st_mtime_ns > before
+
+
+def test_what_an_agent_quotes_of_a_program_holds_no_key_of_its(
+    server: Scripted, egg: Egg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EGG_HIDDEN", "API_KEY GONE")
+    monkeypatch.setenv("API_KEY", "hush-hush-hush")
+    server.say(200, "", data={})
+
+    egg("signal", "error", "--error", "invalid key hush-hush-hush")
+
+    assert "hush" not in json.dumps(server.asked[0].body)
+    assert "invalid key [API_KEY is hidden]" in json.dumps(server.asked[0].body)

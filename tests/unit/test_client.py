@@ -148,3 +148,14 @@ def test_an_odd_id_does_not_become_a_query(server: Scripted) -> None:
         Client(server.url, "x").get("/pipelines/a b?c")
 
     assert server.asked[0].path == "/api/v1/pipelines/a%20b%3Fc"
+
+
+def test_what_is_to_be_hidden_is_in_nothing_that_is_sent(server: Scripted) -> None:
+    server.say(200, "ok", data={})
+    hides = {"KEY": 'so"secret\nsecond-line', "SHORT": "yes"}
+
+    Client(server.url, "x", hides=hides).post(
+        "/p", {"a": 'I have so"secret\nsecond-line', "b": ["second-line", "yes"]}
+    )
+
+    assert server.asked[0].body == {"a": "I have [KEY is hidden]", "b": ["[KEY is hidden]", "yes"]}
