@@ -34,10 +34,11 @@ class Step:
     shown: tuple[str, ...]
 
 
-def steps(page: str) -> list[Step]:
-    """Every command of every console block, in order."""
+def steps(page: str, *, without: str = "installed") -> list[Step]:
+    """Every command of every console block, in order, but for those of the other way to have egg."""
     found = []
-    for block in BLOCK.findall(page):
+    other_way = re.compile(rf"^<!-- {without} -->\n```console\n.*?^```$", re.MULTILINE | re.DOTALL)
+    for block in BLOCK.findall(other_way.sub("", page)):
         assert block.startswith("$ "), f"a block begins with something one cannot type: {block}"
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             line, *shown = part.splitlines()
@@ -45,12 +46,12 @@ def steps(page: str) -> list[Step]:
     return found
 
 
-def typed(lines: list[str], *, environment: dict[str, str]) -> list[tuple[str, int]]:
+def typed(lines: list[str], *, environment: dict[str, str], place: Path = ROOT) -> list[tuple[str, int]]:
     """Type lines into one shell on a terminal, in the checkout: what each said, and its exit code."""
     script = "".join(f"{line}\nprintf '\\036%s\\036' $?\n" for line in lines)
     ours, theirs = os.openpty()
     shell = subprocess.Popen(
-        ["bash", "-c", script], cwd=ROOT, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
+        ["bash", "-c", script], cwd=place, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
     )
     os.close(theirs)
     said = b""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance.test_tutorial import EXIT_CODES, missing, steps, typed
 from tests.pages import ROOT, blocks
 from tests.wheel import build
 
@@ -18,6 +19,15 @@ pytestmark = pytest.mark.timeout(900)
 
 HOWTO = ROOT / "docs" / "howto"
 TOOLS = ("uv", "pipx")
+WHO = ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL")
+TERMINAL = {
+    "TERM": "xterm",
+    "COLUMNS": "100",
+    "LINES": "40",
+    "PAGER": "cat",
+    **dict.fromkeys(WHO, "ada@localhost"),
+}
+"""A person's terminal; they have told git who they are."""
 SLOW = """
 version: 1
 repo: {repository}
@@ -131,6 +141,26 @@ def test_installed_by_a_tool_the_demo_runs_from_an_empty_folder_and_nothing_is_l
         newcomer.type(lines)
     assert newcomer.left() == {f"folder/{wheel.name}"}
     assert not (newcomer.home / "stack").exists()
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/tutorial/first-pipeline.md"])
+def test_the_pages_one_begins_with_are_right_where_egg_is_installed(
+    newcomer: Newcomer, wheel: Path, name: str
+) -> None:
+    shutil.copy(wheel, newcomer.home)
+    newcomer.type(f"cd ..; {page('install.md', 'uv')[0]}")
+    found = steps((ROOT / name).read_text(), without="in a clone")
+
+    answers = typed(
+        [step.line for step in found], environment=newcomer.environment | TERMINAL, place=newcomer.folder
+    )
+
+    assert len(answers) == len(found)
+    for step, (said, code) in zip(found, answers, strict=True):
+        assert code == EXIT_CODES.get(step.line, 0), f"$ {step.line}\n{said}"
+        lacks = missing(step.shown, said)
+        assert lacks is None, f"$ {step.line}\nshows {lacks!r}; it said:\n{said}"
+    assert list(newcomer.folder.iterdir()) == []
 
 
 def test_what_is_backed_up_is_restored_elsewhere_and_goes_on(newcomer: Newcomer, wheel: Path) -> None:
