@@ -29,7 +29,8 @@ def run(
 
     The egg.yaml of this directory or repository, if you name none; `egg init` writes one. Checks the file
     first, and starts a local stack when no server is named and none runs.
-    Ctrl-C only stops the watching. Once it is complete, its work is branch egg/NAME of your repository.
+    `q` (or Ctrl-C) only stops the watching. Once it is complete, its work is branch egg/NAME of your
+    repository.
     With --json what happens is told on stderr, and the end is one document.
 
     Example:  egg run pipeline.yaml --set config.max_rounds=4

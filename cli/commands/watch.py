@@ -20,8 +20,9 @@ def watch(
 ) -> None:
     """Show a pipeline live until it ends, or all that run.
 
-    Without PIPELINE all, what needs you first. Ctrl-C only stops the watching. All together are watched
-    until you leave; piped, until none runs any more.
+    Without PIPELINE all, what needs you first. `q` (or Ctrl-C) only stops the watching. All together are
+    watched until you leave; piped, until none runs any more. While the server is away that is said, and it
+    goes on when it is back.
     With --json what happens is told on stderr, and the end is one document.
 
     Example:  egg watch rate-limit

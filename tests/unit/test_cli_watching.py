@@ -1,0 +1,138 @@
+"""Watching on a terminal: leaving with a key, a server that goes away, a terminal that is given back."""
+
+import contextlib
+import fcntl
+import os
+import re
+import signal
+import subprocess
+import sys
+import termios
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.unit.scripted_server import Scripted, serving
+from tests.unit.test_cli_terminal import EVERYTHING, PROGRAM, STYLE
+
+SCREEN, NO_SCREEN = "\x1b[?1049h", "\x1b[?1049l"
+
+
+@dataclass
+class Terminal:
+    """A command on a terminal that is its own, and all that was shown so far."""
+
+    running: subprocess.Popen[bytes]
+    ours: int
+    theirs: int
+    before: list[object]
+    shown: str = ""
+
+    def until(self, words: str) -> None:
+        """Read until *words* are shown."""
+        while words not in STYLE.sub("", self.shown):
+            self.shown += os.read(self.ours, 65536).decode()
+
+    def press(self, key: str) -> None:
+        """Press a key."""
+        os.write(self.ours, key.encode())
+
+    def end(self) -> tuple[int, str]:
+        """Its exit code and all it showed; the terminal must be as it was before."""
+        code = self.running.wait(timeout=30)
+        os.set_blocking(self.ours, False)
+        with contextlib.suppress(BlockingIOError):
+            while part := os.read(self.ours, 65536):
+                self.shown += part.decode()
+        assert termios.tcgetattr(self.theirs) == self.before
+        assert self.shown.count(SCREEN) == self.shown.count(NO_SCREEN) == 1
+        return code, STYLE.sub("", self.shown)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scripted]:
+    with serving() as script:
+        monkeypatch.setenv("EGG_ORCHESTRATOR_URL", script.url)
+        monkeypatch.setenv("EGG_OPERATOR_TOKEN", "operator")
+        monkeypatch.setenv("TERM", "xterm-256color")
+        monkeypatch.setenv("COLUMNS", "100")
+        monkeypatch.setenv("LINES", "24")
+        yield script
+
+
+@pytest.fixture
+def watch(server: Scripted) -> Iterator[Terminal]:
+    """`egg watch demo-1`, on a terminal."""
+    server.say(200, "", data=EVERYTHING)
+    ours, theirs = os.openpty()
+    before = termios.tcgetattr(theirs)
+    running = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, "watch", "demo-1"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509  one call
+    )
+    yield Terminal(running, ours, theirs, before)
+    running.kill()
+    running.wait()
+    os.close(ours)
+    os.close(theirs)
+
+
+def test_q_leaves_and_says_how_to_come_back(watch: Terminal) -> None:
+    watch.until("q leaves")
+    watch.press("x")
+    watch.press("q")
+
+    code, shown = watch.end()
+
+    assert code == 130
+    assert "demo-1 goes on without you; come back with:" in shown.rpartition(NO_SCREEN)[2]
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_whatever_ends_it_the_terminal_is_given_back(
+    watch: Terminal, number: signal.Signals, expected: int
+) -> None:
+    watch.until("q leaves")
+    watch.running.send_signal(number)
+
+    assert watch.end()[0] == expected
+
+
+def test_a_server_that_is_away_is_said_and_the_watch_goes_on_when_it_is_back(
+    server: Scripted, watch: Terminal
+) -> None:
+    watch.until("demo-1  ● running")
+    server.say(503, "the database is away", {"Retry-After": "0"})
+    del server.answers[:-1]
+    watch.until("the server is away since")
+    watch.until("the database is away; trying again")
+    server.say(200, "", data={**EVERYTHING, "status": "cancelled"})
+    del server.answers[:-1]
+
+    code, shown = watch.end()
+
+    assert code == 5
+    assert "demo-1  ✗ cancelled" in re.split("trying again", shown)[-1]
+
+
+def test_who_watches_in_a_pipe_is_told_that_the_server_is_away_and_back(server: Scripted) -> None:
+    away = [(503, {"success": False, "message": "the database is away"}, {"Retry-After": "0"})] * 6
+    server.answers += away
+    server.say(200, "", data={**EVERYTHING, "status": "cancelled"})
+
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "watch", "demo-1"], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 5
+    assert done.stderr.splitlines()[:2] == [
+        "the server is away (the database is away); trying again",
+        "the server is back",
+    ]
