@@ -180,7 +180,8 @@ def _refused(error: EggError) -> int:
     for line in lines if isinstance(lines, list) else ():
         _say(line)
     code = exit_codes.USAGE if is_faulty else exit_codes.FAILED
-    return _ended(code, error.message, status=error.status, details=error.details)
+    details = {"details": error.details} if error.details else {}
+    return _ended(code, error.message, status=error.status, **details)
 
 
 def _of_the_disk(error: EggError) -> str:

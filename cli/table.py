@@ -15,6 +15,8 @@ SHORT = 16
 """Columns up to this width are not broken: states, roles, ids, times."""
 NARROWEST = 24
 """A column that is broken is at least so wide."""
+LONGEST_FIRST = 24
+"""What one types stands on a line of its own where it is longer and there is no room for all."""
 HANGING = 4
 """So many blanks begin what is written beneath a row."""
 EMPTY = "-"
@@ -41,6 +43,9 @@ def drawn(titles: Sequence[str], rows: Rows, console: Console) -> Iterator[Text]
     Long cells are broken, and columns for which there is no room are written beneath each row.
     """
     natural = [max(map(cell_len, column)) for column in zip(titles, *rows, strict=True)]
+    if sum(natural) + GAP * len(natural) > console.width:
+        firsts = [cell_len(row[0]) for row in rows if cell_len(row[0]) <= LONGEST_FIRST]
+        natural[0] = max([cell_len(titles[0]), *firsts])
     widths = fitted(natural, console.width)
     yield from _row([styled(title, style="bold") for title in titles], widths, console)
     for row in rows:
@@ -55,16 +60,14 @@ def drawn(titles: Sequence[str], rows: Rows, console: Console) -> Iterator[Text]
 def fitted(natural: Sequence[int], width: int) -> list[int]:
     """The width of each column beside the others; 0 for one that has no room there, the widest first.
 
-    The first one, which is what one types, is as wide as it must be.
+    The first one, which is what one types, is as wide as it is given.
     """
     beside = list(range(len(natural)))
     while True:
         broken = [each for each in beside[1:] if natural[each] > SHORT]
         whole = sum(natural[each] for each in beside if each not in broken)
         room = width - whole - GAP * (len(beside) - 1)
-        if room >= NARROWEST * len(broken) or len(beside) == 1:
-            break
-        if room >= sum(natural[each] for each in broken):
+        if room >= sum(min(natural[each], NARROWEST) for each in broken) or len(beside) == 1:
             break
         beside.remove(max(beside[1:], key=lambda each: natural[each]))
     widths = [natural[each] if each in beside else 0 for each in range(len(natural))]
@@ -75,7 +78,10 @@ def fitted(natural: Sequence[int], width: int) -> list[int]:
 
 
 def _row(cells: Sequence[Text], widths: Sequence[int], console: Console) -> Iterator[Text]:
-    """One row of a table: as many lines as its longest broken cell has."""
+    """One row of a table: as many lines as its longest broken cell has, and one more for a long first one."""
+    if cell_len(cells[0].plain) > widths[0]:
+        yield cells[0]
+        cells = [styled(), *cells[1:]]
     shown = [(cell, width) for cell, width in zip(cells, widths, strict=True) if width]
     columns = [cell.wrap(console, width) if cell else [cell] for cell, width in shown]
     for parts in zip_longest(*columns, fillvalue=styled()):

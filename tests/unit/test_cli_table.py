@@ -75,7 +75,18 @@ def test_a_table_loses_no_column_and_cuts_no_word(name: str, width: int) -> None
 def test_what_is_typed_is_never_broken_however_long_it_is() -> None:
     lines = drawn(["ID", "STATUS"], [[LONG, "running"]], 40)
 
-    assert lines == ["ID", LONG, "    status: running"]
+    assert lines == ["ID  STATUS", LONG, "    running"]
+
+
+def test_one_long_name_takes_no_room_from_the_others() -> None:
+    rows = [["demo-1", "running", "x" * 50], [LONG, "failed", "y"]]
+
+    assert drawn(["ID", "STATUS", "REPO"], rows, 80) == [
+        "ID      STATUS   REPO",
+        "demo-1  running  " + "x" * 50,
+        LONG,
+        "        failed   y",
+    ]
 
 
 def test_a_cell_that_is_too_long_goes_on_below_itself() -> None:
