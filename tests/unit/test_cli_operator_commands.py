@@ -92,6 +92,23 @@ def test_a_list_has_the_newest_first_and_goes_on_where_a_page_ended(
     assert ([line[:8] for line in second.out.splitlines()], second.err) == (["00000001"], "")
 
 
+def test_events_end_after_so_many_and_say_what_shows_the_next(
+    server: Scripted, egg: Egg, capsys: Captured
+) -> None:
+    server.say(200, "", data={"events": EVENTS[:3], "next_after": 3, "has_more": False})
+
+    egg("events", "demo-1", "--limit", "2")
+    some = capsys.readouterr()
+    egg("events", "demo-1", "--limit", "3", "--json")
+    whole = json.loads(capsys.readouterr().out)
+
+    assert (len(some.out.splitlines()), some.err) == (
+        2,
+        "… more: egg events demo-1 --limit 2 --after 2\n",
+    )
+    assert (len(whole["events"]), whole["next_after"]) == (3, None)
+
+
 def test_going_on_after_what_is_not_there_is_refused(server: Scripted, egg: Egg, capsys: Captured) -> None:
     server.say(200, "", data={"agents": [AGENT]})
 
