@@ -6,7 +6,6 @@ from collections.abc import Mapping
 import click
 
 from cli import completing, options, paging, render, server, typed
-from cli.conversation import Talk
 from egg_tasks.client import Draft, Json, Wanted
 from models.foreign import Shown, indented, page
 
@@ -186,6 +185,9 @@ def list_(
     """
     if output == "json" and follow:
         raise click.UsageError("--json is one document, and --follow has no end: take --jsonl")
+    # Agents, who do not, import nothing for it.
+    from cli.conversation import Talk
+
     patience = server.AGENT_PATIENCE if follow else server.OPERATOR_PATIENCE
     talk = Talk(
         server.operator(patience=patience), pipeline, {**who, "type": [each.upper() for each in types]}
