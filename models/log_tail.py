@@ -12,7 +12,7 @@ from models.masking import without_secrets
 MOST_LINES = 10
 LONGEST_LINE = 240
 """So many characters of a line are kept."""
-LOOKED_AT = 4000
+LOOKED_AT = 1000
 """So many characters of a line are looked at for secrets before it is cut."""
 CUT = "…"
 
@@ -24,7 +24,8 @@ _SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b]*(?:\x07
 
 def of(log: str, *, run_id: UUID) -> str:
     """The last lines of *log* that say something: without colours, secrets masked, each line bounded."""
-    lines = (_line(line, run_id) for line in reversed(log.replace("\x00", "").split("\n")))
+    written = (line for line in reversed(log.replace("\x00", "").split("\n")) if not line.isspace())
+    lines = (_line(line, run_id) for line in written if line)
     kept = list(islice((line for line in lines if line.strip()), MOST_LINES))
     return "\n".join(reversed(kept))
 

@@ -9,10 +9,14 @@ import re
 from collections.abc import Mapping
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+# A scheme is looked for where a word begins and nowhere else: from each letter on, it would take a second
+# for a few thousand letters that a stranger wrote.
 # Over HTTP a name alone may be a token; over ssh it is just a name.
-_USER = re.compile(r"(?i)((?:https?|ftps?)://)[^/\s\"]*@|([a-z][a-z0-9+.-]*://)[^/\s\"@:]*:[^/\s\"]*@")
+_USER = re.compile(
+    r"(?i)((?:https?|ftps?)://)[^/\s\"]*@|((?<![a-z0-9+.-])[a-z0-9+.-]*://)[^/\s\"@:]*:[^/\s\"]*@"
+)
 _QUERY = re.compile(r"(?i)([?&][a-z0-9_-]*(?:password|passwd|passphrase|token|secret|api_?key)=)[^&#\s'\"]+")
-_URL = re.compile(r"(?i)[a-z][a-z0-9+.-]*://[^\s\"]+")
+_URL = re.compile(r"(?i)(?<![a-z0-9+.-])[a-z0-9+.-]*://[^\s\"]+")
 
 
 def masked(text: str) -> str:

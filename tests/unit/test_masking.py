@@ -102,3 +102,7 @@ def test_a_servers_url_is_said_without_its_password() -> None:
 
     assert "h!dden" not in str(caught.value) + str(malformed.value)
     assert "127.0.0.1:9" in str(caught.value)
+
+
+def test_a_word_of_half_a_megabyte_before_a_url_takes_no_time_to_speak_of() -> None:
+    assert masked("a" * 500_000 + "://joe:secret@example.org") == "a" * 500_000 + "://example.org"
