@@ -104,11 +104,17 @@ def condition(state: Mapping[str, Any]) -> str:
     return str(state.get("condition") or state["state"])
 
 
+SAID_BY_THE_WORD = frozenset({"is WORKING", "is about to start", "has not started"})
+"""Reasons that say nothing beside the word for a role."""
+
+
 def reason(state: Mapping[str, Any]) -> str:
     """What to say of a role beside that word: its own reason for its verdict, else why it is not done."""
     is_own = condition(state) == state["state"]
-    own = text_of(state.get("reason"))
-    return own if is_own and (own or state["state"] == "WORKING") else text_of(state.get("why"))
+    own, why = text_of(state.get("reason")), text_of(state.get("why"))
+    if is_own and (own or state["state"] == "WORKING"):
+        return own
+    return "" if why in SAID_BY_THE_WORD else why
 
 
 def style_of(word: object) -> str:

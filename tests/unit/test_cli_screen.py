@@ -118,6 +118,16 @@ def test_a_failed_role_is_shown_as_failed_and_says_why() -> None:
     assert "WORKING" not in line
 
 
+def test_a_reason_that_says_the_same_as_the_word_is_left_out() -> None:
+    begins = {"state": "WORKING", "condition": "starting", "reason": "", "why": "is about to start"}
+    status = {**STATUS, "concurrent": {"consensus": {"agents": {"coder": begins}}, "agents": []}}
+
+    (line,) = [line for line in drawn(Look(PIPELINE, status)) if line.startswith("coder")]
+
+    assert "starting" in line
+    assert "about to start" not in line
+
+
 def test_an_answer_that_is_too_long_for_the_screen_goes_on_below() -> None:
     asked = {**DECISION, "options": ["word " * 20], "default": None}
 
