@@ -53,6 +53,10 @@ OF: Mapping[str, Mapping[int, str]] = {
     "egg watch": OF_AN_END,
     "egg validate": {DONE: "sound", FAILED: "could not be looked at", **OF_A_FILE},
     "egg pipeline create": OF_A_FILE,
+    "egg pipeline rebase": {
+        DONE: "merged, or it waits for its turn",
+        WAITS: "it conflicts, and you are asked",
+    },
     "egg pipeline rerun": {**OF_AN_END, **OF_A_FILE},
     "egg decision get": {DONE: "answered", WAITS: "waits for a person"},
 }

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from cli import typed, words, work_branch
 from egg_tasks.client import Client, Json
 from models.foreign import Shown, flat, indented, one_line, page
+from models.states import StopReason
 
 Lines = Sequence[str]
 ANSWER = "answer with one of:"
@@ -38,7 +39,7 @@ def write(pipeline: Json, phases: Sequence[Json], messages: Json, *, where: str 
     failed = [failures(pipeline.get("failures") or [])] if pipeline.get("failures") else []
     parts = [_headline(pipeline, now=now), failed, _phase_lines(phases, now=now), _talk(messages)]
     parts += [_lacks(phases), _results(phases), _objections(phases), _versions(phases)]
-    parts += [_unchanged(pipeline), [leftovers(pipeline)], [where]]
+    parts += [_unchanged(pipeline), [leftovers(pipeline)], [where], _more(pipeline, phases)]
     told = (part for part in parts if any(part))
     return page(["", *(line for part in told for line in (*part, ""))])
 
@@ -47,7 +48,8 @@ def question(asked: Json) -> Shown:
     """What a person is asked, what those it is about wrote last, and the commands that answer."""
     head = f"decision {asked['id']}{words.asker(asked)}: {flat(asked['question'])}"
     failed = [line for one in asked.get("failures") or [] for line in wrote(one, but=asked["question"])]
-    return page([head, *failed, ANSWER, *(f"  {line}" for line in words.answers(asked))])
+    ways = (f"  {line}" for line in [*words.answers(asked), *words.after_a_mend(asked)])
+    return page([head, *failed, ANSWER, *ways])
 
 
 def failures(found: Sequence[Json]) -> Shown:
@@ -75,6 +77,8 @@ def _headline(pipeline: Json, *, now: datetime) -> Lines:
     lineage = words.lineage(pipeline)
     known = [f"{lineage[0].upper()}{lineage[1:]}."] if lineage else []
     known += [f"Run again as {', '.join(pipeline['reruns'])}."] if pipeline.get("reruns") else []
+    rebase = pipeline.get("rebase") or {}
+    known += [f"The base came in anew at {str(rebase['commit'])[:10]}."] if rebase.get("merge_commit") else []
     return [f"{head}{f' in {took}' if took else ''}{f' ({why})' if why else ''}", *known]
 
 
@@ -112,6 +116,14 @@ def _lacks(phases: Sequence[Json]) -> Lines:
         if phase.get("max_iterations")
     ]
     return _titled("Iterations:", lines)
+
+
+def _more(pipeline: Json, phases: Sequence[Json]) -> Lines:
+    """How to go on where a phase ended without converging: an end is an end."""
+    if not any(phase.get("stop_reason") == StopReason.MAX_ITERATIONS for phase in phases):
+        return []
+    again = f"egg pipeline rerun {pipeline['id']} --set base=egg/{pipeline['id']}"
+    return [typed.hint(f"More iterations, from this work: {again}")]
 
 
 def _results(phases: Sequence[Json]) -> Lines:

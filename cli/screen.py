@@ -118,6 +118,7 @@ def decisions(status: Json, *, width: int) -> list[Text | Rule]:
         for answer in words.answers(asked):
             # Cut, it could not be typed.
             lines.extend(map(styled, textwrap.wrap(f"  {answer}", width, subsequent_indent="    ")))
+        lines.extend(styled(f"  {part}", style="dim") for part in words.after_a_mend(asked))
     return lines
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cli import typed
-from models.answers import command
+from models.answers import RETRY_IS, command, mends
 from models.foreign import flat
 
 STYLES: Mapping[str, str] = {
@@ -115,6 +115,15 @@ def reason(state: Mapping[str, Any]) -> str:
     if is_own and (own or state["state"] == "WORKING"):
         return own
     return "" if why in SAID_BY_THE_WORD else why
+
+
+def after_a_mend(asked: Mapping[str, Any]) -> list[str]:
+    """What Retry does not do, and the commands that do, one a line; nothing where Retry is no answer."""
+    if not asked.get("note"):
+        return []
+    ways = mends(str(asked["pipeline_id"]))
+    width = max(len(command) for command, _ in ways)
+    return [RETRY_IS, *(typed.hint(f"  {command:<{width}}   {does}") for command, does in ways)]
 
 
 def style_of(word: object) -> str:

@@ -63,6 +63,7 @@ def configuration() -> dict[str, object]:
             "egg_tasks.tasks.decisions",
             "egg_tasks.tasks.phases",
             "egg_tasks.tasks.pipelines",
+            "egg_tasks.tasks.rebases",
             "egg_tasks.tasks.versions",
         ),
         "task_default_queue": CONTROL,

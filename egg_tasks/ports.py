@@ -68,6 +68,12 @@ class Workspace(Protocol):
         when source or base do not exist, `Unavailable` when the source cannot be reached now.
         """
 
+    def fetch_base(self, pipeline_id: str, *, source: str, base: str | None) -> str:
+        """Fetch what *base* stands for in *source* now into the pipeline's repository; that commit.
+
+        Moves no branch. Raises what `prepare` raises.
+        """
+
     def open_clone(self, pipeline_id: str, *, role: str, run_id: UUID, work_commit: str) -> Clone:
         """Make (or find) the run's clone on the role's branch, with *work_commit* merged in if that goes.
 

@@ -17,12 +17,12 @@ from egg_tasks.clock import utcnow
 from egg_tasks.config import settings, settings_at_start
 from egg_tasks.database import advisory_lock, after_commit, unit_of_work
 from egg_tasks.services import clones, decisions, deletions, notices, phases, places
-from egg_tasks.services.effects import VersionKey
+from egg_tasks.services.effects import RebaseKey, VersionKey
 from egg_tasks.tasks import dispatch, ticking
 from models.consensus.treatments import Pauses
 from models.errors import Unavailable
 from models.queries import decisions as decision_rows
-from models.queries import phase_runs, pipelines, repairs, versions
+from models.queries import phase_runs, pipelines, rebases, repairs, versions
 
 log = structlog.get_logger()
 
@@ -66,6 +66,7 @@ def reconcile() -> None:
         evaluate_due,
         send_unattended_runs,
         send_unattended_merges,
+        send_unattended_rebases,
         prepare_pipelines,
         publish_branches,
         default_decisions,
@@ -165,6 +166,17 @@ def send_unattended_merges() -> int:
             key = VersionKey(merge.phase_run_id, merge.role, merge.number, of)
             after_commit(session, partial(dispatch.send_merge, key))
     return len(merges)
+
+
+def send_unattended_rebases() -> int:
+    """Send merges of a present base that are under way and were not made."""
+    now = utcnow()
+    with unit_of_work() as session:
+        found = rebases.claim_unattended_rebases(session, now=now, limit=BATCH)
+        for row in found:
+            row.send_after = now + MERGE_RESEND
+            after_commit(session, partial(dispatch.send_rebase, RebaseKey(row.pipeline_id, row.id)))
+    return len(found)
 
 
 def prepare_pipelines() -> int:

@@ -3,6 +3,10 @@
 import shlex
 from collections.abc import Sequence
 
+from models.consensus.verdict import RETRY, RETRY_PHASE
+
+RETRY_IS = "Retry keeps the base as it was. After a mend, committed in your repository:"
+AGAIN = frozenset({RETRY, RETRY_PHASE})
 UNSAFE = frozenset('"$`\\!\n')
 """What a shell would understand within double quotes."""
 
@@ -16,6 +20,22 @@ def command(number: int, words: str, *, program: str = "egg") -> str:
 def logs_command(pipeline: str, run: str, *, program: str = "egg") -> str:
     """The line that shows all that a run wrote; *run* may be named by the beginning of its id."""
     return f"{program} agent logs {pipeline} {run[:8]}"
+
+
+def after_a_mend(pipeline: str, options: Sequence[str]) -> str | None:
+    """What Retry does not do, and the two commands that do; None where Retry is no answer."""
+    if not AGAIN.intersection(options):
+        return None
+    ways = (f"`{command}` {does}" for command, does in mends(pipeline))
+    return f"{RETRY_IS} {', '.join(ways)}."
+
+
+def mends(pipeline: str) -> Sequence[tuple[str, str]]:
+    """The commands that bring a mend in, each with what it does."""
+    return (
+        (f"egg pipeline rebase {pipeline}", "brings it in here"),
+        (f"egg pipeline rerun {pipeline}", "starts anew from it"),
+    )
 
 
 def usual(number: int, *, default: str | None, options: Sequence[str]) -> str:

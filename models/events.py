@@ -23,7 +23,10 @@ _RESULT = {
 }
 
 EVENTS: Mapping[str, EventKind] = {
-    "pipeline.created": EventKind("A definition is pinned as a new pipeline."),
+    "pipeline.created": EventKind(
+        "A definition is pinned as a new pipeline.",
+        {"rerun_of": "the pipeline it repeats; absent where it repeats none"},
+    ),
     "pipeline.started": EventKind("A pipeline starts with its first phase."),
     "pipeline.paused": EventKind("A person pauses it: nothing new starts, what runs goes on."),
     "pipeline.resumed": EventKind("A person resumes it."),
@@ -86,7 +89,12 @@ EVENTS: Mapping[str, EventKind] = {
     "decision.defaulted": EventKind("Nobody answered in time, and the default is taken."),
     "branch.merged": EventKind("A version is merged into the work branch."),
     "branch.conflicted": EventKind(
-        "A version does not go together with the work branch; the text has the paths."
+        "A version, or the present base, does not go together with the work branch; the text has the paths."
+    ),
+    "branch.rebase_requested": EventKind("A person wants the present base in the work branch."),
+    "branch.rebased": EventKind("The present base is merged into the work branch, or was in it already."),
+    "branch.rebase_failed": EventKind(
+        "The present base could not be fetched or merged; work goes on without."
     ),
     "check.ended": EventKind("The phase's check has ended: green, red, or not come to an end."),
     "result.reported": EventKind("A role's result is taken.", _RESULT),

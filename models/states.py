@@ -79,6 +79,17 @@ class MergeStatus(StrEnum):
     SUPERSEDED = "superseded"
 
 
+class RebaseStatus(StrEnum):
+    """What became of the base of a repository, as it is now, on its way into the work branch."""
+
+    PENDING = "pending"
+    MERGING = "merging"
+    MERGED = "merged"
+    CONFLICTED = "conflicted"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
 class CheckStatus(StrEnum):
     """What the phase's check said of one commit."""
 
@@ -195,6 +206,13 @@ NEXT: Mapping[type[StrEnum], Mapping[StrEnum, frozenset[StrEnum]]] = {
         MergeStatus.PENDING: frozenset({MergeStatus.MERGING, MergeStatus.SUPERSEDED}),
         MergeStatus.MERGING: frozenset({MergeStatus.MERGED, MergeStatus.CONFLICTED, MergeStatus.SUPERSEDED}),
     },
+    RebaseStatus: {
+        RebaseStatus.PENDING: frozenset({RebaseStatus.MERGING, RebaseStatus.CANCELLED}),
+        RebaseStatus.MERGING: frozenset(
+            {RebaseStatus.MERGED, RebaseStatus.CONFLICTED, RebaseStatus.FAILED, RebaseStatus.PENDING}
+        ),
+        RebaseStatus.CONFLICTED: frozenset({RebaseStatus.CANCELLED}),
+    },
     CheckStatus: {
         CheckStatus.RUNNING: frozenset({CheckStatus.GREEN, CheckStatus.RED, CheckStatus.ERROR}),
         CheckStatus.ERROR: frozenset({CheckStatus.RUNNING}),
@@ -208,6 +226,7 @@ LIVE_PHASES = frozenset(
     {PhaseStatus.PENDING, PhaseStatus.RUNNING, PhaseStatus.AWAITING_HUMAN, PhaseStatus.CLOSING}
 )
 LIVE_PIPELINES = frozenset({PipelineStatus.RUNNING, PipelineStatus.AWAITING_HUMAN, PipelineStatus.PAUSED})
+LIVE_REBASES = frozenset({RebaseStatus.PENDING, RebaseStatus.MERGING, RebaseStatus.CONFLICTED})
 LIVE_OBJECTIONS = frozenset({ObjectionStatus.OPEN, ObjectionStatus.ANSWERED})
 
 

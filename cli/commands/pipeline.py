@@ -147,6 +147,23 @@ def rerun(
 @pipeline.command()
 @options.pipeline_argument
 @options.output
+@click.pass_context
+def rebase(ctx: click.Context, *, pipeline: str, output: str) -> None:
+    """Bring the base as it is now into a pipeline that runs.
+
+    For after a mend: commit it in your repository first. The base is merged into the work branch, the agents
+    are told, and who was READY looks again. Your repository is only read.
+
+    Example:  egg pipeline rebase shop
+    """
+    from cli import rebasing
+
+    exit_codes.end(ctx, rebasing.rebase(server.operator(), pipeline, output=output))
+
+
+@pipeline.command()
+@options.pipeline_argument
+@options.output
 def cancel(*, pipeline: str, output: str) -> None:
     """End a pipeline; its agents are stopped, and their work is kept on their branches.
 
@@ -186,6 +203,9 @@ def resume(*, pipeline: str, output: str) -> None:
 @options.output
 def extend(*, pipeline: str, iterations: int | None, minutes: float | None, output: str) -> None:
     """Grant a pipeline more iterations, or its current phase more time.
+
+    While it runs, at the latest in the last iteration. What has ended stays ended, and its work is gone on
+    with by a new one: egg pipeline rerun shop --set base=egg/shop
 
     Example:  egg pipeline extend rate-limit --iterations 2
     """

@@ -97,6 +97,8 @@ SENTENCES = {
     CauseKind.CONFLICT: "your version {number} conflicts with the work branch: merge it into yours",
     CauseKind.CHECK: "the phase's check is red on the merged work, and it is yours to mend",
     CauseKind.RETRY: "your run {number} did not come to its end; this one takes its place",
+    CauseKind.REBASED: "a person brought the present base into the work branch: see whether your work still"
+    " holds on it",
     CauseKind.RECOVERY: "your run {number} ended without a verdict: give one this time",
 }
 

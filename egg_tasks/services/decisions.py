@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import bus, deadlines, journal, phases, receipts, sleep
+from egg_tasks.services import bus, deadlines, journal, phases, rebases, receipts, sleep
 from egg_tasks.services.bus import PERSON, Draft
 from egg_tasks.services.effects import Effects
 from egg_tasks.services.verdicts import Epoch
@@ -151,6 +151,8 @@ def _free(words: str) -> str:
 
 def _take_effect(session: Session, epoch: Epoch, decision: Decision) -> None:
     """Write what the answer changes; aborting and accepting are for `decide` to read."""
+    if decision.kind is DecisionKind.REBASE:
+        rebases.answered(session, epoch, decision)
     roles = [
         phase_runs.get_role(session, phase_run_id=epoch.phase_run.id, role=role) for role in decision.roles
     ]

@@ -26,12 +26,21 @@ class VersionKey:
     """Whose it is, as Flower shows it; the phase run says it, too."""
 
 
+@dataclass(frozen=True)
+class RebaseKey:
+    """Which rebase of which pipeline."""
+
+    pipeline_id: str
+    number: int
+
+
 @dataclass
 class Effects:
     """Collects what evaluations want sent; a lost one is found by the reconciler."""
 
     dispatches: list[tuple[UUID, tuple[RunToSend, ...]]] = field(default_factory=list)
     merges: list[VersionKey] = field(default_factory=list)
+    rebases: list[RebaseKey] = field(default_factory=list)
     preparations: list[str] = field(default_factory=list)
     evaluations: dict[UUID, str] = field(default_factory=dict)
     """Phase runs, with their pipelines, to be evaluated once the messages just sent have their numbers."""

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from egg_tasks.ports import Workspace
+from models.consensus.snapshot import BASE
 from models.errors import Conflict
 from models.foreign import named
-from models.queries import pipelines, versions
+from models.queries import pipelines, rebases, versions
 from models.schemas.git import Conflicted, Taken
 from models.states import MergeStatus
 from models.tables import AgentRun, Version
@@ -17,7 +18,7 @@ AT_ONCE = 20
 """So many work commits are asked after together."""
 
 Seen = Mapping[str, int]
-"""By role, the latest of its versions that a clone holds."""
+"""By role, the latest of its versions that a clone holds; by `BASE`, the latest rebase."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Reading:
     start: str | None
     """The head the run's clone started with."""
     versions: tuple[Version, ...]
+    bases: tuple[tuple[int, str], ...]
+    """The rebases of this phase run by number, and the base's commit."""
     work_commits: tuple[str, ...]
     """What the work branch has been, newest first, its base last."""
 
@@ -64,15 +67,21 @@ def read(session: Session, *, run: AgentRun) -> Reading:
         is_conflicted=bool(own) and own[-1].merge_status is MergeStatus.CONFLICTED,
         start=run.start_commit,
         versions=tuple(version for version in all_versions if version.role != run.role),
+        bases=tuple(
+            (row.id, str(row.commit))
+            for row in rebases.list_merged(session, pipeline_id=pipeline.id)
+            if row.phase_run_id == run.phase_run_id
+        ),
         work_commits=(*versions.list_work_commits(session, pipeline_id=pipeline.id), *base),
     )
 
 
 def seen_in(workspace: Workspace, reading: Reading, *, commit: str) -> Seen:
-    """By role, the latest of its versions that *commit* contains."""
-    among = {version.commit for version in reading.versions}
+    """By role, the latest of its versions that *commit* contains; by `BASE`, the latest rebase."""
+    among = {version.commit for version in reading.versions} | {base for _, base in reading.bases}
     held = workspace.ancestors(reading.pipeline_id, commit=commit, among=among) if among else frozenset()
-    return _latest(reading.versions, held)
+    bases = [number for number, base in reading.bases if base in held]
+    return _latest(reading.versions, held) | ({BASE: max(bases)} if bases else {})
 
 
 def look(workspace: Workspace, reading: Reading, *, taken: Taken) -> Look:

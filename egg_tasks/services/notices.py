@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from egg_tasks.services import failures
-from models.answers import usual
+from models.answers import after_a_mend, usual
 from models.queries import decisions, phase_runs
 from models.schemas.report import FailureRead
 from models.states import DecisionStatus
@@ -79,4 +79,5 @@ def _content(row: Decision, *, phase: str, failed: Sequence[FailureRead]) -> dic
             "failures": [each.model_dump(mode="json") for each in failed],
         },
         "how_to_answer": usual(row.id, default=row.default, options=row.options),
+        "note": after_a_mend(row.pipeline_id, row.options),
     }

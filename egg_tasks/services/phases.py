@@ -26,6 +26,7 @@ from models.consensus.verdict import (
     Integrate,
     Iterate,
     Nudge,
+    Rebase,
     Restart,
     StopRun,
     Verdict,
@@ -158,6 +159,7 @@ def restart(session: Session, epoch: Epoch) -> None:
     old = epoch.phase_run
     verdicts.cancel_runs(session, epoch)
     verdicts.cancel_decisions(session, old)
+    verdicts.leave_rebase(session, epoch, is_over=False)
     end(session, epoch, PhaseStatus.SUPERSEDED)
     # The live-phase index must see the old run ended before the new one begins.
     session.flush()
@@ -180,6 +182,7 @@ def cancel(session: Session, epoch: Epoch, status: PipelineStatus, *, why: str) 
     epoch.phase_run.why = why
     verdicts.cancel_runs(session, epoch)
     verdicts.cancel_decisions(session, epoch.phase_run)
+    verdicts.leave_rebase(session, epoch, is_over=True)
     end(session, epoch, PhaseStatus.CANCELLED)
     left = receipts.unhandled(session, phase_run=epoch.phase_run)
     finish(session, epoch.pipeline, status, why=why + receipts.sentence(left), now=epoch.now)
@@ -199,7 +202,7 @@ def _apply(session: Session, epoch: Epoch, verdict: Verdict) -> None:
             verdicts.wait(epoch, verdict)
         case Dispatch():
             verdicts.dispatch(session, epoch, verdict)
-        case Integrate():
+        case Integrate() | Rebase():
             verdicts.integrate(session, epoch, verdict)
         case Check():
             verdicts.check(session, epoch, verdict)
@@ -292,6 +295,7 @@ def _advance(session: Session, epoch: Epoch, verdict: Advance) -> None:
         session.flush()
         epoch.phase_run = begin(session, pipeline=pipeline, position=phase_run.position + 1, now=now)
         return
+    verdicts.leave_rebase(session, epoch, is_over=True)
     move_to(pipeline, PipelineStatus.COMPLETE if is_good else PipelineStatus.FAILED)
     pipeline.ended_at = now
     pipeline.why = _lacks(session, pipeline) if is_good else phase_run.why

@@ -166,7 +166,8 @@ def extend(session: Session, *, pipeline_id: str, iterations: int, minutes: floa
     pipeline = pipelines.lock_pipeline(session, pipeline_id=pipeline_id)
     if is_final(pipeline.status):
         raise Conflict(
-            f"pipeline {pipeline_id} is {pipeline.status} and cannot be extended",
+            f"pipeline {pipeline_id} is {pipeline.status}: more is granted before its last iteration ends; "
+            f"{_more(pipeline, iterations)}",
             {"status": str(pipeline.status)},
         )
     pipeline.extra_iterations += iterations
@@ -189,6 +190,15 @@ def extend(session: Session, *, pipeline_id: str, iterations: int, minutes: floa
         return Effects(hints={pipeline.id})
     epoch.phase_run.facts += 1
     return phases.settle(session, epoch)
+
+
+def _more(pipeline: Pipeline, iterations: int) -> str:
+    """How the work of a pipeline that is over is gone on with, as it is typed."""
+    name = pipeline.id
+    if pipeline.status is not PipelineStatus.COMPLETE:
+        return f"to begin anew: egg pipeline rerun {name}"
+    most = f" --set config.max_iterations={iterations}" if iterations else ""
+    return f"to go on from its work: egg pipeline rerun {name} --set base=egg/{name}{most}"
 
 
 def restart_phase(session: Session, *, pipeline_id: str, phase: str, now: datetime) -> Effects:

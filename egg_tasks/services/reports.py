@@ -11,11 +11,21 @@ from egg_tasks.ports import Workspace
 from egg_tasks.services import briefs, failures, histories, leftovers, results, shares, standings
 from egg_tasks.services import halts as halt_words
 from egg_tasks.services.standings import Standing
-from models.answers import usual
+from models.answers import after_a_mend, usual
 from models.consensus.policy import Mode
 from models.errors import NotFound
 from models.masking import masked
-from models.queries import agent_runs, decisions, halts, messages, phase_runs, pipelines, reports, versions
+from models.queries import (
+    agent_runs,
+    decisions,
+    halts,
+    messages,
+    phase_runs,
+    pipelines,
+    rebases,
+    reports,
+    versions,
+)
 from models.schemas.report import (
     AgentStanding,
     Concurrent,
@@ -27,11 +37,12 @@ from models.schemas.report import (
     PipelinePage,
     PipelineRead,
     ProgressRead,
+    RebaseRead,
     StatusRead,
     WhyRead,
 )
 from models.states import LIVE_PHASES, DecisionStatus, PipelineStatus, is_final
-from models.tables import AgentRun, Decision, Halt, PhaseRun, Pipeline
+from models.tables import AgentRun, Decision, Halt, PhaseRun, Pipeline, Rebase
 
 
 @dataclass(frozen=True)
@@ -69,6 +80,7 @@ def pipeline(session: Session, workspace: Workspace, *, pipeline_id: str) -> Pip
             "failures": _failures(session, row, last),
             "file": row.file,
             "overrides": row.overrides,
+            "rebase": rebase_read(rebases.find_last_rebase(session, pipeline_id=pipeline_id)),
             "reruns": pipelines.list_reruns(session, pipeline_id=pipeline_id),
         }
     )
@@ -78,8 +90,15 @@ def list_merges(session: Session, *, pipeline_id: str) -> Merges:
     """What the work branch of a pipeline came to be, version by version."""
     row = pipelines.get_pipeline(session, pipeline_id=pipeline_id)
     merged = versions.list_merged(session, pipeline_id=pipeline_id)
-    steps = tuple((f"{each.role}'s version {each.number}", str(each.merge_commit)) for each in merged)
-    return Merges(pipeline_id, row.base_commit, steps)
+    steps = [
+        (each.merged_at, f"{each.role}'s version {each.number}", str(each.merge_commit)) for each in merged
+    ]
+    steps += [
+        (each.ended_at, f"the base at {str(each.commit)[:10]}", str(each.merge_commit))
+        for each in rebases.list_merged(session, pipeline_id=pipeline_id)
+    ]
+    steps.sort(key=lambda step: (step[0] is not None, step[0]))
+    return Merges(pipeline_id, row.base_commit, tuple((name, commit) for _, name, commit in steps))
 
 
 def unchanged(workspace: Workspace, merges: Merges) -> tuple[str, ...]:
@@ -122,6 +141,7 @@ def status(session: Session, *, pipeline_id: str, now: datetime) -> StatusRead:
         concurrent=_concurrent(session, standing, counts),
         messages_total=counts.total,
         halt=halt_read(halts.find_standing_halt(session)),
+        rebase=rebase_read(rebases.find_last_rebase(session, pipeline_id=pipeline_id)),
     )
 
 
@@ -144,6 +164,11 @@ def why(session: Session, *, pipeline_id: str, now: datetime) -> WhyRead:
 def halt_read(row: Halt | None) -> HaltRead | None:
     """A halt as it is read."""
     return HaltRead.model_validate(row, from_attributes=True) if row else None
+
+
+def rebase_read(row: Rebase | None) -> RebaseRead | None:
+    """A rebase as it is read."""
+    return RebaseRead.model_validate(row, from_attributes=True) if row else None
 
 
 def list_decisions(
@@ -187,6 +212,7 @@ def decision_read(row: Decision, phase: str, failed: tuple[FailureRead, ...] = (
         resolved_at=row.resolved_at,
         how_to_answer=usual(row.id, default=row.default, options=row.options) if is_pending else None,
         failures=failed,
+        note=after_a_mend(row.pipeline_id, row.options) if is_pending else None,
     )
 
 

@@ -12,6 +12,7 @@ from models.consensus.policy import PhasePolicy
 from models.consensus.retries import ready_at
 from models.consensus.settled import (
     has_consensus,
+    has_unseen_base,
     live_objections_about,
     unmade,
     unseen_versions,
@@ -19,7 +20,7 @@ from models.consensus.settled import (
     unsettled_reason,
 )
 from models.consensus.snapshot import RoleView, Snapshot
-from models.consensus.verdict import DecisionKind, Wait
+from models.consensus.verdict import HOLDS_NOBODY, Wait
 from models.queries import phase_runs, pipelines
 from models.queries.snapshots import load_snapshot
 from models.schemas.report import Consensus, Lacking, RoleStanding, Waiting
@@ -108,7 +109,7 @@ def waiting(standing: Standing) -> tuple[Waiting, ...]:
 
 def is_waited_for(standing: Standing, decision: Decision) -> bool:
     """Whether nothing but the answer moves the phase on; an agent's question holds nobody back."""
-    is_held = decision.kind is not DecisionKind.QUESTION
+    is_held = decision.kind not in HOLDS_NOBODY
     return is_held or standing.pipeline.status is PipelineStatus.AWAITING_HUMAN
 
 
@@ -157,7 +158,8 @@ def sentence(standing: Standing) -> str:
 
 
 def _is_current(snapshot: Snapshot, role: RoleView) -> bool:
-    return role.state is not Readiness.WORKING and not unseen_versions(snapshot, role)
+    is_stale = unseen_versions(snapshot, role) or has_unseen_base(snapshot, role)
+    return role.state is not Readiness.WORKING and not is_stale
 
 
 def _blocks(snapshot: Snapshot, role: RoleView) -> bool:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from egg_tasks.services import failures, journal, receipts
-from egg_tasks.services.effects import Effects, RunToSend, VersionKey
+from egg_tasks.services.effects import Effects, RebaseKey, RunToSend, VersionKey
 from models.consensus.policy import PhasePolicy
 from models.consensus.verdict import (
     Ask,
@@ -19,9 +19,10 @@ from models.consensus.verdict import (
     Drop,
     Fail,
     Integrate,
+    Rebase,
     Wait,
 )
-from models.queries import agent_runs, decisions, phase_runs, versions
+from models.queries import agent_runs, decisions, phase_runs, rebases, versions
 from models.schemas.message import MessageType
 from models.states import (
     LIVE_RUNS,
@@ -30,6 +31,7 @@ from models.states import (
     MergeStatus,
     PhaseStatus,
     PipelineStatus,
+    RebaseStatus,
     RunStatus,
 )
 from models.tables import AgentRun, Decision, PhaseRun, Pipeline, merge_to, move_to
@@ -70,8 +72,11 @@ def dispatch(session: Session, epoch: Epoch, verdict: Dispatch) -> None:
     epoch.effects.dispatches.append((epoch.phase_run.id, runs))
 
 
-def integrate(session: Session, epoch: Epoch, verdict: Integrate) -> None:
-    """Put a version's merge under way."""
+def integrate(session: Session, epoch: Epoch, verdict: Integrate | Rebase) -> None:
+    """Put the merge of a version, or of the present base, under way."""
+    if isinstance(verdict, Rebase):
+        _rebase(session, epoch, verdict)
+        return
     phase_run_id = epoch.phase_run.id
     version = versions.find_version(
         session, phase_run_id=phase_run_id, role=verdict.role, number=verdict.version
@@ -80,6 +85,18 @@ def integrate(session: Session, epoch: Epoch, verdict: Integrate) -> None:
     merge_to(version, MergeStatus.MERGING)
     version.send_after = epoch.now + RESEND_AFTER
     epoch.effects.merges.append(VersionKey(phase_run_id, verdict.role, verdict.version, epoch.pipeline.id))
+
+
+def leave_rebase(session: Session, epoch: Epoch, *, is_over: bool) -> None:
+    """Put off the merge of the base to the next phase run, or give it up with the pipeline."""
+    row = rebases.find_live_rebase(session, pipeline_id=epoch.pipeline.id)
+    if row is None:
+        return
+    if row.status is RebaseStatus.MERGING:
+        move_to(row, RebaseStatus.PENDING)
+    if is_over:
+        move_to(row, RebaseStatus.CANCELLED)
+        row.ended_at, row.why = epoch.now, f"{epoch.phase_run.phase} ended before it was merged"
 
 
 def check(session: Session, epoch: Epoch, verdict: Check) -> None:
@@ -150,6 +167,7 @@ def close(session: Session, epoch: Epoch, verdict: Close | Fail) -> None:
         phase_run.stop_reason = verdict.reason
         record(session, epoch, "consensus.reached", f"{phase_run.phase} closes: {verdict.reason}")
     cancel_decisions(session, phase_run)
+    leave_rebase(session, epoch, is_over=False)
     for run in agent_runs.lock_unclosed_agent_runs(session, phase_run_id=phase_run.id):
         deadline = epoch.now if run.status is RunStatus.QUEUED else epoch.now + CLOSING_GRACE
         run.stop_at = min(run.stop_at or deadline, deadline)
@@ -172,6 +190,14 @@ def cancel_runs(session: Session, epoch: Epoch) -> None:
             run.ended_at = run.stop_at = run.send_after = epoch.now
             # What no worker ever had has no process to stop and no work to save.
             run.closed_at = epoch.now if has_nothing else None
+
+
+def _rebase(session: Session, epoch: Epoch, verdict: Rebase) -> None:
+    row = rebases.find_rebase(session, number=verdict.number)
+    assert row is not None, "decide names rebases of the snapshot"  # noqa: S101
+    move_to(row, RebaseStatus.MERGING)
+    row.send_after = epoch.now + RESEND_AFTER
+    epoch.effects.rebases.append(RebaseKey(row.pipeline_id, row.id))
 
 
 def _stop_all(session: Session, epoch: Epoch, question: Decision) -> None:

@@ -11,7 +11,7 @@ from egg_tasks import hints
 from egg_tasks.app import AGENTS, CONTROL, app
 from egg_tasks.config import settings
 from egg_tasks.database import after_commit
-from egg_tasks.services.effects import Effects, RunToSend, VersionKey
+from egg_tasks.services.effects import Effects, RebaseKey, RunToSend, VersionKey
 from egg_tasks.services.notices import Try
 from models.queries import streams
 
@@ -22,6 +22,8 @@ def dispatch(session: Session, effects: Effects) -> None:
         after_commit(session, partial(send_runs, phase_run_id, runs))
     for merge in effects.merges:
         after_commit(session, partial(send_merge, merge))
+    for rebase in effects.rebases:
+        after_commit(session, partial(send_rebase, rebase))
     for pipeline_id in effects.preparations:
         after_commit(session, partial(send_preparation, pipeline_id))
     for pipeline_id in effects.deletions:
@@ -71,6 +73,12 @@ def send_tidying() -> None:
 def send_deletion(pipeline_id: str) -> None:
     """Send the going of a pipeline that a person had deleted."""
     sent = _signature("pipelines.delete", pipeline_id, of=pipeline_id, shadow="delete")
+    sent.apply_async(ignore_result=True)
+
+
+def send_rebase(rebase: RebaseKey) -> None:
+    """Send the merge of a present base."""
+    sent = _signature("rebases.merge", rebase.number, of=rebase.pipeline_id, shadow="rebase")
     sent.apply_async(ignore_result=True)
 
 

@@ -1,8 +1,5 @@
 """Versions, as tasks."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from uuid import UUID
 
 import structlog
@@ -15,16 +12,13 @@ from egg_tasks.services import merges
 from egg_tasks.services.effects import VersionKey
 from egg_tasks.services.merges import MergeOrder
 from egg_tasks.tasks.adapters import workspace
+from egg_tasks.tasks.alone import alone_at
 from egg_tasks.tasks.dispatch import dispatch
 from egg_tasks.tasks.faults import is_nobodys, shortened
 from egg_tasks.tasks.pipelines import publish_work_branch
 from models.errors import Rejected
 
 log = structlog.get_logger()
-
-_UNDER_WAY: set[VersionKey] = set()
-"""What threads of this process are merging: sent again meanwhile it is not made twice at once."""
-_LOCK = threading.Lock()
 
 
 @app.task(name="versions.integrate", autoretry_for=())  # type: ignore[untyped-decorator]
@@ -33,8 +27,9 @@ def integrate(phase_run_id: str, role: str, number: int) -> None:
 
     Not retried by Celery: whoever finds it not made sends it again.
     """
-    with _alone_at(VersionKey(UUID(phase_run_id), role, number)) as version:
-        if version is not None:
+    version = VersionKey(UUID(phase_run_id), role, number)
+    with alone_at(version) as is_alone:
+        if is_alone:
             _integrate(version)
 
 
@@ -43,20 +38,6 @@ def _integrate(version: VersionKey) -> None:
         made = merges.order(session, version=version)
     if made is not None and _merge(version, made):
         publish_work_branch(made.pipeline_id)
-
-
-@contextmanager
-def _alone_at(version: VersionKey) -> Iterator[VersionKey | None]:
-    """Give the version unless another thread of this process is at it."""
-    with _LOCK:
-        is_first = version not in _UNDER_WAY
-        _UNDER_WAY.add(version)
-    try:
-        yield version if is_first else None
-    finally:
-        if is_first:
-            with _LOCK:
-                _UNDER_WAY.discard(version)
 
 
 def _merge(version: VersionKey, made: MergeOrder) -> bool:

@@ -17,6 +17,7 @@ from egg_tasks.workspace import (
     lfs,
     nested,
     obstacles,
+    present_base,
     repositories,
     safety,
     strays,
@@ -66,6 +67,10 @@ class GitWorkspace:
         commit = repositories.prepare(repository, pipeline_id, source=source, base=base, reach=self._reach())
         lfs.adopt(Git(repository), commit, source=source)
         return commit
+
+    def fetch_base(self, pipeline_id: str, *, source: str, base: str | None) -> str:
+        """Fetch what *base* stands for now, and keep it; that commit."""
+        return present_base.fetch(self._git(pipeline_id), source=source, base=base, reach=self._reach())
 
     def open_clone(self, pipeline_id: str, *, role: str, run_id: UUID, work_commit: str) -> Clone:
         """Make the run's clone; if it is there, leave it alone and return it as it was made."""

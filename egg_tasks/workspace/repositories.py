@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 
 from egg_tasks.workspace import remotes, sources, submodules
 from egg_tasks.workspace.git import Git, GitFailed
@@ -102,7 +103,7 @@ def _copy_local(directory: Path, source: Source, base: str | None, reach: Reach)
         _fetch_local(directory, source, commit)
     except GitFailed as error:
         if not (source.promisors and LACKING.search(str(error))):
-            raise _uncopied(source, str(error)) from error
+            raise uncopied(source, str(error)) from error
         _fetch_promised(directory, source, reach)
         try:
             _fetch_local(directory, source, commit)
@@ -116,7 +117,7 @@ def _fetch_local(directory: Path, source: Source, commit: str) -> None:
     # alternates.
     options = ("--update-shallow", "--upload-pack", SERVING)
     wanted = (*REFSPECS, f"+{commit}:{START}")
-    with _trusting(directory) as git:
+    with trusting(directory) as git:
         git.run(*FETCH, *options, "--", str(source.path), *wanted, timeout=TRANSFER_LIMIT)
 
 
@@ -139,19 +140,20 @@ def _fetch_promised(directory: Path, source: Source, reach: Reach) -> None:
 
 def _fetch_beside(directory: Path, source: Source, url: str, refspec: str) -> None:
     beside = _visited(str(source.path / local_path(url)))
-    with _trusting(directory) as git:
+    with trusting(directory) as git:
         git.run(*FETCH, "--upload-pack", SERVING, "--", str(beside.path), refspec, timeout=TRANSFER_LIMIT)
 
 
 @contextmanager
-def _trusting(directory: Path) -> Iterator[Git]:
+def trusting(directory: Path) -> Iterator[Git]:
     """Git that reads repositories of other accounts, as only a file allows; it goes with the context."""
-    trusting = directory / "egg-trust.conf"
-    trusting.write_text('[safe]\n\tdirectory = "*"\n')
+    # One for each: several may read at once.
+    file = directory / f"egg-trust-{uuid4().hex}.conf"
+    file.write_text('[safe]\n\tdirectory = "*"\n')
     try:
-        yield Git(directory, configuration=trusting)
+        yield Git(directory, configuration=file)
     finally:
-        trusting.unlink(missing_ok=True)
+        file.unlink(missing_ok=True)
 
 
 def lacking(source: Source, reason: str) -> Faulty:
@@ -172,7 +174,8 @@ def _initialize(directory: Path, object_format: str) -> None:
     git.run("config", "maintenance.auto", "false")
 
 
-def _uncopied(source: Source, said: str) -> Faulty | Unavailable:
+def uncopied(source: Source, said: str) -> Faulty | Unavailable:
+    """Why a repository on this disk could not be copied."""
     reason = next((line for line in said.splitlines() if "fatal: " in line), said.splitlines()[0])
     if remotes.FULL.search(said):
         return remotes.full(reason)

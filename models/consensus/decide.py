@@ -24,12 +24,13 @@ from models.consensus.verdict import (
     Drop,
     Fail,
     Integrate,
+    Rebase,
     Restart,
     Verdict,
     Wait,
 )
 from models.foreign import counted
-from models.states import MergeStatus, PhaseStatus, StopReason
+from models.states import MergeStatus, PhaseStatus, RebaseStatus, StopReason
 
 
 def decide(snapshot: Snapshot) -> Verdict:
@@ -38,6 +39,7 @@ def decide(snapshot: Snapshot) -> Verdict:
         _closing,
         _unprepared,
         _answered,
+        _rebase,
         failures.stop,
         _policy,
         _integrate,
@@ -78,6 +80,13 @@ def _answered(snapshot: Snapshot) -> Verdict | None:
     if ABORT in answers:
         return Fail("a person aborted the phase")
     return Close(StopReason.ACCEPTED) if ACCEPT in answers else None
+
+
+def _rebase(snapshot: Snapshot) -> Verdict | None:
+    """Before any question that is put or open: who answers Retry then, has it on the new base."""
+    rebase = snapshot.rebase
+    is_next = rebase is not None and rebase.status is RebaseStatus.PENDING and not snapshot.is_merging
+    return Rebase(rebase.number) if rebase is not None and is_next else None
 
 
 def _policy(snapshot: Snapshot) -> Verdict | None:

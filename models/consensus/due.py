@@ -7,6 +7,7 @@ from models.consensus.policy import Mode
 from models.consensus.retries import failure, granted, is_granted, ready_at
 from models.consensus.settled import (
     check_owner,
+    has_unseen_base,
     is_ready,
     live_objections_about,
     unseen_versions,
@@ -38,10 +39,13 @@ def rests_until(snapshot: Snapshot, role: RoleView) -> datetime | None:
 
 
 def may_run(snapshot: Snapshot, role: RoleView) -> bool:
-    """Whether nothing holds the role back: no live run, its last one safe, no question about it open."""
+    """Whether nothing holds the role back: no live run, its last one safe, no question about it open.
+
+    While the present base is being merged nobody begins: it would be on the old one.
+    """
     is_free = role.live is None and (role.last is None or role.last.is_closed)
     is_asked = any(role.name in question.roles or not question.roles for question in snapshot.holding)
-    return is_free and not is_asked and not role.is_dropped
+    return is_free and not is_asked and not role.is_dropped and not snapshot.is_rebasing
 
 
 def is_at_bound(snapshot: Snapshot, role: RoleView) -> bool:
@@ -104,6 +108,8 @@ def _from_others(snapshot: Snapshot, role: RoleView) -> Iterator[Cause]:
         elif other.version > role.seen.get(other.name, 0) and _is_merged(other):
             yield Cause(CauseKind.UNBLOCKED, other.name, other.version)
     if is_ready(snapshot, role) and not snapshot.is_converging:
+        if has_unseen_base(snapshot, role):
+            yield Cause(CauseKind.REBASED, number=snapshot.base_number)
         for other in unseen_versions(snapshot, role):
             if _is_merged(other):
                 yield Cause(CauseKind.STALE, other.name, other.version)

@@ -8,22 +8,24 @@ from models.consensus.checks import dead_end, retried_at
 from models.consensus.due import grace_ends_at, is_at_bound, new_causes, rests_until
 from models.consensus.policy import OnFailure
 from models.consensus.retries import failure, ready_at
-from models.consensus.settled import check_owner, conflict_reason, unsettled
+from models.consensus.settled import NAMED, check_owner, conflict_reason, unsettled
 from models.consensus.snapshot import ObjectionView, RoleView, Snapshot
 from models.consensus.treatments import TREATMENTS
 from models.consensus.verdict import (
     ABORT,
     ACCEPT,
     CONTINUE,
+    KEEP_BASE,
     OVERRIDE,
     RETRY,
+    TAKE_BASE,
     WAIT,
     Ask,
     DecisionKind,
     Verdict,
 )
-from models.foreign import counted
-from models.states import Failure, MergeStatus
+from models.foreign import counted, named
+from models.states import Failure, MergeStatus, RebaseStatus
 
 MAX_UPHELD_OVER_WORDS = 2
 WHAT_NOW = "What now?"
@@ -85,6 +87,7 @@ def _due(snapshot: Snapshot) -> Iterator[Ask]:
     for role in snapshot.present:
         yield from _about_role(snapshot, role)
     yield from _about_check(snapshot)
+    yield from _about_base(snapshot)
     for objection in snapshot.live_objections:
         yield from _about_objection(snapshot, objection)
 
@@ -133,6 +136,21 @@ def _about_check(snapshot: Snapshot) -> Iterator[Ask]:
             stall_options(snapshot),
             ABORT,
             (owner.name,),
+        )
+
+
+def _about_base(snapshot: Snapshot) -> Iterator[Ask]:
+    rebase = snapshot.rebase
+    if rebase is not None and rebase.status is RebaseStatus.CONFLICTED:
+        paths = named(rebase.conflict_paths, most=NAMED)
+        at = f" at {rebase.commit[:10]}" if rebase.commit else ""
+        yield Ask(
+            f"rebase:{rebase.number}",
+            DecisionKind.REBASE,
+            f"The present base{at} conflicts with the work branch in {paths}. Merge the work branch into the"
+            " base in your repository and try again, or go on without. What now?",
+            (KEEP_BASE, TAKE_BASE, ABORT),
+            KEEP_BASE,
         )
 
 

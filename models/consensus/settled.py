@@ -1,7 +1,7 @@
 """Whether a role, and the whole phase, agrees; every no comes with its reason."""
 
 from models.consensus.endings import ended
-from models.consensus.snapshot import ObjectionView, RoleView, Snapshot
+from models.consensus.snapshot import BASE, ObjectionView, RoleView, Snapshot
 from models.foreign import named
 from models.states import CheckStatus, MergeStatus, ObjectionStatus, Readiness
 
@@ -51,6 +51,11 @@ def unseen_versions(snapshot: Snapshot, role: RoleView) -> tuple[RoleView, ...]:
     return tuple(other for other in reviewed if other and other.version > role.seen.get(other.name, 0))
 
 
+def has_unseen_base(snapshot: Snapshot, role: RoleView) -> bool:
+    """Whether the base has come in anew since the role's verdict, and the role had it not in its clone."""
+    return snapshot.base_number > role.seen.get(BASE, 0)
+
+
 def live_objections_about(snapshot: Snapshot, role: RoleView) -> tuple[ObjectionView, ...]:
     """The objections that stand against the role, oldest first."""
     return tuple(o for o in snapshot.live_objections if o.about_role == role.name)
@@ -68,6 +73,7 @@ def agrees_but_for_check(snapshot: Snapshot, *, but_stale: bool) -> bool:
     """Whether all that consensus asks holds, the phase's check left aside, and staleness if *but_stale*."""
     return (
         bool(snapshot.required)
+        and snapshot.rebase is None
         and not snapshot.live_objections
         and all(_dissent(snapshot, role, but_stale=but_stale) is None for role in snapshot.required)
         and all(role.merge in {None, MergeStatus.MERGED} for role in snapshot.present)
@@ -100,6 +106,7 @@ def unmade(snapshot: Snapshot) -> tuple[str, ...]:
         for role in snapshot.present
         if role.merge in {MergeStatus.PENDING, MergeStatus.MERGING}
     ]
+    found += ["the merge of the present base"] if snapshot.is_rebasing else []
     if not found and snapshot.is_merging:
         found = ["the merge of a version that its role has replaced since"]
     is_green = snapshot.check is not None and snapshot.check.status is CheckStatus.GREEN
@@ -161,10 +168,11 @@ def _owing_reason(role: RoleView) -> str | None:
 
 
 def _stale_reason(snapshot: Snapshot, role: RoleView) -> str | None:
-    unseen = unseen_versions(snapshot, role)
+    unseen = [f"{other.name}'s version {other.version}" for other in unseen_versions(snapshot, role)]
+    unseen += ["the base that was merged"] if has_unseen_base(snapshot, role) else []
     if not unseen:
         return None
-    names = " and ".join(f"{other.name}'s version {other.version}" for other in unseen)
+    names = " and ".join(unseen)
     return f"has a stale READY: it has not seen {names}"
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import cached_property
 
 from models.consensus.policy import Mode, PhasePolicy, RolePolicy
-from models.consensus.verdict import Cause, DecisionKind
+from models.consensus.verdict import HOLDS_NOBODY, Cause, DecisionKind
 from models.states import (
     CheckStatus,
     Failure,
@@ -14,8 +14,12 @@ from models.states import (
     ObjectionStatus,
     PhaseStatus,
     Readiness,
+    RebaseStatus,
     StopReason,
 )
+
+BASE = "the-base"
+"""What stands for the base where roles stand: no role can be called so."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +142,16 @@ class CheckView:
 
 
 @dataclass(frozen=True)
+class RebaseView:
+    """The present base on its way into the work branch."""
+
+    number: int
+    status: RebaseStatus
+    commit: str | None = None
+    conflict_paths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ResultView:
     """The result of a role that stands in a phase run, as far as its phase's criteria need it."""
 
@@ -194,6 +208,10 @@ class Snapshot:
     restarts: int = 0
     """How often its phase was begun anew without that being an iteration."""
     deadlines: Deadlines = Deadlines()
+    rebase: RebaseView | None = None
+    """The present base as long as it is not in, and not given up."""
+    base_number: int = 0
+    """The newest rebase of this phase run, which its roles are to see; 0 where there was none."""
 
     @cached_property
     def present(self) -> tuple[RoleView, ...]:
@@ -223,7 +241,7 @@ class Snapshot:
     @cached_property
     def holding(self) -> Sequence[DecisionView]:
         """Questions that hold somebody back until they are answered; what an agent asks holds nobody."""
-        return tuple(question for question in self.pending if question.kind is not DecisionKind.QUESTION)
+        return tuple(question for question in self.pending if question.kind not in HOLDS_NOBODY)
 
     @property
     def is_converging(self) -> bool:
@@ -231,9 +249,18 @@ class Snapshot:
         return self.deadlines.converge_at is not None
 
     @property
+    def is_rebasing(self) -> bool:
+        """Whether the present base is being merged just now."""
+        return self.rebase is not None and self.rebase.status is RebaseStatus.MERGING
+
+    @property
     def is_merging(self) -> bool:
         """Whether a merge is under way; there is at most one at a time."""
-        return self.is_superseded_merging or any(role.merge is MergeStatus.MERGING for role in self.roles)
+        return (
+            self.is_rebasing
+            or self.is_superseded_merging
+            or any(role.merge is MergeStatus.MERGING for role in self.roles)
+        )
 
     @property
     def is_quiet(self) -> bool:

@@ -20,6 +20,7 @@ class CauseKind(StrEnum):
     CHECK = "check"
     RETRY = "retry"
     RECOVERY = "recovery"
+    REBASED = "rebased"
 
 
 @dataclass(frozen=True, order=True)
@@ -56,12 +57,16 @@ class DecisionKind(StrEnum):
     QUESTION = "question"
     DEADLINE = "deadline"
     GATE = "gate"
+    REBASE = "rebase"
     ORDER = "order"
     """What a person decided unasked: it is written down as answered."""
 
 
 ASKED_FOR_WORDS = frozenset({DecisionKind.QUESTION, DecisionKind.GATE})
 """Their options are anybody's words: an answer is told to agents and is never read as an order of ours."""
+
+HOLDS_NOBODY = frozenset({DecisionKind.QUESTION, DecisionKind.REBASE})
+"""Agents go on while these wait for an answer."""
 
 RETRY = "Retry (respawn agent)"
 ABORT = "Abort phase"
@@ -72,6 +77,8 @@ ACCEPT = "Accept current state"
 RETRY_PHASE = "Retry phase"
 CANCEL_PIPELINE = "Cancel pipeline"
 CONTINUE_WAITING = "Continue waiting"
+KEEP_BASE = "Go on without it"
+TAKE_BASE = "Try the base again"
 
 
 @dataclass(frozen=True)
@@ -95,6 +102,13 @@ class Integrate:
 
     role: str
     version: int
+
+
+@dataclass(frozen=True)
+class Rebase:
+    """Merge the present base into the work branch, as a person wished."""
+
+    number: int
 
 
 @dataclass(frozen=True)
@@ -211,6 +225,7 @@ class StopRun:
 Verdict = (
     Dispatch
     | Integrate
+    | Rebase
     | Check
     | Drop
     | Close

@@ -10,11 +10,20 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, Select, Text, Uuid, bindparam, cast, exists, func, select
+from sqlalchemy import ColumnElement, Select, Text, Uuid, and_, bindparam, cast, exists, func, or_, select
 from sqlalchemy.orm import QueryableAttribute, Session
 
-from models.consensus.snapshot import DecisionView, ObjectionView
-from models.states import CheckStatus, DecisionStatus, Failure, MergeStatus, Readiness, RunStatus
+from models.consensus.snapshot import DecisionView, ObjectionView, RebaseView
+from models.states import (
+    LIVE_REBASES,
+    CheckStatus,
+    DecisionStatus,
+    Failure,
+    MergeStatus,
+    Readiness,
+    RebaseStatus,
+    RunStatus,
+)
 from models.tables import (
     AgentRun,
     Check,
@@ -24,6 +33,7 @@ from models.tables import (
     Message,
     MessageStream,
     Objection,
+    Rebase,
     Role,
     Seen,
     Version,
@@ -128,6 +138,8 @@ class PhaseRows:
     objections: tuple[ObjectionView, ...]
     decisions: tuple[DecisionView, ...]
     checks: tuple[CheckRow, ...]
+    rebases: tuple[RebaseView, ...]
+    """Those that are under way, and those that were merged in this phase run."""
     unclosed_elsewhere: tuple[str, ...]
     """Roles with a run in another phase run of the pipeline that is not yet stopped and safe."""
 
@@ -171,6 +183,7 @@ def _statement() -> Select[str]:
             _columns(Decision, DecisionView, number=number, is_pending=pending), Decision.id
         ),
         "checks": _listed(_columns(Check, CheckRow, number=Check.id.label("number")), Check.id),
+        "rebases": _listed(_rebases(), Rebase.id),
         "unclosed_elsewhere": _gathered(func.json_agg(elsewhere.subquery().c.role)),
     }
     pairs = [part for name, value in parts.items() for part in (name, value)]
@@ -186,6 +199,17 @@ def _columns(table: type[Base], shape: type[Any], **computed: ColumnElement[Any]
     names = (each.name for each in fields(shape))
     found = [computed[name] if name in computed else getattr(table, name) for name in names]
     return select(*found).where(table.__table__.c.phase_run_id == PHASE_RUN)
+
+
+def _rebases() -> Select[Any]:
+    """The rebases that are under way, and those whose base the roles of the phase run are to see."""
+    computed = {"number": Rebase.id.label("number")}
+    names = (each.name for each in fields(RebaseView))
+    found = [computed[name] if name in computed else getattr(Rebase, name) for name in names]
+    is_merged_here = and_(Rebase.status == RebaseStatus.MERGED, Rebase.phase_run_id == PHASE_RUN)
+    return select(*found).where(
+        Rebase.pipeline_id == PIPELINE, or_(Rebase.status.in_(LIVE_REBASES), is_merged_here)
+    )
 
 
 def _listed(rows: Select[Any], *order: QueryableAttribute[Any]) -> ColumnElement[Any]:

@@ -31,13 +31,17 @@ from models.queries.phase_rows import (
 )
 from models.schemas.result import view
 from models.states import (
+    LIVE_REBASES,
     LIVE_RUNS,
     CheckStatus,
     MergeStatus,
     PhaseStatus,
+    RebaseStatus,
     RunStatus,
 )
 from models.tables import AgentRun, PhaseRun, Pipeline
+
+MERGED = RebaseStatus.MERGED
 
 
 class Reading(NamedTuple):
@@ -83,6 +87,8 @@ def load_snapshot(
         iterations_used=phase_run.iterations_used,
         extra_iterations=pipeline.extra_iterations,
         restarts=phase_run.iteration - phase_run.iterations_used,
+        rebase=next((rebase for rebase in rows.rebases if rebase.status in LIVE_REBASES), None),
+        base_number=max((rebase.number for rebase in rows.rebases if rebase.status is MERGED), default=0),
         deadlines=Deadlines() if rows.is_halted else _deadlines(phase_run, now),
     )
     return Reading(snapshot, rows.last_message, rows.ticked_at)

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, literal, select, union_all
 from sqlalchemy.orm import Session
 
-from models.states import LIVE_OBJECTIONS, CheckStatus, MergeStatus
-from models.tables import Check, Objection, PhaseRun, Version, merge_to
+from models.states import LIVE_OBJECTIONS, CheckStatus, MergeStatus, RebaseStatus
+from models.tables import Check, Objection, PhaseRun, Rebase, Version, merge_to
 
 
 def add_version(session: Session, *, version: Version) -> None:
@@ -45,10 +45,19 @@ def list_merged(session: Session, *, pipeline_id: str) -> Sequence[Version]:
 
 def list_work_commits(session: Session, *, pipeline_id: str) -> Sequence[str]:
     """The commits the work branch of a pipeline has had, newest first, its base left out."""
-    query = select(Version.merge_commit).join(PhaseRun, PhaseRun.id == Version.phase_run_id)
-    query = query.where(PhaseRun.pipeline_id == pipeline_id, Version.merge_status == MergeStatus.MERGED)
-    query = query.order_by(Version.merged_at.desc(), Version.role, Version.number.desc())
-    return [commit for commit in session.scalars(query) if commit is not None]
+    merged = (
+        select(
+            Version.merge_commit, Version.merged_at.label("at"), Version.role, Version.number.label("number")
+        )
+        .join(PhaseRun, PhaseRun.id == Version.phase_run_id)
+        .where(PhaseRun.pipeline_id == pipeline_id, Version.merge_status == MergeStatus.MERGED)
+    )
+    rebased = select(Rebase.merge_commit, Rebase.ended_at, literal(""), Rebase.id).where(
+        Rebase.pipeline_id == pipeline_id, Rebase.status == RebaseStatus.MERGED
+    )
+    both = union_all(merged, rebased).subquery()
+    query = select(both.c.merge_commit).order_by(both.c.at.desc(), both.c.role, both.c.number.desc())
+    return list(session.scalars(query))
 
 
 def claim_unattended_merges(session: Session, *, now: datetime, limit: int) -> Sequence[Version]:

@@ -26,6 +26,7 @@ from models.schemas.fault import Fault, Faulty
 from models.schemas.message import TO_ALL, MessageType
 from models.schemas.storable import check_storable_json
 from models.schemas.text import (
+    CommitId,
     Line,
     Option,
     Options,
@@ -200,6 +201,13 @@ class SubmissionIn(RequestBody):
         except ValidationError as error:
             listed = sentences.telling(error.errors(include_url=False))
             raise Faulty.of(sentences.fault(each) for each in islice(listed, MAX_NAMED)) from error
+
+
+class RebaseIn(RequestBody):
+    """A wish that a work branch takes in the present base."""
+
+    commit: CommitId | None = None
+    """What the base stands for, where the pipeline's repository holds that already."""
 
 
 class ExtensionIn(RequestBody):

@@ -13,6 +13,7 @@ from models.states import (
     PhaseStatus,
     PipelineStatus,
     Readiness,
+    RebaseStatus,
     RunStatus,
     StopReason,
 )
@@ -70,6 +71,21 @@ class FailureRead(Read):
     """The command that shows all it wrote."""
 
 
+class RebaseRead(Read):
+    """The base of a repository, as it is now, on its way into a work branch."""
+
+    id: int
+    status: RebaseStatus
+    commit: str | None
+    """The base's commit, as soon as it is known."""
+    merge_commit: str | None
+    conflict_paths: tuple[str, ...]
+    why: str
+    """Why it could not be fetched or merged."""
+    created_at: datetime
+    ended_at: datetime | None
+
+
 class PipelineDetail(PipelineRead):
     """A pipeline with its pinned definition."""
 
@@ -78,6 +94,8 @@ class PipelineDetail(PipelineRead):
     """The file it was made from, on the machine of who submitted it; None where that is not known."""
     overrides: tuple[str, ...] = ()
     """What was set over the file: K=V."""
+    rebase: RebaseRead | None = None
+    """The newest one."""
     reruns: tuple[str, ...] = ()
     """The pipelines that repeat this one, oldest first."""
     unchanged: tuple[str, ...] = ()
@@ -120,6 +138,8 @@ class DecisionRead(Read):
     """A line to type; None when nobody is asked any more."""
     failures: tuple[FailureRead, ...] = ()
     """The runs it is about that failed."""
+    note: str | None = None
+    """What an answer does not do, and the commands that do."""
 
 
 class RoleStanding(Read):
@@ -248,6 +268,8 @@ class StatusRead(Read):
     messages_total: int
     halt: HaltRead | None = None
     """What keeps agents from starting in every pipeline."""
+    rebase: RebaseRead | None = None
+    """The newest one."""
 
 
 class Waiting(Read):

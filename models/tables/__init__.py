@@ -9,6 +9,7 @@ from models.tables.halt import Halt
 from models.tables.message import Message
 from models.tables.phase_run import PhaseRun, Role, Seen
 from models.tables.pipeline import MessageStream, Pipeline
+from models.tables.rebase import Rebase
 from models.tables.repair import Repair
 from models.tables.result import Result
 from models.tables.share import RunShare
@@ -29,6 +30,7 @@ __all__ = [
     "Objection",
     "PhaseRun",
     "Pipeline",
+    "Rebase",
     "Repair",
     "Result",
     "Role",

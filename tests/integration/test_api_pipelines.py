@@ -10,6 +10,7 @@ from egg_tasks import run_places
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
 from egg_tasks.services import pipelines
+from models.consensus.verdict import RETRY
 from tests.integration.api_scene import NAME, Scene, definition, merge
 
 
@@ -160,3 +161,42 @@ def test_why_says_why_a_repository_does_not_come_until_it_has_come(scene: Scene)
     assert all(re.search(rf"being prepared, tried again at [0-9:]+ UTC: {reason}", why) for why in waiting)
     assert "prepared" not in afterwards
     assert scene.ask("GET", f"/pipelines/{name}").data["pipeline"]["why"] != reason
+
+
+def test_the_present_base_is_wished_for_once_and_the_status_tells_of_it(shop: Scene) -> None:
+    answers = [shop.ask("POST", f"/pipelines/{NAME}/rebase", {}) for _ in range(3)]
+
+    assert {answer.status for answer in answers} == {202}
+    (number,) = {answer.data["rebase"]["id"] for answer in answers}
+    told = shop.ask("GET", f"/pipelines/{NAME}/status").data["rebase"]
+    assert (told["id"], told["status"]) == (number, "merging")
+    assert shop.ask("GET", f"/pipelines/{NAME}").data["pipeline"]["rebase"] == told
+
+
+def test_a_base_that_the_pipelines_repository_does_not_hold_is_refused(shop: Scene) -> None:
+    answer = shop.ask("POST", f"/pipelines/{NAME}/rebase", {"commit": "a" * 40})
+
+    assert (answer.status, "leave it out" in answer.body["message"]) == (422, True)
+    assert shop.ask("GET", f"/pipelines/{NAME}/status").data["rebase"] is None
+
+
+def test_a_pipeline_that_has_not_started_takes_in_no_base(scene: Scene) -> None:
+    scene.create()
+
+    answer = scene.ask("POST", f"/pipelines/{NAME}/rebase", {})
+
+    assert (answer.status, f"egg pipeline rerun {NAME}" in answer.body["message"]) == (409, True)
+
+
+def test_a_question_with_retry_says_what_retry_does_not_do(shop: Scene) -> None:
+    asked = {"question": "What now?", "options": [RETRY, "Abort phase"]}
+    other = {"question": "Which?", "options": ["one", "two"]}
+    notes = [
+        shop.ask("POST", f"/pipelines/{NAME}/decisions", body).data["decision"]["note"]
+        for body in (asked, other)
+    ]
+
+    assert f"egg pipeline rebase {NAME}" in notes[0]
+    assert f"egg pipeline rerun {NAME}" in notes[0]
+    assert "Retry keeps the base as it was" in notes[0]
+    assert notes[1] is None

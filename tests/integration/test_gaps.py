@@ -22,16 +22,18 @@ from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
 from egg_tasks.proof import key_of, name_of
 from egg_tasks.runners.process import ProcessRunner
-from egg_tasks.services import notices, pipelines, questions, tries
+from egg_tasks.services import notices, pipelines, questions, rebases, tries
 from egg_tasks.services.notices import Try
 from egg_tasks.services.questions import Question
 from egg_tasks.services.signals import Signal
-from egg_tasks.tasks import adapters, agent_runs, decisions, owners, versions
+from egg_tasks.tasks import adapters, agent_runs, decisions, dispatch, owners, versions
 from egg_tasks.tasks import pipelines as pipeline_tasks
+from egg_tasks.tasks import rebases as rebase_tasks
 from egg_tasks.tasks.attendance import Attendance, Left
 from egg_tasks.tasks.leases import Leases
 from models.queries import agent_runs as run_rows
 from models.queries import pipelines as pipeline_rows
+from models.queries import rebases as rebase_rows
 from models.queries import versions as version_rows
 from models.schemas.run import Exit, Launch, Wake
 from models.states import MergeStatus, Readiness, RunStatus
@@ -267,6 +269,43 @@ def test_a_merge_may_die_anywhere(ground: Ground) -> None:
         assert work == pipeline.work_commit == pipeline.published_commit != pipeline.base_commit
         assert ground.told(name, "branch.merged") == 1
         assert ground.told(name, "consensus.reached") == 1
+
+    at_gaps(begin, act, check)
+
+
+def test_the_coming_in_of_a_present_base_may_die_anywhere(ground: Ground) -> None:
+    """Wished, fetched, merged and published by processes that die: it is in once, and told once."""
+    mended: dict[str, str] = {}
+    source = ground.scene.home / "source"
+
+    def begin(name: str) -> None:
+        ground.speaker(name)
+        commit = (*api_scene.GIT, "commit", "-q", "--allow-empty", "-m", name)
+        subprocess.run(commit, cwd=source, check=True)
+        mended[name] = head(source)
+
+    def act(name: str) -> None:
+        with unit_of_work() as session:
+            if rebase_rows.find_last_rebase(session, pipeline_id=name) is None:
+                wished = rebases.wish(session, pipeline_id=name, commit=None, now=utcnow())
+                dispatch.dispatch(session, wished.effects)
+        with unit_of_work() as session:
+            row = rebase_rows.find_last_rebase(session, pipeline_id=name)
+        assert row is not None
+        rebase_tasks.merge(row.id)
+
+    def check(name: str) -> None:
+        # What the reconciler sends again: the merge, and the moving of the branch behind its row.
+        lives(partial(act, name))
+        lives(partial(pipeline_tasks.publish, name))
+        pipeline = ground.pipeline(name)
+        with unit_of_work() as session:
+            rows = rebase_rows.list_merged(session, pipeline_id=name)
+        assert [(row.commit, row.merge_commit) for row in rows] == [(mended[name], pipeline.work_commit)]
+        work = adapters.workspace().find_branch(name, branch=f"egg/{name}/work")
+        assert work == pipeline.work_commit == pipeline.published_commit != pipeline.base_commit
+        told = [ground.told(name, kind) for kind in ("branch.rebase_requested", "branch.rebased")]
+        assert told == [1, 1]
 
     at_gaps(begin, act, check)
 

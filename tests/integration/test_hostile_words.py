@@ -69,9 +69,12 @@ WORDS: Mapping[str, str] = {
     "roles.reason": W,
     "roles.poll_key": W,
     "versions.conflict_paths": LISTED,
+    "rebases.conflict_paths": LISTED,
+    "rebases.why": W,
 }
 """What is in a column of an older release's row, as SQL."""
 NAMES = {
+    *("rebases.commit", "rebases.merge_commit"),
     *("pipelines.rerun_of", "pipelines.rerun_of_name"),
     *("pipelines.id", "pipelines.tip_owner", "nodes.name", "repairs.kind", "events.type", "decisions.key"),
     *(

@@ -211,7 +211,7 @@ def test_a_pipeline_that_is_over_is_not_extended(world: World) -> None:
     begin(world)
     world.do(pipelines.cancel)
 
-    with pytest.raises(Conflict, match="cannot be extended"):
+    with pytest.raises(Conflict, match="egg pipeline rerun p"):
         world.do(partial(pipelines.extend, iterations=1, minutes=0))
 
 

@@ -46,7 +46,7 @@ OPENED_OTHERWISE = {
         "workspace/contents.py": {"fill", "define_filter", "_place"},
     },
     "in a directory that is made for it alone": {
-        "workspace/repositories.py": {"_trusting"},
+        "workspace/repositories.py": {"trusting"},
         "workspace/submodules.py": {"_fetched"},
         "workspace/staging.py": {"_keep_large"},
         "workspace/versions.py": {"_copy"},

@@ -14,17 +14,18 @@ from egg_tasks.api.envelope import Envelope
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import deletions, lineage, pipelines, reports, shares
+from egg_tasks.services import deletions, lineage, pipelines, rebases, reports, shares
 from egg_tasks.services.effects import Effects
 from egg_tasks.tasks.adapters import workspace
 from egg_tasks.tasks.dispatch import dispatch
+from models.errors import Unprocessable
 from models.foreign import counted
 from models.masking import masked
 from models.schemas.definition import Definition, validate
 from models.schemas.fault import Fault, Faulty
 from models.schemas.git import Branches
-from models.schemas.http import ExtensionIn, QuotaIn, SubmissionIn
-from models.schemas.report import PipelineDetail, PipelinePage, StatusRead, WhyRead
+from models.schemas.http import ExtensionIn, QuotaIn, RebaseIn, SubmissionIn
+from models.schemas.report import PipelineDetail, PipelinePage, RebaseRead, StatusRead, WhyRead
 from models.schemas.source import REMOTE, is_remote, refuse_reckoned
 from models.schemas.text import PhaseName, PipelineId
 from models.states import PipelineStatus
@@ -44,6 +45,12 @@ class Deleted(BaseModel):
     """A pipeline that goes."""
 
     pipeline: str
+
+
+class RebaseAnswer(BaseModel):
+    """The present base on its way into a work branch."""
+
+    rebase: RebaseRead
 
 
 @router.post("/pipelines", status_code=201)
@@ -149,6 +156,25 @@ def extend(pipeline_id: PipelineId, body: ExtensionIn) -> Envelope[PipelineAnswe
     """Grant more iterations to phases that do not converge, or more time to the current one."""
     return _moved(
         pipeline_id, partial(pipelines.extend, iterations=body.iterations or 0, minutes=body.minutes or 0)
+    )
+
+
+@router.post("/pipelines/{pipeline_id}/rebase", status_code=202)
+def rebase(pipeline_id: PipelineId, body: RebaseIn) -> Envelope[RebaseAnswer]:
+    """Have the present base merged into the work branch of a pipeline that runs.
+
+    `commit` is what it stands for, if the pipeline's repository holds that; else the server fetches it.
+    """
+    if body.commit and body.commit not in workspace().trees(pipeline_id, commits=[body.commit]):
+        raise Unprocessable(
+            f"commit: the repository of {pipeline_id} holds no {body.commit}; leave it out, and it is fetched"
+        )
+    with unit_of_work() as session:
+        wished = rebases.wish(session, pipeline_id=pipeline_id, commit=body.commit, now=utcnow())
+        dispatch(session, wished.effects)
+        found = RebaseRead.model_validate(wished.rebase, from_attributes=True)
+    return Envelope(
+        message=f"the present base is on its way into {pipeline_id}", data=RebaseAnswer(rebase=found)
     )
 
 

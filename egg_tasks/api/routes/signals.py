@@ -18,6 +18,7 @@ from egg_tasks.services.effects import Effects
 from egg_tasks.services.signals import Signal
 from egg_tasks.tasks.adapters import workspace
 from egg_tasks.tasks.dispatch import dispatch
+from models.consensus.snapshot import BASE
 from models.foreign import counted
 from models.queries import agent_runs
 from models.schemas.brief import Brief
@@ -73,8 +74,10 @@ def sync(pipeline_id: PipelineId, who: Speaker) -> Envelope[Synced]:
         seen = looks.seen_in(workspace(), reading, commit=head)
     with unit_of_work() as session:
         signals.sync(session, run_id=who.run_id, seen=seen, now=utcnow())
+    others = {role: number for role, number in seen.items() if role != BASE}
     return Envelope(
-        message=f"{who.role} has seen {counted(len(seen), 'other role')}", data=Synced(head=head, seen=seen)
+        message=f"{who.role} has seen {counted(len(others), 'other role')}",
+        data=Synced(head=head, seen=others),
     )
 
 
