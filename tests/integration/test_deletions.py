@@ -14,6 +14,7 @@ from egg_tasks.services.agent_runs import Salvaged
 from egg_tasks.tasks import clearing
 from models.queries import agent_runs as rows
 from models.queries import deletions
+from models.queries import pipelines as pipeline_rows
 from models.schemas.run import Exit
 from models.tables.base import Base
 from tests.integration.api_scene import GIT, NAME, Scene, merge
@@ -161,6 +162,21 @@ def test_who_follows_a_pipeline_that_is_deleted_comes_to_an_end(scene: Scene) ->
         scene.ask("POST", f"/pipelines/{NAME}/delete")
 
         assert stream.read() == b""
+
+
+def test_a_pipeline_that_repeats_a_deleted_one_stays_and_knows_its_name(scene: Scene) -> None:
+    scene.create()
+    scene.create(name="again")
+    with unit_of_work() as session:
+        again = pipeline_rows.lock_pipeline(session, pipeline_id="again")
+        again.rerun_of = again.rerun_of_name = NAME
+
+    scene.ask("POST", f"/pipelines/{NAME}/delete")
+    clearing.delete_pipeline(NAME)
+
+    with unit_of_work() as session:
+        again = pipeline_rows.get_pipeline(session, pipeline_id="again")
+        assert (again.rerun_of, again.rerun_of_name) == (None, NAME)
 
 
 def test_the_users_repository_is_not_touched(shop: Scene) -> None:
