@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from egg_tasks.demo.repository import make_repository
+from egg_tasks.stack.binaries import find_postgres
 from tests.acceptance.conftest import Egg
 from tests.pages import AS_AGENT, ROOT, TYPED_BY, WHEN_IT_CAN_BE, Block, blocks, pages
 
@@ -71,7 +71,7 @@ class Scene:
     def text(self, block: Block) -> str:
         """What one would type here: the numbers of this stack for those of the page."""
         text = block.text.replace("PIPELINE", NAME).replace("ROLE", "coder")
-        text = text.replace("--reply-to 7", "--reply-to 1")
+        text = re.sub(r"^\$ ", "", text.replace("--reply-to 7", "--reply-to 1"), flags=re.MULTILINE)
         if found := re.search(r"decision (?:get|resolve) (\d+)", text):
             text = re.sub(rf"(decision \w+) {found[1]}\b", rf"\1 {self.question()}", text)
         return text
@@ -109,6 +109,9 @@ def scene(egg: Egg, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]
     shop = make_repository(tmp_path_factory.mktemp("person") / "shop")
     (shop / "scene.yaml").write_text(json.dumps(SCENE))
     (shop / "egg.yaml").write_text(json.dumps(QUICK))
+    (shop / "new").mkdir()
+    (shop / "new" / "egg.yaml").write_text(json.dumps({**QUICK, "repo": ".."}))
+    egg.run("run", "egg.yaml", "--name", "shop", cwd=shop)
     egg.run("run", "scene.yaml", "--name", NAME, "--detach", cwd=shop)
     egg.wait_for_event(NAME, "branch.merged", role="coder")
     egg.run("message", "send", NAME, "--to", "tester", "--type", "STATUS", "--subject", "Go on")
@@ -138,7 +141,7 @@ def type_block(scene: Scene, block: Block) -> str | None:
     is_agents = block.mark == AS_AGENT
     place, said = scene.agent() if is_agents else (scene.shop, {})
     environment = {
-        "PATH": f"{Path(shutil.which('egg') or scene.egg.program).parent}:{os.environ['PATH']}",
+        "PATH": f"{Path(scene.egg.program).parent}:{os.environ['PATH']}:{find_postgres({})}",
         "HOME": str(scene.shop.parent),
         **({} if is_agents else {"EGG_HOME": str(scene.egg.home), **scene.egg.environment}),
         **said,
@@ -147,7 +150,8 @@ def type_block(scene: Scene, block: Block) -> str | None:
         # It has seen what the others have published.
         typed("egg sync", place, environment)
     deadline = time.monotonic() + (PATIENCE if block.mark == WHEN_IT_CAN_BE else 0)
-    script = scene.text(block)
+    # Where a block is typed again, what it began before may be done: then its last line alone counts.
+    script = f"{'trap - ERR' if block.mark == WHEN_IT_CAN_BE else ''}\n{scene.text(block)}"
     while (refused := typed(script, place, environment)) and time.monotonic() < deadline:
         time.sleep(1)
     return refused
