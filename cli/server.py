@@ -122,6 +122,6 @@ def is_reachable() -> bool:
     """Whether the server commands would talk to answers now."""
     try:
         operator(patience=0).get("/health")
-    except (Unavailable, Unauthenticated):
+    except (Unavailable, Unauthenticated, Unprocessable):
         return False
     return True

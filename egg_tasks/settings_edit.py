@@ -46,6 +46,8 @@ def put(home: Path, setting: Setting, text: str | None) -> Path:
         document[table][name] = _value(setting, text)
     elif name in document.get(table, {}):
         del document[table][name]
+    else:
+        return path
     content = document.as_string().encode()
     settings_file.parsed(content, path)
     _write(path, content)

@@ -15,7 +15,17 @@ if TYPE_CHECKING:
     from egg_tasks.stack.settings_in_use import InUse
 
 
-@click.group(invoke_without_command=True)
+class Settings(click.Group):
+    """A group to which the name of a setting is as good as `get` and the name."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command, and what is left for it."""
+        return super().resolve_command(ctx, args if args[0] in self.commands else ["get", *args])
+
+
+@click.group(cls=Settings, invoke_without_command=True)
 @options.output
 @click.pass_context
 def settings(ctx: click.Context, *, output: str) -> None:
@@ -99,7 +109,7 @@ def unset(*, name: str, output: str) -> None:
 @settings.command()
 @options.output
 def example(*, output: str) -> None:
-    """Print a settings.toml with every setting in it, as comments with their defaults.
+    """Print a settings.toml with all settings, as comments.
 
     Example:  egg settings example > ~/.local/share/egg/settings.toml
     """
@@ -140,6 +150,7 @@ def _record(found: "InUse") -> dict[str, object]:
         "variable": setting.variable,
         "value": found.value,
         "from": found.origin,
+        **({"fault": found.fault} if found.fault else {}),
         **running,
         "does": setting.help,
         "kind": str(setting.kind),
@@ -172,7 +183,8 @@ def _lines(found: "list[InUse]") -> Iterator[str]:
     for each in found:
         value = each.value or "-"
         running = "" if each.running is None else f"; the running stack: {each.running or 'not set'}"
-        yield f"  {each.setting.name:<{width}}  {value}  ({each.origin}{running})"
+        fault = each.fault and f": it {each.fault}"
+        yield f"  {each.setting.name:<{width}}  {value}  ({each.origin}{running}{fault})"
         yield f"      {each.setting.help}"
 
 

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from egg_tasks import settings_file
 from egg_tasks.config import webhook_of
+from egg_tasks.settings_table import BY_VARIABLE, fault_of
 from egg_tasks.stack import frozen, local
 from egg_tasks.stack.finding import Finding
 from models.errors import EggError
@@ -18,7 +19,13 @@ def examine(home: Path, environ: Mapping[str, str]) -> Sequence[Finding]:
     """Look at the settings; *environ* is this shell's, with what the file says."""
     running = local.find(home)
     taken = frozen.taken(running) if running else {}
-    return (*_file(home), _webhook(taken, environ), *_taken(taken), *_differing(home, taken, environ))
+    return (
+        *_file(home),
+        *_faults(environ),
+        _webhook(taken, environ),
+        *_taken(taken),
+        *_differing(home, taken, environ),
+    )
 
 
 def _file(home: Path) -> Iterator[Finding]:
@@ -36,6 +43,14 @@ def _file(home: Path) -> Iterator[Finding]:
     mend = f"it may hold secrets, and others can read it: chmod 600 {path}"
     is_open = path.stat().st_mode & OTHERS and home.stat().st_mode & PASSING
     yield Finding("settings", None if is_open else True, f"{number} in {path}", mend)
+
+
+def _faults(environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Values with which nothing would start."""
+    for variable, setting in BY_VARIABLE.items():
+        text = environ.get(variable, "")
+        if text and (fault := fault_of(setting, text)):
+            yield Finding("settings", ok=False, text=f"{variable} {fault}", mend="mend it, or unset it")
 
 
 def _webhook(taken: Mapping[str, str], environ: Mapping[str, str]) -> Finding:

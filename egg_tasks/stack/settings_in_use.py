@@ -6,7 +6,7 @@ from pathlib import Path
 
 from egg_tasks import settings_file
 from egg_tasks.settings_file import SettingsFile
-from egg_tasks.settings_table import BY_VARIABLE, SETTINGS, Kind, Setting
+from egg_tasks.settings_table import BY_VARIABLE, SETTINGS, Kind, Setting, fault_of
 from egg_tasks.stack import frozen, local, manifest
 from egg_tasks.stack.outside import name_of
 from models.masking import masked
@@ -26,6 +26,8 @@ class InUse:
     origin: str
     running: str | None = None
     """What the stack that runs has, where that is something else; empty for none."""
+    fault: str = ""
+    """What is wrong with it, to go on after its name."""
 
 
 def of(home: Path, environ: Mapping[str, str]) -> Sequence[InUse]:
@@ -62,7 +64,8 @@ def _in_use(
     if not text:
         text, is_kept = kept.get(setting.variable, ""), setting.variable in kept
         text, origin = (text, STACK) if is_kept else (setting.default, DEFAULT)
-    return InUse(setting, shown(setting, text), origin, others.get(setting.variable))
+    fault = fault_of(setting, text) if text else ""
+    return InUse(setting, shown(setting, text), origin, others.get(setting.variable), fault)
 
 
 def _running(home: Path, environ: Mapping[str, str]) -> Mapping[str, str]:

@@ -107,6 +107,24 @@ def test_what_cannot_be_set_is_refused_with_the_way_out(
     assert not (home / "settings.toml").exists()
 
 
+def test_the_name_of_a_setting_is_enough_and_a_wrong_value_is_shown_with_its_fault(
+    egg: Egg, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("EGG_HOME", str(home))
+    monkeypatch.setenv("EGG_NODE_CAPACITY", "x")
+
+    code = egg("settings", "node.capacity", "--json")
+    found = json.loads(capsys.readouterr().out)
+
+    assert (code, found["value"], found["from"]) == (0, "x", "environment")
+    assert found["fault"] == "must be a whole number of agents, 1 or more, not 'x'"
+
+
+def test_what_is_not_there_is_taken_out_without_a_trace(egg: Egg, home: Path) -> None:
+    assert egg("settings", "unset", "node.capacity") == 0
+    assert list(home.iterdir()) == []
+
+
 def test_a_secret_comes_by_standard_input(
     egg: Egg, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -139,6 +157,21 @@ def test_a_faulty_file_stops_no_command_that_could_mend_it(
 
     assert codes == (0, 1, 1)
     assert told.count("settings.toml, line 2: node.capacity: must be a whole number of agents") == 2
+
+
+def test_the_doctor_names_what_is_wrong_in_file_and_environment(
+    egg: Egg, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "settings.toml").write_text("[node]\ncapacity = 0\n")
+    monkeypatch.setenv("EGG_RATE_LIMIT", "many")
+
+    code = egg("doctor", "--json")
+    found = json.loads(capsys.readouterr().out)["findings"]
+    texts = [each["text"] for each in found if (each["name"], each["ok"]) == ("settings", False)]
+
+    assert (code, len(texts)) == (1, 2)
+    assert "line 2: node.capacity: must be a whole number" in texts[0]
+    assert texts[1] == "EGG_RATE_LIMIT must be a whole number of requests a second, 0 or more, not 'many'"
 
 
 def test_the_example_is_a_settings_file_with_every_setting(home: Path) -> None:
