@@ -63,7 +63,8 @@ def way_out(request: Request) -> str:
     inside = f"{PREFIX}{path}"
     if any(_filled(template, inside) == inside for template in templates):
         return f"the API begins at {PREFIX} (did you mean {inside}?)"
-    likely = meant(path, {_filled(template, path) for template in templates}).replace("`", "")
+    known = {_filled(template, path) for template in templates} if path.startswith(f"{PREFIX}/") else set()
+    likely = meant(path, known).replace("`", "")
     return f"GET / says what there is, {PREFIX}/openapi.json all of it{likely}"
 
 
