@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 
 from egg_tasks import interpreter
 from egg_tasks.config import celery_url
+from egg_tasks.settings_table import BY_VARIABLE
 from egg_tasks.stack import census, local, lock, manifest, ports, probes, programs
 from egg_tasks.stack import home as homes
 from egg_tasks.stack.keeper import Keeper
@@ -331,7 +332,9 @@ def test_our_processes_get_nothing_else_of_the_users_environment(home: Path) -> 
     found = programs.environment(home, given, None)
 
     names = {"EGG_AGENTS_PATH", "EGG_HOME", "EGG_NODE_CAPACITY", "HOME", "LANG", "PATH"}
-    assert set(found) == names | set(programs.LARGE_PAGES)
+    assert {name for name in found if found[name]} == names | set(programs.LARGE_PAGES)
+    # Nor what settings.toml says later: a setting that is not set is there as such.
+    assert {name for name in found if not found[name]} == set(BY_VARIABLE) - names - {"EGG_DEBUG"}
 
 
 def test_a_worker_that_hangs_is_found_by_its_silence(home: Path) -> None:
