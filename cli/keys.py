@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 Wait = Callable[[float], str]
 """Wait so many seconds for a key: the key, or empty."""
 
+LEAVING = frozenset({"q", "Q"})
 ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 

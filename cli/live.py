@@ -20,7 +20,6 @@ if TYPE_CHECKING:  # agents never see a screen
     from rich.text import Text
 
 ROUND_SECONDS = 0.5
-LEAVING = frozenset({"q", "Q"})
 KEPT_EVENTS = 300
 
 
@@ -109,7 +108,7 @@ def _screen(client: Client, name: str, until: Until) -> Json:
             live.update(Group(shown, foot), refresh=True)
             if (not away and until.is_met(look.status["status"])) or not until.seconds_left():
                 return look.status
-            if wait(ROUND_SECONDS) in LEAVING:
+            if wait(ROUND_SECONDS) in keys.LEAVING:
                 raise KeyboardInterrupt
             try:
                 look, away = refreshed(client, name, look), ""

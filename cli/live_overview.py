@@ -21,8 +21,8 @@ FADES_AFTER = timedelta(seconds=30)
 """So long a pipeline that has ended stays on the screen."""
 QUESTION_LINES = ("  ? ", "    ")
 """How the lines of a question begin: what is asked, and what answers it."""
-FOOT = "one of them: egg watch PIPELINE; Ctrl-C leaves"
-ASKED_FOOT = "answers: egg decision get ID; one of them: egg watch PIPELINE; Ctrl-C leaves"
+FOOT = "one of them: egg watch PIPELINE; q leaves"
+ASKED_FOOT = "answers: egg decision get ID; one of them: egg watch PIPELINE; q leaves"
 
 
 @dataclass(frozen=True)

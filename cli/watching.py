@@ -3,7 +3,7 @@
 import time
 from datetime import UTC, datetime
 
-from cli import following, live_overview, render, typed
+from cli import following, keys, live_overview, render, typed
 from cli.following import Until
 from cli.live_overview import Watched, draw
 from cli.report import question
@@ -64,7 +64,7 @@ def _screen(looks: Looks, until: Until) -> int:
     from rich.live import Live
 
     console = Console()
-    with Live(console=console, screen=True, auto_refresh=False) as live:
+    with keys.pressed() as wait, Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
             looks.look()
             width, height = console.size
@@ -75,7 +75,8 @@ def _screen(looks: Looks, until: Until) -> int:
             live.update(Group(*away, drawn), refresh=True)
             if (code := _over(looks, until)) is not None:
                 break
-            time.sleep(ROUND_SECONDS)
+            if wait(ROUND_SECONDS) in keys.LEAVING:
+                raise KeyboardInterrupt
     _say_why(looks, code)
     return code
 
