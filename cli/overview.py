@@ -155,10 +155,9 @@ def _failures(told: Json, *, now: datetime, width: int | None) -> list[Text]:
     """What went wrong last."""
     found: list[Text] = []
     for one in told["failures"][:SHOWN_FAILURES]:
-        who = f"{one['role'] or 'check'} (run {one['number']}): " if one["phase"] else "the pipeline: "
-        why = ": ".join(filter(None, (one["failure"], flat(one["text"]))))
         name = one["pipeline"] if width is None else short(one["pipeline"])
-        text = f"{age(one['at'], now=now)} ago {name}, {who}{why}"
+        why = flat(one["text"]) if one["phase"] else f"the pipeline failed: {flat(one['text'])}"
+        text = f"{age(one['at'], now=now)} ago {name}: {why}"
         found.append(_cut(_line("" if found else "failures", text), width))
     return found or [_line("failures", "none")]
 

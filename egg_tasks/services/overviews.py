@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from egg_tasks import version
-from egg_tasks.services import reports
+from egg_tasks.services import failures, reports
 from models.consensus.verdict import DecisionKind
 from models.queries import clock, halts, inboxes, overviews
 from models.queries import reports as counts
@@ -28,6 +28,7 @@ from models.schemas.overview import (
     RunningPage,
     RunningRead,
 )
+from models.schemas.report import FailureRead
 from models.states import DecisionStatus, PipelineStatus
 from models.tables import Event
 
@@ -51,19 +52,8 @@ def overview(session: Session, *, disk: DiskRead, now: datetime) -> OverviewRead
         halt=reports.halt_read(halts.find_standing_halt(session)),
         disk=disk,
         questions=counts.count_pending_decisions(session),
-        first_questions=tuple(map(_asked, inboxes.list_pending(session, after=None, limit=FIRST))),
-        failures=tuple(
-            FailedRead(
-                pipeline=each.pipeline_id,
-                phase=each.phase,
-                role=each.role,
-                number=each.number,
-                failure=each.failure,
-                text=each.text,
-                at=each.at,
-            )
-            for each in overviews.list_last_failures(session, limit=FIRST)
-        ),
+        first_questions=_all(session, inboxes.list_pending(session, after=None, limit=FIRST)),
+        failures=_failures(session),
     )
 
 
@@ -73,7 +63,7 @@ def inbox(session: Session, *, status: DecisionStatus | None, after: int | None,
         found = inboxes.list_pending(session, after=after, limit=limit + 1)
     else:
         found = inboxes.list_asked(session, status=status, after=after, limit=limit + 1)
-    page = tuple(map(_asked, found[:limit]))
+    page = _all(session, found[:limit])
     return InboxPage(
         decisions=page,
         next_after=page[-1].id if len(found) > limit else None,
@@ -97,6 +87,30 @@ def running(session: Session, *, after: str | None, limit: int) -> RunningPage:
         total=overviews.count_running(session),
         halt=reports.halt_read(halts.find_standing_halt(session)),
     )
+
+
+def _failures(session: Session) -> tuple[FailedRead, ...]:
+    """What went wrong last, runs and pipelines, the last one first."""
+    runs = (
+        FailedRead(
+            pipeline=each.run.pipeline_id,
+            phase=each.phase,
+            role=each.run.role,
+            number=each.run.number,
+            failure=each.run.failure,
+            text=failures.sentence(each.run),
+            at=each.run.ended_at,
+        )
+        for each in overviews.list_failed_runs(session, limit=FIRST)
+        if each.run.ended_at is not None
+    )
+    ended = (
+        FailedRead(
+            pipeline=each.id, phase=None, role=None, number=None, failure=None, text=each.why, at=each.at
+        )
+        for each in overviews.list_failed_pipelines(session, limit=FIRST)
+    )
+    return tuple(sorted((*runs, *ended), key=lambda each: each.at, reverse=True)[:FIRST])
 
 
 def _roles(session: Session, phase_run_ids: Sequence[UUID]) -> defaultdict[UUID, list[RoleNowRead]]:
@@ -140,9 +154,15 @@ def _why(row: Running, asked: Asked | None) -> str:
     return row.phase_run.why
 
 
-def _asked(asked: Asked) -> AskedRead:
-    read = reports.decision_read(asked.decision, asked.phase)
-    return AskedRead(**read.model_dump(), pipeline_status=asked.pipeline_status, holds=_holds(asked))
+def _all(session: Session, found: Sequence[Asked]) -> tuple[AskedRead, ...]:
+    """Questions with the failures they are about: one statement more."""
+    failed = failures.of_decisions(session, [each.decision for each in found])
+    return tuple(_asked(each, failed.get(each.decision.id, ())) for each in found)
+
+
+def _asked(asked: Asked, failed: tuple[FailureRead, ...] = ()) -> AskedRead:
+    read = reports.decision_read(asked.decision, asked.phase, failed)
+    return AskedRead(**dict(read), pipeline_status=asked.pipeline_status, holds=_holds(asked))
 
 
 def _holds(asked: Asked) -> Holds:

@@ -54,16 +54,20 @@ class RoleNow:
 
 
 @dataclass(frozen=True)
-class Failed:
-    """A run that ended badly, or a pipeline that failed: then without what only a run has."""
+class FailedRun:
+    """A run that ended badly, and its phase."""
 
-    pipeline_id: str
+    run: AgentRun
+    phase: str
+
+
+@dataclass(frozen=True)
+class FailedPipeline:
+    """A pipeline that failed, when and why."""
+
+    id: str
     at: datetime
-    text: str
-    phase: str | None = None
-    role: str | None = None
-    number: int | None = None
-    failure: str | None = None
+    why: str
 
 
 @dataclass(frozen=True)
@@ -154,27 +158,27 @@ def last_events(session: Session, *, pipeline_ids: Sequence[str]) -> Mapping[str
     return {row.pipeline_id: row for row in session.scalars(query.options(defer(Event.details)))}
 
 
-def list_last_failures(session: Session, *, limit: int) -> Sequence[Failed]:
-    """The runs and the pipelines that failed last, the last one first."""
-    runs = (
-        select(
-            *(AgentRun.pipeline_id, AgentRun.ended_at, AgentRun.error, PhaseRun.phase),
-            *(AgentRun.role, AgentRun.number, AgentRun.failure),
-        )
+def list_failed_runs(session: Session, *, limit: int) -> Sequence[FailedRun]:
+    """The runs of roles and checks that ended badly last, the last one first."""
+    query = (
+        select(AgentRun, PhaseRun.phase)
         .join(PhaseRun, PhaseRun.id == AgentRun.phase_run_id)
         .where(AgentRun.failure.is_not(None), AgentRun.ended_at.is_not(None))
         .order_by(AgentRun.ended_at.desc())
         .limit(limit)
     )
-    pipelines = (
+    return [FailedRun(*row) for row in session.execute(query)]
+
+
+def list_failed_pipelines(session: Session, *, limit: int) -> Sequence[FailedPipeline]:
+    """The pipelines that failed last, the last one first; their definitions are not read."""
+    query = (
         select(Pipeline.id, Pipeline.ended_at, func.coalesce(Pipeline.why, ""))
         .where(Pipeline.status == PipelineStatus.FAILED, Pipeline.ended_at.is_not(None))
-        .where(Pipeline.deleted_at.is_(None))
         .order_by(Pipeline.ended_at.desc())
         .limit(limit)
     )
-    found = [Failed(*row) for query in (runs, pipelines) for row in session.execute(query)]
-    return sorted(found, key=lambda each: each.at, reverse=True)[:limit]
+    return [FailedPipeline(name, at, why) for name, at, why in session.execute(query) if at is not None]
 
 
 def list_nodes(session: Session) -> Sequence[Taken]:

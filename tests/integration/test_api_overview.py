@@ -197,4 +197,5 @@ def test_the_overview_tells_what_failed_last_who_takes_places_and_what_is_late(s
     assert [(each["pipeline"], each["role"], each["failure"]) for each in found["failures"]] == [
         (NAME, "tester", "process_failure")
     ]
+    assert found["failures"][0]["text"] == "tester failed (run 1): exit code 3"
     assert found["late"]["number"] == 1

@@ -40,7 +40,7 @@ OVERVIEW: dict[str, Any] = {
             "role": "coder",
             "number": 2,
             "failure": "process_failure",
-            "text": "exit code 3",
+            "text": "coder failed (run 2): exit code 3",
             "at": at(30, 6),
         }
     ],
@@ -122,7 +122,7 @@ def test_the_status_is_ten_lines_with_what_needs_you_and_the_command_that_answer
     ]
     assert lines[7:] == [
         "disk       13.0 GB free",
-        "failures   1m00s ago demo-1, coder (run 2): process_failure: exit code 3",
+        "failures   1m00s ago demo-1: coder failed (run 2): exit code 3",
     ]
 
 
