@@ -21,6 +21,17 @@ _RESULT = {
     "parse_status": "how it came to be known: submitted, parsed, invalid",
     "fields": "the result itself",
 }
+_FAILURE = {
+    "role": "whose run; null for the phase's check",
+    "run": "its id",
+    "number": "which run of the role in its phase run",
+    "failure": "its class",
+    "exit_code": "of its program; null if that was killed, or never ran",
+    "signal": "what killed it",
+    "said": "the same in a sentence",
+    "log_tail": "the last lines it wrote",
+    "logs": "the command that shows all it wrote",
+}
 
 EVENTS: Mapping[str, EventKind] = {
     "pipeline.created": EventKind(
@@ -54,10 +65,15 @@ EVENTS: Mapping[str, EventKind] = {
     "agent.progress": EventKind("An agent says how far it is (`egg signal progress`)."),
     "agent.error": EventKind("An agent says what went wrong (`egg signal error`)."),
     "agent.stopping": EventKind("A person stops a run."),
-    "agent.completed": EventKind("A run has ended by itself, or was cancelled."),
-    "agent.failed": EventKind("A run has failed; the text says how."),
-    "agent.timeout": EventKind("A run was stopped since it had done nothing for too long."),
-    "agent.lost": EventKind("A run's process, worker or machine is gone, or its end cannot be read."),
+    "agent.completed": EventKind(
+        "A run has ended by itself, or was cancelled; with data where it gave no verdict and owed one.",
+        _FAILURE,
+    ),
+    "agent.failed": EventKind("A run has failed; the text says how.", _FAILURE),
+    "agent.timeout": EventKind("A run was stopped since it had done nothing for too long.", _FAILURE),
+    "agent.lost": EventKind(
+        "A run's process, worker or machine is gone, or its end cannot be read.", _FAILURE
+    ),
     "agent.removed": EventKind("A person had what was kept of a run's clone removed (`egg gc --kept`)."),
     "agent.salvaged": EventKind("A run left work that it had not published; the text says where it is kept."),
     "message.sent": EventKind(
@@ -84,7 +100,10 @@ EVENTS: Mapping[str, EventKind] = {
     "convergence.requested": EventKind(
         "Agents are asked to come to an end: at the phase's soft deadline, or one that does nothing."
     ),
-    "decision.created": EventKind("A person is asked."),
+    "decision.created": EventKind(
+        "A person is asked.",
+        {"failures": "the failed runs it is about, each as `agent.failed` tells of it"},
+    ),
     "decision.resolved": EventKind("A person has answered."),
     "decision.defaulted": EventKind("Nobody answered in time, and the default is taken."),
     "branch.merged": EventKind("A version is merged into the work branch."),
