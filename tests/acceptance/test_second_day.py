@@ -1,4 +1,4 @@
-"""A person's second day with the command line alone: an agent of their own that fails, is mended and run again."""
+"""A second day with the command line alone: an agent of one's own that fails, is mended and run again."""
 
 import re
 import shutil
