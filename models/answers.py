@@ -14,7 +14,9 @@ UNSAFE = frozenset('"$`\\!\n')
 def command(number: int, words: str, *, program: str = "egg") -> str:
     """The line that gives *words* as the answer; safe to paste, whoever wrote the words."""
     given = shlex.quote(words) if UNSAFE & set(words) else f'"{words}"'
-    return f"{program} decision resolve {number} --resolution {given}"
+    # What begins like an option of ours is one to the shell's reader.
+    option = "--resolution " if words.startswith("-") else ""
+    return f"{program} decision resolve {number} {option}{given}"
 
 
 def logs_command(pipeline: str, run: str, *, program: str = "egg") -> str:

@@ -110,7 +110,7 @@ def test_a_receiver_that_fails_twice_is_told_once_and_can_check_who_tells(
     told = json.loads(hook.got[-1][1])
     assert (told["type"], told["pipeline"], told["phase"]) == ("decision.created", NAME, "implement")
     assert told["decision"]["options"] == ["one", "two"]
-    assert told["how_to_answer"] == f'egg decision resolve {asked} --resolution "one"'
+    assert told["how_to_answer"] == f'egg decision resolve {asked} "one"'
     assert SECRET not in caplog.text + "".join(capfd.readouterr()) + repr(settings())
 
 

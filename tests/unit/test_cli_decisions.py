@@ -35,7 +35,7 @@ def test_an_operators_question_is_sent_as_it_was_typed(server: Scripted, egg: Eg
 
     printed = capsys.readouterr()
     assert (code, printed.out) == (0, "7\n")
-    assert 'egg decision resolve 7 --resolution "egg"' in printed.err
+    assert 'egg decision resolve 7 "egg"' in printed.err
     assert server.asked[0].path == "/api/v1/pipelines/demo-1/decisions"
     assert server.asked[0].body == {
         "question": "Name?",
@@ -148,8 +148,8 @@ def test_a_question_is_shown_with_who_asks_and_every_way_to_answer() -> None:
     assert report.question(asked) == (
         "decision 7, asked by coder: coder failed (exit 1). What now?\n"
         "answer with one of:\n"
-        '  egg decision resolve 7 --resolution "yes"   (default)\n'
-        '  egg decision resolve 7 --resolution "…"   (your own words)'
+        '  egg decision resolve 7 "yes"   (default)\n'
+        '  egg decision resolve 7 "…"   (your own words)'
     )
 
 
@@ -177,13 +177,17 @@ def test_one_line_that_the_question_ends_with_is_not_shown_again() -> None:
 @pytest.mark.parametrize("text", ["it's", '$(touch "$HOME/pwned")', "`id`", "a\nb", "Ship it!", "\\"])
 def test_a_command_may_be_pasted_whoever_wrote_the_option(text: str) -> None:
     ran = subprocess.run(
-        ["sh", "-c", f'egg() {{ printf %s "$5"; }}; {command(7, text)}'],
+        ["sh", "-c", f'egg() {{ printf %s "$4"; }}; {command(7, text)}'],
         capture_output=True,
         text=True,
         check=True,
     )
 
     assert ran.stdout == text
+
+
+def test_an_answer_that_begins_like_an_option_of_ours_may_be_pasted_too() -> None:
+    assert command(7, "--force") == 'egg decision resolve 7 --resolution "--force"'
 
 
 def test_a_watch_is_exit_3_also_when_the_question_was_answered_in_between(server: Scripted, egg: Egg) -> None:

@@ -265,7 +265,7 @@ def test_a_watch_that_waits_for_a_person_is_exit_3_and_says_what_is_asked(
     code = egg("watch", "demo-1", "--wait")
 
     assert code == 3
-    assert 'egg decision resolve 7 --resolution "Abort phase"   (default)' in capsys.readouterr().err
+    assert 'egg decision resolve 7 "Abort phase"   (default)' in capsys.readouterr().err
 
 
 def test_a_watch_that_has_lasted_long_enough_is_exit_4_and_says_how_to_come_back(
@@ -531,7 +531,7 @@ def test_a_watch_without_a_screen_says_at_once_and_once_with_what_a_person_answe
 
     said = capsys.readouterr().err
     assert server.asked[1].path.endswith("after=0&wait=0")
-    assert said.count('egg decision resolve 7 --resolution "Retry (respawn agent)"') == 1
+    assert said.count('egg decision resolve 7 "Retry (respawn agent)"') == 1
     assert "    KeyError: 'api_key'" in said
 
 

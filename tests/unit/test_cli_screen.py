@@ -93,8 +93,8 @@ def test_text_of_agents_cannot_move_the_cursor() -> None:
 def test_a_question_to_a_person_comes_with_the_commands_that_answer() -> None:
     screen = "\n".join(drawn(Look(PIPELINE, {**STATUS, "pending_decisions": [DECISION]}, PHASES, EVENTS)))
 
-    assert '  egg decision resolve 7 --resolution "Retry (respawn agent)"' in screen
-    assert '  egg decision resolve 7 --resolution "Abort phase"   (default)' in screen
+    assert '  egg decision resolve 7 "Retry (respawn agent)"' in screen
+    assert '  egg decision resolve 7 "Abort phase"   (default)' in screen
 
 
 def test_a_question_about_a_failure_shows_what_was_written_last_and_what_shows_the_rest() -> None:
