@@ -21,6 +21,11 @@ SECONDS = 0.8
 MOST = 100
 LONGEST_HELP = 60
 
+
+class LateError(Exception):
+    """It takes too long; no OSError, after which a client would try again."""
+
+
 Named = Iterable[tuple[str, str]]
 """Words, each with what is said of it."""
 Completion = Callable[[click.Context, click.Parameter, str], "list[CompletionItem[str]]"]
@@ -140,10 +145,10 @@ def _items(named: Named, incomplete: str) -> "list[CompletionItem[str]]":
 
 @contextmanager
 def _at_most(seconds: float) -> Iterator[None]:
-    """Raise TimeoutError in what takes longer, whatever it waits for."""
+    """Raise LateError in what takes longer, whatever it waits for."""
 
     def end(_number: int, _frame: object) -> None:
-        raise TimeoutError
+        raise LateError
 
     before = signal.signal(signal.SIGALRM, end)
     signal.setitimer(signal.ITIMER_REAL, seconds)

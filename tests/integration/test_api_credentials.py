@@ -81,6 +81,13 @@ ROUTES = {
     # It is closing: the state was accepted above.
     "POST /pipelines/{pipeline_id}/phases/{phase}/advance": Route(f"{P}/phases/implement/advance", 409, 403),
     "POST /pipelines/{pipeline_id}/phases/{phase}/restart": Route(f"{P}/phases/implement/restart", 200, 403),
+    "POST /pipelines/{pipeline_id}/rebase": Route(f"{P}/rebase", 202, 403, body={}),
+    "GET /pipelines/{pipeline_id}/branches": Route(f"{P}/branches", 200, 403),
+    "GET /disk": Route("/disk", 200, 403),
+    "POST /disk/collect": Route("/disk/collect", 200, 403),
+    "POST /disk/kept/{run}/remove": Route("/disk/kept/@run/remove", 409, 403),
+    "POST /disk/repositories/{name}/remove": Route(f"/disk/repositories/{NAME}/remove", 409, 403),
+    "POST /pipelines/{pipeline_id}/delete": Route(f"{P}/delete", 409, 403),
     "POST /pipelines/{pipeline_id}/cancel": Route(f"{P}/cancel", 200, 403),
 }
 """In an order in which each can still be asked after those before it."""

@@ -82,7 +82,7 @@ def shell(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_p
     ("typed", "offered"),
     [
         ("egg pip", ["pipeline"]),
-        ("egg pipeline re", ["resume"]),
+        ("egg pipeline re", ["rebase", "rerun", "resume"]),
         ("egg why ra", ["rate-limit"]),
         ("egg watch ", ["demo-1", "rate-limit"]),
         ("egg pipeline list --status fa", ["failed"]),

@@ -354,4 +354,6 @@ def test_the_question_at_the_deadline_names_conflicts_first() -> None:
         running(fresh("tester")), running(ran("coder", Readiness.READY, **CONFLICT)), deadlines=over
     )
 
-    assert asked(phase).question.startswith(f"{IN_CONFLICT}. ")
+    assert asked(phase).question == (
+        f"implement has not come to its end in its time: {IN_CONFLICT}; tester is WORKING. What now?"
+    )
