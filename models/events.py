@@ -115,7 +115,9 @@ EVENTS: Mapping[str, EventKind] = {
     "branch.rebase_failed": EventKind(
         "The present base could not be fetched or merged; work goes on without."
     ),
-    "check.ended": EventKind("The phase's check has ended: green, red, or not come to an end."),
+    "check.ended": EventKind(
+        "The phase's check has ended: green, red, or not come to an end; only green has no data.", _FAILURE
+    ),
     "result.reported": EventKind("A role's result is taken.", _RESULT),
     "result.invalid": EventKind("A result cannot be read; the text says why.", _RESULT),
     "share.used_up": EventKind("A run, or a pipeline, has used up what it may store; the text says what."),

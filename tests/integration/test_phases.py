@@ -307,11 +307,12 @@ def test_what_was_set_aside_or_kept_is_owed_and_named_to_the_next_run(world: Wor
     with world.work() as session:
         told = reports.why(session, pipeline_id=world.pipeline().id, now=world.now).leftovers
     assert told[0] == "coder (run 1): what READY was refused for is set aside on egg/p/salvage/x"
-    assert told[1].endswith("clone of EGG_HOME: data.bin, secret")
+    assert "not saved, kept in runs/" in told[1]
+    assert told[1].endswith(": data.bin, secret")
     assert brief is not None
     aside, kept = brief.notes
     assert "git checkout origin/egg/p/salvage/x -- PATH" in aside
-    assert "data.bin, secret; it is still in its clone, ../../" in kept
+    assert "data.bin, secret; it is in ../../" in kept
 
 
 def test_a_waking_message_starts_a_role_once(world: World) -> None:

@@ -73,6 +73,7 @@ def shell(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_p
     found: Shell = request.param
     name = request.param.__name__
     if shutil.which(name) is None:
+        assert "CI" not in os.environ, f"{name} is missing: see .ci/run"
         pytest.skip(f"{name} is not installed")
     monkeypatch.setenv("HOME", str(tmp_path))
     return found
