@@ -13,7 +13,7 @@ from cli import overview, typed, words
 from cli.screen_lines import SIGNS, sign
 from cli.styled import Part, styled
 from egg_tasks.client import Json
-from models.answers import command
+from models.answers import usual
 from models.foreign import flat
 from models.states import PipelineStatus
 
@@ -135,7 +135,7 @@ def _block(one: Json, name: str, *, width: int, now: datetime, is_told: bool) ->
         return [styled(*head, (f" decision {asked['id']}: {overview.question(asked)}", "bold yellow"))]
     more = f" (and {one['questions'] - 1} more)" if one["questions"] > 1 else ""
     waits = f" {overview.waits_for(asked)}{overview.default(asked, now=now)}{more}"
-    answer = command(asked["id"], asked.get("default") or "…", program=typed.egg())
+    answer = usual(asked["id"], options=asked["options"], program=typed.egg())
     if len(answer) > width - 4:
         # A command that is cut would be pasted as it is: a short one leads to it.
         answer = f"{typed.egg()} decision get {asked['id']}"

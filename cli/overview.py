@@ -9,7 +9,7 @@ from rich.text import Text
 from cli import typed, words
 from cli.styled import Part, styled
 from egg_tasks.client import Json
-from models.answers import command
+from models.answers import usual
 from models.foreign import flat, one_line
 from models.states import PipelineStatus
 
@@ -139,7 +139,7 @@ def _questions(told: Json, *, now: datetime, width: int | None) -> list[Text]:
     first, number = asked[0], told["questions"]
     more = f", and {number - 1} more: {typed.egg()} decision list" if number > 1 else ""
     what = f"decision {first['id']} of {first['pipeline_id']} ({waits_for(first)}{default(first, now=now)})"
-    answer = command(first["id"], first.get("default") or "…", program=typed.egg())
+    answer = usual(first["id"], options=first["options"], program=typed.egg())
     head = _line("needs you", (what, "bold yellow"), more)
     return [head, _cut(_line("", question(first)), width), _line("", "answer: ", answer)]
 

@@ -40,6 +40,9 @@ def mends(pipeline: str) -> Sequence[tuple[str, str]]:
     )
 
 
-def usual(number: int, *, default: str | None, options: Sequence[str]) -> str:
-    """The line that gives the default, else the first option, else leaves room for words."""
-    return command(number, default or (options[0] if options else "…"))
+def usual(number: int, *, options: Sequence[str], program: str = "egg") -> str:
+    """The line that gives the first option, which goes on where there is a way, else leaves room for words.
+
+    The default is what happens to who is away, and may be the end of it all: nobody is led to it.
+    """
+    return command(number, options[0] if options else "…", program=program)

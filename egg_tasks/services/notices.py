@@ -78,6 +78,6 @@ def _content(row: Decision, *, phase: str, failed: Sequence[FailureRead]) -> dic
             "deadline": row.deadline.isoformat() if row.deadline else None,
             "failures": [each.model_dump(mode="json") for each in failed],
         },
-        "how_to_answer": usual(row.id, default=row.default, options=row.options),
+        "how_to_answer": usual(row.id, options=row.options),
         "note": after_a_mend(row.pipeline_id, row.options),
     }

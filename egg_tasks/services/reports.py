@@ -210,7 +210,7 @@ def decision_read(row: Decision, phase: str, failed: tuple[FailureRead, ...] = (
         roles=tuple(row.roles),
         created_at=row.created_at,
         resolved_at=row.resolved_at,
-        how_to_answer=usual(row.id, default=row.default, options=row.options) if is_pending else None,
+        how_to_answer=usual(row.id, options=row.options) if is_pending else None,
         failures=failed,
         note=after_a_mend(row.pipeline_id, row.options) if is_pending else None,
     )

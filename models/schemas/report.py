@@ -135,7 +135,7 @@ class DecisionRead(Read):
     created_at: datetime
     resolved_at: datetime | None
     how_to_answer: str | None
-    """A line to type; None when nobody is asked any more."""
+    """A line to type, with the first option; None when nobody is asked any more."""
     failures: tuple[FailureRead, ...] = ()
     """The runs it is about that failed."""
     note: str | None = None

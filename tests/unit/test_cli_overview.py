@@ -118,7 +118,7 @@ def test_the_status_is_ten_lines_with_what_needs_you_and_the_command_that_answer
             " and 1 more: egg decision list"
         ),
         "           coder failed (exit 1). What now?",
-        '           answer: egg decision resolve 7 "Abort phase"',
+        '           answer: egg decision resolve 7 "Retry (respawn agent)"',
     ]
     assert lines[7:] == [
         "disk       13.0 GB free",
@@ -284,14 +284,14 @@ def test_what_needs_you_has_its_question_and_a_command_as_far_as_there_is_room()
     assert lines[2].startswith("? shop-1  implement 1m00s ●1  its pipeline waits; Abort phase in 2m00s")
     assert lines[3:5] == [
         "  ? coder failed (exit 1). What now?",
-        '    egg decision resolve 7 "Abort phase"',
+        '    egg decision resolve 7 "Retry (respawn agent)"',
     ]
     assert lines[5] == "● shop-2  implement 1m00s ●1  coder starts"
     assert "decision 7: coder failed (exit 1)" in drawn(watched(asking(1)), height=5)[2]
 
 
 def test_a_command_that_would_be_cut_is_not_shown() -> None:
-    long = {**ASKED, "default": "x" * 90}
+    long = {**ASKED, "options": ["x" * 90]}
 
     screen = "\n".join(drawn(watched(running(1, questions=1, first_question=long))))
 
