@@ -77,7 +77,9 @@ def wrote(failed: Sequence[Json]) -> list[Text]:
         for one in failed
         for part in (
             *(f"  {one.get('role') or 'check'}│ {text}" for text in one["log_tail"][-max(1, shown) :]),
-            f"  all it wrote: {typed.hint(one['logs'])}",
+            f"  all it wrote: {typed.hint(one['logs'])}"
+            if one["log_tail"]
+            else f"  {one.get('role') or 'check'} wrote nothing",
         )
     ]
 

@@ -107,6 +107,19 @@ def test_a_question_about_a_failure_shows_what_was_written_last_and_what_shows_t
     assert "answer with one of:" in lines
 
 
+def test_of_a_run_that_wrote_nothing_no_log_is_shown_to_look_at() -> None:
+    failed = [
+        FAILURE,
+        {**FAILURE, "role": "tester", "log_tail": [], "logs": "egg agent logs demo-1 4d5e6f7a"},
+    ]
+    asked = {**STATUS, "status": "awaiting_human", "pending_decisions": [{**DECISION, "failures": failed}]}
+
+    lines = drawn(Look(PIPELINE, asked, PHASES, EVENTS), width=80, height=30)
+
+    assert "  tester wrote nothing" in lines
+    assert not any("4d5e6f7a" in line for line in lines)
+
+
 def test_a_failed_role_is_shown_as_failed_and_says_why() -> None:
     failed = {"state": "WORKING", "condition": "failed", "reason": "", "why": "failed (run 1): exit code 1"}
     status = {**STATUS, "concurrent": {"consensus": {"agents": {"coder": failed}}, "agents": []}}
