@@ -115,16 +115,22 @@ def logs(*, pipeline: str, run: str, follow: bool, offset: int, output: str) -> 
     Example:  egg agent logs rate-limit coder --follow
     """
     client = server.operator(patience=server.AGENT_PATIENCE if follow else server.OPERATOR_PATIENCE)
-    found = str(find(client, pipeline, run)["run"])
-    pieces = _pieces(client, f"/pipelines/{pipeline}/agents/{found}/logs", offset=offset, follow=follow)
+    found = find(client, pipeline, run)
+    pieces = _pieces(
+        client, f"/pipelines/{pipeline}/agents/{found['run']}/logs", offset=offset, follow=follow
+    )
     if output:
-        render.write_json({"run": found, "text": "".join(pieces)})
+        render.write_json({"run": str(found["run"]), "text": "".join(pieces)})
         return
-    rest = ""
+    rest, is_empty = "", not offset
     for text in pieces:
+        is_empty = is_empty and not text
         rest = render.pass_on(rest + text)
     if rest:
         render.pass_on(rest, is_end=True)
+    if is_empty:
+        so_far = "" if follow or found.get("ended_at") else " so far"
+        render.say(f"{found['role'] or CHECK} (run {found['number']}) wrote nothing{so_far}", err=True)
 
 
 def _pieces(client: Client, path: str, *, offset: int, follow: bool) -> Iterator[str]:

@@ -183,6 +183,15 @@ def test_an_agent_is_found_by_its_role_and_its_log_is_printed_to_the_end(
     assert server.asked[1].path == "/api/v1/pipelines/demo-1/agents/ffff/logs?offset=0"
 
 
+def test_that_a_log_is_empty_is_said_beside_it(server: Scripted, egg: Egg, capsys: Captured) -> None:
+    server.say(200, "", data={"agents": [{**AGENT, "ended_at": None}]})
+    server.say(200, "", data={"text": "", "next_offset": 0, "is_live": True})
+
+    code = egg("agent", "logs", "demo-1", "coder")
+
+    assert (code, *capsys.readouterr()) == (0, "", "coder (run 1) wrote nothing so far\n")
+
+
 def test_a_log_is_followed_until_the_run_is_over(server: Scripted, egg: Egg, capsys: Captured) -> None:
     server.say(200, "", data={"agents": [AGENT]})
     server.say(200, "", data={"text": "", "next_offset": 0, "is_live": True})
