@@ -62,8 +62,8 @@ def _role_to_retry(session: Session, epoch: Epoch, run: AgentRun) -> str:
     live = phase_runs.find_live_phase_run(session, pipeline_id=epoch.pipeline.id)
     if live is None or live.id != run.phase_run_id or live.status not in AT_WORK:
         raise Conflict(
-            f"{journal.label(run)} belongs to {epoch.phase_run.phase} {epoch.phase_run.iteration}, "
-            f"which is {epoch.phase_run.status}: nothing more is started in it",
+            f"{journal.label(run)} belongs to iteration {epoch.phase_run.iteration} of "
+            f"{epoch.phase_run.phase}, which is {epoch.phase_run.status}: nothing more is started in it",
             {"status": str(epoch.phase_run.status)},
         )
     role = phase_runs.get_role(session, phase_run_id=live.id, role=run.role)
