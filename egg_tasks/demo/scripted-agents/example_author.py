@@ -6,7 +6,7 @@ It counts what git knows *before* its own file is committed, as one does; the re
 from __future__ import annotations
 
 import agent
-from example_notes import NOTES, TITLE, counted, describe, tracked
+from example_notes import NOTES, TITLE, counted, describe, number, tracked
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
         raise SystemExit(f"{NOTES} is there and not mine (it does not begin with {TITLE.strip()!r})")
     files = tracked()
     NOTES.write_text(describe(known["task"], files), encoding="utf-8")
-    is_new = agent.commit(f"Describe the {len(files)} files of this repository", NOTES)
+    is_new = agent.commit(f"Describe the {number(len(files))} of this repository", NOTES)
     answers = {
         objection["number"]: f"I counted again: {len(files)}"
         for objection in known["objections"]
@@ -28,7 +28,7 @@ def main() -> None:
         print(known["check_log"])
         agent.ready("the check is red, and I am a script that mends no code: see what it printed", answers)
         return
-    agent.ready(f"{NOTES} describes {len(files)} files", answers)
+    agent.ready(f"{NOTES} describes {number(len(files))}", answers)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,11 @@ def describe(task: str, files: list[str]) -> str:
     return "\n".join([TITLE, *asked, "", f"Files: {len(files)}", "", *listed[:SHOWN_KINDS], ""])
 
 
+def number(files: int) -> str:
+    """So many files, in words."""
+    return "1 file" if files == 1 else f"{files} files"
+
+
 def kind(name: str) -> str:
     """What a file is by its name."""
     suffix = Path(name).suffix

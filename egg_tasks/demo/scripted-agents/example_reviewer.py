@@ -6,7 +6,7 @@ It is started anew after each version of whom it reviews, and changes nothing.
 from __future__ import annotations
 
 import agent
-from example_notes import NOTES, counted, tracked
+from example_notes import NOTES, counted, number, tracked
 
 
 def main() -> None:
@@ -20,9 +20,9 @@ def main() -> None:
         return
     count = len(tracked())
     if said == count:
-        agent.ready(f"I counted {count} files, too")
+        agent.ready(f"I counted {number(count)}, too")
         return
-    agent.objecting(f"{NOTES} says {said} files, and with itself there are {count}", about=reviewed(known))
+    agent.objecting(f"{NOTES} says {number(said)}, and with itself there are {count}", about=reviewed(known))
 
 
 def reviewed(known: agent.Context) -> str:
