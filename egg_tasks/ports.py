@@ -156,7 +156,10 @@ class Workspace(Protocol):
         """The branches a pipeline made, and which of them the repository it came from holds as well."""
 
     def discard_pipeline(self, pipeline_id: str) -> None:
-        """Remove a pipeline's repository and the homes of its roles, in the same way."""
+        """Remove a pipeline's repository and the homes of its roles, in the same way.
+
+        `Conflict` while the repository is being made.
+        """
 
     def tidy(self, *, timeout: timedelta) -> bool:
         """Take off the disk what was removed; whether nothing of it is left, after *timeout* at most."""

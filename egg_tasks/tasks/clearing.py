@@ -11,6 +11,7 @@ from egg_tasks.config import settings
 from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.services import clones
 from egg_tasks.tasks.adapters import runner, workspace
+from models.errors import Conflict
 from models.queries import agent_runs as rows
 from models.queries import deletions, pipelines
 
@@ -50,8 +51,15 @@ def delete_pipeline(pipeline_id: str) -> None:
     for run_id in runs:
         workspace().forget(run_id)
         runner().forget(run_id)
-    workspace().discard_pipeline(pipeline_id)
     with unit_of_work() as session:
+        # From here on alone: who was held up meanwhile would take the repository of the next one of its name.
+        if not pipelines.lock_deleted(session, pipeline_id=pipeline_id):
+            return
+        try:
+            workspace().discard_pipeline(pipeline_id)
+        except Conflict as error:
+            log.info("deletion.waits", pipeline=pipeline_id, error=error.message)
+            return
         deletions.delete_pipeline(session, pipeline_id=pipeline_id)
     log.info("pipeline.deleted", pipeline=pipeline_id, runs=len(runs))
 

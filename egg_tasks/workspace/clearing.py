@@ -18,6 +18,7 @@ from egg_tasks.foreign_files import (
     read_plain,
     write_plain,
 )
+from egg_tasks.workspace.places import locked
 from models.errors import Unavailable
 
 RUNS, REPOSITORIES, ROLES = "runs", "repos", "roles"
@@ -68,11 +69,18 @@ def forget(home: Path, run_id: UUID) -> None:
 
 
 def discard_pipeline(home: Path, pipeline_id: str) -> None:
-    """Remove a pipeline's repository, and what belongs to it, and the homes of its roles."""
+    """Remove a pipeline's repository, and what belongs to it, and the homes of its roles.
+
+    `Conflict` while somebody makes the repository: it would be made all the same, in the next one's place.
+    """
+    repositories = home / REPOSITORIES
     with _translated(home):
         removal.put_away(home / ROLES, pipeline_id)
-        for suffix in ("", ".partial", ".lock"):
-            removal.put_away(home / REPOSITORIES, f"{pipeline_id}.git{suffix}")
+        if not is_directory(repositories):
+            return
+        with locked(repositories / f"{pipeline_id}.git.lock", waits=False):
+            for suffix in ("", ".partial", ".lock"):
+                removal.put_away(repositories, f"{pipeline_id}.git{suffix}")
 
 
 def tidy(home: Path, *, seconds: float) -> bool:

@@ -132,3 +132,9 @@ def is_deleted(session: Session, *, pipeline_id: str) -> bool:
     """Whether a pipeline is to go, and is not gone yet."""
     query = select(Pipeline.id).where(Pipeline.id == pipeline_id, Pipeline.deleted_at.is_not(None))
     return session.scalar(query) is not None
+
+
+def lock_deleted(session: Session, *, pipeline_id: str) -> bool:
+    """Lock a pipeline that is to go, waiting for whoever is at it; False if it is gone by then."""
+    query = select(Pipeline.id).where(Pipeline.id == pipeline_id, Pipeline.deleted_at.is_not(None))
+    return session.scalar(query.with_for_update(key_share=True)) is not None

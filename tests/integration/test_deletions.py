@@ -1,17 +1,20 @@
 """Deleting a pipeline: all that is its own goes, and nothing else."""
 
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
+from tenacity import Retrying, stop_after_delay, wait_fixed
 
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
 from egg_tasks.services import agent_runs, pipelines
 from egg_tasks.services.agent_runs import Salvaged
 from egg_tasks.tasks import clearing
+from egg_tasks.workspace.places import locked
 from models.queries import agent_runs as rows
 from models.queries import deletions
 from models.queries import pipelines as pipeline_rows
@@ -123,6 +126,41 @@ def test_nothing_of_a_deleted_pipeline_is_found_while_it_goes(shop: Scene) -> No
     assert listed == []
     assert (again.status, agents.status) == (404, 404)
     assert again.body["details"] == {"is_going": True}
+
+
+def test_of_two_that_delete_the_slower_leaves_the_next_of_the_name_alone(shop: Scene) -> None:
+    """It is held up where the quicker one has the row; by its end the repository may be another's."""
+    end()
+    repository = shop.home / "repos" / f"{NAME}.git"
+    assert shop.ask("POST", f"/pipelines/{NAME}/delete").status == 200
+    slower = threading.Thread(target=clearing.delete_pipeline, args=(NAME,))
+
+    with unit_of_work() as session:
+        assert pipeline_rows.lock_deleted(session, pipeline_id=NAME)
+        slower.start()
+        for attempt in Retrying(wait=wait_fixed(0.05), stop=stop_after_delay(30), reraise=True):
+            with attempt:
+                query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                assert session.scalar(text(query))
+        deletions.delete_pipeline(session, pipeline_id=NAME)
+    slower.join()
+
+    assert repository.is_dir()
+
+
+def test_a_pipeline_whose_repository_is_being_made_is_deleted_afterwards(shop: Scene) -> None:
+    end()
+    repository = shop.home / "repos" / f"{NAME}.git"
+    assert shop.ask("POST", f"/pipelines/{NAME}/delete").status == 200
+
+    with locked(repository.with_name(f"{NAME}.git.lock")):
+        clearing.delete_pipeline(NAME)
+        assert repository.is_dir()
+        assert shop.ask("GET", f"/pipelines/{NAME}").body["details"]["is_going"]
+    clearing.delete_pipeline(NAME)
+
+    assert not repository.exists()
+    assert shop.create() == NAME
 
 
 def test_what_is_kept_of_a_run_keeps_its_pipeline(shop: Scene) -> None:
