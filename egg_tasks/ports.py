@@ -139,6 +139,8 @@ class Workspace(Protocol):
     def keep(self, run_id: UUID) -> bool:
         """Put the clone of a run that is over aside as `runs/<run>/kept`; whether it has one, then or before.
 
+        Repositories beside it stay where they are, and count as one.
+
         `Unavailable` when the disk refuses.
         """
 

@@ -6,6 +6,7 @@
 Runs that a release before 0.2 laid out have everything in the former, and are attended there.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,3 +34,20 @@ def all_ours(runs: Path) -> Sequence[Path]:
     known = {path.name for folder in (runs, runs.with_name(SHIMS)) for path in folder.glob(RUN_IDS)}
     found = [ours(runs / name) for name in sorted(known)]
     return [path for path in found if is_there(path, SPEC)]
+
+
+def repositories_beside(clone: Path) -> Sequence[str]:
+    """What else is a repository where a role's clone is: a worktree that its agent made, a clone it moved.
+
+    Nobody saves what is in them. The names are the agent's.
+    """
+    if not is_directory(clone.parent):
+        return ()
+    try:
+        with os.scandir(clone.parent) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+    except OSError:
+        return ()
+    ours_half_made = f"{clone.name}.partial"
+    others = [name for name in names if name not in {clone.name, ours_half_made}]
+    return [name for name in others if is_there(clone.parent / name, ".git")]

@@ -18,7 +18,7 @@ from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.foreign_files import is_directory, is_there
-from egg_tasks.run_places import RUN_IDS, SHIMS
+from egg_tasks.run_places import RUN_IDS, SHIMS, repositories_beside
 from egg_tasks.services import clones, journal
 from egg_tasks.services.leftovers import KEPT
 from egg_tasks.tasks import clearing
@@ -132,7 +132,7 @@ def _forgotten(home: Path) -> Iterator[Goer]:
         homeless = sorted(homes - rows.known_pipelines(session, among=homes))
     alive = runner().list_live()
     for run_id in strange:
-        if run_id in alive or any(is_there(home / "runs" / str(run_id), name) for name in WORK):
+        if run_id in alive or _has_work(home / "runs" / str(run_id)):
             continue
         for folder in ("runs", SHIMS):
             yield from _orphan(home / folder, str(run_id), "no agent run of this name is known")
@@ -165,8 +165,13 @@ def _kept_of_nobody(home: Path) -> Iterator[KeptRead]:
         strange = sorted(runs - rows.known_agent_runs(session, among=runs))
     alive = runner().list_live() if strange else ()
     for run_id in strange:
-        if run_id not in alive and any(is_there(home / "runs" / str(run_id), name) for name in WORK):
+        if run_id not in alive and _has_work(home / "runs" / str(run_id)):
             yield _kept_read(home, run_id, None)
+
+
+def _has_work(given: Path) -> bool:
+    """Whether a clone lies in a run's directory, or what else is a repository."""
+    return any(is_there(given, name) for name in WORK) or bool(repositories_beside(given / WORK[0]))
 
 
 def _kept_read(home: Path, run_id: UUID, run: AgentRun | None) -> KeptRead:

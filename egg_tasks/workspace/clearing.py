@@ -30,7 +30,10 @@ OF_THE_AGENT = frozenset({CLONE, KEPT, "home", "tmp", f"{CLONE}.partial", f"{CLO
 
 
 def keep(home: Path, run_id: UUID) -> bool:
-    """Put a run's clone aside as `kept`, whatever it is; whether there is one, put aside then or before."""
+    """Put a run's clone aside as `kept`, whatever it is; whether there is one, put aside then or before.
+
+    Repositories that its agent left beside it, or moved it to, are as good as one: they stay as they are.
+    """
     given = home / RUNS / str(run_id)
     with _translated(given):
         if not is_directory(given):
@@ -41,7 +44,7 @@ def keep(home: Path, run_id: UUID) -> bool:
                     # An agent's: ours comes to be when there is no clone any more.
                     _rename(KEPT, f"{KEPT}.{secrets.token_hex(4)}", directory)
                 _rename(CLONE, KEPT, directory)
-        return is_there(given, KEPT)
+        return is_there(given, KEPT) or bool(run_places.repositories_beside(given / CLONE))
 
 
 def discard(home: Path, run_id: UUID) -> None:

@@ -1,5 +1,6 @@
 """An attendance that is overtaken by a halt starts nothing; one that ends leaves no work behind."""
 
+import subprocess
 import threading
 from pathlib import Path
 from uuid import UUID
@@ -11,6 +12,7 @@ from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
 from egg_tasks.runners.process import ProcessRunner
 from egg_tasks.services import halts, pipelines, signals
+from egg_tasks.tasks import clearing
 from egg_tasks.tasks.attendance import Attendance, Left
 from egg_tasks.tasks.leases import Leases
 from egg_tasks.workspace import GitWorkspace
@@ -19,7 +21,7 @@ from models.queries import agent_runs
 from models.schemas.git import Clone
 from models.states import RunStatus
 from models.tables import AgentRun
-from tests.integration.api_scene import NAME, Scene
+from tests.integration.api_scene import GIT, NAME, Scene
 
 
 class OvertakenWorkspace(GitWorkspace):
@@ -43,6 +45,30 @@ class RefusedWorkspace(GitWorkspace):
             self.take(pipeline_id, run_id=run_id, clone=clone.path)
         with unit_of_work() as session:
             signals.note_refused(session, run_id=run_id, now=utcnow())
+        return clone
+
+
+class WanderingWorkspace(GitWorkspace):
+    """A workspace whose agents go on working in a worktree beside their clone, or move that."""
+
+    def open_clone(self, pipeline_id: str, *, role: str, run_id: UUID, work_commit: str) -> Clone:
+        """Make the clone and a worktree of it, with something in it that is not committed."""
+        clone = super().open_clone(pipeline_id, role=role, run_id=run_id, work_commit=work_commit)
+        subprocess.run(
+            [*GIT, "worktree", "add", "-q", "../side\udcff", "-b", "side"], cwd=clone.path, check=True
+        )
+        (clone.path.parent / "side\udcff/precious").write_text("unsaved")
+        return clone
+
+
+class MovingWorkspace(GitWorkspace):
+    """A workspace whose agents move their clone."""
+
+    def open_clone(self, pipeline_id: str, *, role: str, run_id: UUID, work_commit: str) -> Clone:
+        """Make the clone, with something in it that is not committed, and move it."""
+        clone = super().open_clone(pipeline_id, role=role, run_id=run_id, work_commit=work_commit)
+        (clone.path / "precious").write_text("unsaved")
+        clone.path.rename(clone.path.with_name("mine"))
         return clone
 
 
@@ -104,3 +130,24 @@ def test_what_ready_was_refused_for_is_set_aside_when_the_run_is_over(queued: UU
     assert (run.set_aside, run.salvaged_commit, run.kept_paths) == (aside, None, [])
     assert workspace.find_branch(NAME, branch=aside)
     assert workspace.find_branch(NAME, branch=f"egg/{NAME}/{run.role}") == run.start_commit
+
+
+def test_a_worktree_beside_a_clone_is_kept_with_what_is_in_it(queued: UUID, scene: Scene) -> None:
+    attend(queued, scene.home, WanderingWorkspace(scene.home))
+    clearing.clear_run(queued)
+
+    run, given = row(queued), scene.home / "runs" / str(queued)
+    assert run.kept_paths == ["what is not committed in side\\xff, beside its clone"]
+    assert (run.clone_kept_at is not None, run.clone_removed_at) == (True, None)
+    assert (given / "side\udcff/precious").read_text() == "unsaved"
+    assert (given / "kept/.git").is_dir()
+
+
+def test_a_clone_that_was_moved_is_kept_where_it_is(queued: UUID, scene: Scene) -> None:
+    attend(queued, scene.home, MovingWorkspace(scene.home))
+    clearing.clear_run(queued)
+
+    run, given = row(queued), scene.home / "runs" / str(queued)
+    assert "what is not committed in mine, beside its clone" in str(run.kept_paths)
+    assert (run.clone_kept_at is not None, run.clone_removed_at) == (True, None)
+    assert (given / "mine/precious").read_text() == "unsaved"

@@ -96,12 +96,13 @@ def test_what_is_kept_is_listed_and_goes_only_by_its_name(shop: Scene) -> None:
     assert "a person has removed it" in " ".join(shop.ask("GET", f"/pipelines/{NAME}/why").data["leftovers"])
 
 
-def test_what_no_row_knows_goes_if_it_is_old_and_holds_no_work(own: Scene) -> None:
+@pytest.mark.parametrize("work", ["clone", "moved/.git"])
+def test_what_no_row_knows_goes_if_it_is_old_and_holds_no_work(own: Scene, work: str) -> None:
     old = [make(own.home / folder / STRANGE) for folder in ("runs", "shims")]
     home = make(own.home / "roles/gone")
     young = make(own.home / "runs" / str(uuid4()), is_old=False)
     with_work = make(own.home / "runs" / str(uuid4()))
-    (with_work / "clone").mkdir()
+    (with_work / work).mkdir(parents=True)
     os.utime(with_work, (LONG_AGO, LONG_AGO))
 
     own.ask("POST", "/disk/collect")
