@@ -4,7 +4,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from uuid import UUID
 
@@ -19,7 +19,7 @@ from egg_tasks.foreign_files import (
     write_plain,
 )
 from egg_tasks.workspace.places import locked
-from models.errors import Unavailable
+from models.errors import Conflict, Unavailable
 
 RUNS, REPOSITORIES, ROLES = "runs", "repos", "roles"
 FOLDERS = (RUNS, run_places.SHIMS, REPOSITORIES, ROLES, "tmp")
@@ -29,13 +29,22 @@ OF_THE_AGENT = frozenset({CLONE, KEPT, "home", "tmp", f"{CLONE}.partial", f"{CLO
 """What an agent had where an earlier release laid a run out: its log lies there too, and stays."""
 
 
+@contextmanager
+def kept_in_place(home: Path, run_id: UUID) -> Iterator[None]:
+    """Have nobody clear a run's clone away while it is read; several may read it."""
+    with ExitStack() as stack:
+        with _translated(home / RUNS / str(run_id)):
+            stack.enter_context(_locked(home, run_id, is_shared=True))
+        yield
+
+
 def keep(home: Path, run_id: UUID) -> bool:
     """Put a run's clone aside as `kept`, whatever it is; whether there is one, put aside then or before.
 
     Repositories that its agent left beside it, or moved it to, are as good as one: they stay as they are.
     """
     given = home / RUNS / str(run_id)
-    with _translated(given):
+    with _translated(given), _alone_at(home, run_id):
         if not is_directory(given):
             return False
         if is_there(given, CLONE):
@@ -50,7 +59,7 @@ def keep(home: Path, run_id: UUID) -> bool:
 def discard(home: Path, run_id: UUID) -> None:
     """Remove what a run's agent was given, but for its prompt."""
     given = home / RUNS / str(run_id)
-    with _translated(given):
+    with _translated(given), _alone_at(home, run_id):
         if run_places.ours(given) == given and is_directory(given):
             with os.scandir(given) as entries:
                 names = [each.name for each in entries]
@@ -101,6 +110,27 @@ def is_untidy(home: Path) -> bool:
 
 def _rename(name: str, new: str, directory: int) -> None:
     os.rename(name, new, src_dir_fd=directory, dst_dir_fd=directory)
+
+
+@contextmanager
+def _alone_at(home: Path, run_id: UUID) -> Iterator[None]:
+    """Hold a run's clone; `Unavailable` while somebody reads it, who would take what goes for deleted."""
+    try:
+        with _locked(home, run_id, is_shared=False):
+            yield
+    except Conflict as error:
+        raise Unavailable(f"the clone of agent run {run_id} is being saved just now") from error
+
+
+@contextmanager
+def _locked(home: Path, run_id: UUID, *, is_shared: bool) -> Iterator[None]:
+    """Hold the lock of a run's clone, which no agent has in its hands; one never launched has none."""
+    own = home / run_places.SHIMS / str(run_id)
+    if not is_directory(own):
+        yield
+        return
+    with locked(own / f"{CLONE}.lock", waits=is_shared, is_shared=is_shared):
+        yield
 
 
 @contextmanager

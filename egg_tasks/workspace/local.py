@@ -153,19 +153,19 @@ class GitWorkspace:
         """Keep what the clone has; what became of it, or None if the clone is gone."""
         role_branch(pipeline_id, role)
         branch_ref(branch)
-        if not is_directory(clone):
-            return None
-        git = self._git(pipeline_id)
-        with judged(clone):
+        with clearing.kept_in_place(self._home, run_id), judged(clone):
+            if not is_directory(clone):
+                return None
+            git = self._git(pipeline_id)
             return Salvage(git, pipeline_id, role, run_id, clone, branch, is_refused).save()
 
     def save_strays(self, pipeline_id: str, *, run_id: UUID, clone: Path) -> Strays:
         """Keep what the clone has committed elsewhere than in its head; what was kept, and what was not."""
         git = self._git(pipeline_id)
-        if not is_directory(clone):
-            return Strays()
         try:
-            with bounds.within(STRAYS_LIMIT), judged(clone):
+            with clearing.kept_in_place(self._home, run_id), bounds.within(STRAYS_LIMIT), judged(clone):
+                if not is_directory(clone):
+                    return Strays()
                 if any(each.hides_commits or not each.is_in_root for each in obstacles.obstacles(clone)):
                     return Strays(left=("commits on other branches",))
                 evidence = inspect(clone, repository=git.directory)

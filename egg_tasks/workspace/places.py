@@ -11,12 +11,13 @@ from models.errors import Conflict, Unavailable
 
 
 @contextmanager
-def locked(path: Path, *, waits: bool = True) -> Iterator[int]:
-    """Hold an exclusive lock on a file; the file stays behind. Gives the lock's descriptor."""
+def locked(path: Path, *, waits: bool = True, is_shared: bool = False) -> Iterator[int]:
+    """Hold a lock on a file, exclusive or shared; the file stays behind. Gives the lock's descriptor."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            kind = fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX
+            fcntl.flock(descriptor, kind if waits else kind | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise Conflict(f"{path} is held: somebody is at it already") from error
         yield descriptor

@@ -1,6 +1,7 @@
 """No work is lost: salvage over real git."""
 
 import os
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from egg_tasks.workspace.git import Git
+from egg_tasks.workspace.places import locked
+from models.errors import Unavailable
 from models.schemas.git import Clone
 from tests.integration.workspace_scene import (
     BREAKAGES,
@@ -57,6 +60,34 @@ def test_salvage_commits_what_is_not_committed(scene: Scene) -> None:
     shown = git(scene.bare, "log", "-1", "--format=%P|%B", clone.branch).strip()
     assert shown == f"{scene.base}|WIP: auto-commit uncommitted work (coder) [{PIPELINE}]"
     assert git(scene.bare, "ls-tree", "--name-only", clone.branch).split() == [".gitignore", "new", "shop.py"]
+
+
+def test_a_clone_is_not_cleared_away_while_it_is_saved_nor_saved_while_it_goes(scene: Scene) -> None:
+    """Two may save one clone, the slower when the quicker has closed its run: files that go were deleted."""
+    clone = scene.clone()
+    run_id = run_of(clone)
+    lock = scene.home / "shims" / str(run_id) / "clone.lock"
+    lock.parent.mkdir(parents=True)
+    saved: list[str | None] = []
+    slower = threading.Thread(target=lambda: saved.append(scene.salvage(clone)))
+
+    with locked(lock, is_shared=True):
+        assert scene.salvage(clone) == clone.head, "two may save it at once"
+        for clear in (scene.workspace.keep, scene.workspace.discard):
+            with pytest.raises(Unavailable, match="is being saved just now"):
+                clear(run_id)
+    assert clone.path.is_dir()
+    with locked(lock):
+        slower.start()
+        slower.join(0.5)
+        assert slower.is_alive()
+        clone.path.rename(clone.path.with_name("going"))
+    slower.join()
+
+    assert saved == [None]
+    assert scene.tip(clone.branch) == clone.head
+    scene.workspace.discard(run_id)
+    assert not clone.path.with_name("going").exists()
 
 
 def test_salvaging_again_makes_no_second_commit(scene: Scene) -> None:
