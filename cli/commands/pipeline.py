@@ -6,6 +6,7 @@ import click
 
 from cli import completing, exit_codes, options, paging, render, server, words
 from cli.commands import pipeline_delete
+from cli.commands.stack import ensure_stack
 from cli.paging import Page
 from models.states import PipelineStatus
 
@@ -126,6 +127,7 @@ def rerun(
 
     For after a mend: commit it in your repository first. What was set on the command line counts again,
     unless you set it anew. The new one is called after the first, shop-2, and says which one it repeats.
+    Starts a local stack as `egg run` does.
 
     Example:  egg pipeline rerun shop
     """
@@ -133,6 +135,7 @@ def rerun(
 
     if file and as_stored:
         raise click.UsageError("Give --file or --as-stored, not both.")
+    ensure_stack()
     # A server that is away at first is said soon; one that goes while it is followed is waited for.
     first = server.operator().get(f"/pipelines/{pipeline}")["pipeline"]
     client = server.operator(patience=server.AGENT_PATIENCE)
