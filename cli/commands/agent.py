@@ -83,7 +83,7 @@ def list_(*, pipeline: str, page: Page, output: str) -> None:
 @options.run_argument
 @options.output
 def get(*, pipeline: str, run: str, output: str) -> None:
-    """Show one agent run; RUN is its id, the beginning of it, or a role (its latest run).
+    """Show one agent run. RUN is its id, the beginning of it, or a role (its latest run).
 
     Example:  egg agent get rate-limit coder
     """
@@ -107,7 +107,7 @@ def get(*, pipeline: str, run: str, output: str) -> None:
 @click.option("--offset", type=click.IntRange(min=0), default=0, help="Begin at this byte.")
 @options.output
 def logs(*, pipeline: str, run: str, follow: bool, offset: int, output: str) -> None:
-    """Print what an agent run wrote; RUN is its id, the beginning of it, or a role (its latest run).
+    """Print what an agent run wrote. RUN is its id, the beginning of it, or a role (its latest run).
 
     On a terminal its lines are indented, and what could move the terminal stands escaped; piped, it is as
     it was written.
@@ -152,7 +152,7 @@ def _pieces(client: Client, path: str, *, offset: int, follow: bool) -> Iterator
 @options.run_argument
 @options.output
 def stop(*, pipeline: str, run: str, output: str) -> None:
-    """Stop an agent that runs; RUN is its id, the beginning of it, or a role (its latest run).
+    """Stop an agent that runs. RUN is its id, the beginning of it, or a role (its latest run).
 
     Its work is kept on its branch. It counts as failed, so that the role's on_failure says what follows;
     where that is `ask`, you are asked.
@@ -171,7 +171,7 @@ def stop(*, pipeline: str, run: str, output: str) -> None:
 @options.run_argument
 @options.output
 def retry(*, pipeline: str, run: str, output: str) -> None:
-    """Run a role once more whose last agent is over; RUN is an id, the beginning of one, or a role.
+    """Run a role once more whose last agent is over. RUN is an id, the beginning of one, or a role.
 
     A question that waits for your word on this role is answered by it.
 

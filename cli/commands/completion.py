@@ -11,8 +11,9 @@ PROGRAM = "egg"
 @click.command()
 @click.argument("shell", type=click.Choice(SHELLS))
 def completion(*, shell: str) -> None:
-    """Print the script that has a shell complete commands, options, pipelines, roles, runs and decisions.
+    """Print the script that has a shell complete what you type.
 
+    Commands and options, and the names of pipelines, roles, runs and decisions.
     Names are asked of the server, for less than a second; where it is away nothing is completed or said.
     For bash: eval "$(egg completion bash)" in ~/.bashrc. For zsh, behind compinit in ~/.zshrc:
     eval "$(egg completion zsh)". For fish: egg completion fish > ~/.config/fish/completions/egg.fish

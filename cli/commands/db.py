@@ -18,7 +18,7 @@ def db() -> None:
 @db.command()
 @options.output
 def upgrade(*, output: str) -> None:
-    """Migrate the database at EGG_DATABASE_URL to the newest schema, under a lock; repeating it does nothing.
+    """Migrate the database to the newest schema. Under a lock; repeating it does nothing.
 
     Example:  EGG_DATABASE_URL=postgresql://egg@db/egg egg db upgrade
     """
@@ -32,7 +32,7 @@ def upgrade(*, output: str) -> None:
 @db.command()
 @options.output
 def current(*, output: str) -> None:
-    """Print the version of the schema the database at EGG_DATABASE_URL has.
+    """Print the version of the schema that the database has.
 
     Example:  egg db current
     """

@@ -107,7 +107,7 @@ def get(ctx: click.Context, *, number: int, output: str) -> None:
 @question
 @options.output
 def ask(*, pipeline: str, output: str, **given: Any) -> None:
-    """Ask a person, as an agent, without waiting; prints the decision's id.
+    """Ask a person, as an agent, without waiting. Prints the decision's id.
 
     The answer comes to you as a DIRECTIVE message, which also wakes you; without options it is in free words.
 
@@ -121,7 +121,7 @@ def ask(*, pipeline: str, output: str, **given: Any) -> None:
 @question
 @options.output
 def create(*, pipeline: str, output: str, **given: Any) -> None:
-    """Ask whoever answers, as an operator; all agents are told the answer. Prints the decision's id.
+    """Ask whoever answers, as an operator. All agents are told the answer. Prints the decision's id.
 
     Example:  egg decision create rate-limit --question "Which name?" --option egg --option hen --deadline 30
     """

@@ -12,7 +12,7 @@ from cli import options, render
 @options.overrides
 @options.output
 def validate(*, file: Path, given: list[tuple[str, str]], output: str) -> None:
-    """Check a definition file: the egg.yaml of this directory or repository, if you name none.
+    """Check a definition file. The egg.yaml of this directory or repository, if you name none.
 
     Every fault is named with its path and line, those of its repository too; nothing is stored. A
     repository at a URL is asked whether it has `base`, as `egg run` would ask it. Notes say what agents

@@ -20,7 +20,7 @@ TAKING = 'eval "$(egg env)"'
 @click.command()
 @options.output
 def env(*, output: str) -> None:
-    """Print what a shell needs to talk to the local stack: URLs and the operator's token, as variables.
+    """Print what a shell needs to talk to the local stack. URLs and the operator's token, as variables.
 
     Then Celery, curl, psql and the single processes of egg work as they do anywhere. The token is a secret:
     it opens all that this server does. bash and zsh take it by eval "$(egg env)", fish by egg env | source.

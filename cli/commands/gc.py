@@ -21,7 +21,7 @@ MOST = 20
 @click.option("--repository", metavar="NAME", help="Remove this repository, whose pipeline is gone.")
 @options.output
 def gc(*, yes: bool, kept: str | None, repository: str | None, output: str) -> None:
-    """List what nobody needs any more on the disk of EGG_HOME, and remove it with --yes.
+    """List what nobody needs on the disk any more, and remove it with --yes.
 
     What is in no branch is never among it, and no branch. A pipeline goes with `egg pipeline delete`, what
     could not be saved of a run with --kept RUN (its id, or the beginning of it), each after it was listed.

@@ -113,7 +113,7 @@ def poll(
     role: str | None,
     output: str,
 ) -> None:
-    """Print new messages as text, oldest first, also when piped; --json and --jsonl print JSON.
+    """Print new messages as text, oldest first, also when piped. --json and --jsonl print JSON.
 
     Each message starts a line with its id; its body follows, indented, and is never cut.
 

@@ -44,7 +44,7 @@ def list_(*, pipeline: str, page: Page, output: str) -> None:
 @click.argument("name", metavar="PHASE", required=False, shell_complete=completing.phases)
 @options.output
 def get(*, pipeline: str, name: str | None, output: str) -> None:
-    """Show one phase run: roles, versions, objections, checks; the latest, or the latest named PHASE.
+    """Show one phase run. The latest, or the latest named PHASE: roles, versions, objections, checks.
 
     Example:  egg phase get rate-limit implement
     """
@@ -61,7 +61,7 @@ def get(*, pipeline: str, name: str | None, output: str) -> None:
 @options.phase_argument
 @options.output
 def advance(*, pipeline: str, name: str, output: str) -> None:
-    """Accept the current state of the current phase, and go on to the next one.
+    """Accept the current state of the current phase. The next one follows.
 
     Agents that run are stopped, and their work is kept on their branches.
 
@@ -75,7 +75,7 @@ def advance(*, pipeline: str, name: str, output: str) -> None:
 @options.phase_argument
 @options.output
 def restart(*, pipeline: str, name: str, output: str) -> None:
-    """Start the current phase anew; its agents are stopped, and their work is kept on their branches.
+    """Start the current phase anew. Its agents are stopped, and their work is kept on their branches.
 
     Example:  egg phase restart rate-limit implement
     """

@@ -33,7 +33,7 @@ def pipeline() -> None:
 @options.overrides
 @options.output
 def create(*, file: Path, given: list[tuple[str, str]], output: str) -> None:
-    """Store a definition file as a new pipeline, without starting it; prints its id.
+    """Store a definition file as a new pipeline, without starting it. Prints its id.
 
     Example:  egg pipeline create pipeline.yaml --name rate-limit
     """
@@ -78,7 +78,7 @@ def get(*, pipeline: str, output: str) -> None:
 @options.pipeline_argument
 @options.output
 def status(*, pipeline: str, output: str) -> None:
-    """Show where a pipeline stands: phase, roles, readiness, agents, messages, decisions.
+    """Show where a pipeline stands. Its phase, roles, readiness, agents, messages, decisions.
 
     Example:  egg pipeline status rate-limit
     """
@@ -123,7 +123,7 @@ def rerun(
     timeout: float | None,
     output: str,
 ) -> None:
-    """Run a pipeline again as a new one: its file as it is now, from where its base is now.
+    """Run a pipeline again as a new one. It takes its file as it is now, from where its base is now.
 
     For after a mend: commit it in your repository first. What was set on the command line counts again,
     unless you set it anew. The new one is called after the first, shop-2, and says which one it repeats.
@@ -169,7 +169,7 @@ def rebase(ctx: click.Context, *, pipeline: str, output: str) -> None:
 @options.pipeline_argument
 @options.output
 def cancel(*, pipeline: str, output: str) -> None:
-    """End a pipeline; its agents are stopped, and their work is kept on their branches.
+    """End a pipeline. Its agents are stopped, and their work is kept on their branches.
 
     Example:  egg pipeline cancel rate-limit
     """
@@ -229,7 +229,7 @@ def extend(*, pipeline: str, iterations: int | None, minutes: float | None, outp
 )
 @options.output
 def quota(*, pipeline: str, messages: int, output: str) -> None:
-    """Let a pipeline's agents store more messages, or fewer; 256M before anybody says so.
+    """Let a pipeline's agents store more messages, or fewer. 256M before anybody says so.
 
     One agent run may fill a sixteenth of it. How full it is: egg message status PIPELINE
 

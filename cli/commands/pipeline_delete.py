@@ -18,7 +18,7 @@ PAUSE_SECONDS = 0.3
 @click.option("--yes", is_flag=True, help="Do it; without it you are asked, or only told what would go.")
 @options.output
 def delete(*, pipeline: str, yes: bool, output: str) -> None:
-    """Delete a pipeline that does not run: its repository, logs and all that is stored of it.
+    """Delete a pipeline that does not run. With it go its repository, logs and all that is stored of it.
 
     First its branches are listed that are not in your repository: they are lost with it. Nothing in your
     repository is touched. Afterwards its name is free again.

@@ -35,7 +35,7 @@ def control(*, concurrency: int, loglevel: str) -> None:
 @click.option("--concurrency", type=click.IntRange(1), help="Threads (default: EGG_NODE_CAPACITY + 8).")
 @click.option("--loglevel", default="info", show_default=True, help="What Celery logs.")
 def agents(*, concurrency: int | None, loglevel: str) -> None:
-    """Run the worker that starts agents on this machine and looks after them.
+    """Run the worker of agents. It starts them on this machine and looks after them.
 
     EGG_NODE_CAPACITY says how many at once; the other threads put back what there is no place for.
 

@@ -34,7 +34,7 @@ def result() -> None:
 @options.own_role
 @options.output
 def submit(*, pipeline: str, given: str, role: str | None, output: str) -> None:
-    """Submit your typed result, a JSON object; - reads it from standard input.
+    """Submit your typed result, a JSON object. With - it is read from standard input.
 
     Every role: status (success, partial, failed), summary; files_written[], issues[], blockers[],
     test_pass_rate, coverage, critical_issues, failed_tests[] where you know them.
@@ -63,7 +63,7 @@ def submit(*, pipeline: str, given: str, role: str | None, output: str) -> None:
 @paging.paged
 @options.listing
 def list_(*, pipeline: str, raw: bool, page: Page, output: str) -> None:
-    """List the results of a pipeline, the newest first; those that do not stand are in brackets.
+    """List the results of a pipeline, the newest first. Those that do not stand are in brackets.
 
     Example:  egg result list rate-limit
     """

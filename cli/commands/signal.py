@@ -57,7 +57,7 @@ def readiness(
     role: str | None,
     output: str,
 ) -> None:
-    """Give your verdict; READY takes your last commit as your next version.
+    """Give your verdict. READY takes your last commit as your next version.
 
     Prints whether all agree, and who is still missing.
 

@@ -74,3 +74,11 @@ def test_commands_end_with_a_code_in_one_way() -> None:
     ]
 
     assert own_ways == []
+
+
+@pytest.mark.parametrize("path", sorted(LEAVES))
+def test_the_list_of_commands_says_of_each_a_whole_sentence(path: str) -> None:
+    is_folded = path.count(" ") == 1
+    room = 75 if is_folded else 80 - len("  readiness  ")
+
+    assert not LEAVES[path].get_short_help_str(room).endswith("..."), "let its first sentence be shorter"
