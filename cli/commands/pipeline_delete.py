@@ -43,7 +43,11 @@ def delete(*, pipeline: str, yes: bool, output: str) -> None:
 def _listed(pipeline: str, found: Json) -> Shown:
     lost = [branch for branch in found["branches"] if not branch["is_elsewhere"]]
     safe = len(found["branches"]) - len(lost)
-    lines = [f"{found['why']}; so all its branches count as being nowhere else."] if found["why"] else []
+    lines = (
+        [f"{found['why']}; so what is not known to be there counts as being nowhere else."]
+        if found["why"]
+        else []
+    )
     if lost:
         lines.append(f"With {pipeline} go these branches, which are not in your repository:")
         lines += [f"  {each['name']}  {each['commit'][:10]}  {each['subject']}" for each in lost]

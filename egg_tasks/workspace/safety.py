@@ -1,11 +1,12 @@
 """Which branches of a pipeline are in its person's repository too, so that they outlive the pipeline."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
-from egg_tasks.workspace import sources
+from egg_tasks.workspace import bounds, sources
 from egg_tasks.workspace.git import Git, GitFailed
-from models.errors import Rejected
+from models.errors import Rejected, TookTooLong
 from models.foreign import one_line
 from models.masking import masked
 from models.schemas.git import Branch, Branches
@@ -13,6 +14,8 @@ from models.schemas.source import is_remote, local_path
 
 MOST = 500
 """So many branches are looked at; what is beyond counts as being nowhere else."""
+PATIENCE = timedelta(seconds=8)
+"""So long a person's repository is asked about all of them; the client waits 15 s."""
 FORMAT = "--format=%(objectname) %(refname:lstrip=2)%00%(contents:subject)"
 
 
@@ -21,11 +24,18 @@ def list_branches(git: Git, *, source: str, below: str) -> Branches:
     found = git.lines("for-each-ref", FORMAT, f"refs/heads/{below.rstrip('/')}/")
     is_elsewhere, why = _asked(source)
     branches = []
-    for number, line in enumerate(found):
-        about, _, subject = line.partition("\0")
-        commit, _, name = about.partition(" ")
-        is_safe = number < MOST and is_elsewhere(commit)
-        branches.append(Branch(name=name, commit=commit, subject=one_line(subject), is_elsewhere=is_safe))
+    with bounds.within(PATIENCE):
+        for number, line in enumerate(found):
+            about, _, subject = line.partition("\0")
+            commit, _, name = about.partition(" ")
+            try:
+                is_safe = number < MOST and is_elsewhere(commit)
+            except TookTooLong:
+                is_safe, why = (
+                    False,
+                    f"{masked(source)} could not be asked about each in {PATIENCE.seconds} s",
+                )
+            branches.append(Branch(name=name, commit=commit, subject=one_line(subject), is_elsewhere=is_safe))
     return Branches(repository=str(git.directory), branches=tuple(branches), why=why)
 
 

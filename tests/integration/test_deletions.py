@@ -2,10 +2,12 @@
 
 import subprocess
 import threading
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import pytest
 from sqlalchemy import func, select, text
 from tenacity import Retrying, stop_after_delay, wait_fixed
 
@@ -14,6 +16,7 @@ from egg_tasks.database import unit_of_work
 from egg_tasks.services import agent_runs, pipelines
 from egg_tasks.services.agent_runs import Salvaged
 from egg_tasks.tasks import clearing
+from egg_tasks.workspace import safety
 from egg_tasks.workspace.places import locked
 from models.queries import agent_runs as rows
 from models.queries import deletions
@@ -191,6 +194,18 @@ def test_the_branches_that_are_nowhere_else_are_told_from_the_others(shop: Scene
     assert found["why"] == ""
     assert [branch["is_elsewhere"] for branch in without["branches"]] == [False, False]
     assert without["why"].endswith(f"{source} does not exist")
+
+
+def test_a_repository_that_cannot_be_asked_in_time_counts_as_holding_nothing(
+    shop: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(shop)
+    monkeypatch.setattr(safety, "PATIENCE", timedelta(0))
+
+    found = shop.ask("GET", f"/pipelines/{NAME}/branches").data
+
+    assert set(told(found).values()) == {False}
+    assert "could not be asked about each in 0 s" in found["why"]
 
 
 def test_who_follows_a_pipeline_that_is_deleted_comes_to_an_end(scene: Scene) -> None:
