@@ -85,7 +85,7 @@ def coming(
         status = found["status"]
         # The status is read before the events: what led to it is in the page that follows.
         over = until.is_met(status) or not until.seconds_left()
-        asked = {one["id"] for one in found.get("pending_decisions") or []}
+        asked = _asked(found)
         is_new, known = not asked <= known, known | asked
         wait = 0 if over or is_new else math.ceil(min(WAIT_SECONDS, until.seconds_left()))
         page = client.get(f"/pipelines/{pipeline}/events", {"after": after, "wait": wait})
@@ -93,7 +93,10 @@ def coming(
         after = page["next_after"] if page["events"] else after
         if over and not page.get("has_more"):
             return
-        if is_new:
+        if is_new and page["events"]:
+            # What has happened since may have answered it.
+            found = client.get(f"/pipelines/{pipeline}/status")
+        if is_new and asked & _asked(found):
             told = found["why"]
             quiet(found)
         elif not page["events"]:
@@ -101,6 +104,11 @@ def coming(
                 told = found["why"]
                 quiet(found)
             time.sleep(max(0.0, SHORTEST_ROUND_SECONDS - (time.monotonic() - asked_at)))
+
+
+def _asked(status: Json) -> set[int]:
+    """The questions that wait."""
+    return {one["id"] for one in status.get("pending_decisions") or []}
 
 
 def exit_code(client: Client, pipeline: str, status: str) -> int:

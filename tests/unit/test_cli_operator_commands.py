@@ -277,6 +277,25 @@ def test_a_watch_that_waits_for_a_person_is_exit_3_and_says_what_is_asked(
     assert 'egg decision resolve 7 "Abort phase"   (default)' in capsys.readouterr().err
 
 
+def test_a_question_that_was_answered_meanwhile_is_not_asked(
+    server: Scripted, egg: Egg, capsys: Captured
+) -> None:
+    server.say(200, "", data={**STATUS, "status": "running", "pending_decisions": [DECISION]})
+    server.say(200, "", data={"events": EVENTS[:1], "next_after": 1, "has_more": False})
+    server.say(200, "", data={**STATUS, "status": "running", "pending_decisions": []})
+    server.say(200, "", data={**STATUS, "status": "cancelled"})
+    server.say(200, "", data={"events": [], "next_after": 1, "has_more": False})
+    server.say(200, "", data={**STATUS, "status": "cancelled"})
+    server.say(200, "", data={"pipeline": {**PIPELINE, "status": "cancelled"}})
+    server.say(200, "", data={"phases": PHASES})
+    server.say(200, "", data={"total": 14, "by_type": {}})
+
+    code = egg("watch", "demo-1")
+
+    assert code == 5
+    assert "decision 7" not in capsys.readouterr().err
+
+
 def test_a_watch_that_has_lasted_long_enough_is_exit_4_and_says_how_to_come_back(
     server: Scripted, egg: Egg, capsys: Captured
 ) -> None:
