@@ -61,6 +61,12 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scripted]:
         yield script
 
 
+def _on_a_terminal_of_its_own() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    # Where the tests run in the background it is ignored, and what is ignored stays so across exec.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def watch(server: Scripted) -> Iterator[Terminal]:
     """`egg watch demo-1`, on a terminal."""
@@ -73,7 +79,7 @@ def watch(server: Scripted) -> Iterator[Terminal]:
         stdout=theirs,
         stderr=theirs,
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509  one call
+        preexec_fn=_on_a_terminal_of_its_own,  # noqa: PLW1509  two calls
     )
     yield Terminal(running, ours, theirs, before)
     running.kill()
