@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.test_tutorial import EXIT_CODES, missing, steps, typed
+from tests.acceptance.test_tutorial import AUTHOR, EXIT_CODES, missing, steps, typed
 from tests.pages import ROOT, blocks
 from tests.wheel import build
 
@@ -152,7 +152,9 @@ def test_the_pages_one_begins_with_are_right_where_egg_is_installed(
     found = steps((ROOT / name).read_text(), without="in a clone")
 
     answers = typed(
-        [step.line for step in found], environment=newcomer.environment | TERMINAL, place=newcomer.folder
+        [step.line for step in found],
+        environment=newcomer.environment | TERMINAL | AUTHOR,
+        place=newcomer.folder,
     )
 
     assert len(answers) == len(found)
