@@ -59,7 +59,15 @@ def listing(command: F) -> F:
 
 def own_pipeline(command: Callable[..., None]) -> Callable[..., None]:
     """Add PIPELINE, optional, and --pipeline; agents have it in their environment."""
+    return _pipeline_or(command, is_needed=lambda: True)
 
+
+def any_pipeline(command: Callable[..., None]) -> Callable[..., None]:
+    """Add PIPELINE and --pipeline as `own_pipeline` does; a person who gives none means them all."""
+    return _pipeline_or(command, is_needed=lambda: "EGG_SESSION_TOKEN" in os.environ)
+
+
+def _pipeline_or(command: Callable[..., None], *, is_needed: Callable[[], bool]) -> Callable[..., None]:
     @click.argument(
         "pipeline_argument", metavar="[PIPELINE]", required=False, shell_complete=completing.pipelines
     )
@@ -72,7 +80,7 @@ def own_pipeline(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def chosen(*, pipeline_argument: str | None, pipeline: str | None, **rest: Any) -> None:
         found = pipeline_argument or pipeline
-        if not found:
+        if not found and is_needed():
             raise click.UsageError("Which pipeline? Give PIPELINE (agents have EGG_PIPELINE_ID).")
         command(pipeline=found, **rest)
 
@@ -89,28 +97,6 @@ def definition(command: Callable[..., None]) -> Callable[..., None]:
         from cli import definition_choice
 
         command(file=file or definition_choice.nearest(Path.cwd()), **rest)
-
-    return chosen
-
-
-def any_pipeline(command: Callable[..., None]) -> Callable[..., None]:
-    """Add PIPELINE and --pipeline as `own_pipeline` does; a person who gives none means them all."""
-
-    @click.argument(
-        "pipeline_argument", metavar="[PIPELINE]", required=False, shell_complete=completing.pipelines
-    )
-    @click.option(
-        "--pipeline",
-        envvar=["EGG_PIPELINE_ID", "PIPELINE_ID"],
-        shell_complete=completing.pipelines,
-        help="The pipeline; agents have it in EGG_PIPELINE_ID.",
-    )
-    @functools.wraps(command)
-    def chosen(*, pipeline_argument: str | None, pipeline: str | None, **rest: Any) -> None:
-        found = pipeline_argument or pipeline
-        if not found and "EGG_SESSION_TOKEN" in os.environ:
-            raise click.UsageError("Which pipeline? Give PIPELINE (agents have EGG_PIPELINE_ID).")
-        command(pipeline=found, **rest)
 
     return chosen
 
