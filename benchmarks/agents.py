@@ -14,8 +14,10 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from egg_tasks import outbox
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
+from egg_tasks.outbox import Runs
 from egg_tasks.services import agent_runs, pipelines, shares
 from models.queries import agent_runs as run_rows
 from models.queries import pipelines as pipeline_rows
@@ -41,11 +43,14 @@ def seat(pipeline_id: str, roles: Sequence[str]) -> tuple[Seat, ...]:
     with unit_of_work() as session:
         pipelines.create(session, definition=validate(_document(pipeline_id, roles)), now=now)
         pipelines.start(session, pipeline_id=pipeline_id, now=now)
-        effects = pipelines.prepared(session, pipeline_id=pipeline_id, base_commit="0" * 40, now=now)
+        pipelines.prepared(session, pipeline_id=pipeline_id, base_commit="0" * 40, now=now)
         row = pipeline_rows.get_pipeline(session, pipeline_id=pipeline_id)
         row.published_commit = row.work_commit
         shares.grant(session, pipeline_id=pipeline_id, quota=MOST_QUOTA, now=now)
-        runs = {run.role: run.run_id for _, sent in effects.dispatches for run in sent}
+        parcels = outbox.of(session).parcels
+        runs = {run.role: run.run_id for sent in parcels if isinstance(sent, Runs) for run in sent.runs}
+        # No worker is to see them.
+        parcels.clear()
         return tuple(Seat(pipeline_id, role, _live(session, runs[role])) for role in roles)
 
 

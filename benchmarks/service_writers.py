@@ -4,6 +4,7 @@ import random
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
@@ -11,12 +12,13 @@ from sqlalchemy.orm import Session
 
 from benchmarks.agents import Seat
 from benchmarks.writers import Writer, Written
+from egg_tasks import database
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
+from egg_tasks.outbox import Parcel, WakeUp
 from egg_tasks.services import bus
 from egg_tasks.services.bus import Draft
-from egg_tasks.services.effects import Effects
-from egg_tasks.tasks.dispatch import dispatch
+from egg_tasks.tasks.dispatch import Dispatch
 from models.errors import Unavailable
 from models.queries import phase_runs, pipelines, streams
 from models.schemas.message import MessageType
@@ -31,10 +33,26 @@ PAUSE_SECONDS = 0.2
 def write_in_services(writers: Sequence[Writer]) -> list[Written]:
     """Write as the orchestrator does: up to 40 messages in a transaction, one transaction in ten aborted.
 
-    Every other transaction gives no hint, as if it were lost.
+    Every other hint is lost.
     """
-    with ThreadPoolExecutor(len(writers)) as pool:
-        return list(pool.map(_in_services, writers))
+    database.use(Forgetful())
+    try:
+        with ThreadPoolExecutor(len(writers)) as pool:
+            return list(pool.map(_in_services, writers))
+    finally:
+        database.use(Dispatch())
+
+
+class Forgetful(Dispatch):
+    """The sender of every process of ours, but that it loses every other hint."""
+
+    def __init__(self) -> None:
+        self._numbers = count()
+
+    def send(self, parcel: Parcel) -> None:
+        """Send one parcel, or lose it."""
+        if not isinstance(parcel, WakeUp) or next(self._numbers) % 2:
+            super().send(parcel)
 
 
 def _in_services(writer: Writer) -> Written:
@@ -45,8 +63,7 @@ def _in_services(writer: Writer) -> Written:
             _abort(writer, chance)
             written.aborts += 1
         batch = drafts[: chance.randint(1, LONGEST_BATCH)]
-        gives_hint = chance.random() < 1 / 2
-        while (last := _write(writer.seat, batch, gives_hint=gives_hint)) is None:
+        while (last := _write(writer.seat, batch)) is None:
             written.retries["Unavailable"] += 1
             time.sleep(PAUSE_SECONDS)
         written.ids |= {draft.subject: last - back for back, draft in enumerate(reversed(batch))}
@@ -54,7 +71,7 @@ def _in_services(writer: Writer) -> Written:
     return written
 
 
-def _write(seat: Seat, batch: Sequence[Draft], *, gives_hint: bool) -> int | None:
+def _write(seat: Seat, batch: Sequence[Draft]) -> int | None:
     """Write a batch in one transaction; the last id, or None when the database was away.
 
     The last message alone has a `client_key`. It tells a second try whether the first was committed, and
@@ -67,8 +84,6 @@ def _write(seat: Seat, batch: Sequence[Draft], *, gives_hint: bool) -> int | Non
                 return standing
             _defer(session, seat, batch[:-1])
             last = _send(session, seat, batch[-1])
-            if gives_hint:
-                dispatch(session, Effects(hints={seat.pipeline_id}))
     except Unavailable:
         return None
     return last.id

@@ -12,8 +12,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from egg_tasks import database
 from egg_tasks.stack import local, probes, programs
 from egg_tasks.stack.manifest import Manifest
+from egg_tasks.tasks.dispatch import Dispatch
 
 EGG = Path(sys.executable).parent / "egg"
 HEALTH_SECONDS = 60.0
@@ -78,6 +80,7 @@ def running(*, rate_limit: int | None = 0) -> Iterator[Stack]:
         os.environ.update(
             EGG_DATABASE_URL=found.database_url, EGG_REDIS_URL=found.redis_url, EGG_HOME=str(home)
         )
+        database.use(Dispatch())
         yield Stack(home, found)
     finally:
         subprocess.run([EGG, "down"], env=environment, check=False, stdout=subprocess.DEVNULL)

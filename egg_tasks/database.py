@@ -2,8 +2,9 @@
 
 import select as polling
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 
 import structlog
@@ -14,15 +15,16 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from egg_tasks import disk
+from egg_tasks import disk, outbox
 from egg_tasks.config import settings
+from egg_tasks.outbox import Parcel
+from egg_tasks.ports import Sender
 from models.errors import DatabaseAway
 from models.queries import streams
 from models.tables.base import SCHEMA
 
 log = structlog.get_logger()
 
-AFTER_COMMIT = "after_commit"
 USED_AT = "used_at"
 IDLE_SECONDS = 30.0
 OPTIONS = {
@@ -83,40 +85,48 @@ def _is_readable(connection: DBAPIConnection) -> bool:
     return bool(readable.poll(0))
 
 
-def after_commit(session: Session, send: Callable[[], object]) -> None:
-    """Have *send* called once the session's unit of work is committed, and never if it is not."""
-    session.info.setdefault(AFTER_COMMIT, []).append(send)
+@dataclass
+class _Used:
+    sender: Sender | None = None
+
+
+_USED = _Used()
+
+
+def use(sender: Sender | None) -> None:
+    """Have *sender* send what the units of work of this process leave in their outboxes."""
+    _USED.sender = sender
 
 
 @contextmanager
 def unit_of_work() -> Iterator[Session]:
-    """Commit on success, roll back on any error, then send what was deferred.
+    """Commit on success, roll back on any error, then send what waits in the session's outbox.
 
     Messages and events get their numbers in the last statement before the commit. A send that fails is
-    logged and not raised: the rows are there, and the reconciler finds what no one was told of.
+    logged and not raised: the rows are there, and the reconciler finds what no one was told of. Something
+    to send and nobody to send it is a bug, found before the commit.
     """
     with _away_is_told(), Session(engine(), expire_on_commit=False) as session:
         yield session
-        streams.number_pending(session)
+        parcels = outbox.of(session).seal(streams.number_pending(session))
+        sender = _sender_of(parcels)
         session.commit()
-        deferred: list[Callable[[], object]] = session.info.pop(AFTER_COMMIT, [])
-    for send in deferred:
-        _send(send)
+    _send(sender, parcels)
 
 
 @contextmanager
 def single_statements() -> Iterator[Session]:
     """Let each statement be a transaction of its own: for reads, and for writes that are one statement.
 
-    It spares the two ways to the server that begin and end one. What is deferred is sent at the end.
+    It spares the two ways to the server that begin and end one. What waits in the outbox is sent at the end.
     """
     alone = engine().execution_options(isolation_level="AUTOCOMMIT")
     with _away_is_told(), Session(alone, expire_on_commit=False) as session:
         yield session
         assert not session.new, "a row is added in a unit of work"  # noqa: S101
-        deferred: list[Callable[[], object]] = session.info.pop(AFTER_COMMIT, [])
-    for send in deferred:
-        _send(send)
+        parcels = outbox.of(session).seal(())
+        sender = _sender_of(parcels)
+    _send(sender, parcels)
 
 
 @contextmanager
@@ -151,11 +161,19 @@ def advisory_lock(key: int) -> Iterator[Callable[[], bool]]:
         raise DatabaseAway(f"the database cannot be used now: {_reason(error)}") from error
 
 
-def _send(send: Callable[[], object]) -> None:
-    try:
-        send()
-    except Exception as error:  # noqa: BLE001 - whatever a broker raises, what was committed will be driven
-        log.warning("send.failed", error=repr(error))
+def _sender_of(parcels: Sequence[Parcel]) -> Sender | None:
+    if parcels and _USED.sender is None:
+        raise RuntimeError(f"nobody sends {parcels[0]}: a process's entry point says who (`database.use`)")
+    return _USED.sender
+
+
+def _send(sender: Sender | None, parcels: Sequence[Parcel]) -> None:
+    for parcel in parcels:
+        assert sender is not None, "looked for before the commit"  # noqa: S101
+        try:
+            sender.send(parcel)
+        except Exception as error:  # noqa: BLE001 - whatever a broker raises, what was committed will be driven
+            log.warning("send.failed", parcel=type(parcel).__name__, error=repr(error))
 
 
 def _reason(error: DBAPIError | PoolTimeout) -> str:

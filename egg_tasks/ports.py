@@ -6,9 +6,20 @@ from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
+from egg_tasks.outbox import Parcel
 from models.schemas.git import Branches, Clone, Conflicted, Merged, Saved, Strays, Taken
 from models.schemas.run import Exit, Launch
 from models.schemas.silence import Silence
+
+
+class Sender(Protocol):
+    """Where the outbox of a unit of work goes once that has committed."""
+
+    def send(self, parcel: Parcel) -> None:
+        """Send one parcel, which may have been sent before; raises whatever keeps it from being sent.
+
+        Nobody is told of that but the log: whoever drives the rows finds what was not sent.
+        """
 
 
 class Runner(Protocol):

@@ -11,14 +11,15 @@ from uuid import UUID
 
 import structlog
 
-from egg_tasks import logging
+from egg_tasks import database, logging, outbox
 from egg_tasks.app import answer_quickly
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings, settings_at_start
-from egg_tasks.database import advisory_lock, after_commit, unit_of_work
+from egg_tasks.database import advisory_lock, unit_of_work
+from egg_tasks.outbox import Clearing, Deletion, Preparation, Publication, RebaseKey, VersionKey
 from egg_tasks.services import clones, decisions, deletions, notices, phases, places
-from egg_tasks.services.effects import RebaseKey, VersionKey
-from egg_tasks.tasks import dispatch, ticking
+from egg_tasks.tasks import ticking
+from egg_tasks.tasks.dispatch import Dispatch, send_tidying
 from models.consensus.treatments import Pauses
 from models.errors import Unavailable
 from models.queries import decisions as decision_rows
@@ -45,6 +46,7 @@ def main() -> None:
     logging.configure()
     settings_at_start()
     answer_quickly()
+    database.use(Dispatch())
     ticking.start()
     ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -143,16 +145,13 @@ def evaluate_due() -> int:
 
 def _evaluate(phase_run_id: UUID) -> None:
     with unit_of_work() as session:
-        dispatch.dispatch(session, phases.evaluate(session, phase_run_id=phase_run_id, now=utcnow()))
+        phases.evaluate(session, phase_run_id=phase_run_id, now=utcnow())
 
 
 def send_unattended_runs() -> int:
     """Send agent runs nobody attends: never sent, lost by the broker, left by a worker, without a place."""
     with unit_of_work() as session:
-        found = places.due(session, now=utcnow())
-        for phase_run_id, runs in found:
-            after_commit(session, partial(dispatch.send_runs, phase_run_id, runs))
-    return len(found)
+        return places.send_due(session, now=utcnow())
 
 
 def send_unattended_merges() -> int:
@@ -163,8 +162,7 @@ def send_unattended_merges() -> int:
         for merge in merges:
             merge.send_after = now + MERGE_RESEND
             of = phase_runs.get_phase_run(session, phase_run_id=merge.phase_run_id).pipeline_id
-            key = VersionKey(merge.phase_run_id, merge.role, merge.number, of)
-            after_commit(session, partial(dispatch.send_merge, key))
+            outbox.of(session).add(VersionKey(merge.phase_run_id, merge.role, merge.number, of))
     return len(merges)
 
 
@@ -175,7 +173,7 @@ def send_unattended_rebases() -> int:
         found = rebases.claim_unattended_rebases(session, now=now, limit=BATCH)
         for row in found:
             row.send_after = now + MERGE_RESEND
-            after_commit(session, partial(dispatch.send_rebase, RebaseKey(row.pipeline_id, row.id)))
+            outbox.of(session).add(RebaseKey(row.pipeline_id, row.id))
     return len(found)
 
 
@@ -186,7 +184,7 @@ def prepare_pipelines() -> int:
         rows = pipelines.claim_unprepared_pipelines(session, now=now, limit=BATCH)
         for row in rows:
             row.send_after = now + MAX_RESEND
-            after_commit(session, partial(dispatch.send_preparation, row.id))
+            outbox.of(session).add(Preparation(row.id))
     return len(rows)
 
 
@@ -197,7 +195,7 @@ def publish_branches() -> int:
         rows = pipelines.claim_unpublished_pipelines(session, now=now, limit=BATCH)
         for row in rows:
             row.send_after = now + PUBLISH_RESEND
-            after_commit(session, partial(dispatch.send_publication, row.id))
+            outbox.of(session).add(Publication(row.id))
     return len(rows)
 
 
@@ -213,7 +211,7 @@ def default_decisions() -> int:
 
 def _default(decision_id: int) -> None:
     with unit_of_work() as session:
-        dispatch.dispatch(session, decisions.default(session, decision_id=decision_id, now=utcnow()))
+        decisions.default(session, decision_id=decision_id, now=utcnow())
 
 
 def send_notices() -> int:
@@ -221,18 +219,14 @@ def send_notices() -> int:
     if settings().webhook is None:
         return 0
     with unit_of_work() as session:
-        due = notices.claim_due(session, now=utcnow(), limit=BATCH)
-        for attempt in due:
-            after_commit(session, partial(dispatch.send_notice, attempt))
-    return len(due)
+        return notices.send_due(session, now=utcnow(), limit=BATCH)
 
 
 def delete_pipelines() -> int:
     """Send the going of pipelines that are to go and are still there."""
     with unit_of_work() as session:
         due = deletions.claim_due(session, now=utcnow(), limit=BATCH)
-        for pipeline_id in due:
-            after_commit(session, partial(dispatch.send_deletion, pipeline_id))
+        outbox.of(session).add(*(Deletion(pipeline_id) for pipeline_id in due))
     return len(due)
 
 
@@ -240,8 +234,7 @@ def clear_runs() -> int:
     """Send the clearing away of clones whose runs are over. That is what comes next, and no repair."""
     with unit_of_work() as session:
         due = clones.claim_due(session, keep=settings().keep_clones, now=utcnow(), limit=BATCH)
-        for run in due:
-            after_commit(session, partial(dispatch.send_clearing, run.id, run.node, run.pipeline_id))
+        outbox.of(session).add(*(Clearing(run.id, run.node, run.pipeline_id) for run in due))
     return 0
 
 
@@ -265,7 +258,7 @@ TIDYING = Tidying()
 def tidy_disk() -> int:
     """Send the taking off the disk of what was removed, now and then."""
     if TIDYING.is_due(now=utcnow()):
-        dispatch.send_tidying()
+        send_tidying()
     return 0
 
 

@@ -7,7 +7,7 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from egg_tasks import descriptors, hints, logging
+from egg_tasks import database, descriptors, hints, logging
 from egg_tasks.api import connections, errors, used_up, versions
 from egg_tasks.api.background import kept
 from egg_tasks.api.bodies import Bodies
@@ -38,6 +38,7 @@ from egg_tasks.api.turns import Shares, Turns
 from egg_tasks.api.waiting import Waiters
 from egg_tasks.app import answer_quickly
 from egg_tasks.config import settings
+from egg_tasks.tasks.dispatch import Dispatch
 from models.errors import UsedUp
 
 STATUSES = (400, 401, 403, 404, 409, 413, 422, 429, 503)
@@ -49,6 +50,7 @@ def create_app(pace: Pace | None = None) -> FastAPI:
     connections.speak_seldom()
     descriptors.raise_limit()
     answer_quickly()
+    database.use(Dispatch())
     app = FastAPI(
         title="egg-tasks",
         version="1",

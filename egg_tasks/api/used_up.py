@@ -9,7 +9,6 @@ from egg_tasks.api.envelope import refused
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
 from egg_tasks.services import shares
-from egg_tasks.tasks.dispatch import dispatch
 from models.errors import UsedUp
 
 
@@ -22,4 +21,4 @@ async def answer(_request: Request, error: Exception) -> Response:
 
 def _note(error: UsedUp) -> None:
     with unit_of_work() as session:
-        dispatch(session, shares.note(session, error=error, now=utcnow()))
+        shares.note(session, error=error, now=utcnow())

@@ -14,7 +14,6 @@ from egg_tasks.services import briefs, looks, signals, standings
 from egg_tasks.services.looks import Look
 from egg_tasks.services.signals import Signal
 from egg_tasks.tasks.adapters import workspace
-from egg_tasks.tasks.dispatch import dispatch
 from models.errors import EggError, Leftovers, Unavailable
 from models.queries import agent_runs
 from models.schemas.report import Consensus
@@ -60,7 +59,6 @@ def _take(who: Agent, signal: Signal, look: Look | None) -> ReadinessAnswer:
     now = utcnow()
     with unit_of_work() as session:
         said = signals.readiness(session, run_id=who.run_id, signal=signal, look=look, now=now)
-        dispatch(session, said.effects)
         standing = standings.of(session, said.epoch.pipeline, said.epoch.phase_run, now=now)
         return ReadinessAnswer(
             readiness=ReadinessRead(

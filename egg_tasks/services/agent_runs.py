@@ -8,6 +8,8 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from egg_tasks import outbox
+from egg_tasks.outbox import Evaluation
 from egg_tasks.services import (
     checks,
     deadlines,
@@ -20,7 +22,6 @@ from egg_tasks.services import (
     results,
     verdicts,
 )
-from egg_tasks.services.effects import Effects
 from egg_tasks.services.verdicts import Epoch
 from models import log_tail
 from models.consensus import endings
@@ -124,11 +125,11 @@ def release(session: Session, *, run_id: UUID, owner: str, now: datetime) -> Non
         run.tries = max(0, run.tries - 1)
 
 
-def started(session: Session, *, run_id: UUID, now: datetime) -> Effects:
+def started(session: Session, *, run_id: UUID, now: datetime) -> None:
     """Note that a run's process is there."""
     epoch, run = _lock(session, run_id, now)
     if run.status is not RunStatus.STARTING:
-        return Effects()
+        return
     move_to(run, RunStatus.RUNNING)
     run.started_at, run.tries = now, 0
     deadlines.expect(epoch)
@@ -136,19 +137,18 @@ def started(session: Session, *, run_id: UUID, now: datetime) -> Effects:
         # It was on its way when all was stopped.
         run.stop_at, run.is_cut_short = min(run.stop_at or now, now), run.stopped_for is None
     verdicts.record(session, epoch, "agent.started", f"{journal.label(run)} starts on {run.node}", run)
-    return Effects(hints={epoch.pipeline.id})
 
 
 def settle(
     session: Session, *, run_id: UUID, outcome: Exit, salvaged: Salvaged | None, log: str, now: datetime
-) -> Effects:
+) -> None:
     """Write how a run ended, its process gone and its work safe, and go on; repeating it changes nothing.
 
     *log* is the end of its output.
     """
     epoch, run = _lock(session, run_id, now)
     if run.closed_at is not None:
-        return Effects()
+        return
     was_live = run.status in LIVE_RUNS
     if was_live:
         _end(run, outcome, now)
@@ -162,20 +162,19 @@ def settle(
         results.take_from_output(session, epoch, run, output=log)
     _record_end(session, epoch, run)
     _tell_of_work(session, epoch, run, salvaged)
-    effects = _go_on(session, epoch)
+    _go_on(session, epoch)
     # A place is free: who waits for one anywhere comes before who has only now become due here.
-    effects.dispatches[:0] = places.waiting(session, now=now)
-    return effects
+    places.send_waiting(session, now=now)
 
 
-def give_up(session: Session, *, run_id: UUID, why: str, salvaged: Salvaged | None, now: datetime) -> Effects:
+def give_up(session: Session, *, run_id: UUID, why: str, salvaged: Salvaged | None, now: datetime) -> None:
     """Close a run whose end cannot be read as lost, its process gone; repeating it changes nothing.
 
     Nothing of its output is looked at, and its phase run is evaluated later: neither may keep it open.
     """
     epoch, run = _lock(session, run_id, now)
     if run.closed_at is not None:
-        return Effects()
+        return
     was_live = run.status in LIVE_RUNS
     if was_live:
         run.ended_at, run.failure = now, Failure.LOST
@@ -192,12 +191,11 @@ def give_up(session: Session, *, run_id: UUID, why: str, salvaged: Salvaged | No
         session, epoch, "agent.lost" if was_live else "agent.completed", text, run, details=_details(run)
     )
     _tell_of_work(session, epoch, run, salvaged)
-    effects = Effects(hints={epoch.pipeline.id}, dispatches=places.waiting(session, now=now))
+    places.send_waiting(session, now=now)
     waiting = phase_runs.find_live_phase_run(session, pipeline_id=epoch.pipeline.id)
     if waiting is not None:
         waiting.facts += 1
-        effects.evaluations[waiting.id] = epoch.pipeline.id
-    return effects
+        outbox.of(session).add(Evaluation(waiting.id, epoch.pipeline.id))
 
 
 def _close(epoch: Epoch, run: AgentRun, salvaged: Salvaged | None) -> None:
@@ -220,13 +218,14 @@ def _tell_of_work(session: Session, epoch: Epoch, run: AgentRun, salvaged: Salva
         _tell_of_stray(session, epoch, run, stray)
 
 
-def _go_on(session: Session, epoch: Epoch) -> Effects:
-    effects = phases.settle(session, epoch)
+def _go_on(session: Session, epoch: Epoch) -> None:
+    phases.settle(session, epoch)
     if epoch.phase_run.status in LIVE_PHASES:
-        return effects
+        return
     # The end of a stale run may be what a successor's role waits for.
     successor = phase_runs.find_live_phase_run(session, pipeline_id=epoch.pipeline.id)
-    return phases.evaluate(session, phase_run_id=successor.id, now=epoch.now) if successor else effects
+    if successor is not None:
+        phases.evaluate(session, phase_run_id=successor.id, now=epoch.now)
 
 
 def _lock(session: Session, run_id: UUID, now: datetime) -> tuple[Epoch, AgentRun]:

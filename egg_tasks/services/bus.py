@@ -6,6 +6,8 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from egg_tasks import outbox
+from egg_tasks.outbox import Evaluation, News
 from egg_tasks.services import credentials, journal, shares
 from models.errors import Conflict, Forbidden, Unprocessable
 from models.queries import messages, phase_runs, pipelines, streams
@@ -59,7 +61,9 @@ def send(session: Session, *, pipeline: Pipeline, sender: str, draft: Draft, now
     message.phase_run_id = phase_run.id if phase_run else None
     message.phase = phase_run.phase if phase_run else ""
     message.iteration = phase_run.iteration if phase_run else 0
-    return journal.post(session, message)
+    sent = journal.post(session, message)
+    _pass_on(session, sent)
+    return sent
 
 
 def send_at_once(session: Session, *, run_id: UUID, role: str, draft: Draft, now: datetime) -> Message | None:
@@ -73,7 +77,10 @@ def send_at_once(session: Session, *, run_id: UUID, role: str, draft: Draft, now
         message=message,
         event=journal.tells_of(message),
     )
-    return message if is_sent else None
+    if not is_sent:
+        return None
+    _pass_on(session, message)
+    return message
 
 
 def send_from_run(session: Session, *, run_id: UUID, draft: Draft, now: datetime) -> Message:
@@ -87,12 +94,6 @@ def send_from_run(session: Session, *, run_id: UUID, draft: Draft, now: datetime
     if sent not in session:  # as what was sent before with its key is
         shares.spend_on(session, run=run, message=sent, now=now)
     return sent
-
-
-def is_waking(message: Message) -> bool:
-    """Whether a message may make a role due, so that its phase run is to be evaluated."""
-    is_to_role = message.to_role not in COMMON
-    return is_to_role and message.message_type in WAKING and message.phase_run_id is not None
 
 
 def read(message: Message) -> MessageRead:
@@ -113,6 +114,15 @@ def read(message: Message) -> MessageRead:
             "timestamp": message.created_at,
         }
     )
+
+
+def _pass_on(session: Session, message: Message) -> None:
+    """Wake who waits for a message, sent now or before, and judge anew whether its role is due."""
+    box = outbox.of(session)
+    box.wake(News(message.pipeline_id, message.to_role), News(message.pipeline_id))
+    is_waking = message.to_role not in COMMON and message.message_type in WAKING
+    if is_waking and message.phase_run_id is not None:
+        box.add(Evaluation(message.phase_run_id, message.pipeline_id))
 
 
 def _written(draft: Draft, sender: str, now: datetime) -> Message:

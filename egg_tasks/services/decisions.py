@@ -4,9 +4,10 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from egg_tasks import outbox
+from egg_tasks.outbox import Evaluation
 from egg_tasks.services import bus, deadlines, journal, phases, rebases, receipts, sleep
 from egg_tasks.services.bus import PERSON, Draft
-from egg_tasks.services.effects import Effects
 from egg_tasks.services.verdicts import Epoch
 from models.consensus.verdict import (
     ASKED_FOR_WORDS,
@@ -26,7 +27,7 @@ from models.tables import Decision, Role, move_to
 MAX_WORDS = 4000
 
 
-def resolve(session: Session, *, decision_id: int, resolution: str, now: datetime) -> Effects:
+def resolve(session: Session, *, decision_id: int, resolution: str, now: datetime) -> None:
     """Answer a pending question and go on; `Conflict` when it is answered or cancelled already."""
     epoch, decision = _lock(session, decision_id, now)
     if decision.status is not DecisionStatus.PENDING:
@@ -35,10 +36,10 @@ def resolve(session: Session, *, decision_id: int, resolution: str, now: datetim
             f"decision {decision_id} is {decision.status} already{answer}", {"status": str(decision.status)}
         )
     decision.resolution = _option(decision, resolution)
-    return _answered(session, epoch, decision, DecisionStatus.RESOLVED)
+    _answered(session, epoch, decision, DecisionStatus.RESOLVED)
 
 
-def default(session: Session, *, decision_id: int, now: datetime) -> Effects:
+def default(session: Session, *, decision_id: int, now: datetime) -> None:
     """Give a question its default if it is past its deadline; what follows is as after an answer.
 
     Safe at any time: one that was answered, or whose pipeline is paused, stays as it is.
@@ -49,12 +50,12 @@ def default(session: Session, *, decision_id: int, now: datetime) -> Effects:
         decision.status is not DecisionStatus.PENDING or epoch.pipeline.status is PipelineStatus.PAUSED
     )
     if not is_overdue or is_waiting or decision.default is None:
-        return Effects()
+        return
     decision.resolution = decision.default
-    return _answered(session, epoch, decision, DecisionStatus.DEFAULTED)
+    _answered(session, epoch, decision, DecisionStatus.DEFAULTED)
 
 
-def order(session: Session, epoch: Epoch, resolution: str, *, role: str | None = None) -> Effects:
+def order(session: Session, epoch: Epoch, resolution: str, *, role: str | None = None) -> None:
     """Write down what a person decided unasked about a phase or one role of it, and go on."""
     number = len(decisions.list_decisions(session, phase_run_id=epoch.phase_run.id)) + 1
     decision = Decision(
@@ -71,7 +72,7 @@ def order(session: Session, epoch: Epoch, resolution: str, *, role: str | None =
     )
     decisions.add_decision(session, decision=decision)
     decision.resolution = resolution
-    return _answered(session, epoch, decision, DecisionStatus.RESOLVED)
+    _answered(session, epoch, decision, DecisionStatus.RESOLVED)
 
 
 def _lock(session: Session, decision_id: int, now: datetime) -> tuple[Epoch, Decision]:
@@ -80,7 +81,7 @@ def _lock(session: Session, decision_id: int, now: datetime) -> tuple[Epoch, Dec
     return epoch, decisions.lock_decision(session, decision_id=decision_id)
 
 
-def _answered(session: Session, epoch: Epoch, decision: Decision, status: DecisionStatus) -> Effects:
+def _answered(session: Session, epoch: Epoch, decision: Decision, status: DecisionStatus) -> None:
     """Write the answer and its effect."""
     move_to(decision, status)
     decision.resolved_at, decision.notify_after = epoch.now, None
@@ -104,10 +105,9 @@ def _answered(session: Session, epoch: Epoch, decision: Decision, status: Decisi
     )
     if decision.kind is DecisionKind.QUESTION:
         # The message that wakes the asking role has no number yet: before it has, nobody would seem due.
-        epoch.effects.evaluations[epoch.phase_run.id] = epoch.pipeline.id
-        epoch.effects.hints.add(epoch.pipeline.id)
-        return epoch.effects
-    return phases.settle(session, epoch)
+        outbox.of(session).add(Evaluation(epoch.phase_run.id, epoch.pipeline.id))
+    else:
+        phases.settle(session, epoch)
 
 
 def _tell(session: Session, epoch: Epoch, decision: Decision) -> None:

@@ -4,8 +4,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
+from egg_tasks import outbox
+from egg_tasks.outbox import Deletion, News
 from egg_tasks.services import clones, journal
-from egg_tasks.services.effects import Effects
 from models.errors import Conflict
 from models.foreign import named
 from models.queries import agent_runs, pipelines
@@ -15,7 +16,7 @@ from models.tables import AgentRun
 RESEND = timedelta(seconds=15)
 
 
-def order(session: Session, *, pipeline_id: str, now: datetime) -> Effects:
+def order(session: Session, *, pipeline_id: str, now: datetime) -> None:
     """Have a pipeline that does not run deleted; from then on nobody finds it.
 
     `Conflict`, with the way out, while it runs, while agents of it are being stopped, or while something of
@@ -32,7 +33,9 @@ def order(session: Session, *, pipeline_id: str, now: datetime) -> Effects:
             {"unclosed": unclosed},
         )
     pipeline.deleted_at, pipeline.send_after = now, now + RESEND
-    return Effects(hints={pipeline_id}, deletions=[pipeline_id])
+    # Nothing is told of what is to go: whoever reads it finds that out.
+    outbox.of(session).wake(News(pipeline_id))
+    outbox.of(session).add(Deletion(pipeline_id))
 
 
 def refusal(session: Session, *, pipeline_id: str) -> str:

@@ -5,7 +5,6 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from egg_tasks.services import places
-from egg_tasks.services.effects import Effects
 from models.errors import Halted
 from models.queries import halts
 from models.queries import places as place_rows
@@ -31,7 +30,7 @@ def order(session: Session, *, why: str, stops_running: bool, now: datetime) -> 
     return halt
 
 
-def lift(session: Session, *, now: datetime) -> tuple[Halt | None, Effects]:
+def lift(session: Session, *, now: datetime) -> Halt | None:
     """Let runs start again, the waiting ones at once; None when nothing was halted.
 
     The deadlines of phase runs move by the time that it stood.
@@ -39,14 +38,15 @@ def lift(session: Session, *, now: datetime) -> tuple[Halt | None, Effects]:
     halts.lock_halts(session)
     halt = halts.find_standing_halt(session)
     if halt is None:
-        return None, Effects()
+        return None
     halt.lifted_at = max(now, halt.ordered_at)
     session.flush()
     halts.shift_deadlines(session, halt=halt, now=halt.lifted_at)
     for run in place_rows.lock_unattended_agent_runs(session):
         run.send_after, run.sends = now, 0
     session.flush()
-    return halt, Effects(dispatches=places.due(session, now=now))
+    places.send_due(session, now=now)
+    return halt
 
 
 def keeps_out(session: Session) -> Halt | None:

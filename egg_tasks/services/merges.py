@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
+from egg_tasks.outbox import VersionKey
 from egg_tasks.services import journal, phases
-from egg_tasks.services.effects import Effects, VersionKey
 from egg_tasks.services.verdicts import Epoch
 from models.consensus.treatments import Pauses
 from models.queries import phase_runs, pipelines, versions
@@ -48,15 +48,15 @@ def settle(
     made: MergeOrder,
     result: Merged | Conflicted,
     now: datetime,
-) -> Effects:
+) -> None:
     """Write a merge's result if the epoch lives and the work branch is where it was read; then go on."""
     epoch = phases.lock_epoch(session, phase_run_id=version.phase_run_id, now=now)
     row = _find_under_way(session, epoch, version)
     if row is None:
-        return Effects()
+        return
     if epoch.pipeline.work_commit != made.work_commit:
         row.send_after = now
-        return Effects()
+        return
     name = f"{version.role}'s version {version.number}"
     if isinstance(result, Merged):
         _merged(epoch, row, result)
@@ -69,30 +69,29 @@ def settle(
     journal.record(
         session, kind, text, now=now, pipeline=epoch.pipeline, phase_run=epoch.phase_run, role=version.role
     )
-    return phases.settle(session, epoch)
+    phases.settle(session, epoch)
 
 
-def failed(session: Session, *, version: VersionKey, why: str, now: datetime) -> Effects:
+def failed(session: Session, *, version: VersionKey, why: str, now: datetime) -> None:
     """Put a merge off that could not be made now; one that was tried often enough is refused."""
     epoch = phases.lock_epoch(session, phase_run_id=version.phase_run_id, now=now)
     row = _find_under_way(session, epoch, version)
     if row is None:
-        return Effects()
+        return
     row.tries += 1
     if row.tries >= MOST_TRIES:
-        return refused(session, version=version, why=f"it was tried {row.tries} times: {why}", now=now)
+        refused(session, version=version, why=f"it was tried {row.tries} times: {why}", now=now)
+        return
     row.send_after = now + PAUSES.after(row.tries)
-    return Effects()
 
 
-def refused(session: Session, *, version: VersionKey, why: str, now: datetime) -> Effects:
+def refused(session: Session, *, version: VersionKey, why: str, now: datetime) -> None:
     """Fail the pipeline of a merge that can never be made: its repository is gone, or lacks the commits."""
     epoch = phases.lock_epoch(session, phase_run_id=version.phase_run_id, now=now)
     if _find_under_way(session, epoch, version) is None:
-        return Effects()
+        return
     sentence = f"{version.role}'s version {version.number} cannot be merged: {why}"
     phases.cancel(session, epoch, PipelineStatus.FAILED, why=sentence)
-    return Effects(hints={epoch.pipeline.id})
 
 
 def _find_under_way(session: Session, epoch: Epoch, key: VersionKey) -> Version | None:

@@ -1,11 +1,12 @@
 """Notices: people hear of a decision by the installation's webhook. The outbox is the decision's own row."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
+from egg_tasks import outbox
+from egg_tasks.outbox import Notice
 from egg_tasks.services import failures
 from models.answers import after_a_mend, usual
 from models.queries import decisions, phase_runs
@@ -18,27 +19,16 @@ LONGEST_PAUSE = timedelta(hours=1)
 MAX_TRIES = 20
 
 
-@dataclass(frozen=True)
-class Try:
-    """One try to tell of a decision: the first is number 1."""
-
-    decision_id: int
-    number: int
-    pipeline_id: str = ""
-    """Whose it is, as Flower shows it."""
-
-
-def claim_due(session: Session, *, now: datetime, limit: int) -> Sequence[Try]:
-    """The tries that are due; each is put off by its pause, so that nobody else sends it meanwhile."""
+def send_due(session: Session, *, now: datetime, limit: int) -> int:
+    """Send the tries that are due, each put off by its pause so that nobody else sends it; how many."""
     rows = decisions.claim_untold_decisions(session, now=now, limit=limit, max_tries=MAX_TRIES)
-    found = []
     for row in rows:
-        found.append(Try(row.id, row.notices + 1, row.pipeline_id))
+        outbox.of(session).add(Notice(row.id, row.notices + 1, row.pipeline_id))
         row.notify_after = now + pause(row.notices + 1)
-    return found
+    return len(rows)
 
 
-def begin(session: Session, *, attempt: Try, now: datetime) -> dict[str, object] | None:
+def begin(session: Session, *, attempt: Notice, now: datetime) -> dict[str, object] | None:
     """Count a try, and give what is to be said; None when it was made before, or there is nothing to say."""
     row = decisions.lock_decision(session, decision_id=attempt.decision_id)
     is_wanted = row.status is DecisionStatus.PENDING and row.notify_after is not None

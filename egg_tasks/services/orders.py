@@ -5,8 +5,9 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from egg_tasks import outbox
+from egg_tasks.outbox import Runs, RunToSend
 from egg_tasks.services import decisions, histories, journal, phases, verdicts
-from egg_tasks.services.effects import Effects, RunToSend
 from egg_tasks.services.verdicts import Epoch
 from models.consensus.verdict import RETRY, DecisionKind
 from models.errors import Conflict
@@ -20,7 +21,7 @@ ABOUT_A_ROLE = frozenset({DecisionKind.FAILURE, DecisionKind.BOUND, DecisionKind
 AT_WORK = frozenset({PhaseStatus.RUNNING, PhaseStatus.AWAITING_HUMAN})
 
 
-def stop(session: Session, *, pipeline_id: str, run_id: UUID, now: datetime) -> Effects:
+def stop(session: Session, *, pipeline_id: str, run_id: UUID, now: datetime) -> None:
     """Stop a live run; its work is kept and it has failed. Stopping it twice is no mistake."""
     epoch, run = _lock(session, pipeline_id, run_id, now)
     if run.status not in LIVE_RUNS:
@@ -32,27 +33,26 @@ def stop(session: Session, *, pipeline_id: str, run_id: UUID, now: datetime) -> 
         run.stopped_for = Failure.STOPPED
         verdicts.record(session, epoch, "agent.stopping", f"a person stops {journal.label(run)}", run)
     run.stop_at, run.send_after = min(run.stop_at or now, now), min(run.send_after, now)
-    effects = Effects(hints={pipeline_id})
     if run.status is RunStatus.QUEUED:
         # Nobody attends it yet: a worker takes it, and finds that it is to end.
         to_send = RunToSend(run.id, pipeline_id, epoch.phase_run.phase, run.role or "check", run.node)
-        effects.dispatches.append((epoch.phase_run.id, (to_send,)))
-    return effects
+        outbox.of(session).add(Runs(epoch.phase_run.id, (to_send,)))
 
 
-def retry(session: Session, *, pipeline_id: str, run_id: UUID, now: datetime) -> Effects:
+def retry(session: Session, *, pipeline_id: str, run_id: UUID, now: datetime) -> None:
     """Give the role of a run that is over one more run; a question about the role is answered by it."""
     epoch, run = _lock(session, pipeline_id, run_id, now)
     role = _role_to_retry(session, epoch, run)
     for decision in decision_rows.list_decisions(session, phase_run_id=epoch.phase_run.id, is_pending=True):
         if role in decision.roles and decision.kind in ABOUT_A_ROLE and RETRY in decision.options:
-            return decisions.resolve(session, decision_id=decision.id, resolution=RETRY, now=now)
+            decisions.resolve(session, decision_id=decision.id, resolution=RETRY, now=now)
+            return
         if not decision.roles and decision.kind is not DecisionKind.QUESTION:
             raise Conflict(
                 f"decision {decision.id} is about the whole phase and comes first: {decision.question}",
                 {"decision": decision.id},
             )
-    return decisions.order(session, epoch, RETRY, role=role)
+    decisions.order(session, epoch, RETRY, role=role)
 
 
 def _role_to_retry(session: Session, epoch: Epoch, run: AgentRun) -> str:

@@ -7,7 +7,6 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from egg_tasks.services import deadlines, focus, journal, receipts, sleep, verdicts
-from egg_tasks.services.effects import Effects
 from egg_tasks.services.verdicts import Epoch
 from models.consensus import convergence
 from models.consensus.decide import decide
@@ -96,13 +95,12 @@ def lock_epoch(session: Session, *, phase_run_id: UUID, now: datetime) -> Epoch:
     return Epoch(pipeline, phase_run, now)
 
 
-def evaluate(session: Session, *, phase_run_id: UUID, now: datetime) -> Effects:
+def evaluate(session: Session, *, phase_run_id: UUID, now: datetime) -> None:
     """Decide until there is nothing to do but wait; safe at any time, any number of times."""
-    epoch = lock_epoch(session, phase_run_id=phase_run_id, now=now)
-    return settle(session, epoch)
+    settle(session, lock_epoch(session, phase_run_id=phase_run_id, now=now))
 
 
-def settle(session: Session, epoch: Epoch) -> Effects:
+def settle(session: Session, epoch: Epoch) -> None:
     """The same for an epoch whose locks the caller holds and whose rows it has just changed."""
     session.flush()
     for _ in range(MAX_VERDICTS):
@@ -116,8 +114,6 @@ def settle(session: Session, epoch: Epoch) -> Effects:
             break
     else:
         raise RuntimeError(f"phase run {epoch.phase_run.id} does not come to rest")
-    epoch.effects.hints.add(epoch.pipeline.id)
-    return epoch.effects
 
 
 def snapshot_of(session: Session, epoch: Epoch) -> Snapshot:

@@ -5,8 +5,9 @@ from uuid import uuid4
 
 from sqlalchemy.orm import Session
 
+from egg_tasks import outbox
+from egg_tasks.outbox import Preparation
 from egg_tasks.services import deadlines, decisions, focus, journal, phases
-from egg_tasks.services.effects import Effects
 from egg_tasks.services.verdicts import Epoch
 from models.consensus.verdict import ACCEPT
 from models.errors import Conflict
@@ -55,12 +56,11 @@ def create(
     return pipeline
 
 
-def start(session: Session, *, pipeline_id: str, now: datetime) -> Effects:
+def start(session: Session, *, pipeline_id: str, now: datetime) -> None:
     """Start a pending pipeline with its first phase; starting a running one again changes nothing."""
     pipeline = pipelines.lock_pipeline(session, pipeline_id=pipeline_id)
-    effects = Effects(hints={pipeline.id})
     if pipeline.status in {PipelineStatus.RUNNING, PipelineStatus.AWAITING_HUMAN}:
-        return effects
+        return
     if pipeline.status is not PipelineStatus.PENDING:
         raise Conflict(
             f"pipeline {pipeline_id} is {pipeline.status} and cannot be started",
@@ -72,11 +72,10 @@ def start(session: Session, *, pipeline_id: str, now: datetime) -> Effects:
     journal.record(session, "pipeline.started", f"pipeline {pipeline.id} starts", now=now, pipeline=pipeline)
     phase_run = phases.begin(session, pipeline=pipeline, position=0, now=now)
     phase_run.why = "the repository is being prepared"
-    effects.preparations.append(pipeline.id)
-    return effects
+    outbox.of(session).add(Preparation(pipeline.id))
 
 
-def prepared(session: Session, *, pipeline_id: str, base_commit: str, now: datetime) -> Effects:
+def prepared(session: Session, *, pipeline_id: str, base_commit: str, now: datetime) -> None:
     """Record that the pipeline's repository is there, and go on."""
     pipeline = pipelines.lock_pipeline(session, pipeline_id=pipeline_id)
     is_new = pipeline.work_commit is None
@@ -85,42 +84,40 @@ def prepared(session: Session, *, pipeline_id: str, base_commit: str, now: datet
         pipeline.why = None
     phase_run = phase_runs.find_live_phase_run(session, pipeline_id=pipeline_id)
     if phase_run is None:
-        return Effects()
+        return
     if is_new:
         # A repository that was long in coming takes nothing from the agents' time.
         epoch = phases.lock_epoch(session, phase_run_id=phase_run.id, now=now)
         deadlines.begin(epoch.phase_run, pipeline, now=now)
         session.flush()
-    return phases.evaluate(session, phase_run_id=phase_run.id, now=now)
+    phases.evaluate(session, phase_run_id=phase_run.id, now=now)
 
 
 def preparation_failed(
     session: Session, *, pipeline_id: str, why: str, is_final: bool, now: datetime
-) -> Effects:
+) -> None:
     """Try a pipeline's repository again later, or fail the pipeline when that is of no use."""
     pipeline = pipelines.lock_pipeline(session, pipeline_id=pipeline_id)
     if pipeline.work_commit is not None or pipeline.status is not PipelineStatus.RUNNING:
-        return Effects()
+        return
     pipeline.preparations += 1
     pipeline.send_after = now + FIRST_BACKOFF * 2**pipeline.preparations
     # What `egg why` says until the next try.
     pipeline.why = why
     if is_final or pipeline.preparations >= MAX_PREPARATIONS:
         _finish(session, pipeline, PipelineStatus.FAILED, why=why, now=now)
-    return Effects(hints={pipeline.id})
 
 
-def cancel(session: Session, *, pipeline_id: str, now: datetime) -> Effects:
+def cancel(session: Session, *, pipeline_id: str, now: datetime) -> None:
     """End a pipeline at once: its epoch and its runs first, in this transaction; then their processes."""
     pipeline = pipelines.lock_pipeline(session, pipeline_id=pipeline_id)
     if pipeline.status is PipelineStatus.CANCELLED:
-        return Effects()
+        return
     if is_final(pipeline.status):
         raise Conflict(
             f"pipeline {pipeline_id} is {pipeline.status} already", {"status": str(pipeline.status)}
         )
     _finish(session, pipeline, PipelineStatus.CANCELLED, why="a person cancelled it", now=now)
-    return Effects(hints={pipeline.id})
 
 
 def source(session: Session, *, pipeline_id: str) -> str:
@@ -128,7 +125,7 @@ def source(session: Session, *, pipeline_id: str) -> str:
     return pipelines.get_pipeline(session, pipeline_id=pipeline_id).definition.repo
 
 
-def pause(session: Session, *, pipeline_id: str, now: datetime) -> Effects:
+def pause(session: Session, *, pipeline_id: str, now: datetime) -> None:
     """Let nothing new start in a pipeline; agents that run go on, and what they say is kept."""
     pipeline = pipelines.lock_pipeline(session, pipeline_id=pipeline_id)
     if pipeline.status is not PipelineStatus.PAUSED:
@@ -140,10 +137,9 @@ def pause(session: Session, *, pipeline_id: str, now: datetime) -> Effects:
         journal.record(
             session, "pipeline.paused", f"pipeline {pipeline.id} is paused", now=now, pipeline=pipeline
         )
-    return Effects(hints={pipeline.id})
 
 
-def resume(session: Session, *, pipeline_id: str, now: datetime) -> Effects:
+def resume(session: Session, *, pipeline_id: str, now: datetime) -> None:
     """Go on with a paused pipeline."""
     pipeline = pipelines.lock_pipeline(session, pipeline_id=pipeline_id)
     if pipeline.status is not PipelineStatus.PAUSED:
@@ -154,11 +150,11 @@ def resume(session: Session, *, pipeline_id: str, now: datetime) -> Effects:
     journal.record(session, "pipeline.resumed", f"pipeline {pipeline.id} goes on", now=now, pipeline=pipeline)
     phase_run = phase_runs.find_live_phase_run(session, pipeline_id=pipeline_id)
     if phase_run is None:
-        return Effects(hints={pipeline.id})
-    return phases.evaluate(session, phase_run_id=phase_run.id, now=now)
+        return
+    phases.evaluate(session, phase_run_id=phase_run.id, now=now)
 
 
-def extend(session: Session, *, pipeline_id: str, iterations: int, minutes: float, now: datetime) -> Effects:
+def extend(session: Session, *, pipeline_id: str, iterations: int, minutes: float, now: datetime) -> None:
     """Grant a pipeline more iterations of phases that do not converge, and its phase run more time.
 
     `Conflict` when it is over, or when there is no deadline to move.
@@ -186,10 +182,9 @@ def extend(session: Session, *, pipeline_id: str, iterations: int, minutes: floa
         pipeline=pipeline,
         details={"iterations": iterations, "minutes": minutes},
     )
-    if epoch is None:
-        return Effects(hints={pipeline.id})
-    epoch.phase_run.facts += 1
-    return phases.settle(session, epoch)
+    if epoch is not None:
+        epoch.phase_run.facts += 1
+        phases.settle(session, epoch)
 
 
 def _more(pipeline: Pipeline, iterations: int) -> str:
@@ -201,14 +196,14 @@ def _more(pipeline: Pipeline, iterations: int) -> str:
     return f"to go on from its work: egg pipeline rerun {name} --set base=egg/{name}{most}"
 
 
-def restart_phase(session: Session, *, pipeline_id: str, phase: str, now: datetime) -> Effects:
+def restart_phase(session: Session, *, pipeline_id: str, phase: str, now: datetime) -> None:
     """Supersede the current phase run and start its phase anew; only the current phase can be restarted."""
     epoch = _lock_current(session, pipeline_id, phase, now)
     phases.restart(session, epoch)
-    return phases.settle(session, epoch)
+    phases.settle(session, epoch)
 
 
-def advance_phase(session: Session, *, pipeline_id: str, phase: str, now: datetime) -> Effects:
+def advance_phase(session: Session, *, pipeline_id: str, phase: str, now: datetime) -> None:
     """Accept the current state of the current phase, as a person who was not asked."""
     epoch = _lock_current(session, pipeline_id, phase, now)
     if epoch.phase_run.status is PhaseStatus.CLOSING:
@@ -217,7 +212,7 @@ def advance_phase(session: Session, *, pipeline_id: str, phase: str, now: dateti
             f"{phase} is closing already ({reason}); what it waits for: egg why {pipeline_id}",
             {"phase_status": str(epoch.phase_run.status)},
         )
-    return decisions.order(session, epoch, ACCEPT)
+    decisions.order(session, epoch, ACCEPT)
 
 
 def _lock_current(session: Session, pipeline_id: str, phase: str, now: datetime) -> Epoch:

@@ -7,9 +7,10 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from egg_tasks import outbox
+from egg_tasks.outbox import Notice
 from egg_tasks.services import credentials, journal, phases, shares
 from egg_tasks.services.bus import PERSON
-from egg_tasks.services.effects import Effects
 from egg_tasks.services.verdicts import Epoch
 from models.consensus.verdict import DecisionKind
 from models.errors import Conflict
@@ -35,15 +36,7 @@ class Question:
     client_key: str | None = None
 
 
-@dataclass(frozen=True)
-class Asked:
-    """The decision that stands for a question, and what is to be sent."""
-
-    decision: Decision
-    effects: Effects
-
-
-def ask(session: Session, *, run_id: UUID, question: Question, now: datetime) -> Asked:
+def ask(session: Session, *, run_id: UUID, question: Question, now: datetime) -> Decision:
     """Put an agent's question to a person; the same one again gives the decision that stands."""
     unlocked = agent_runs.get_agent_run(session, run_id=run_id)
     epoch = phases.lock_epoch(session, phase_run_id=unlocked.phase_run_id, now=now)
@@ -52,7 +45,7 @@ def ask(session: Session, *, run_id: UUID, question: Question, now: datetime) ->
     return _put(session, epoch, run.role, question, run_id=run_id)
 
 
-def create(session: Session, *, pipeline_id: str, question: Question, now: datetime) -> Asked:
+def create(session: Session, *, pipeline_id: str, question: Question, now: datetime) -> Decision:
     """Put the operator's question to whoever answers; it belongs to the phase that runs now."""
     pipeline = pipelines.lock_pipeline(session, pipeline_id=pipeline_id)
     phase_run = phase_runs.find_live_phase_run(session, pipeline_id=pipeline_id)
@@ -65,17 +58,19 @@ def create(session: Session, *, pipeline_id: str, question: Question, now: datet
     return _put(session, epoch, PERSON, question)
 
 
-def _put(session: Session, epoch: Epoch, asker: str, question: Question, run_id: UUID | None = None) -> Asked:
+def _put(
+    session: Session, epoch: Epoch, asker: str, question: Question, run_id: UUID | None = None
+) -> Decision:
     key = f"question:{asker}:{question.client_key}"
     if question.client_key is not None:
         standing = decisions.find_decision(session, pipeline_id=epoch.pipeline.id, key=key)
         if standing is not None:
-            return Asked(standing, Effects())
+            return standing
     rows = decisions.list_decisions(session, phase_run_id=epoch.phase_run.id)
     open_ones = [row for row in rows if row.asked_by == asker and row.status is DecisionStatus.PENDING]
     for row in open_ones:
         if row.question == question.text:
-            return Asked(row, Effects())
+            return row
     _refuse(epoch, asker, open_ones)
     if run_id is not None:
         size = len("".join((question.text, *question.options)).encode())
@@ -85,7 +80,7 @@ def _put(session: Session, epoch: Epoch, asker: str, question: Question, run_id:
     decision = _decision(epoch, asker, question, key)
     decisions.add_decision(session, decision=decision)
     epoch.phase_run.facts += 1
-    epoch.effects.notices[decision.id] = epoch.pipeline.id
+    outbox.of(session).add(Notice(decision.id, 1, epoch.pipeline.id))
     journal.record(
         session,
         "decision.created",
@@ -95,7 +90,8 @@ def _put(session: Session, epoch: Epoch, asker: str, question: Question, run_id:
         phase_run=epoch.phase_run,
         role=None if asker == PERSON else asker,
     )
-    return Asked(decision, phases.settle(session, epoch))
+    phases.settle(session, epoch)
+    return decision
 
 
 def _refuse(epoch: Epoch, asker: str, open_ones: Sequence[Decision]) -> None:

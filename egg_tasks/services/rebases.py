@@ -6,7 +6,6 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from egg_tasks.services import journal, phases
-from egg_tasks.services.effects import Effects
 from egg_tasks.services.merges import PAUSES
 from egg_tasks.services.verdicts import Epoch
 from models.consensus.verdict import KEEP_BASE, TAKE_BASE, DecisionKind
@@ -38,15 +37,7 @@ class RebaseOrder:
         return f"Merge the present base {self.base or 'HEAD'} at {commit[:10]} [{self.pipeline_id}]"
 
 
-@dataclass(frozen=True)
-class Wished:
-    """The rebase that stands for a wish, and what is to be sent."""
-
-    rebase: Rebase
-    effects: Effects
-
-
-def wish(session: Session, *, pipeline_id: str, commit: str | None, now: datetime) -> Wished:
+def wish(session: Session, *, pipeline_id: str, commit: str | None, now: datetime) -> Rebase:
     """Have the present base merged into a pipeline's work branch; the same wish again changes nothing.
 
     *commit* is what the base stands for, if the pipeline's repository holds it already. `Conflict` in a state
@@ -61,7 +52,7 @@ def wish(session: Session, *, pipeline_id: str, commit: str | None, now: datetim
                 f"an earlier base is being merged into {pipeline_id} just now: try again in a moment",
                 {"commit": live.commit},
             )
-        return Wished(live, Effects())
+        return live
     if live is not None:
         _give_up(session, live, now)
         _withdraw(session, epoch, DecisionKind.REBASE)
@@ -75,7 +66,8 @@ def wish(session: Session, *, pipeline_id: str, commit: str | None, now: datetim
         phase_run=epoch.phase_run,
     )
     epoch.phase_run.facts += 1
-    return Wished(row, phases.settle(session, epoch))
+    phases.settle(session, epoch)
+    return row
 
 
 def order(session: Session, *, number: int) -> RebaseOrder | None:
@@ -97,15 +89,15 @@ def settle(
     commit: str,
     result: Merged | Conflicted,
     now: datetime,
-) -> Effects:
+) -> None:
     """Write what merging *commit* came to if the work branch is where it was read; then go on."""
     found = _lock_under_way(session, number, now)
     if found is None:
-        return Effects()
+        return
     epoch, row = found
     if epoch.pipeline.work_commit != made.work_commit:
         row.send_after = now
-        return Effects()
+        return
     row.commit, row.why, row.ended_at = commit, "", now
     if isinstance(result, Merged):
         _merged(session, epoch, row, result)
@@ -115,26 +107,26 @@ def settle(
         text = f"the present base{_at(commit)} conflicts in {', '.join(result.paths)}"
         _record(session, epoch, "branch.conflicted", text)
     epoch.phase_run.facts += 1
-    return phases.settle(session, epoch)
+    phases.settle(session, epoch)
 
 
-def failed(session: Session, *, number: int, why: str, is_final: bool, now: datetime) -> Effects:
+def failed(session: Session, *, number: int, why: str, is_final: bool, now: datetime) -> None:
     """Put off a rebase that could not be made now; give up one that never can, or was tried often enough."""
     found = _lock_under_way(session, number, now)
     if found is None:
-        return Effects()
+        return
     epoch, row = found
     row.tries += 1
     row.why = why
     if not is_final and row.tries < MOST_TRIES:
         row.send_after = now + PAUSES.after(row.tries)
-        return Effects()
+        return
     move_to(row, RebaseStatus.FAILED)
     row.ended_at = now
     text = f"the present base is not merged, and the work goes on without: {why}"
     _record(session, epoch, "branch.rebase_failed", text)
     epoch.phase_run.facts += 1
-    return phases.settle(session, epoch)
+    phases.settle(session, epoch)
 
 
 def answered(session: Session, epoch: Epoch, decision: Decision) -> None:

@@ -6,7 +6,6 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from egg_tasks.services import journal
-from egg_tasks.services.effects import Effects
 from models.errors import TooMany, UsedUp
 from models.queries import agent_runs, phase_runs, pipelines, shares
 from models.shares import KIB, LIMITS, MIB, ROW_BYTES, Limit, Share, message_limit
@@ -36,7 +35,7 @@ def spend_on(session: Session, *, run: AgentRun, message: Message, now: datetime
         _refuse(session, run.id, Share.MESSAGES, limit, size=size)
 
 
-def note(session: Session, *, error: UsedUp, now: datetime) -> Effects:
+def note(session: Session, *, error: UsedUp, now: datetime) -> None:
     """Put on record, once, that something is used up: an event, and what `egg why` says from then on."""
     run = agent_runs.get_agent_run(session, run_id=UUID(str(error.details["run"])))
     if share := error.details.get("share"):
@@ -44,7 +43,7 @@ def note(session: Session, *, error: UsedUp, now: datetime) -> Effects:
     else:
         is_new = shares.mark_full(session, pipeline_id=run.pipeline_id, now=now)
     if not is_new:
-        return Effects()
+        return
     journal.record(
         session,
         "share.used_up",
@@ -55,7 +54,6 @@ def note(session: Session, *, error: UsedUp, now: datetime) -> Effects:
         role=run.role,
         run_id=run.id,
     )
-    return Effects(hints={run.pipeline_id})
 
 
 def used_up(session: Session, *, pipeline_id: str) -> tuple[str, ...]:
@@ -68,14 +66,13 @@ def used_up(session: Session, *, pipeline_id: str) -> tuple[str, ...]:
     )
 
 
-def grant(session: Session, *, pipeline_id: str, quota: int, now: datetime) -> Effects:
+def grant(session: Session, *, pipeline_id: str, quota: int, now: datetime) -> None:
     """Let a pipeline store so many bytes of messages; its runs' shares follow."""
     pipeline = pipelines.lock_pipeline(session, pipeline_id=pipeline_id)
     shares.set_quota(session, pipeline_id=pipeline_id, quota=quota)
     text = f"pipeline {pipeline_id} may store {_size(quota)} of messages"
     details: dict[str, object] = {"quota": quota}
     journal.record(session, "pipeline.quota", text, now=now, pipeline=pipeline, details=details)
-    return Effects(hints={pipeline_id})
 
 
 def _refuse(session: Session, run_id: UUID, share: Share, limit: Limit, *, size: int) -> None:

@@ -8,7 +8,6 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from egg_tasks.services import deadlines, journal, objections, phases, shares
-from egg_tasks.services.effects import Effects
 from egg_tasks.services.looks import Look
 from egg_tasks.services.verdicts import Epoch
 from models.consensus.settled import check_owner
@@ -39,11 +38,10 @@ class _Speaker:
 
 @dataclass(frozen=True)
 class Said:
-    """A signal that was taken: the role as it is now, and what is to be sent."""
+    """A signal that was taken: the role and its epoch as they are now."""
 
     role: Role
     epoch: Epoch
-    effects: Effects
 
 
 def readiness(session: Session, *, run_id: UUID, signal: Signal, look: Look | None, now: datetime) -> Said:
@@ -67,8 +65,8 @@ def readiness(session: Session, *, run_id: UUID, signal: Signal, look: Look | No
         case Readiness.OBJECTING:
             objections.raise_objection(session, epoch, role, about=signal.about, reason=signal.reason)
     _say(session, speaker, signal)
-    effects = phases.settle(session, epoch)
-    return Said(role, epoch, effects)
+    phases.settle(session, epoch)
+    return Said(role, epoch)
 
 
 def attempt(session: Session, *, run_id: UUID, signal: Signal, now: datetime) -> None:

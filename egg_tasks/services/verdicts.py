@@ -1,12 +1,13 @@
 """What each verdict of `decide` writes. The caller holds the locks of pipeline and phase run."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
+from egg_tasks import outbox
+from egg_tasks.outbox import Notice, RebaseKey, Runs, RunToSend, VersionKey
 from egg_tasks.services import failures, journal, receipts
-from egg_tasks.services.effects import Effects, RebaseKey, RunToSend, VersionKey
 from models.consensus.policy import PhasePolicy
 from models.consensus.verdict import (
     Ask,
@@ -43,12 +44,11 @@ CLOSING_GRACE = timedelta(seconds=10)
 
 @dataclass
 class Epoch:
-    """A phase run being moved, and what moving it wants sent."""
+    """A phase run being moved."""
 
     pipeline: Pipeline
     phase_run: PhaseRun
     now: datetime
-    effects: Effects = field(default_factory=Effects)
 
     @property
     def policy(self) -> PhasePolicy:
@@ -69,7 +69,7 @@ def wait(epoch: Epoch, verdict: Wait) -> None:
 def dispatch(session: Session, epoch: Epoch, verdict: Dispatch) -> None:
     """Add an agent run for each assignment."""
     runs = tuple(_add_run(session, epoch, assignment) for assignment in verdict.assignments)
-    epoch.effects.dispatches.append((epoch.phase_run.id, runs))
+    outbox.of(session).add(Runs(epoch.phase_run.id, runs))
 
 
 def integrate(session: Session, epoch: Epoch, verdict: Integrate | Rebase) -> None:
@@ -84,7 +84,8 @@ def integrate(session: Session, epoch: Epoch, verdict: Integrate | Rebase) -> No
     assert version is not None, "decide names versions of the snapshot"  # noqa: S101
     merge_to(version, MergeStatus.MERGING)
     version.send_after = epoch.now + RESEND_AFTER
-    epoch.effects.merges.append(VersionKey(phase_run_id, verdict.role, verdict.version, epoch.pipeline.id))
+    key = VersionKey(phase_run_id, verdict.role, verdict.version, epoch.pipeline.id)
+    outbox.of(session).add(key)
 
 
 def leave_rebase(session: Session, epoch: Epoch, *, is_over: bool) -> None:
@@ -116,7 +117,7 @@ def check(session: Session, epoch: Epoch, verdict: Check) -> None:
     move_to(row, CheckStatus.RUNNING)
     row.agent_run_id = run.id
     session.flush()
-    epoch.effects.dispatches.append((phase_run.id, (_to_send(run, phase_run),)))
+    outbox.of(session).add(Runs(phase_run.id, (_to_send(run, phase_run),)))
 
 
 def drop(session: Session, epoch: Epoch, verdict: Drop) -> None:
@@ -144,7 +145,7 @@ def ask(session: Session, epoch: Epoch, verdict: Ask) -> None:
         notify_after=epoch.now,
     )
     decisions.add_decision(session, decision=decision)
-    epoch.effects.notices[decision.id] = epoch.pipeline.id
+    outbox.of(session).add(Notice(decision.id, 1, epoch.pipeline.id))
     if verdict.kind is DecisionKind.FAILURES:
         _stop_all(session, epoch, decision)
     failed = failures.of_decisions(session, [decision]).get(decision.id, ())
@@ -197,7 +198,7 @@ def _rebase(session: Session, epoch: Epoch, verdict: Rebase) -> None:
     assert row is not None, "decide names rebases of the snapshot"  # noqa: S101
     move_to(row, RebaseStatus.MERGING)
     row.send_after = epoch.now + RESEND_AFTER
-    epoch.effects.rebases.append(RebaseKey(row.pipeline_id, row.id))
+    outbox.of(session).add(RebaseKey(row.pipeline_id, row.id))
 
 
 def _stop_all(session: Session, epoch: Epoch, question: Decision) -> None:

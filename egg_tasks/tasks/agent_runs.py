@@ -8,7 +8,7 @@ import structlog
 from celery import Task, signals
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from egg_tasks import logging, shell
+from egg_tasks import database, logging, shell
 from egg_tasks.app import app
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
@@ -16,7 +16,7 @@ from egg_tasks.database import unit_of_work
 from egg_tasks.tasks import clearing, owners, ticking
 from egg_tasks.tasks.adapters import runner, workspace
 from egg_tasks.tasks.attendance import Attendance, Left
-from egg_tasks.tasks.dispatch import send_to_node
+from egg_tasks.tasks.dispatch import Dispatch, send_to_node
 from egg_tasks.tasks.leases import Leases
 from models.errors import Unavailable
 from models.queries import agent_runs
@@ -79,6 +79,12 @@ def log_in_lines(logger: Logger, **_: object) -> None:
     logging.configure()
     for handler in logger.handlers:
         handler.setFormatter(logging.Indenting(handler.formatter))
+
+
+@signals.worker_init.connect(weak=False)  # type: ignore[untyped-decorator]
+def send(**_: object) -> None:
+    """Have what the worker's units of work leave behind sent as tasks."""
+    database.use(Dispatch())
 
 
 @signals.worker_shutting_down.connect(weak=False)  # type: ignore[untyped-decorator]

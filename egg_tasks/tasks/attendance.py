@@ -24,7 +24,6 @@ from egg_tasks.ports import Runner, Workspace
 from egg_tasks.services import agent_runs, looks, tries
 from egg_tasks.services.agent_runs import Answer
 from egg_tasks.tasks import launching
-from egg_tasks.tasks.dispatch import dispatch
 from egg_tasks.tasks.ending import Ending
 from egg_tasks.tasks.faults import is_nobodys, shortened
 from egg_tasks.tasks.leases import Lease, Leases
@@ -172,7 +171,7 @@ class Attendance:
                 if not self.runner.has_started(self.run_id):
                     return Exit(error=shortened(error), is_unset=isinstance(error, NotSet))
         with unit_of_work() as session:
-            dispatch(session, agent_runs.started(session, run_id=self.run_id, now=utcnow()))
+            agent_runs.started(session, run_id=self.run_id, now=utcnow())
         return None
 
     def _launch(self, run: AgentRun) -> Launch:

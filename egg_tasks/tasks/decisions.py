@@ -10,8 +10,8 @@ from egg_tasks.app import app
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
+from egg_tasks.outbox import Notice
 from egg_tasks.services import notices
-from egg_tasks.services.notices import Try
 from egg_tasks.webhook import tell
 from models.errors import Unavailable
 
@@ -24,7 +24,7 @@ MOST_WAITING = 100
 @app.task(name="decisions.notify")  # type: ignore[untyped-decorator]
 def notify(decision_id: int, number: int) -> None:
     """Have the webhook told of a decision. Safe twice: a try that was begun is not begun again."""
-    TELLERS.take(Try(decision_id, number))
+    TELLERS.take(Notice(decision_id, number))
 
 
 class Tellers:
@@ -33,14 +33,14 @@ class Tellers:
     What they lose or have no room for was not begun: the reconciler sends it again.
     """
 
-    def __init__(self, make: Callable[[Try], None]) -> None:
+    def __init__(self, make: Callable[[Notice], None]) -> None:
         self._make = make
-        self._waiting: queue.Queue[Try] = queue.Queue(MOST_WAITING)
+        self._waiting: queue.Queue[Notice] = queue.Queue(MOST_WAITING)
         self._lock = threading.Lock()
         self._taken: set[int] = set()
         self._threads: list[threading.Thread] = []
 
-    def take(self, attempt: Try) -> bool:
+    def take(self, attempt: Notice) -> bool:
         """Have a try made soon; whether there was room, and no other of its decision."""
         with self._lock:
             if attempt.decision_id in self._taken or self._waiting.full():
@@ -66,7 +66,7 @@ class Tellers:
                 self._taken.discard(attempt.decision_id)
 
 
-def make(attempt: Try) -> None:
+def make(attempt: Notice) -> None:
     """Make one try; what fails is tried again later by the reconciler."""
     webhook = settings().webhook
     if webhook is None:

@@ -1,55 +1,45 @@
-"""The one place where verdicts become Celery messages, and only after the commit."""
+"""The one place where what an outbox holds becomes Celery messages, and only after the commit."""
 
 from collections.abc import Sequence
-from functools import partial
 from uuid import UUID
 
 from celery import Signature, chord, group
-from sqlalchemy.orm import Session
 
 from egg_tasks import hints
 from egg_tasks.app import AGENTS, CONTROL, app
 from egg_tasks.config import settings
-from egg_tasks.database import after_commit
-from egg_tasks.services.effects import Effects, RebaseKey, RunToSend, VersionKey
-from egg_tasks.services.notices import Try
-from models.queries import streams
+from egg_tasks.outbox import (
+    Clearing,
+    Deletion,
+    Evaluation,
+    News,
+    Notice,
+    Parcel,
+    Preparation,
+    Publication,
+    RebaseKey,
+    Runs,
+    RunToSend,
+    VersionKey,
+    WakeUp,
+)
 
 
-def dispatch(session: Session, effects: Effects) -> None:
-    """Have everything an evaluation wants sent go out once its unit of work has committed."""
-    for phase_run_id, runs in effects.dispatches:
-        after_commit(session, partial(send_runs, phase_run_id, runs))
-    for merge in effects.merges:
-        after_commit(session, partial(send_merge, merge))
-    for rebase in effects.rebases:
-        after_commit(session, partial(send_rebase, rebase))
-    for pipeline_id in effects.preparations:
-        after_commit(session, partial(send_preparation, pipeline_id))
-    for pipeline_id in effects.deletions:
-        after_commit(session, partial(send_deletion, pipeline_id))
-    for phase_run_id, pipeline_id in effects.evaluations.items():
-        after_commit(session, partial(send_evaluation, phase_run_id, pipeline_id))
-    if settings().webhook is not None:
-        for decision_id, pipeline_id in effects.notices.items():
-            after_commit(session, partial(send_notice, Try(decision_id, 1, pipeline_id)))
-    told = {hints.messages_to(*recipient) for recipient in streams.recipients_pending(session)}
-    topics = told | {hints.events_of(pipeline_id) for pipeline_id in effects.hints}
-    if topics:
-        after_commit(session, partial(hints.publish, sorted(topics)))
+class Dispatch:
+    """The sender of every process of ours: wake-ups over Redis, all else as Celery's tasks."""
 
-
-def send_runs(phase_run_id: UUID, runs: Sequence[RunToSend]) -> None:
-    """Send a group of agent runs whose barrier evaluates their phase run."""
-    header = group([_attend(run) for run in runs])
-    body = _evaluate(phase_run_id, runs[0].pipeline_id)
-    result = chord(header)(body)
-    _forget_subscriptions(result)
-
-
-def send_evaluation(phase_run_id: UUID, pipeline_id: str) -> None:
-    """Send one evaluation of a phase run."""
-    _evaluate(phase_run_id, pipeline_id).apply_async(ignore_result=True)
+    def send(self, parcel: Parcel) -> None:
+        """Send one parcel of a unit of work that has committed."""
+        match parcel:
+            case WakeUp():
+                hints.publish([_topic(news) for news in parcel.news])
+            case Runs():
+                _send_runs(parcel.phase_run_id, parcel.runs)
+            case Notice() if settings().webhook is None:
+                # The decision's own row tells of it, to whoever looks.
+                return
+            case _:
+                _single(parcel).apply_async(ignore_result=True)
 
 
 def send_to_node(run_id: UUID, node: str, pipeline_id: str) -> None:
@@ -58,54 +48,49 @@ def send_to_node(run_id: UUID, node: str, pipeline_id: str) -> None:
     _signature("agent_runs.attend", str(run_id), of=pipeline_id, queue=queue, shadow="agent").apply_async()
 
 
-def send_clearing(run_id: UUID, node: str | None, pipeline_id: str) -> None:
-    """Send the clearing away of a run's clone to the machine that has it."""
-    queue = f"{AGENTS}.{node}" if node else AGENTS
-    sent = _signature("agent_runs.clear", str(run_id), of=pipeline_id, queue=queue, shadow="clear")
-    sent.apply_async(ignore_result=True)
-
-
 def send_tidying() -> None:
     """Send the taking off the disk of what was removed."""
     _signature("disk.tidy", of="every", shadow="tidy").apply_async(ignore_result=True)
 
 
-def send_deletion(pipeline_id: str) -> None:
-    """Send the going of a pipeline that a person had deleted."""
-    sent = _signature("pipelines.delete", pipeline_id, of=pipeline_id, shadow="delete")
-    sent.apply_async(ignore_result=True)
+def _send_runs(phase_run_id: UUID, runs: Sequence[RunToSend]) -> None:
+    """Send a group of agent runs whose barrier evaluates their phase run."""
+    header = group([_attend(run) for run in runs])
+    body = _evaluate(phase_run_id, runs[0].pipeline_id)
+    result = chord(header)(body)
+    _forget_subscriptions(result)
 
 
-def send_rebase(rebase: RebaseKey) -> None:
-    """Send the merge of a present base."""
-    sent = _signature("rebases.merge", rebase.number, of=rebase.pipeline_id, shadow="rebase")
-    sent.apply_async(ignore_result=True)
+def _single(
+    parcel: VersionKey | RebaseKey | Evaluation | Preparation | Publication | Deletion | Clearing | Notice,
+) -> Signature:
+    """The one task that a parcel is; nobody waits for its result."""
+    of = parcel.pipeline_id
+    match parcel:
+        case VersionKey(phase_run_id, role, number):
+            arguments = (str(phase_run_id), role, number)
+            return _signature("versions.integrate", *arguments, of=of, shadow=f"merge:{role}")
+        case RebaseKey():
+            return _signature("rebases.merge", parcel.number, of=of, shadow="rebase")
+        case Evaluation(phase_run_id):
+            return _evaluate(phase_run_id, of)
+        case Preparation():
+            return _signature("pipelines.prepare", of, of=of, shadow="prepare")
+        case Publication():
+            return _signature("pipelines.publish", of, of=of, shadow="publish")
+        case Deletion():
+            return _signature("pipelines.delete", of, of=of, shadow="delete")
+        case Clearing(run_id, node):
+            queue = f"{AGENTS}.{node}" if node else AGENTS
+            return _signature("agent_runs.clear", str(run_id), of=of, queue=queue, shadow="clear")
+        case Notice(decision_id, number):
+            return _signature("decisions.notify", decision_id, number, of=of, shadow="notify")
 
 
-def send_merge(merge: VersionKey) -> None:
-    """Send the merge of a version."""
-    arguments = (str(merge.phase_run_id), merge.role, merge.number)
-    sent = _signature("versions.integrate", *arguments, of=merge.pipeline_id, shadow=f"merge:{merge.role}")
-    sent.apply_async(ignore_result=True)
-
-
-def send_preparation(pipeline_id: str) -> None:
-    """Send the making of a pipeline's repository."""
-    sent = _signature("pipelines.prepare", pipeline_id, of=pipeline_id, shadow="prepare")
-    sent.apply_async(ignore_result=True)
-
-
-def send_notice(attempt: Try) -> None:
-    """Send one try to tell of a decision."""
-    arguments = (attempt.decision_id, attempt.number)
-    sent = _signature("decisions.notify", *arguments, of=attempt.pipeline_id, shadow="notify")
-    sent.apply_async(ignore_result=True)
-
-
-def send_publication(pipeline_id: str) -> None:
-    """Send the moving of a work branch to where its row says."""
-    sent = _signature("pipelines.publish", pipeline_id, of=pipeline_id, shadow="publish")
-    sent.apply_async(ignore_result=True)
+def _topic(news: News) -> str:
+    if news.to_role:
+        return hints.messages_to(news.pipeline_id, news.to_role)
+    return hints.events_of(news.pipeline_id)
 
 
 def _attend(run: RunToSend) -> Signature:

@@ -14,7 +14,6 @@ from egg_tasks.run_places import repositories_beside
 from egg_tasks.services import agent_runs, briefs, clones, looks, tries
 from egg_tasks.services.agent_runs import Salvaged
 from egg_tasks.services.leftovers import KEPT
-from egg_tasks.tasks.dispatch import dispatch
 from egg_tasks.tasks.faults import NOBODYS, shortened
 from models.errors import Conflict, Rejected, Unavailable
 from models.foreign import one_line
@@ -47,7 +46,7 @@ class Ending:
             salvaged = self._kept(error)
         output = self._log()
         with unit_of_work() as session:
-            effects = agent_runs.settle(
+            agent_runs.settle(
                 session,
                 run_id=self.run_id,
                 outcome=outcome,
@@ -55,7 +54,6 @@ class Ending:
                 log=output,
                 now=utcnow(),
             )
-            dispatch(session, effects)
         self._put_aside(salvaged)
 
     def give_up(self, run: AgentRun, *, why: Exception) -> None:
@@ -95,10 +93,7 @@ class Ending:
         if salvaged is not None and salvaged.kept:
             sentence += f"; its clone is kept: {self.clone.with_name(KEPT)}"
         with unit_of_work() as session:
-            effects = agent_runs.give_up(
-                session, run_id=self.run_id, why=sentence, salvaged=salvaged, now=utcnow()
-            )
-            dispatch(session, effects)
+            agent_runs.give_up(session, run_id=self.run_id, why=sentence, salvaged=salvaged, now=utcnow())
         log.warning("attendance.given_up", run=str(self.run_id), why=sentence)
         self._put_aside(salvaged)
 

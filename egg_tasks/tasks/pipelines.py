@@ -8,7 +8,6 @@ from egg_tasks.database import unit_of_work
 from egg_tasks.services import briefs, pipelines
 from egg_tasks.tasks import clearing
 from egg_tasks.tasks.adapters import workspace
-from egg_tasks.tasks.dispatch import dispatch
 from models.errors import Conflict, NoRoom, Rejected, Unavailable
 from models.queries import pipelines as rows
 
@@ -22,8 +21,7 @@ def prepare(pipeline_id: str) -> None:
     if commit is None:
         return
     with unit_of_work() as session:
-        effects = pipelines.prepared(session, pipeline_id=pipeline_id, base_commit=commit, now=utcnow())
-        dispatch(session, effects)
+        pipelines.prepared(session, pipeline_id=pipeline_id, base_commit=commit, now=utcnow())
 
 
 def _make_repository(pipeline_id: str) -> str | None:
@@ -91,7 +89,6 @@ def _work_commit(pipeline_id: str) -> str | None:
 
 def _failed(pipeline_id: str, *, why: str, is_final: bool) -> None:
     with unit_of_work() as session:
-        effects = pipelines.preparation_failed(
+        pipelines.preparation_failed(
             session, pipeline_id=pipeline_id, why=why, is_final=is_final, now=utcnow()
         )
-        dispatch(session, effects)

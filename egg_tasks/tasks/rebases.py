@@ -10,7 +10,6 @@ from egg_tasks.services import rebases
 from egg_tasks.services.rebases import RebaseOrder
 from egg_tasks.tasks.adapters import workspace
 from egg_tasks.tasks.alone import alone_at
-from egg_tasks.tasks.dispatch import dispatch
 from egg_tasks.tasks.faults import is_nobodys, shortened
 from egg_tasks.tasks.pipelines import publish_work_branch
 from models.errors import Rejected
@@ -48,14 +47,8 @@ def _make(number: int, made: RebaseOrder) -> bool:
         log.exception("rebase.failed", pipeline=name)
         is_final = isinstance(error, Rejected)
         with unit_of_work() as session:
-            effects = rebases.failed(
-                session, number=number, why=shortened(error), is_final=is_final, now=utcnow()
-            )
-            dispatch(session, effects)
+            rebases.failed(session, number=number, why=shortened(error), is_final=is_final, now=utcnow())
         return False
     with unit_of_work() as session:
-        effects = rebases.settle(
-            session, number=number, made=made, commit=commit, result=result, now=utcnow()
-        )
-        dispatch(session, effects)
+        rebases.settle(session, number=number, made=made, commit=commit, result=result, now=utcnow())
     return True

@@ -8,12 +8,11 @@ from egg_tasks.app import app
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import single_statements, unit_of_work
+from egg_tasks.outbox import VersionKey
 from egg_tasks.services import merges
-from egg_tasks.services.effects import VersionKey
 from egg_tasks.services.merges import MergeOrder
 from egg_tasks.tasks.adapters import workspace
 from egg_tasks.tasks.alone import alone_at
-from egg_tasks.tasks.dispatch import dispatch
 from egg_tasks.tasks.faults import is_nobodys, shortened
 from egg_tasks.tasks.pipelines import publish_work_branch
 from models.errors import Rejected
@@ -48,16 +47,15 @@ def _merge(version: VersionKey, made: MergeOrder) -> bool:
         )
     except Rejected as error:
         with unit_of_work() as session:
-            dispatch(session, merges.refused(session, version=version, why=error.message, now=utcnow()))
+            merges.refused(session, version=version, why=error.message, now=utcnow())
         return False
     except Exception as error:
         if is_nobodys(error, home=settings().home):
             raise
         log.exception("merge.failed", pipeline=made.pipeline_id, role=version.role, number=version.number)
         with unit_of_work() as session:
-            dispatch(session, merges.failed(session, version=version, why=shortened(error), now=utcnow()))
+            merges.failed(session, version=version, why=shortened(error), now=utcnow())
         return False
     with unit_of_work() as session:
-        effects = merges.settle(session, version=version, made=made, result=result, now=utcnow())
-        dispatch(session, effects)
+        merges.settle(session, version=version, made=made, result=result, now=utcnow())
     return True

@@ -57,8 +57,8 @@ def defer_message(session: Session, message: Message) -> Message:
     return message
 
 
-def number_pending(session: Session) -> None:
-    """Number and insert the deferred rows, one stream at a time in the order of pipeline ids."""
+def number_pending(session: Session) -> Sequence[Message | Event]:
+    """Number and insert the deferred rows, one stream at a time in the order of pipeline ids; those rows."""
     waiting: list[_Pending] = session.info.pop(PENDING, [])
     session.flush()
     by_pipeline: dict[str, list[_Pending]] = defaultdict(list)
@@ -68,6 +68,7 @@ def number_pending(session: Session) -> None:
         _number(session, pipeline_id, by_pipeline[pipeline_id])
     with _key_is_told():
         session.flush()
+    return [pending.row for pending in waiting]
 
 
 SEND = f"""
@@ -165,13 +166,6 @@ def tips(session: Session, *, pipeline_ids: Sequence[str]) -> Mapping[str, int]:
     tip = MessageStream.last_message_id + MessageStream.last_event_id
     query = select(MessageStream.pipeline_id, tip).where(MessageStream.pipeline_id.in_(pipeline_ids))
     return dict(session.execute(query).all())
-
-
-def recipients_pending(session: Session) -> frozenset[tuple[str, str]]:
-    """The pipelines and roles that the deferred messages are for."""
-    waiting: list[_Pending] = session.info.get(PENDING, [])
-    messages = (pending.row for pending in waiting if isinstance(pending.row, Message))
-    return frozenset((message.pipeline_id, message.to_role) for message in messages)
 
 
 def _number(session: Session, pipeline_id: str, waiting: list[_Pending]) -> None:

@@ -18,19 +18,20 @@ import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import Pool, QueuePool
 
-from egg_tasks import config, database, hints
+from egg_tasks import config, database, hints, outbox
 from egg_tasks.api.app import create_app
 from egg_tasks.api.connections import Connection
 from egg_tasks.api.streaming import Pace
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
+from egg_tasks.outbox import VersionKey
 from egg_tasks.services import agent_runs, merges, pipelines
-from egg_tasks.services.effects import VersionKey
 from egg_tasks.tasks import adapters
 from models.queries import agent_runs as rows
 from models.queries import phase_runs, versions
 from models.schemas.definition import validate
 from models.states import MergeStatus
+from tests.fakes import runs_in
 
 OPERATOR = "operators-own"
 NAME = "shop"
@@ -107,8 +108,11 @@ class Scene:
         workspace = adapters.workspace()
         commit = workspace.prepare(name, source=str(self.home / "source"), base="HEAD")
         with unit_of_work() as session:
-            effects = pipelines.prepared(session, pipeline_id=name, base_commit=commit, now=utcnow())
-        for run in effects.dispatches[0][1]:
+            pipelines.prepared(session, pipeline_id=name, base_commit=commit, now=utcnow())
+            # Nobody is sent what is played here.
+            due = runs_in(outbox.of(session).parcels)
+            outbox.of(session).parcels.clear()
+        for run in due:
             self.bring_to_life(run.role, run.run_id)
             workspace.open_clone(name, role=run.role, run_id=run.run_id, work_commit=commit)
 

@@ -6,8 +6,19 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine
 
+from egg_tasks import database
+from tests.fakes import Recorder
 from tests.integration import api_scene
 from tests.integration.world import World
+
+
+@pytest.fixture(autouse=True)
+def sender() -> Iterator[Recorder]:
+    """Who sends what units of work leave behind, until the test begins something that sends by itself."""
+    recorder = Recorder()
+    database.use(recorder)
+    yield recorder
+    database.use(None)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from egg_tasks import outbox
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
@@ -21,6 +22,7 @@ from models.queries import agent_runs
 from models.schemas.git import Clone
 from models.states import RunStatus
 from models.tables import AgentRun
+from tests.fakes import runs_in
 from tests.integration.api_scene import GIT, NAME, Scene
 
 
@@ -81,8 +83,8 @@ def queued(scene: Scene) -> UUID:
         pipelines.start(session, pipeline_id=NAME, now=utcnow())
     commit = GitWorkspace(home).prepare(NAME, source=str(home / "source"), base="HEAD")
     with unit_of_work() as session:
-        effects = pipelines.prepared(session, pipeline_id=NAME, base_commit=commit, now=utcnow())
-    return effects.dispatches[0][1][0].run_id
+        pipelines.prepared(session, pipeline_id=NAME, base_commit=commit, now=utcnow())
+        return runs_in(outbox.of(session).parcels)[0].run_id
 
 
 def attend(run_id: UUID, home: Path, workspace: GitWorkspace) -> Left:
@@ -114,9 +116,10 @@ def test_a_halt_that_overtakes_a_launch_starts_nothing(queued: UUID, scene: Scen
 def test_a_run_that_was_overtaken_is_sent_and_started_after_the_lift(queued: UUID, scene: Scene) -> None:
     attend(queued, scene.home, OvertakenWorkspace(scene.home))
     with unit_of_work() as session:
-        _, effects = halts.lift(session, now=utcnow())
+        halts.lift(session, now=utcnow())
+        sent = runs_in(outbox.of(session).parcels)
 
-    assert queued in {run.run_id for _, runs in effects.dispatches for run in runs}
+    assert queued in {run.run_id for run in sent}
     assert attend(queued, scene.home, GitWorkspace(scene.home)) is Left.FINISHED
 
 

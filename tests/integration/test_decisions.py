@@ -5,8 +5,8 @@ from functools import partial
 
 import pytest
 
+from egg_tasks.outbox import Evaluation
 from egg_tasks.services import briefs, decisions, phases, pipelines, questions
-from egg_tasks.services.effects import Effects
 from egg_tasks.services.questions import Question
 from egg_tasks.services.signals import Signal
 from models.consensus.verdict import ABORT, DecisionKind
@@ -30,19 +30,19 @@ def ask(world: World, text: str = "Which?", *options: str, role: str = "coder", 
     with world.work() as session:
         asked = questions.ask(session, run_id=run.id, question=question, now=world.now)
         world.finish(session)
-    return asked.decision
+    return asked
 
 
-def answer(world: World, decision: Decision, words: str) -> Effects:
+def answer(world: World, decision: Decision, words: str) -> None:
     """Have a person answer, and evaluate as the wake-up does that is sent with it."""
     with world.work() as session:
-        effects = decisions.resolve(session, decision_id=decision.id, resolution=words, now=world.now)
+        decisions.resolve(session, decision_id=decision.id, resolution=words, now=world.now)
         world.finish(session)
-    for phase_run_id in effects.evaluations:
-        with world.work() as session:
-            phases.evaluate(session, phase_run_id=phase_run_id, now=world.now)
-            world.finish(session)
-    return effects
+    for parcel in world.sent:
+        if isinstance(parcel, Evaluation):
+            with world.work() as session:
+                phases.evaluate(session, phase_run_id=parcel.phase_run_id, now=world.now)
+                world.finish(session)
 
 
 def default(world: World) -> int:
@@ -218,9 +218,9 @@ def test_an_operators_question_is_answered_to_all(world: World) -> None:
         asked = questions.create(session, pipeline_id="p", question=Question("Name?"), now=world.now)
         world.finish(session)
 
-    answer(world, asked.decision, "egg")
+    answer(world, asked, "egg")
 
-    assert asked.decision.asked_by == "human"
+    assert asked.asked_by == "human"
     assert [(message.to_role, message.body) for message in directives(world)] == [("all", "egg")]
 
 

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import pytest
 
-from egg_tasks import database
+from egg_tasks import database, outbox
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
@@ -29,6 +29,7 @@ from models.queries import agent_runs, phase_runs
 from models.schemas.run import Exit
 from models.states import Failure, RunStatus
 from models.tables import AgentRun
+from tests.fakes import runs_in
 from tests.integration.api_scene import NAME, Scene
 
 OWNER = "node/1/1/x"
@@ -128,8 +129,8 @@ def queue(scene: Scene, script: str) -> UUID:
         pipelines.start(session, pipeline_id=NAME, now=utcnow())
     commit = GitWorkspace(scene.home).prepare(NAME, source=str(scene.home / "source"), base="HEAD")
     with unit_of_work() as session:
-        effects = pipelines.prepared(session, pipeline_id=NAME, base_commit=commit, now=utcnow())
-    return effects.dispatches[0][1][0].run_id
+        pipelines.prepared(session, pipeline_id=NAME, base_commit=commit, now=utcnow())
+        return runs_in(outbox.of(session).parcels)[0].run_id
 
 
 def attend(

@@ -6,9 +6,9 @@ from typing import TypeVar
 import pytest
 from sqlalchemy.orm import Session
 
+from egg_tasks.outbox import Notice
 from egg_tasks.prompts.prompt import render
 from egg_tasks.services import failures, histories, notices, pipelines, reports, standings
-from egg_tasks.services.notices import Try
 from egg_tasks.services.signals import Signal
 from models.consensus.verdict import DecisionKind
 from models.schemas.report import Consensus, DecisionRead, FailureRead
@@ -76,7 +76,7 @@ def test_the_events_of_a_failure_carry_the_same(world: World) -> None:
 def test_the_webhook_is_told_the_same(world: World) -> None:
     world.begin(definition(CODER))
     crash(world)
-    attempt = Try(world.decisions()[0].id, 1)
+    attempt = Notice(world.decisions()[0].id, 1)
 
     content = read(world, lambda session: notices.begin(session, attempt=attempt, now=world.now))
 

@@ -20,13 +20,13 @@ from egg_tasks.api.tokens import Agent
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
+from egg_tasks.outbox import Notice
 from egg_tasks.proof import key_of, name_of
 from egg_tasks.runners.process import ProcessRunner
-from egg_tasks.services import notices, pipelines, questions, rebases, tries
-from egg_tasks.services.notices import Try
+from egg_tasks.services import pipelines, questions, rebases, tries
 from egg_tasks.services.questions import Question
 from egg_tasks.services.signals import Signal
-from egg_tasks.tasks import adapters, agent_runs, decisions, dispatch, owners, versions
+from egg_tasks.tasks import adapters, agent_runs, decisions, owners, versions
 from egg_tasks.tasks import pipelines as pipeline_tasks
 from egg_tasks.tasks import rebases as rebase_tasks
 from egg_tasks.tasks.attendance import Attendance, Left
@@ -41,7 +41,7 @@ from models.tables import AgentRun, Event, Pipeline, Version
 from tests.integration import api_scene
 from tests.integration.api_scene import OPERATOR, Scene
 from tests.integration.gaps import dies, lives
-from tests.integration.test_notices import SECRET, receiving
+from tests.integration.test_notices import SECRET, due, receiving
 
 MOST = 200
 EVERY = int(os.environ.get("GAPS_EVERY", "12"))
@@ -287,8 +287,7 @@ def test_the_coming_in_of_a_present_base_may_die_anywhere(ground: Ground) -> Non
     def act(name: str) -> None:
         with unit_of_work() as session:
             if rebase_rows.find_last_rebase(session, pipeline_id=name) is None:
-                wished = rebases.wish(session, pipeline_id=name, commit=None, now=utcnow())
-                dispatch.dispatch(session, wished.effects)
+                rebases.wish(session, pipeline_id=name, commit=None, now=utcnow())
         with unit_of_work() as session:
             row = rebase_rows.find_last_rebase(session, pipeline_id=name)
         assert row is not None
@@ -357,11 +356,10 @@ def test_the_telling_of_a_person_may_die_anywhere(ground: Ground, monkeypatch: p
         who = ground.speaker(name)
         with unit_of_work() as session:
             question = Question("Which?", options=("one", "two"))
-            put = questions.ask(session, run_id=who.run_id, question=question, now=utcnow())
-            asked[name] = put.decision.id
+            asked[name] = questions.ask(session, run_id=who.run_id, question=question, now=utcnow()).id
 
     def act(name: str) -> None:
-        decisions.make(Try(asked[name], 1))
+        decisions.make(Notice(asked[name], 1))
 
     with receiving(*[200] * MOST) as hook:
         monkeypatch.setenv("EGG_WEBHOOK_URL", f"{hook.url}/egg")
@@ -369,12 +367,9 @@ def test_the_telling_of_a_person_may_die_anywhere(ground: Ground, monkeypatch: p
         api_scene.forget()
 
         def check(name: str) -> None:
-            with unit_of_work() as session:
-                due = notices.claim_due(session, now=utcnow() + timedelta(hours=2), limit=10)
-            for attempt in due:
+            for attempt in due(timedelta(hours=2)):
                 lives(partial(decisions.make, attempt))
-            with unit_of_work() as session:
-                assert notices.claim_due(session, now=utcnow() + timedelta(days=1), limit=10) == []
+            assert due(timedelta(days=1)) == []
             ids = [headers["webhook-id"] for headers, _ in hook.got]
             assert 1 <= ids.count(f"decision-{asked[name]}") <= 2
 

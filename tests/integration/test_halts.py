@@ -7,13 +7,13 @@ import pytest
 
 from egg_tasks.services import agent_runs, halts, places, reports
 from egg_tasks.services.agent_runs import Answer, Claim
-from egg_tasks.services.effects import Effects
 from models.errors import Halted
 from models.queries import halts as rows
 from models.queries import phase_runs
 from models.schemas.run import Exit
 from models.states import CheckStatus, RunStatus
 from models.tables import Halt
+from tests.fakes import runs_in
 from tests.integration.world import START, World, definition
 
 CODER: dict[str, object] = {"role": "coder"}
@@ -27,11 +27,12 @@ def stop_all(world: World, *, why: str = "", running: bool = False) -> Halt:
     return halt
 
 
-def lift(world: World) -> Effects:
+def lift(world: World) -> list[str]:
+    """Lift the halt; the roles that are sent at once."""
     with world.work() as session:
-        _, effects = halts.lift(session, now=world.now)
+        halts.lift(session, now=world.now)
         world.finish(session)
-    return effects
+    return [run.role for run in runs_in(world.sent)]
 
 
 def claim(world: World, role: str | None) -> Claim:
@@ -42,10 +43,6 @@ def claim(world: World, role: str | None) -> Claim:
         )
         world.finish(session)
     return found
-
-
-def sent(effects: Effects) -> list[str]:
-    return [run.role for _, runs in effects.dispatches for run in runs]
 
 
 def test_no_run_is_started_while_all_is_stopped(world: World) -> None:
@@ -75,7 +72,7 @@ def test_the_reconciler_sends_nothing_that_may_not_start(world: World) -> None:
     world.pass_time(600)
 
     with world.work() as session:
-        assert places.due(session, now=world.now) == []
+        assert places.send_due(session, now=world.now) == 0
 
 
 def test_a_run_that_is_to_end_is_taken_although_all_is_stopped(world: World) -> None:
@@ -116,9 +113,9 @@ def test_lifting_sends_what_waits_at_once(world: World) -> None:
     claim(world, "coder")
     world.pass_time(60)
 
-    effects = lift(world)
+    roles = lift(world)
 
-    assert sorted(sent(effects)) == ["coder", "tester"]
+    assert sorted(roles) == ["coder", "tester"]
     assert claim(world, "coder").answer is Answer.CLAIMED
 
 
@@ -128,7 +125,7 @@ def test_stopping_and_lifting_twice_are_no_mistakes(world: World) -> None:
 
     assert (stop_all(world, why="second").id, stop_all(world).why) == (first.id, "first")
     lift(world)
-    assert lift(world) == Effects()
+    assert lift(world) == []
     stop_all(world, why="third")
     with world.work() as session:
         standing = rows.find_standing_halt(session)
@@ -157,7 +154,7 @@ def test_an_agent_stopped_with_all_ends_well_and_runs_again_after_the_lift(world
     assert [run.status for run in world.runs()] == [RunStatus.SUCCEEDED, RunStatus.QUEUED]
     assert claim(world, "coder").answer is Answer.PARKED
     assert world.decisions() == []
-    assert sent(lift(world)) == ["coder"]
+    assert lift(world) == ["coder"]
     assert world.live("coder").causes == ["first::0:0", "recovery::1:0"]
 
 
@@ -173,7 +170,7 @@ def test_a_check_stopped_with_all_is_no_error_of_it(world: World) -> None:
     world.end(None, Exit(stopped=True, signal=15))
 
     assert [(row.status, row.errors) for row in world.checks()] == [(CheckStatus.RUNNING, 0)]
-    assert sent(lift(world)) == ["check"]
+    assert lift(world) == ["check"]
 
 
 def test_deadlines_move_by_the_time_all_was_stopped(world: World) -> None:

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from egg_tasks import outbox
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
@@ -27,6 +28,7 @@ from models.queries import agent_runs
 from models.schemas.run import Launch
 from models.states import Failure, RunStatus
 from models.tables import AgentRun
+from tests.fakes import runs_in
 from tests.integration.api_scene import NAME, Scene
 
 SHIMS = [Path(__file__).parents[1] / f"data/shim_layout_{number}.py" for number in (0, 1)]
@@ -84,8 +86,8 @@ def started(request: pytest.FixtureRequest, scene: Scene) -> Iterator[UUID]:
         pipelines.start(session, pipeline_id=NAME, now=utcnow())
     commit = GitWorkspace(home).prepare(NAME, source=str(home / "source"), base="HEAD")
     with unit_of_work() as session:
-        effects = pipelines.prepared(session, pipeline_id=NAME, base_commit=commit, now=utcnow())
-    run_id = effects.dispatches[0][1][0].run_id
+        pipelines.prepared(session, pipeline_id=NAME, base_commit=commit, now=utcnow())
+        run_id = runs_in(outbox.of(session).parcels)[0].run_id
     runner = ProcessRunner(home / "runs")
     before = runner if layout == LAYOUT else ReleaseBefore(home / "runs", layout=layout)
     assert attend(run_id, home, before, is_leaving=True) is Left.DRAINED

@@ -15,15 +15,14 @@ from typing import Any
 
 import pytest
 
+from egg_tasks import outbox
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings, webhook_of
-from egg_tasks.database import AFTER_COMMIT, unit_of_work
+from egg_tasks.database import unit_of_work
+from egg_tasks.outbox import Notice
 from egg_tasks.reconciler import default_decisions, send_notices
 from egg_tasks.services import notices
-from egg_tasks.services.effects import Effects
-from egg_tasks.services.notices import Try
 from egg_tasks.tasks.decisions import make
-from egg_tasks.tasks.dispatch import dispatch
 from egg_tasks.webhook import sign
 from models.errors import Unprocessable
 from tests.integration import api_scene
@@ -85,17 +84,19 @@ def asked(hook: Hook, shop: Scene) -> int:
     return int(shop.ask("POST", f"/pipelines/{NAME}/decisions", QUESTION, who="coder").data["decision"]["id"])
 
 
-def due(after: timedelta = timedelta(0)) -> list[Try]:
+def due(after: timedelta = timedelta(0)) -> list[Notice]:
     """The tries that would be due after some time; they are put off by that."""
     with unit_of_work() as session:
-        return list(notices.claim_due(session, now=utcnow() + after, limit=10))
+        notices.send_due(session, now=utcnow() + after, limit=10)
+        parcels = outbox.of(session).parcels
+    return [parcel for parcel in parcels if isinstance(parcel, Notice)]
 
 
 def test_a_receiver_that_fails_twice_is_told_once_and_can_check_who_tells(
     hook: Hook, asked: int, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    make(Try(asked, 1))
-    make(Try(asked, 1))
+    make(Notice(asked, 1))
+    make(Notice(asked, 1))
     for _ in range(2):
         for attempt in due(timedelta(hours=1)):
             make(attempt)
@@ -114,15 +115,6 @@ def test_a_receiver_that_fails_twice_is_told_once_and_can_check_who_tells(
     assert SECRET not in caplog.text + "".join(capfd.readouterr()) + repr(settings())
 
 
-@pytest.mark.usefixtures("hook", "shop")
-def test_a_decision_is_sent_on_its_way_with_the_commit() -> None:
-    with unit_of_work() as session:
-        dispatch(session, Effects(notices={7: "shop"}))
-        sends = session.info.pop(AFTER_COMMIT)
-
-    assert [send.args for send in sends] == [(Try(7, 1, "shop"),)]
-
-
 @pytest.mark.usefixtures("asked")
 def test_what_was_not_sent_is_found_by_the_reconciler_once() -> None:
     assert (send_notices(), send_notices()) == (1, 0)
@@ -131,7 +123,7 @@ def test_what_was_not_sent_is_found_by_the_reconciler_once() -> None:
 def test_a_decision_that_is_answered_is_not_told(hook: Hook, shop: Scene, asked: int) -> None:
     shop.ask("POST", f"/pipelines/{NAME}/decisions/{asked}/resolve", {"resolution": "one"})
 
-    make(Try(asked, 1))
+    make(Notice(asked, 1))
 
     assert (hook.got, due(timedelta(days=1))) == ([], [])
 

@@ -5,11 +5,11 @@ from uuid import uuid4
 import pytest
 
 from egg_tasks.services import orders, pipelines
-from egg_tasks.services.effects import Effects
 from models.consensus.verdict import DecisionKind
 from models.errors import Conflict, NotFound
 from models.schemas.run import Exit
 from models.states import DecisionStatus, Failure, PhaseStatus, RunStatus
+from tests.fakes import runs_in
 from tests.integration.world import World, definition
 
 CODER: dict[str, object] = {"role": "coder"}
@@ -17,20 +17,18 @@ TESTER: dict[str, object] = {"role": "tester"}
 STOPPED = Exit(stopped=True, signal=15)
 
 
-def stop(world: World, role: str | None = "coder") -> Effects:
+def stop(world: World, role: str | None = "coder") -> None:
     run = [run for run in world.runs() if run.role == role][-1]
     with world.work() as session:
-        effects = orders.stop(session, pipeline_id="p", run_id=run.id, now=world.now)
+        orders.stop(session, pipeline_id="p", run_id=run.id, now=world.now)
         world.finish(session)
-    return effects
 
 
-def retry(world: World, role: str | None = "coder") -> Effects:
+def retry(world: World, role: str | None = "coder") -> None:
     run = [run for run in world.runs() if run.role == role][-1]
     with world.work() as session:
-        effects = orders.retry(session, pipeline_id="p", run_id=run.id, now=world.now)
+        orders.retry(session, pipeline_id="p", run_id=run.id, now=world.now)
         world.finish(session)
-    return effects
 
 
 def test_a_stopped_agent_has_failed_and_a_person_is_asked(world: World) -> None:
@@ -84,9 +82,9 @@ def test_an_agent_that_ended_by_itself_before_it_was_stopped_is_not_run_again(wo
 def test_an_agent_that_is_not_started_yet_is_sent_to_its_end(world: World) -> None:
     world.begin(definition(CODER))
 
-    effects = stop(world)
+    stop(world)
 
-    assert [run.role for _, runs in effects.dispatches for run in runs] == ["coder"]
+    assert [run.role for run in runs_in(world.sent)] == ["coder"]
 
 
 def test_stopping_twice_is_no_mistake_and_stopping_what_is_over_is(world: World) -> None:

@@ -4,9 +4,9 @@ from functools import partial
 
 import pytest
 
+from egg_tasks.outbox import VersionKey
 from egg_tasks.services import merges, pipelines, reports
 from egg_tasks.services.agent_runs import Salvaged
-from egg_tasks.services.effects import VersionKey
 from egg_tasks.services.signals import Signal
 from models.consensus.verdict import DecisionKind
 from models.errors import Conflict

@@ -7,15 +7,17 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from egg_tasks import outbox
+from egg_tasks.outbox import RunToSend
 from egg_tasks.services import agent_runs, pipelines, places
 from egg_tasks.services.agent_runs import Answer
-from egg_tasks.services.effects import Effects, RunToSend
 from models.queries import agent_runs as rows
 from models.queries import places as place_rows
 from models.queries import streams
 from models.schemas.definition import validate
 from models.schemas.run import Exit
 from models.states import PhaseStatus, RunStatus
+from tests.fakes import runs_in
 from tests.integration.world import START, World, definition
 
 ROLES: tuple[dict[str, object], ...] = tuple({"role": role} for role in "abcd")
@@ -37,8 +39,8 @@ class Crowd:
         with self.work() as session:
             pipelines.create(session, definition=validate(document), now=self.now)
             pipelines.start(session, pipeline_id=name, now=self.now)
-            effects = pipelines.prepared(session, pipeline_id=name, base_commit="base", now=self.now)
-            self.finish(session, effects)
+            pipelines.prepared(session, pipeline_id=name, base_commit="base", now=self.now)
+            self.finish(session)
         self.now += timedelta(milliseconds=1)
 
     def attend(self) -> None:
@@ -63,21 +65,20 @@ class Crowd:
         self.now += timedelta(minutes=2)
         with self.work() as session:
             outcome = Exit(exit_code=code)
-            effects = agent_runs.settle(
+            agent_runs.settle(
                 session, run_id=run.run_id, outcome=outcome, salvaged=None, log="", now=self.now
             )
-            self.finish(session, effects)
+            self.finish(session)
 
     def work(self) -> Session:
         """A session; `finish` commits it as a unit of work does."""
         return Session(self.engine, expire_on_commit=False)
 
-    def finish(self, session: Session, effects: Effects | None = None) -> None:
+    def finish(self, session: Session) -> None:
         """Commit, and send what was to be sent."""
-        streams.number_pending(session)
+        parcels = outbox.of(session).seal(streams.number_pending(session))
         session.commit()
-        for _, runs in (effects or Effects()).dispatches:
-            self.queue.extend(runs)
+        self.queue.extend(runs_in(parcels))
 
 
 @pytest.fixture
@@ -129,11 +130,12 @@ def test_the_reconciler_sends_only_what_there_is_room_for(crowd: Crowd) -> None:
 
     with crowd.work() as session:
         assert place_rows.count_free_places(session) == 0
-        found = places.due(session, now=crowd.now)
+        places.send_due(session, now=crowd.now)
+        found = runs_in(outbox.of(session).parcels)
 
     # Those that run and whose worker is silent are attended again; nobody else.
-    assert {run.run_id for _, runs in found for run in runs} == {run.run_id for run in crowd.live}
-    assert {run.node for _, runs in found for run in runs} == {"n"}
+    assert {run.run_id for run in found} == {run.run_id for run in crowd.live}
+    assert {run.node for run in found} == {"n"}
 
 
 def test_before_any_node_is_known_all_is_sent(crowd: Crowd) -> None:
@@ -142,14 +144,14 @@ def test_before_any_node_is_known_all_is_sent(crowd: Crowd) -> None:
 
     with crowd.work() as session:
         assert place_rows.count_free_places(session) is None
-        assert len(places.due(session, now=crowd.now)) == len(ROLES)
+        assert places.send_due(session, now=crowd.now) == len(ROLES)
 
 
 def test_what_was_just_sent_is_not_sent_again(crowd: Crowd) -> None:
     crowd.begin("first")
 
     with crowd.work() as session:
-        assert places.due(session, now=crowd.now) == []
+        assert places.send_due(session, now=crowd.now) == 0
 
 
 def test_a_phase_that_cannot_be_manned_leaves_nothing_running(world: World) -> None:
@@ -180,7 +182,7 @@ def test_a_run_that_was_sent_in_vain_and_then_attended_is_sent_again_without_del
     for _ in range(5):
         crowd.now += timedelta(minutes=2)
         with crowd.work() as session:
-            places.due(session, now=crowd.now)
+            places.send_due(session, now=crowd.now)
             crowd.finish(session)
     with crowd.work() as session:
         agent_runs.claim(session, run_id=run.run_id, owner="n/1/1/x", node="n", capacity=9, now=crowd.now)
@@ -188,7 +190,8 @@ def test_a_run_that_was_sent_in_vain_and_then_attended_is_sent_again_without_del
 
     crowd.now += agent_runs.LEASE + timedelta(minutes=2)
     with crowd.work() as session:
-        sent = [each.run_id for _, runs in places.due(session, now=crowd.now) for each in runs]
+        places.send_due(session, now=crowd.now)
+        sent = [each.run_id for each in runs_in(outbox.of(session).parcels)]
         row = rows.get_agent_run(session, run_id=run.run_id)
 
     assert run.run_id in sent

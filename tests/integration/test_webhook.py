@@ -13,7 +13,7 @@ import pytest
 from egg_tasks import logging, webhook
 from egg_tasks.clock import utcnow
 from egg_tasks.config import Webhook
-from egg_tasks.services.notices import Try
+from egg_tasks.outbox import Notice
 from egg_tasks.tasks import decisions
 from egg_tasks.tasks.decisions import Tellers
 
@@ -121,13 +121,13 @@ def test_a_handshake_without_end_costs_no_more(monkeypatch: pytest.MonkeyPatch) 
 def test_slow_notices_hold_up_nobody_and_are_not_taken_twice() -> None:
     told, gate = [], threading.Event()
 
-    def slow(attempt: Try) -> None:
+    def slow(attempt: Notice) -> None:
         gate.wait(30)
         told.append(attempt.decision_id)
 
     tellers = Tellers(slow)
 
-    taken = [tellers.take(Try(number % 500, 1)) for number in range(1000)]
+    taken = [tellers.take(Notice(number % 500, 1)) for number in range(1000)]
     waiting = len(told)
     gate.set()
 
@@ -144,7 +144,7 @@ def test_a_notice_that_fails_keeps_the_next_one_from_nothing() -> None:
     logging.configure()
     told = threading.Event()
 
-    def failing(attempt: Try) -> None:
+    def failing(attempt: Notice) -> None:
         if attempt.decision_id <= decisions.TELLING:
             raise RuntimeError("a bug")
         told.set()
@@ -152,6 +152,6 @@ def test_a_notice_that_fails_keeps_the_next_one_from_nothing() -> None:
     tellers = Tellers(failing)
 
     for number in range(1, decisions.TELLING + 2):
-        tellers.take(Try(number, 1))
+        tellers.take(Notice(number, 1))
 
     assert told.wait(30)

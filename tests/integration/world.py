@@ -9,6 +9,8 @@ from uuid import UUID
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from egg_tasks import outbox
+from egg_tasks.outbox import Parcel, VersionKey
 from egg_tasks.services import (
     agent_runs,
     briefs,
@@ -22,7 +24,6 @@ from egg_tasks.services import (
 )
 from egg_tasks.services.agent_runs import Answer, Salvaged
 from egg_tasks.services.bus import Draft
-from egg_tasks.services.effects import Effects, VersionKey
 from egg_tasks.services.looks import Look
 from egg_tasks.services.signals import Signal
 from models.queries import agent_runs as run_rows
@@ -60,6 +61,8 @@ class World:
     engine: Engine
     now: datetime = START
     ids: "count[int]" = field(default_factory=count)
+    sent: tuple[Parcel, ...] = ()
+    """What the last unit of work left to be sent."""
 
     def begin(self, document: dict[str, object]) -> None:
         """Create and start the pipeline, and let its repository be prepared."""
@@ -74,8 +77,8 @@ class World:
         return Session(self.engine, expire_on_commit=False)
 
     def finish(self, session: Session) -> None:
-        """Number what was deferred and commit."""
-        streams.number_pending(session)
+        """Number what was deferred, commit, and keep what is to be sent."""
+        self.sent = outbox.of(session).seal(streams.number_pending(session))
         session.commit()
 
     def pass_time(self, seconds: float) -> None:
@@ -149,11 +152,11 @@ class World:
         *,
         salvaged: Salvaged | None = None,
         log: str = "the log",
-    ) -> Effects:
+    ) -> None:
         """End the role's run, by default with exit code 0."""
         run = self.live(role)
         with self.work() as session:
-            effects = agent_runs.settle(
+            agent_runs.settle(
                 session,
                 run_id=run.id,
                 outcome=outcome or Exit(exit_code=0),
@@ -162,7 +165,6 @@ class World:
                 now=self.now,
             )
             self.finish(session)
-        return effects
 
     def merge(self, role: str, number: int, *, conflict: tuple[str, ...] = ()) -> None:
         """Make the merge that is under way."""
@@ -174,12 +176,11 @@ class World:
             merges.settle(session, version=key, made=made, result=result, now=self.now)
             self.finish(session)
 
-    def do(self, verb: Callable[..., Effects]) -> Effects:
+    def do(self, verb: Callable[..., object]) -> None:
         """Have a person do something with the pipeline."""
         with self.work() as session:
-            effects = verb(session, pipeline_id="p", now=self.now)
+            verb(session, pipeline_id="p", now=self.now)
             self.finish(session)
-        return effects
 
     def answer(self, resolution: str) -> None:
         """Have a person answer the newest question."""
@@ -193,12 +194,11 @@ class World:
         with self.work() as session:
             return list(run_rows.list_agent_runs(session, pipeline_id="p"))
 
-    def evaluate(self) -> Effects:
+    def evaluate(self) -> None:
         """Evaluate as the reconciler does."""
         with self.work() as session:
-            effects = phases.evaluate(session, phase_run_id=self.phase_run().id, now=self.now)
+            phases.evaluate(session, phase_run_id=self.phase_run().id, now=self.now)
             self.finish(session)
-        return effects
 
     def send(
         self, sender: str, to: str, kind: MessageType, key: str | None = None, body: str = "words"

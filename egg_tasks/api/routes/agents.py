@@ -13,9 +13,7 @@ from egg_tasks.api.envelope import Envelope
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
 from egg_tasks.services import histories, orders
-from egg_tasks.services.effects import Effects
 from egg_tasks.tasks.adapters import runner
-from egg_tasks.tasks.dispatch import dispatch
 from models.foreign import counted
 from models.schemas.history import AgentRead
 from models.schemas.text import PipelineId
@@ -87,9 +85,9 @@ def retry(pipeline_id: PipelineId, run: UUID) -> Envelope[AgentAnswer]:
     return _ordered(pipeline_id, run, orders.retry, "runs again")
 
 
-def _ordered(pipeline_id: str, run: UUID, order: Callable[..., Effects], what: str) -> Envelope[AgentAnswer]:
+def _ordered(pipeline_id: str, run: UUID, order: Callable[..., None], what: str) -> Envelope[AgentAnswer]:
     with unit_of_work() as session:
-        dispatch(session, order(session, pipeline_id=pipeline_id, run_id=run, now=utcnow()))
+        order(session, pipeline_id=pipeline_id, run_id=run, now=utcnow())
         found = histories.agent(session, pipeline_id=pipeline_id, run_id=run)
     return Envelope(message=f"{found.role or 'the check'} {what}", data=AgentAnswer(agent=found))
 

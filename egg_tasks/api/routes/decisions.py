@@ -13,7 +13,6 @@ from egg_tasks.api.tokens import Agent
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
 from egg_tasks.services import decisions, questions, reports
-from egg_tasks.tasks.dispatch import dispatch
 from models.errors import NotFound
 from models.foreign import counted
 from models.queries import pipelines
@@ -78,8 +77,7 @@ def ask(pipeline_id: PipelineId, body: QuestionIn, who: Member) -> Envelope[Deci
             asked = questions.ask(session, run_id=who.run_id, question=question, now=utcnow())
         else:
             asked = questions.create(session, pipeline_id=pipeline_id, question=question, now=utcnow())
-        dispatch(session, asked.effects)
-        found = reports.decision(session, decision_id=asked.decision.id)
+        found = reports.decision(session, decision_id=asked.id)
     return _answer(found)
 
 
@@ -98,10 +96,7 @@ def resolve(
     """Answer a question; the answer and what follows from it are one."""
     with unit_of_work() as session:
         _of(session, pipeline_id, decision_id)
-        effects = decisions.resolve(
-            session, decision_id=decision_id, resolution=answer.resolution, now=utcnow()
-        )
-        dispatch(session, effects)
+        decisions.resolve(session, decision_id=decision_id, resolution=answer.resolution, now=utcnow())
         found = reports.decision(session, decision_id=decision_id)
     return _answer(found)
 

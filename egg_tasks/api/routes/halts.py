@@ -9,7 +9,6 @@ from egg_tasks.api.envelope import Envelope
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
 from egg_tasks.services import halts, reports
-from egg_tasks.tasks.dispatch import dispatch
 from models.queries import halts as rows
 from models.schemas.http import HaltIn
 from models.schemas.report import HaltRead
@@ -56,8 +55,7 @@ def delete() -> Envelope[HaltAnswer]:
 
 def _lifted() -> Envelope[HaltAnswer]:
     with unit_of_work() as session:
-        halt, effects = halts.lift(session, now=utcnow())
-        dispatch(session, effects)
+        halt = halts.lift(session, now=utcnow())
         answer = _answer(halt, "nothing was stopped")
     if halt is not None:
         log.warning("halt.lifted", stood=str(halt.lifted_at and halt.lifted_at - halt.ordered_at))

@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
-from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from egg_tasks import hints
@@ -16,11 +15,10 @@ from egg_tasks.api.envelope import Envelope
 from egg_tasks.api.tokens import Agent, Operator
 from egg_tasks.api.waiting import until
 from egg_tasks.clock import utcnow
-from egg_tasks.database import after_commit, single_statements, unit_of_work
+from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.services import bus, polls, receipts
 from egg_tasks.services.bus import PERSON, Draft
 from egg_tasks.services.polls import Page, Received, Selection, Waiting
-from egg_tasks.tasks.dispatch import send_evaluation
 from models.errors import Forbidden, KeyTaken, Malformed
 from models.foreign import counted
 from models.queries import phase_runs, pipelines
@@ -143,8 +141,8 @@ def _send_at_once(who: Agent, draft: Draft, deliveries: Deliveries) -> Row | Non
     with suppress(KeyTaken), single_statements() as session:
         sent = bus.send_at_once(session, run_id=who.run_id, role=who.role, draft=draft, now=utcnow())
         if sent is not None:
-            after_commit(session, partial(deliveries.note, sent))
-            _tell(session, sent)
+            # It is committed already, and who is woken for it should find it here.
+            deliveries.note(sent)
         return sent
     # Somebody was first with this key: now the message is there to be found.
     return None
@@ -157,16 +155,7 @@ def _send(who: Operator | Agent, pipeline_id: str, draft: Draft) -> Row:
         else:
             pipeline = pipelines.get_pipeline(session, pipeline_id=pipeline_id)
             sent = bus.send(session, pipeline=pipeline, sender=PERSON, draft=draft, now=utcnow())
-        _tell(session, sent)
     return sent
-
-
-def _tell(session: Session, sent: Row) -> None:
-    """Wake who waits for it, and judge anew whether its role is due."""
-    topics = [hints.messages_to(sent.pipeline_id, sent.to_role), hints.events_of(sent.pipeline_id)]
-    after_commit(session, partial(hints.publish, topics))
-    if sent.phase_run_id is not None and bus.is_waking(sent):
-        after_commit(session, partial(send_evaluation, sent.phase_run_id, sent.pipeline_id))
 
 
 async def _receive(request: Request, who: Agent, selection: Selection, *, seconds: float) -> Page:

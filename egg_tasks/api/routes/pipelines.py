@@ -15,9 +15,7 @@ from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
 from egg_tasks.services import deletions, lineage, pipelines, rebases, reports, shares
-from egg_tasks.services.effects import Effects
 from egg_tasks.tasks.adapters import workspace
-from egg_tasks.tasks.dispatch import dispatch
 from models.errors import Unprocessable
 from models.foreign import counted
 from models.masking import masked
@@ -135,7 +133,7 @@ def branches(pipeline_id: PipelineId) -> Envelope[Branches]:
 def delete(pipeline_id: PipelineId) -> Envelope[Deleted]:
     """Delete a pipeline that does not run, with its repository, its logs and all that is stored of it."""
     with unit_of_work() as session:
-        dispatch(session, deletions.order(session, pipeline_id=pipeline_id, now=utcnow()))
+        deletions.order(session, pipeline_id=pipeline_id, now=utcnow())
     return Envelope(message=f"pipeline {pipeline_id} is deleted", data=Deleted(pipeline=pipeline_id))
 
 
@@ -170,9 +168,8 @@ def rebase(pipeline_id: PipelineId, body: RebaseIn) -> Envelope[RebaseAnswer]:
             f"commit: the repository of {pipeline_id} holds no {body.commit}; leave it out, and it is fetched"
         )
     with unit_of_work() as session:
-        wished = rebases.wish(session, pipeline_id=pipeline_id, commit=body.commit, now=utcnow())
-        dispatch(session, wished.effects)
-        found = RebaseRead.model_validate(wished.rebase, from_attributes=True)
+        row = rebases.wish(session, pipeline_id=pipeline_id, commit=body.commit, now=utcnow())
+        found = RebaseRead.model_validate(row, from_attributes=True)
     return Envelope(
         message=f"the present base is on its way into {pipeline_id}", data=RebaseAnswer(rebase=found)
     )
@@ -196,9 +193,9 @@ def advance(pipeline_id: PipelineId, phase: PhaseName) -> Envelope[PipelineAnswe
     return _moved(pipeline_id, partial(pipelines.advance_phase, phase=phase))
 
 
-def _moved(pipeline_id: str, move: Callable[..., Effects]) -> Envelope[PipelineAnswer]:
+def _moved(pipeline_id: str, move: Callable[..., None]) -> Envelope[PipelineAnswer]:
     with unit_of_work() as session:
-        dispatch(session, move(session, pipeline_id=pipeline_id, now=utcnow()))
+        move(session, pipeline_id=pipeline_id, now=utcnow())
         detail = reports.pipeline(session, workspace(), pipeline_id=pipeline_id)
     return Envelope(
         message=f"pipeline {pipeline_id} is {detail.status}", data=PipelineAnswer(pipeline=detail)

@@ -10,8 +10,6 @@ from egg_tasks.api.envelope import Envelope
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
 from egg_tasks.services import results
-from egg_tasks.services.effects import Effects
-from egg_tasks.tasks.dispatch import dispatch
 from models.foreign import counted
 from models.schemas.http import ResultFields
 from models.schemas.report import ResultRead
@@ -35,14 +33,13 @@ class ResultsAnswer(BaseModel):
     results: tuple[ResultRead, ...]
 
 
-@router.post("/pipelines/{pipeline_id}/results", status_code=201)
-def submit(pipeline_id: PipelineId, fields: Annotated[ResultFields, Body()], who: Speaker) -> Envelope[Taken]:
+@router.post("/pipelines/{pipeline_id}/results", status_code=201)  # noqa: FAST003 - `Speaker` reads it
+def submit(fields: Annotated[ResultFields, Body()], who: Speaker) -> Envelope[Taken]:
     """Take the typed result of the agent whose credential this is; `role` may only agree with it."""
     who.must_be(role=str(fields.get("role", who.role)))
     said = {name: value for name, value in fields.items() if name != "role"}
     with unit_of_work() as session:
         row = results.submit(session, run_id=who.run_id, fields=said, now=utcnow())
-        dispatch(session, Effects(hints={pipeline_id}))
         taken = Taken.model_validate({"id": row.id, "role": row.role, "fields": row.fields})
     return Envelope(message=f"the result of {who.role} is taken", data=taken)
 

@@ -14,10 +14,8 @@ from egg_tasks.api.verdicts import ReadinessAnswer
 from egg_tasks.clock import utcnow
 from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.services import activity, briefs, looks, shares, signals
-from egg_tasks.services.effects import Effects
 from egg_tasks.services.signals import Signal
 from egg_tasks.tasks.adapters import workspace
-from egg_tasks.tasks.dispatch import dispatch
 from models.consensus.snapshot import BASE
 from models.foreign import counted
 from models.queries import agent_runs
@@ -49,12 +47,12 @@ class ContextAnswer(BaseModel):
     context: Brief
 
 
-@router.post("/pipelines/{pipeline_id}/signal")
-def signal(pipeline_id: PipelineId, body: SignalIn, who: Speaker) -> Envelope[ReadinessAnswer | Noted]:
+@router.post("/pipelines/{pipeline_id}/signal")  # noqa: FAST003 - `Speaker` reads it
+def signal(body: SignalIn, who: Speaker) -> Envelope[ReadinessAnswer | Noted]:
     """Take a verdict, progress, a sign of life or an error of the agent whose credential this is."""
     who.must_be(role=body.role, pipeline_id=body.pipeline_id)
     if body.state is None:
-        return _noted(pipeline_id, body, who)
+        return _noted(body, who)
     said = Signal(
         state=body.state, reason=body.reason or "", on=body.on, about=body.about, answers=body.answers
     )
@@ -89,7 +87,7 @@ def context(pipeline_id: PipelineId, who: Speaker) -> Envelope[ContextAnswer]:
     return Envelope(message=f"{who.role} in {pipeline_id}", data=ContextAnswer(context=brief))
 
 
-def _noted(pipeline_id: str, body: SignalIn, who: Agent) -> Envelope[ReadinessAnswer | Noted]:
+def _noted(body: SignalIn, who: Agent) -> Envelope[ReadinessAnswer | Noted]:
     text, now = body.reason or "", utcnow()
     with unit_of_work() as session:
         if body.signal_type is SignalType.PROGRESS:
@@ -99,5 +97,4 @@ def _noted(pipeline_id: str, body: SignalIn, who: Agent) -> Envelope[ReadinessAn
             activity.error(session, run_id=who.run_id, text=text, kind=kind, retry_at=body.retry_at, now=now)
         else:
             activity.heartbeat(session, run_id=who.run_id, now=now)
-        dispatch(session, Effects(hints={pipeline_id}))
     return Envelope(message=f"{body.signal_type} is noted", data=Noted(signal_type=body.signal_type))
