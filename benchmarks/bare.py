@@ -48,7 +48,7 @@ def phase(argv: Sequence[str], agents: int, left: int) -> None:
         store().rpush(TIMES, "end")
 
 
-def store() -> "Redis[bytes]":
+def store() -> Redis:
     """Where the tasks note their times: the broker itself."""
     return Redis.from_url(settings().redis_url)
 
@@ -75,8 +75,8 @@ def warm_up() -> None:
 def worker(threads: int) -> Iterator[int]:
     """Run a worker with the flags of ours; its process id."""
     flags = ("--pool", "threads", "--concurrency", str(threads), "--without-gossip", "--without-mingle")
-    command = (sys.executable, "-m", "celery", "-A", "benchmarks.bare", "worker", "-Q", QUEUE, *flags)
-    command = (*command, "-n", "bare@local", "-l", "ERROR")
+    names = ("-A", "benchmarks.bare", "worker", "-Q", QUEUE, "-n", "bare@local", "-l", "ERROR")
+    command = (sys.executable, "-m", "celery", *names, *flags)
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
         try:

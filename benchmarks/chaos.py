@@ -70,8 +70,8 @@ def submit(stack: Stack, board: Path, *, pipelines: int, phases: int) -> None:
     person = ("-c", "user.name=chaos", "-c", "user.email=chaos@localhost")
     subprocess.run(["git", "init", "-q", str(repository)], check=True)
     repository.joinpath("README.md").write_text("chaos\n")
-    for command in (("add", "."), (*person, "commit", "-qm", "first")):
-        subprocess.run(["git", "-C", str(repository), *command], check=True)
+    for arguments in (["add", "."], [*person, "commit", "-qm", "first"]):
+        subprocess.run(["git", "-C", str(repository), *arguments], check=True)
     for name in ("starts", "sent"):
         board.joinpath(name).touch()
     # It speaks through our client: the python3 on the agents' PATH is the user's.

@@ -59,13 +59,13 @@ def down(*, stops_agents: bool, output: str) -> None:
 
     Example:  egg down
     """
-    from egg_tasks.runners.process import ProcessRunner
+    from egg_tasks import local_runs
     from egg_tasks.stack import local
 
     was_running = local.down(server.home(), report=say)
     if not was_running:
         say(f"no stack runs in {server.home()}")
-    runner = ProcessRunner(server.home() / "runs")
+    runner = local_runs.runner(server.home())
     live = runner.list_live()
     _tell_of_newer_runs()
     if stops_agents:
@@ -106,19 +106,19 @@ def doctor(ctx: click.Context, *, output: str) -> None:
 
 def _tell_of_newer_runs() -> None:
     """Say which agents only a newer egg can attend."""
-    from egg_tasks.runners.process import ProcessRunner
+    from egg_tasks import local_runs
 
-    if newer := ProcessRunner(server.home() / "runs").list_newer():
+    if newer := local_runs.runner(server.home()).list_newer():
         were = counted(len(newer), "agent was", "agents were")
         say(f"{were} started by a newer egg; what it started is left alone until it runs again")
 
 
 def _newer_runs() -> "list[Finding]":
     """Agents that only a newer egg can attend."""
-    from egg_tasks.runners.process import ProcessRunner
+    from egg_tasks import local_runs
     from egg_tasks.stack.doctor import Finding
 
-    newer = ProcessRunner(server.home() / "runs").list_newer()
+    newer = local_runs.runner(server.home()).list_newer()
     mend = "start the stack with that egg again: it attends them"
     text = f"{len(newer)} were started by a newer egg and are left alone"
     return [Finding("agents", ok=None, text=text, mend=mend)] if newer else []

@@ -50,13 +50,13 @@ def _look() -> Seen:
 
 def _stack(home: Path) -> Stack:
     """What is known of the local stack without its server."""
-    from egg_tasks.runners.process import ProcessRunner
+    from egg_tasks import local_runs
     from egg_tasks.stack import census, local, lock
 
     running, since = local.running(home), lock.taken_at(home)
     if running is None or since is None:
         # One that is starting has the lock, and is not there yet.
-        live, is_busy = ProcessRunner(home / "runs").list_live(), lock.holder(home) is not None
+        live, is_busy = local_runs.runner(home).list_live(), lock.holder(home) is not None
         return Stack(str(home), None, "", (), is_busy=is_busy, agents_without=len(live))
     known = [asdict(each) for each in census.read(home)]
     return Stack(str(home), since.isoformat(), running.version, known)
