@@ -176,12 +176,15 @@ def _refused(error: EggError) -> int:
     """Say what was refused; a faulty definition file is a matter of usage, and says all its faults."""
     _say(hanging(f"error: {_of_the_disk(error)}{typed.hint(error.message)}"))
     lines = error.details.get("lines")
-    is_faulty = isinstance(lines, list)
     for line in lines if isinstance(lines, list) else ():
         _say(line)
-    code = exit_codes.USAGE if is_faulty else exit_codes.FAILED
     details = {"details": error.details} if error.details else {}
-    return _ended(code, error.message, status=error.status, **details)
+    return _ended(exit_code(error), error.message, status=error.status, **details)
+
+
+def exit_code(error: EggError) -> int:
+    """The exit code of what was refused; only faults of a definition file, which have lines, are usage."""
+    return exit_codes.USAGE if isinstance(error.details.get("lines"), list) else exit_codes.FAILED
 
 
 def _of_the_disk(error: EggError) -> str:

@@ -34,7 +34,7 @@ def refused(error: EggError) -> JSONResponse:
     if isinstance(error, Unavailable):
         headers["Retry-After"] = "1"
     if isinstance(error, TooMany):
-        headers["Retry-After"] = str(error.details["retry_after"])
+        headers["Retry-After"] = str(error.details.get("retry_after", 1))
     return sentence(error.status, error.message, details=error.details, headers=headers)
 
 

@@ -171,12 +171,11 @@ def row(run_id: UUID) -> AgentRun:
         return agent_runs.get_agent_run(session, run_id=run_id)
 
 
-def change(run_id: UUID, **columns: object) -> None:
-    """Write columns of a run."""
+def try_often(run_id: UUID, tried: int, *, owner: str | None = None, until: datetime | None = None) -> None:
+    """Write that a run was tried so often, and who attends it until when."""
     with unit_of_work() as session:
         run = agent_runs.lock_agent_run(session, run_id=run_id)
-        for name, value in columns.items():
-            setattr(run, name, value)
+        run.tries, run.lease_owner, run.lease_until = tried, owner, until
 
 
 def is_killed(act: Callable[[], object]) -> bool:
@@ -306,7 +305,7 @@ def test_a_worker_that_watches_a_run_well_has_tries_counted_anew(scene: Scene, h
     attend(run_id, home, seconds=1.5)
 
     for _ in range(2):
-        change(run_id, tries=tries.MOST - 1)
+        try_often(run_id, tries.MOST - 1)
         assert attend(run_id, home, seconds=2.5) is Left.DRAINED
 
         assert row(run_id).tries == 0
@@ -315,7 +314,7 @@ def test_a_worker_that_watches_a_run_well_has_tries_counted_anew(scene: Scene, h
 def test_who_dies_while_the_process_of_a_run_lives_does_not_give_it_up(scene: Scene, home: Path) -> None:
     run_id = queue(scene, "time.sleep(600)")
     attend(run_id, home, seconds=1.5)
-    change(run_id, tries=2 * tries.MOST)
+    try_often(run_id, 2 * tries.MOST)
 
     assert attend(run_id, home, seconds=2.5) is Left.DRAINED
 
@@ -326,7 +325,7 @@ def test_runs_of_workers_that_die_again_and_again_are_sent_one_by_one(scene: Sce
     run_id, now = queue(scene, "time.sleep(600)"), utcnow()
     sent = []
     for tried in (1, 4, 4, 4):
-        change(run_id, tries=tried, lease_owner=OWNER, lease_until=now)
+        try_often(run_id, tried, owner=OWNER, until=now)
 
         with unit_of_work() as session:
             agent_runs.release_leases(session, owners=[OWNER], now=now)
@@ -341,7 +340,7 @@ def test_runs_of_workers_that_die_again_and_again_are_sent_one_by_one(scene: Sce
 def test_a_run_is_not_closed_while_its_process_lives(scene: Scene, home: Path) -> None:
     run_id = queue(scene, "time.sleep(600)")
     attend(run_id, home, seconds=1.5)
-    change(run_id, tries=tries.MOST - 1)
+    try_often(run_id, tries.MOST - 1)
 
     assert attend(run_id, home, runner=UnstoppableRunner(home / "runs")) is Left.UNFINISHED
     assert row(run_id).closed_at is None

@@ -566,7 +566,7 @@ def test_a_watch_without_a_screen_says_at_once_and_once_with_what_a_person_answe
 def test_a_failed_pipeline_s_why_shows_what_was_written_last(
     server: Scripted, egg: Egg, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cli.render.is_terminal", lambda: True)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     failed = {"pipeline": "demo-1", "status": "failed", "why": "coder failed (run 1)", "failures": [FAILURE]}
     server.say(200, "", data=failed)
 

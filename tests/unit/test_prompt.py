@@ -93,6 +93,24 @@ def test_what_is_demanded_is_said_in_words() -> None:
     assert focus.demands(Criteria(coverage=99.5)) == "coverage at least 99.5"
 
 
+def message_of(words: str) -> Message:
+    """A message that holds *words* wherever it holds text."""
+    return Message(
+        id=1,
+        pipeline_id=words,
+        phase=words,
+        iteration=1,
+        from_role=words,
+        to_role=words,
+        message_type=MessageType.STATUS,
+        subject=words,
+        body=words,
+        metadata={},
+        in_reply_to=None,
+        timestamp=datetime(2026, 11, 25, tzinfo=UTC),
+    )
+
+
 def full_of(words: str) -> Brief:
     """A brief that holds *words* wherever it holds text."""
     return Brief(
@@ -122,22 +140,7 @@ def full_of(words: str) -> Brief:
             ),
         ),
         directives=(DirectiveText(number=1, question=words, answer=words),),
-        messages=(
-            Message(
-                id=1,
-                pipeline_id=words,
-                phase=words,
-                iteration=1,
-                from_role=words,
-                to_role=words,
-                message_type=MessageType.STATUS,
-                subject=words,
-                body=words,
-                metadata={},
-                in_reply_to=None,
-                timestamp=datetime(2026, 11, 25, tzinfo=UTC),
-            ),
-        ),
+        messages=(message_of(words),),
         conflicts=(words,),
         check_log=words,
         notes=(words,),
