@@ -1,6 +1,7 @@
 """Every module of the tree, parsed, for the tests of the rules that hold in all of them."""
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -16,11 +17,22 @@ KEPT = "tests/data/"
 
 
 @cache
-def sources(packages: tuple[str, ...] = OURS) -> Mapping[str, ast.Module]:
-    """Every module of these packages, parsed, by its path from the root."""
+def texts(packages: tuple[str, ...] = OURS) -> Mapping[str, str]:
+    """The text of every module of these packages, by its path from the root."""
     paths = [path for package in packages for path in sorted((ROOT / package).rglob("*.py"))]
     found = {str(path.relative_to(ROOT)): path for path in paths}
-    return {name: ast.parse(path.read_text()) for name, path in found.items() if not name.startswith(KEPT)}
+    return {name: path.read_text() for name, path in found.items() if not name.startswith(KEPT)}
+
+
+@cache
+def sources(packages: tuple[str, ...] = OURS, *, having: str = "") -> Mapping[str, ast.Module]:
+    """Every module of these packages in whose text *having*, a pattern, is found; parsed, by its path."""
+    return {path: _parsed(text) for path, text in texts(packages).items() if re.search(having, text)}
+
+
+@cache
+def _parsed(text: str) -> ast.Module:
+    return ast.parse(text)
 
 
 def calls(tree: ast.AST) -> Iterator[ast.Call]:
@@ -29,8 +41,13 @@ def calls(tree: ast.AST) -> Iterator[ast.Call]:
 
 
 def called(call: ast.Call) -> str:
-    """The dotted name of what is called, as far as it has one."""
-    return ast.unparse(call.func)
+    """The dotted name of what is called, as far as it has one: that of an answer begins with `?`."""
+    names: list[str] = []
+    node = call.func
+    while isinstance(node, ast.Attribute):
+        names.append(node.attr)
+        node = node.value
+    return ".".join((node.id if isinstance(node, ast.Name) else "?", *reversed(names)))
 
 
 def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
