@@ -1,6 +1,6 @@
 """The one decision function. Each rule either speaks or leaves the word to the next."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from models.consensus import convergence, deadlines, endings, failures, gates, questions
 from models.consensus.checks import wants_check
@@ -8,7 +8,7 @@ from models.consensus.due import is_at_bound, new_causes
 from models.consensus.policy import OnFailure
 from models.consensus.retries import failure
 from models.consensus.settled import has_consensus, unmade, unsettled
-from models.consensus.snapshot import Snapshot
+from models.consensus.snapshot import DecisionView, Snapshot
 from models.consensus.treatments import TREATMENTS
 from models.consensus.verdict import (
     ABORT,
@@ -144,10 +144,13 @@ def _wait(snapshot: Snapshot) -> Wait:
 def _why(snapshot: Snapshot) -> str:
     asked = snapshot.holding if questions.is_under_way(snapshot) else snapshot.pending
     if asked:
-        numbers = ", ".join(str(decision.number) for decision in asked)
-        return f"a person's answer to decision {numbers}"
+        return _answer_to(asked)
     if snapshot.is_check_live:
         return f"the check of {(snapshot.tip or '')[:10]}"
-    return "; ".join(f"{role.name} {reason}" for role, reason in unsettled(snapshot)) or "; ".join(
-        unmade(snapshot)
-    )
+    found = [f"{role.name} {reason}" for role, reason in unsettled(snapshot)] or unmade(snapshot)
+    # Where agents that are done are still ending, and a question that holds nobody is all that is left.
+    return "; ".join(found) or _answer_to(snapshot.pending)
+
+
+def _answer_to(asked: Sequence[DecisionView]) -> str:
+    return f"a person's answer to decision {', '.join(str(decision.number) for decision in asked)}"

@@ -20,7 +20,7 @@ from models.consensus.verdict import (
     Rebase,
     Wait,
 )
-from models.states import MergeStatus, RebaseStatus
+from models.states import MergeStatus, Readiness, RebaseStatus
 from tests.factories import NOW, decision, fresh, ready, running, snapshot
 
 REBASED = Cause(CauseKind.REBASED, number=7)
@@ -90,6 +90,15 @@ def test_only_a_person_moves_on_what_all_agree_on_but_the_base() -> None:
 
     assert isinstance(verdict, Wait)
     assert verdict.on_person
+
+
+def test_what_only_a_person_moves_on_is_said_while_the_last_agent_ends() -> None:
+    asked = decision("rebase:7", kind=DecisionKind.REBASE)
+    ending = running(ready("coder", seen={BASE: 7}), verdict=Readiness.READY)
+    verdict = decide(snapshot(ending, rebase=rebasing(RebaseStatus.CONFLICTED, "a.py"), decisions=(asked,)))
+
+    assert isinstance(verdict, Wait)
+    assert verdict.why == f"a person's answer to decision {asked.number}"
 
 
 def test_a_base_of_which_no_commit_is_known_is_asked_about_too() -> None:
