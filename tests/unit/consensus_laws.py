@@ -6,6 +6,7 @@ from models.consensus.decide import decide
 from models.consensus.treatments import MAX_CHECK_ERRORS
 from models.consensus.verdict import (
     CONTINUE_WAITING,
+    HOLDS_NOBODY,
     RETRY,
     WAIT,
     Advance,
@@ -21,6 +22,7 @@ from models.consensus.verdict import (
     Integrate,
     Iterate,
     Nudge,
+    Rebase,
     Restart,
     StopRun,
     Verdict,
@@ -33,6 +35,7 @@ from models.states import (
     ObjectionStatus,
     PhaseStatus,
     Readiness,
+    RebaseStatus,
     StopReason,
 )
 from tests.factories import NOW
@@ -106,7 +109,11 @@ def obey(story: Story, world: World, verdict: Verdict) -> None:
         case Integrate(role, version):
             row = world.roles[story.names.index(role)]
             assert world.merging is None, "one merge at a time"
+            assert not world.is_rebasing, "one merge at a time"
             assert (row.version, row.merge) == (version, MergeStatus.PENDING), "the latest version is merged"
+        case Rebase(number):
+            assert world.merging is None, "one merge at a time"
+            assert world.rebase == (number, RebaseStatus.PENDING), "what waits is merged, once"
         case Check(commit):
             assert world.clock is not Clock.HARD or _check_of_tip(world) is None, (
                 "no second try after the end"
@@ -177,6 +184,7 @@ def agrees(story: Story, world: World, *, but_stale: bool = False) -> bool:
     required = [(at, row) for at, row in present if story.policy.roles[at].required]
     return (
         bool(required)
+        and world.rebase is None
         and not any(objection.is_live for objection in world.objections)
         and all(row.merge in {None, MergeStatus.MERGED} for _, row in present)
         and all(_says_yes(world, at, row) for at, row in required)
@@ -201,7 +209,7 @@ def _says_yes(world: World, at: int, row: RoleRow) -> bool:
 def _is_stale(story: Story, world: World, at: int) -> bool:
     reviewed = [story.names.index(name) for name in story.policy.roles[at].reviews]
     seen = world.roles[at].at_verdict
-    return any(
+    return world.base > seen[-1] or any(
         world.roles[other].version > seen[other] and not world.roles[other].is_dropped for other in reviewed
     )
 
@@ -209,7 +217,11 @@ def _is_stale(story: Story, world: World, at: int) -> bool:
 def _wait(world: World, verdict: Wait) -> None:
     is_live = any(row.live for row in world.roles) or is_check_live(world)
     is_unsafe = any(not row.is_safe for row in world.roles)
-    is_moving = is_live or is_unsafe or world.merging is not None or world.tip is None
+    is_merging = world.merging is not None or world.is_rebasing
+    is_moving = is_live or is_unsafe or is_merging or world.tip is None
+    assert world.rebase is None or world.rebase.status is not RebaseStatus.PENDING or is_merging, (
+        "the present base waits for a merge alone"
+    )
     is_asked = any(decision.is_pending for decision in world.decisions)
     assert is_moving or is_asked or verdict.until, f"nothing is certain to come: {verdict.why}"
     assert verdict.why, "a wait says what for"
@@ -268,7 +280,8 @@ def spent(world: World) -> tuple[bool, int, bool, int]:
 
 def _dispatch(story: Story, world: World, verdict: Dispatch) -> None:
     policy = story.policy
-    held = [d for d in world.decisions if d.is_pending and d.kind is not DecisionKind.QUESTION]
+    held = [d for d in world.decisions if d.is_pending and d.kind not in HOLDS_NOBODY]
+    assert not world.is_rebasing, "nobody starts from a base that is about to change"
     live = sum(row.live is not None for row in world.roles)
     limit = 1 if policy.mode.value == "sequential" else policy.max_concurrent_agents
     roles = [assignment.role for assignment in verdict.assignments]

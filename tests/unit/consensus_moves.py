@@ -6,13 +6,32 @@ from datetime import timedelta
 
 from models.consensus.policy import OnFailure
 from models.consensus.treatments import FREE_RUNS, retries
-from models.consensus.verdict import CONTINUE, CONTINUE_WAITING, OVERRIDE, RETRY, WAIT, DecisionKind, Wait
-from models.states import CheckStatus, Failure, MergeStatus, ObjectionStatus, PhaseStatus, Readiness
+from models.consensus.verdict import (
+    ABORT,
+    CONTINUE,
+    CONTINUE_WAITING,
+    OVERRIDE,
+    RETRY,
+    TAKE_BASE,
+    WAIT,
+    DecisionKind,
+    Wait,
+)
+from models.states import (
+    CheckStatus,
+    Failure,
+    MergeStatus,
+    ObjectionStatus,
+    PhaseStatus,
+    Readiness,
+    RebaseStatus,
+)
 from tests.factories import LONG_AGO, NOW
 from tests.unit.consensus_world import (
     Clock,
     DecisionRow,
     ObjectionRow,
+    RebaseRow,
     Story,
     World,
     brought_up,
@@ -67,6 +86,7 @@ def _system(story: Story, world: World, waits: Wait) -> Iterator[Move]:
         clock = Clock.NONE if world.clock is Clock.NONE else Clock.BEGUN
         yield "prepared", world._replace(tip=0, clock=clock)
     yield from _merge_ends(story, world)
+    yield from _rebases(story, world)
     if waits.until is not None:
         yield "time passes", _later(world)
     if not waits.on_person:
@@ -254,6 +274,34 @@ def _merge_ends(story: Story, world: World) -> Iterator[Move]:
         yield f"{at} conflicts", conflicted
 
 
+def _rebases(story: Story, world: World) -> Iterator[Move]:
+    """As `services.rebases` writes it: a person wishes for the present base, and its merge ends."""
+    is_conflicted = world.rebase is not None and world.rebase.status is RebaseStatus.CONFLICTED
+    may_come = "rebase" in story.moves and world.tip is not None and world.rebases < story.max_rebases
+    if may_come and (world.rebase is None or is_conflicted):
+        yield "a person brings the base in", _wished(_withdrawn(world, DecisionKind.REBASE))
+    if world.rebase is None or world.tip is None or not world.is_rebasing:
+        return
+    rest = world._replace(rebase=None)
+    merged = rest._replace(tip=world.tip + 1, base=world.rebase.number)
+    yield "the base is merged", _withdrawn(merged, DecisionKind.CHECK)
+    yield "the base is in already, or cannot be had", rest
+    if "conflict" in story.moves:
+        row = world.rebase._replace(status=RebaseStatus.CONFLICTED)
+        yield "the base conflicts", world._replace(rebase=row)
+
+
+def _wished(world: World) -> World:
+    number = world.rebases + 1
+    return world._replace(rebase=RebaseRow(number), rebases=number)
+
+
+def _withdrawn(world: World, kind: DecisionKind) -> World:
+    """Take back the questions that were overtaken."""
+    decisions = (replace(d, is_pending=False) if d.kind is kind else d for d in world.decisions)
+    return world._replace(decisions=tuple(decisions))
+
+
 def _check_ends(story: Story, world: World) -> Iterator[Move]:
     if not is_check_live(world) or world.check is None:
         return
@@ -284,6 +332,8 @@ def _answers(story: Story, world: World, decision: DecisionRow) -> Iterator[Move
         is_grant = answer in {WAIT, RETRY, CONTINUE_WAITING}
         if is_grant and world.grants >= story.max_grants:
             continue
+        if answer == TAKE_BASE and world.rebases >= story.max_rebases:
+            continue
         resolved = replace(decision, is_pending=False, resolution=answer)
         after = world._replace(
             decisions=tuple(resolved if d.number == decision.number else d for d in world.decisions),
@@ -293,6 +343,9 @@ def _answers(story: Story, world: World, decision: DecisionRow) -> Iterator[Move
             asker = int(decision.key.rpartition(":")[2])
             # The answer is a directive to who asked.
             after = after.with_role(asker, sent=after.roles[asker].sent + 1)
+        if decision.kind is DecisionKind.REBASE and answer != ABORT:
+            after = after._replace(rebase=None)
+            after = _wished(after) if answer == TAKE_BASE else after
         if answer == OVERRIDE:
             after = _overridden(after)
         if answer == CONTINUE_WAITING:

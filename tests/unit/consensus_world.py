@@ -8,10 +8,12 @@ from typing import NamedTuple
 
 from models.consensus.policy import PhasePolicy
 from models.consensus.snapshot import (
+    BASE,
     CheckView,
     Deadlines,
     DecisionView,
     ObjectionView,
+    RebaseView,
     ResultView,
     RoleView,
     RunView,
@@ -34,11 +36,20 @@ from models.consensus.verdict import (
     Integrate,
     Iterate,
     Nudge,
+    Rebase,
     Restart,
     StopRun,
     Verdict,
 )
-from models.states import CheckStatus, MergeStatus, ObjectionStatus, PhaseStatus, Readiness, StopReason
+from models.states import (
+    CheckStatus,
+    MergeStatus,
+    ObjectionStatus,
+    PhaseStatus,
+    Readiness,
+    RebaseStatus,
+    StopReason,
+)
 from tests.factories import LONG_AGO, NOW
 
 SAFE = RunView(1, is_live=False, is_closed=True)
@@ -81,6 +92,8 @@ class Story:
     """How often a person answers Retry or Wait."""
     max_messages: int = 1
     """How often each role is called."""
+    max_rebases: int = 1
+    """How often a person brings the present base in."""
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -89,8 +102,8 @@ class Story:
 
     @cached_property
     def nothing(self) -> tuple[int, ...]:
-        """No version of anybody."""
-        return (0,) * len(self.names)
+        """No version of anybody, and no base that came in."""
+        return (0,) * (len(self.names) + 1)
 
     @cached_property
     def is_watched(self) -> tuple[bool, ...]:
@@ -101,17 +114,17 @@ class Story:
     def watched(self) -> tuple[tuple[bool, ...], ...]:
         """By role, whose versions it matters to have seen: those it reviews, or all if it may speak of all.
 
-        What one has seen of others is forgotten: it decides nothing.
+        What one has seen of others is forgotten: it decides nothing. The base, last, matters to all.
         """
         may_speak = bool(self.moves & {"blocked on", "objecting"})
         return tuple(
-            tuple(role.role != name and (may_speak or name in role.reviews) for name in self.names)
+            (*(role.role != name and (may_speak or name in role.reviews) for name in self.names), True)
             for role in self.policy.roles
         )
 
 
 class RoleRow(NamedTuple):
-    """A role with its versions, its runs, and what its clone holds of the others."""
+    """A role with its versions, its runs, and what its clone holds of the others and, last, of the base."""
 
     seen: tuple[int, ...]
     at_verdict: tuple[int, ...]
@@ -179,6 +192,13 @@ class CheckRow(NamedTuple):
     """Whether no time has passed since it could not be run."""
 
 
+class RebaseRow(NamedTuple):
+    """The present base on its way into the work branch."""
+
+    number: int
+    status: RebaseStatus = RebaseStatus.PENDING
+
+
 class World(NamedTuple):
     """Every row of a phase run that `decide` depends on."""
 
@@ -197,6 +217,16 @@ class World(NamedTuple):
     """Objections so far."""
     iterations_used: int = 1
     clock: Clock = Clock.NONE
+    rebase: RebaseRow | None = None
+    rebases: int = 0
+    """Wishes for the present base so far."""
+    base: int = 0
+    """The newest rebase that brought something in."""
+
+    @property
+    def is_rebasing(self) -> bool:
+        """Whether the present base is being merged."""
+        return self.rebase is not None and self.rebase.status is RebaseStatus.MERGING
 
     def with_role(self, at: int, **changes: object) -> "World":
         """The same world with one role changed."""
@@ -206,7 +236,7 @@ class World(NamedTuple):
 
 def beginning(story: Story) -> World:
     """The rows as `phases.begin` writes them."""
-    none = (0,) * len(story.names)
+    none = story.nothing
     roles = tuple(RoleRow(none, none, is_safe="unsafe" not in story.moves) for _ in story.names)
     clock = Clock.BEGUN if "deadlines" in story.moves else Clock.NONE
     return World(roles, tip=None if "unprepared" in story.moves else 0, clock=clock)
@@ -238,6 +268,8 @@ def view(story: Story, world: World) -> Snapshot:
         ),
         iterations_used=world.iterations_used,
         deadlines=world.clock.deadlines,
+        rebase=world.rebase and RebaseView(*world.rebase),
+        base_number=world.base,
     )
 
 
@@ -260,6 +292,8 @@ def apply(story: Story, world: World, verdict: Verdict) -> World:
         case Integrate(role, version):
             at = story.names.index(role)
             world = world.with_role(at, merge=MergeStatus.MERGING)._replace(merging=(at, version))
+        case Rebase(number):
+            world = world._replace(rebase=RebaseRow(number, RebaseStatus.MERGING))
         case Check():
             world = _check(world)
         case Drop(role):
@@ -292,7 +326,7 @@ def forgetful(story: Story, world: World) -> World:
     if world.status is PhaseStatus.COMPLETE:
         return World((), PhaseStatus.COMPLETE)
     if world.status is PhaseStatus.CLOSING:
-        none = (0,) * len(world.roles)
+        none = story.nothing
         roles = tuple(
             RoleRow(none, none, live=row.live and SAFE, is_dropped=row.is_dropped, rate=row.rate)
             if story.policy.convergence
@@ -409,6 +443,8 @@ def _may_come_back(
             return cause.number > row.handled_message
         case CauseKind.CHECK:
             return world.check is not None and cause.number == world.check.number
+        case CauseKind.REBASED:
+            return cause.number == world.base
         case CauseKind.RETRY if cause.role == "decision":
             return cause.number == row.owed
         case CauseKind.RETRY | CauseKind.RECOVERY:
@@ -418,11 +454,13 @@ def _may_come_back(
 
 
 def brought_up(world: World, at: int) -> tuple[int, ...]:
-    """What a role's clone holds of the others once the work branch is merged into it."""
-    return tuple(
-        0 if other == at else max(held, row.merged)
-        for other, (held, row) in enumerate(zip(world.roles[at].seen, world.roles, strict=True))
+    """What a role's clone holds of the others and of the base once the work branch is merged into it."""
+    *held, base = world.roles[at].seen
+    others = (
+        0 if other == at else max(version, row.merged)
+        for other, (version, row) in enumerate(zip(held, world.roles, strict=True))
     )
+    return (*others, max(base, world.base))
 
 
 def _dispatch(story: Story, world: World, assignment: Assignment) -> World:
@@ -466,7 +504,7 @@ def _role_view(story: Story, at: int, row: RoleRow) -> RoleView:
         version=row.version,
         merge=row.merge,
         conflict_paths=("app.py",) if row.merge is MergeStatus.CONFLICTED else (),
-        seen=dict(zip(names, row.at_verdict, strict=True)),
+        seen=dict(zip((*names, BASE), row.at_verdict, strict=True)),
         waking_message=row.sent if row.sent > row.handled_message else None,
         dispatched=row.dispatched,
         runs=row.runs,

@@ -16,6 +16,7 @@ MOVES = frozenset(
     {
         *("new", "blocked", "blocked on", "objecting", "working", "again", "sync", "message"),
         *("conflict", "red", "error", "asks", "unprepared", "unsafe", "order", "deadlines", "idle"),
+        "rebase",
         *(CLEAN, DIRTY, *FAILURES),
     }
 )
@@ -54,7 +55,7 @@ def stories(draw: st.DrawFn) -> Story:
         max_loss_retries=1,
         max_quota_retries=2,
     )
-    return Story(rules, MOVES, max_versions=3, max_grants=3)
+    return Story(rules, MOVES, max_versions=3, max_grants=3, max_rebases=3)
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)

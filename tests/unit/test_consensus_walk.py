@@ -52,6 +52,7 @@ def story(
     convergence: Criteria | None = None,
     max_rounds: int = 2,
     max_messages: int = 1,
+    max_rebases: int = 1,
 ) -> Story:
     """A phase in which these moves may happen; of two rounds a role, but for those about often."""
     rules = PhasePolicy(
@@ -68,7 +69,7 @@ def story(
         convergence=convergence,
         max_iterations=2,
     )
-    return Story(rules, frozenset(moves.split(", ")), max_versions, max_grants, max_messages)
+    return Story(rules, frozenset(moves.split(", ")), max_versions, max_grants, max_messages, max_rebases)
 
 
 STORIES = {
@@ -140,6 +141,16 @@ STORIES = {
     "deadlines": story(CODER, TESTER, moves="new, deadlines", mode=Mode.SEQUENTIAL, max_versions=1),
     "deadlines with a check": story(CODER, moves="new, red, deadlines", check="make test", max_versions=1),
     "an agent that does nothing": story(CODER, moves="new, blocked, idle, deadlines, ends dirty"),
+    "a base that comes in": story(
+        CODER,
+        moves="new, sync, rebase, conflict, red",
+        check="make test",
+        max_grants=0,
+        max_rebases=2,
+    ),
+    "a base that comes in while two work": story(
+        CODER, TESTER, moves="new, rebase", mode=Mode.SEQUENTIAL, max_versions=1, max_grants=0
+    ),
     "questions to a person": story(
         CODER, TESTER, moves="new, asks, blocked", mode=Mode.SEQUENTIAL, max_versions=1, max_grants=0
     ),
