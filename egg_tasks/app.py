@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from celery import Celery, Task
+from celery import Celery, Signature, Task
 from celery.app.utils import Settings
 from kombu.transport import redis as redis_transport
 
@@ -47,6 +47,14 @@ class EggTask(Task):  # type: ignore[misc]
     retry_backoff = True
     retry_backoff_max = 30
     max_retries = None
+
+    def signature_from_request(
+        self, request: Any = None, args: Any = None, kwargs: Any = None, queue: Any = None, **options: Any
+    ) -> Signature:
+        """The same task again; Celery forgets what Flower shows of it, which is its pipeline's name."""
+        request = request or self.request
+        options.setdefault("kwargsrepr", request.get("kwargsrepr"))
+        return super().signature_from_request(request, args, kwargs, queue, **options)
 
 
 def configuration() -> dict[str, object]:
