@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from egg_tasks.stack import binaries, home, leftovers, probes
 from egg_tasks.stack.account import Account, identity, maker, of_servers, our_name, own_directory, own_tree
@@ -209,3 +209,12 @@ def _runs(programs: Path, account: Account) -> bool:
         )
         return os.access(programs / "initdb", os.X_OK)
     return False
+
+
+def is_of(home: Path, url: str) -> bool:
+    """Whether a URL leads to the server of the stack in *home*, and to no other."""
+    parts = urlsplit(url)
+    hosts = [*parse_qs(parts.query).get("host", []), *filter(None, [unquote(parts.hostname or "")])]
+    # One of several hosts may be another server's; and where none is said it is the system's own.
+    is_one = len(hosts) == 1 and hosts[0].startswith("/")
+    return is_one and Path(hosts[0]).resolve() == (home / "sockets").resolve()

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from urllib.parse import unquote
 from uuid import UUID
 
 from egg_tasks import removal, space
@@ -21,6 +20,7 @@ from egg_tasks.foreign_files import is_directory, is_there
 from egg_tasks.run_places import RUN_IDS, SHIMS, repositories_beside
 from egg_tasks.services import clones, journal
 from egg_tasks.services.leftovers import KEPT
+from egg_tasks.stack import postgres
 from egg_tasks.tasks import clearing
 from egg_tasks.tasks.adapters import runner, workspace
 from models.errors import Conflict, NotFound
@@ -216,5 +216,4 @@ def _names(folder: Path) -> Iterable[str]:
 
 def _is_database_of(home: Path) -> bool:
     """Whether the database is the one in this home: another one need not know what lies here."""
-    place, url = home / "sockets", unquote(settings().database_url)
-    return any(str(path) in url for path in (place, place.resolve()))
+    return postgres.is_of(home, settings().database_url)
