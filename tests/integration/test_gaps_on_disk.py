@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from egg_tasks import removal
+from egg_tasks import removal, settings_edit, settings_file
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
 from egg_tasks.services import deletions, pipelines
@@ -15,10 +15,32 @@ from egg_tasks.tasks import pipelines as pipeline_tasks
 from models.errors import NotFound
 from models.queries import agent_runs as run_rows
 from tests.integration import test_gaps
-from tests.integration.gaps import lives
+from tests.integration.gaps import dies, lives
 from tests.integration.test_gaps import Ground, at_gaps, attend
 
 ground = test_gaps.ground
+
+
+def test_the_writing_of_the_settings_may_die_anywhere(ground: Ground) -> None:
+    """The file is as it was or as it is to be, always its owner's alone, and the next writing goes well."""
+    capacity, before = settings_edit.find("node.capacity"), "# mine\n[node]\ncapacity = 3\n"
+    home = ground.scene.home / "settings"
+    home.mkdir()
+    path = home / settings_file.NAME
+    for at in range(1, 10):
+        path.write_text(before)
+        path.chmod(0o600)
+
+        has_died = dies(partial(settings_edit.put, home, capacity, "7"), at=at)
+
+        assert path.read_text() == (before if has_died else before.replace("3", "7"))
+        lives(partial(settings_edit.put, home, capacity, "9"))
+        assert path.read_text() == before.replace("3", "9")
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert [each.name for each in home.iterdir()] == [settings_file.NAME]
+        if not has_died:
+            break
+    assert at > 1, "there was a write to die before"
 
 
 @pytest.mark.parametrize("is_kept", [False, True])
