@@ -1,5 +1,6 @@
 """The schema's history, and how a database is brought up to it."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -19,11 +20,12 @@ from models.tables.base import SCHEMA
 
 LOCK = 0x6567_6774_6173_6B73  # "eggtasks": one migration at a time, whoever starts it
 TURN_SECONDS = 120
+TURN_POLL_SECONDS = 0.2
 LOCK_SECONDS = 3
 """Whoever wants a table that a migration waits for waits behind it: it gives up early, and tries again."""
 
 PATIENCE_SECONDS = 60
-STATEMENT_MINUTES = 15
+STATEMENT_SECONDS = 900.0
 
 
 class _TablesHeldError(Exception):
@@ -72,19 +74,26 @@ def known() -> frozenset[str]:
     return frozenset(each.revision for each in ScriptDirectory.from_config(_config()).walk_revisions())
 
 
+def set_time_outs(connection: Connection) -> None:
+    """Have statements of this connection give up early on a lock, and late on work."""
+    connection.execute(text(f"SET lock_timeout = '{LOCK_SECONDS}s'"))
+    connection.execute(text(f"SET statement_timeout = '{STATEMENT_SECONDS * 1000:.0f}ms'"))
+
+
 def _take_turn(connection: Connection) -> None:
     """Wait until nobody else migrates this database; the connection's end lets the next one in."""
-    connection.execute(text(f"SET lock_timeout = '{TURN_SECONDS}s'"))
-    try:
-        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": LOCK})
-    except OperationalError as error:
-        if not isinstance(error.orig, errors.LockNotAvailable):
-            raise
-        raise Unavailable(
-            f"another process has migrated this database for {TURN_SECONDS} s: wait for it, then try again"
-        ) from error
-    connection.execute(text(f"SET lock_timeout = '{LOCK_SECONDS}s'"))
-    connection.execute(text(f"SET statement_timeout = '{STATEMENT_MINUTES}min'"))
+    query = text("SELECT pg_try_advisory_lock(:key)")
+    deadline = time.monotonic() + TURN_SECONDS
+    # Whoever waits within a statement has a snapshot, and an index made CONCURRENTLY waits for those.
+    while not connection.scalar(query, {"key": LOCK}):
+        connection.commit()
+        if time.monotonic() > deadline:
+            raise Unavailable(
+                f"another process has migrated this database for {TURN_SECONDS} s: wait for it, "
+                "then try again"
+            )
+        time.sleep(TURN_POLL_SECONDS)
+    set_time_outs(connection)
     connection.execute(text(f"SET search_path = {SCHEMA}"))
     connection.commit()
 
@@ -115,6 +124,11 @@ def _try(connection: Connection, to: str) -> None:
         connection.rollback()
         if isinstance(error.orig, errors.LockNotAvailable):
             raise _TablesHeldError(_reason(error)) from error
+        if isinstance(error.orig, errors.QueryCanceled):
+            raise Unavailable(
+                f"a statement of the migration took longer than {STATEMENT_SECONDS:g} s, and what it began "
+                "is undone: try again when the database has less to do"
+            ) from error
         raise
 
 

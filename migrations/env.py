@@ -5,6 +5,7 @@ from typing import Literal
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
 
+import migrations
 from models.tables import Base
 from models.tables.base import SCHEMA, State
 
@@ -14,8 +15,12 @@ def render_item(kind: str, item: object, _autogen: AutogenContext) -> str | Lite
     return "sa.Text()" if kind == "type" and isinstance(item, State) else False
 
 
+connection = context.config.attributes["connection"]
+migrations.set_time_outs(connection)
+# A transaction that is open here would be everybody's, and no migration's own.
+connection.commit()
 context.configure(
-    connection=context.config.attributes["connection"],
+    connection=connection,
     target_metadata=Base.metadata,
     version_table_schema=SCHEMA,
     transaction_per_migration=True,

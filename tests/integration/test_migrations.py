@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -235,6 +236,63 @@ def test_who_waits_too_long_for_another_migration_is_told(url: str, monkeypatch:
         said = refusal(url, Unavailable)
 
     assert "another process" in said
+
+
+def test_what_takes_too_long_is_undone_and_told(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migrations, "STATEMENT_SECONDS", 0.001)
+
+    with pytest.raises(Unavailable, match=r"took longer than 0\.001 s.*undone.*try again"):
+        migrations.upgrade(url)
+
+    monkeypatch.undo()
+    migrations.upgrade(url)
+
+
+def test_every_constraint_was_validated_in_the_end(url: str) -> None:
+    migrations.upgrade(url)
+
+    assert run(url, "SELECT conname FROM pg_constraint WHERE NOT convalidated") == []
+    assert run(url, "SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid") == []
+
+
+INDEXING = '''
+"""An index beside the work, as the template says."""
+from alembic import op
+revision, down_revision, branch_labels, depends_on = "2031_01_01_index", {head!r}, None, None
+
+def upgrade():
+    with op.get_context().autocommit_block():
+        op.execute("DROP INDEX CONCURRENTLY IF EXISTS ix_events_text")
+        op.execute("CREATE INDEX CONCURRENTLY ix_events_text ON events (text)")
+'''
+
+
+def test_an_index_is_made_beside_the_work_even_if_a_try_was_broken_off_and_others_wait_for_their_turn(
+    url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    migrations.upgrade(url)
+    (tmp_path / "index.py").write_text(INDEXING.format(head=migrations.head()))
+    config = migrations._config()
+    places = f"{Path(migrations.__file__).parent / 'versions'} {tmp_path}"
+    config.set_main_option("version_locations", places)
+    config.set_main_option("path_separator", "space")
+    monkeypatch.setattr(migrations, "_config", lambda: config)
+    monkeypatch.setattr(migrations, "known", lambda: frozenset({migrations.head(), "2031_01_01_index"}))
+
+    with psycopg.connect(url) as writer:
+        writer.execute("INSERT INTO egg.nodes VALUES ('here', 1, now())")
+        migrating = [threading.Thread(target=migrations.upgrade, args=(url,)) for _ in range(2)]
+        for thread in migrating:
+            thread.start()
+        time.sleep(1)
+        run(url, "SET lock_timeout = '2s'", "INSERT INTO egg.nodes VALUES ('there', 1, now())")
+    for thread in migrating:
+        thread.join()
+
+    assert migrations.current(url) == "2031_01_01_index"
+    assert run(url, "SELECT indisvalid FROM pg_index WHERE indexrelid = 'egg.ix_events_text'::regclass") == [
+        True
+    ]
 
 
 def test_several_at_once_migrate_once(url: str) -> None:

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,17 @@ import migrations
 from models.tables.base import SCHEMA
 
 VERSIONS = sorted(Path(migrations.__file__).parent.glob("versions/2*.py"))
+BEFORE_THE_RULE = {
+    "2026_11_21_first",
+    "2026_11_21_engine",
+    "2026_11_25_proof",
+    "2026_11_26_disk",
+    "2026_11_26_lineage",
+    "2026_11_26_progress",
+}
+"""Made before indexes had to be made beside the work; what is out stays as it is."""
+
+INDEX = re.compile(r"CREATE (?:UNIQUE )?INDEX .*? ON (\w+)")
 CONSTRAINTS = {"op.create_check_constraint", "op.create_foreign_key"}
 
 
@@ -62,6 +74,67 @@ def test_a_migration_adds_no_column_that_the_release_before_could_not_leave_out(
 @pytest.mark.parametrize("path", VERSIONS, ids=lambda path: path.stem)
 def test_a_migration_leaves_the_schema_to_the_search_path(path: Path) -> None:
     assert f"{SCHEMA}." not in path.read_text().replace("egg_tasks", "")
+
+
+def indexed(path: Path) -> list[str]:
+    """The tables that a migration makes an index or a unique constraint for, and does not make itself."""
+    made = {ast.literal_eval(call.args[0]) for call in calls(path).get("op.create_table", ())}
+    place = {"op.create_index": 1, "op.create_unique_constraint": 1}
+    named = [
+        ast.literal_eval(call.args[at]) for name, at in place.items() for call in calls(path).get(name, ())
+    ]
+    return [*(table for table in named if table not in made), *INDEX.findall(written(path))]
+
+
+def written(path: Path) -> str:
+    """The SQL that a migration has written out."""
+    return "\n".join(
+        node.value
+        for call in calls(path).get("op.execute", ())
+        for node in ast.walk(call)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+
+
+@pytest.mark.parametrize("path", VERSIONS, ids=lambda path: path.stem)
+def test_an_index_of_a_table_that_is_there_is_made_beside_the_work_and_by_a_migration_of_its_own(
+    path: Path,
+) -> None:
+    tables = [] if path.stem in BEFORE_THE_RULE else indexed(path)
+    others = {name for name in calls(path) if name.startswith("op.")} - {
+        "op.execute",
+        "op.get_context",
+        "op.get_context().autocommit_block",
+    }
+
+    assert tables == [] or (
+        others == set()
+        and "autocommit_block" in path.read_text()
+        and "CREATE INDEX ON" not in written(path)
+        and written(path).count(" INDEX ") == written(path).count(" INDEX CONCURRENTLY ")
+        and "DROP INDEX CONCURRENTLY IF EXISTS" in written(path)
+    )
+
+
+@pytest.mark.parametrize("path", VERSIONS, ids=lambda path: path.stem)
+def test_a_migration_that_looks_at_all_rows_does_nothing_else_and_none_rewrites_them(path: Path) -> None:
+    sql = written(path).upper()
+    typed = [call.lineno for call in calls(path).get("op.alter_column", ()) if "type_" in words(call)]
+
+    assert typed == []
+    assert re.search(r"\b(UPDATE|DELETE|TRUNCATE) ", sql) is None
+    if "VALIDATE CONSTRAINT" in sql:
+        assert {name for name in calls(path) if name.startswith("op.")} == {"op.execute"}
+
+
+def test_every_rule_of_the_template_is_one_that_a_migration_could_break(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.py"
+    broken.write_text(
+        'op.create_table("new")\nop.create_index("ix", "new", ["a"])\nop.create_index("ix", "old", ["a"])\n'
+        'op.execute("CREATE INDEX ix ON older (a)")\n'
+    )
+
+    assert indexed(broken) == ["old", "older"]
 
 
 def test_migrations_follow_one_another_in_one_line() -> None:
