@@ -6,10 +6,11 @@ STAMP  := $(VENV)/.installed
 PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # A virtual machine may spend most of its time looking up small pages (docs/decisions/0013).
 LARGE_PAGES := PYTHONMALLOC=malloc GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1
+TOOLS  := .venv-tools
 PYTEST := $(LARGE_PAGES) $(BIN)/python -m pytest
 
 .PHONY: demo prove-bus bench-bus bench-engine chaos hostile gaps walk field picture check reference test test-unit test-real \
-	test-proofs test-install format lint types imports lock clean
+	test-proofs test-install test-pythons release audit pre-commit format lint types imports lock clean
 
 demo: $(STAMP)  ## run the main job: a local stack, a repository, agents that come to agree
 	$(BIN)/egg demo
@@ -28,6 +29,19 @@ test-proofs: $(STAMP)  ## the proofs and benchmarks in their short forms, one af
 
 test-install: $(STAMP)  ## install from the lock with old and new pip, whatever was released since
 	$(PYTEST) tests/install
+
+release: $(STAMP)  ## wheel and source distribution of the tag here, in dist/, each tried in an empty environment
+	$(BIN)/python -m tests.release
+
+test-pythons: $(STAMP)  ## the unit tests with every Python from 3.11 on that this machine has
+	$(BIN)/python -m tests.pythons
+
+audit: $(TOOLS)/.installed  ## what is known against the packages the lock names; asks a service in the network
+	@$(TOOLS)/bin/pip-audit --progress-spinner off --strict --disable-pip --require-hashes -r requirements/dev.txt || \
+	  { echo "unless it names a vulnerability above, nothing was looked at: the service that knows them was not reached or does not know a package" >&2; exit 1; }
+
+pre-commit: $(STAMP) $(TOOLS)/.installed  ## look at what is staged before each commit from now on
+	$(TOOLS)/bin/pre-commit install
 
 CASES ?= ../shared/cases
 LATER ?=
@@ -76,10 +90,16 @@ $(STAMP): requirements/dev.txt setup.cfg pyproject.toml
 	@$(PIP) check || { echo "$(VENV) does not fit the lock: make clean, then try again" >&2; exit 1; }
 	@touch $@
 
+$(TOOLS)/.installed: requirements/tools.txt
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip --quiet --disable-pip-version-check install --no-deps --require-hashes -r requirements/tools.txt
+	@touch $@
+
 LOCK := --universal --generate-hashes --python-version 3.11 --no-emit-find-links
 lock: $(STAMP)  ## renew the locks (needs uv)
 	uv pip compile setup.cfg $(LOCK) -o requirements/runtime.txt
 	uv pip compile setup.cfg --extra dev $(LOCK) -o requirements/dev.txt
+	uv pip compile requirements/tools.in $(LOCK) -o requirements/tools.txt
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) $(TOOLS) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

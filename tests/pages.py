@@ -52,7 +52,15 @@ class Block:
 def pages() -> list[Path]:
     """Every page for people who use egg or work on it; decisions are history."""
     found = [path for path in (ROOT / "docs").rglob("*.md") if path.parent.name != "decisions"]
-    return sorted([*found, ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "egg_tasks/demo/README.md"])
+    return sorted(
+        [
+            *found,
+            ROOT / "README.md",
+            ROOT / "CONTRIBUTING.md",
+            ROOT / "SECURITY.md",
+            ROOT / "egg_tasks/demo/README.md",
+        ]
+    )
 
 
 def blocks(path: Path) -> Iterator[Block]:
