@@ -3,7 +3,20 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from egg_tasks.outbox import Parcel, Runs, RunToSend
+from egg_tasks.outbox import (
+    Clearing,
+    Deletion,
+    Evaluation,
+    Notice,
+    Parcel,
+    Preparation,
+    Publication,
+    RebaseKey,
+    Runs,
+    RunToSend,
+    VersionKey,
+    WakeUp,
+)
 
 
 @dataclass
@@ -23,3 +36,22 @@ class Recorder:
 def runs_in(parcels: Iterable[Parcel]) -> list[RunToSend]:
     """The agent runs among them."""
     return [run for parcel in parcels if isinstance(parcel, Runs) for run in parcel.runs]
+
+
+def written(parcel: Parcel) -> str:
+    """What a parcel is and whom it is for, in a line."""
+    match parcel:
+        case WakeUp(news):
+            return f"wake {', '.join(f'{each.pipeline_id} {each.to_role}'.strip() for each in news)}"
+        case Runs(runs=runs):
+            return f"run {', '.join(run.role for run in runs)}"
+        case VersionKey(role=role, number=number):
+            return f"merge {role} {number}"
+        case Clearing(node=node):
+            return f"clear on {node}"
+        case Notice(number=number):
+            return f"notify, try {number}"
+        case RebaseKey():
+            return "merge the base"
+        case Preparation() | Publication() | Deletion() | Evaluation():
+            return f"{type(parcel).__name__.lower()} of {parcel.pipeline_id}"

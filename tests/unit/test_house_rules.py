@@ -220,6 +220,27 @@ def test_tasks_are_sent_by_dispatch_only() -> None:
     assert found == []
 
 
+def test_only_entry_points_name_the_sender() -> None:
+    """Everybody else leaves what is to be sent in the outbox: nobody can forget to send it."""
+    entries = {"egg_tasks/api/app.py", "egg_tasks/reconciler.py", "egg_tasks/tasks/agent_runs.py"}
+
+    naming = {
+        path
+        for path, tree in sources().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "egg_tasks.tasks.dispatch"
+    }
+    using = {
+        path
+        for path, tree in sources().items()
+        for call in calls(tree)
+        if called(call) in {"database.use", "sender.send"}
+    }
+
+    assert naming == entries
+    assert using == {*entries, "egg_tasks/database.py"}
+
+
 def test_what_an_agent_may_have_written_is_opened_in_one_way() -> None:
     """A pipe there holds up whoever opens it, a link leads elsewhere, and a file may be of any size."""
     allowed = {
