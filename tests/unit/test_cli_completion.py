@@ -14,7 +14,10 @@ from models.schemas.message import MessageType
 from tests.unit.cli_samples import DECISION, PIPELINE
 from tests.unit.scripted_server import Scripted
 
-Shell = Callable[[str], list[str]]
+Shell = Callable[..., list[list[str]]]
+"""Lines as they are typed up to a Tab; for each the words that are offered behind it."""
+
+BETWEEN = "-- the next line --"
 ROLES = [{"role": "coder"}, {"role": "tester"}]
 DEFINED = {**PIPELINE, "definition": {"phases": [{"name": "plan", "roles": ROLES}]}}
 RUNS = [
@@ -28,44 +31,75 @@ ANSWERS: Mapping[str, Any] = {
     "decisions": [DECISION],
     "decision": DECISION,
 }
+OFFERED: Mapping[str, list[str]] = {
+    "egg pip": ["pipeline"],
+    "egg pipeline re": ["rebase", "rerun", "resume"],
+    "egg why ra": ["rate-limit"],
+    "egg watch ": ["demo-1", "rate-limit"],
+    "egg pipeline list --status fa": ["failed"],
+    "egg phase restart demo-1 ": ["plan"],
+    "egg agent logs demo-1 ": ["0b1c2d3e", "77777777", "coder"],
+    "egg message poll demo-1 --role t": ["tester"],
+    "egg message send demo-1 --to ": ["all", "coder", "human", "orchestrator", "tester"],
+    "egg message poll demo-1 --type CON": ["CONVERGE"],
+    "egg decision resolve ": ["7"],
+    "egg decision resolve 7 a": ["Abort"],
+}
 
 
-def bash(typed: str) -> list[str]:
-    """What bash offers behind a line."""
-    words = typed.split(" ")
-    given = " ".join(f"'{word}'" for word in words)
-    script = f"""
-    eval "$(egg completion bash)"
-    COMP_WORDS=({given}) COMP_CWORD={len(words) - 1}
-    _egg_completion egg 2>&1
-    printf '%s\\n' "${{COMPREPLY[@]}}"
-    """
+def bash(*lines: str) -> list[list[str]]:
+    """What bash offers behind each line."""
+
+    def behind(words: list[str]) -> str:
+        return f"""
+        COMP_WORDS=({_quoted(words)}) COMP_CWORD={len(words) - 1} COMPREPLY=()
+        _egg_completion egg 2>&1
+        printf '%s\\n' "${{COMPREPLY[@]}}"
+        """
+
+    script = _one_after_the_other('eval "$(egg completion bash)"', behind, lines)
     return _said(["bash", "--norc", "-c", script])
 
 
-def fish(typed: str) -> list[str]:
-    """What fish offers behind a line, without what it says of each."""
-    script = f"egg completion fish | source; complete -C '{typed}'"
-    return [line.partition("\t")[0] for line in _said(["fish", "--no-config", "-c", script])]
+def fish(*lines: str) -> list[list[str]]:
+    """What fish offers behind each line, without what it says of each."""
+
+    def behind(words: list[str]) -> str:
+        return f"complete -C '{' '.join(words)}'"
+
+    script = _one_after_the_other("egg completion fish | source", behind, lines)
+    said = _said(["fish", "--no-config", "-c", script])
+    return [[each.partition("\t")[0] for each in offered] for offered in said]
 
 
-def zsh(typed: str) -> list[str]:
-    """What zsh is given for a line: its own commands, which work in its line editor alone, show it here."""
-    words = typed.split(" ")
-    script = f"""
+def zsh(*lines: str) -> list[list[str]]:
+    """What zsh is given for each line: its own commands, which work in its editor alone, show it here."""
+    begin = """
     autoload -U compinit; compinit -D; eval "$(egg completion zsh)"
-    compadd() {{ print -l -- ${{(P)@[-1]}} }}
-    _describe() {{ print -l -- ${{${{(P)3}}%%:*}} }}
-    words=({" ".join(f"'{word}'" for word in words)}) CURRENT={len(words)}
-    _egg_completion
+    compadd() { print -l -- ${(P)@[-1]} }
+    _describe() { print -l -- ${${(P)3}%%:*} }
     """
-    return _said(["zsh", "-f", "-c", script])
+
+    def behind(words: list[str]) -> str:
+        return f"words=({_quoted(words)}) CURRENT={len(words)}; _egg_completion"
+
+    return _said(["zsh", "-f", "-c", _one_after_the_other(begin, behind, lines)])
 
 
-def _said(command: list[str]) -> list[str]:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+def _quoted(words: list[str]) -> str:
+    return " ".join(f"'{word}'" for word in words)
+
+
+def _one_after_the_other(begin: str, behind: Callable[[list[str]], str], lines: tuple[str, ...]) -> str:
+    """In one shell: each takes a while to learn how `egg` is completed."""
+    asked = [behind(line.split(" ")) for line in lines]
+    return "\n".join([begin, f"\necho '{BETWEEN}'\n".join(asked)])
+
+
+def _said(command: list[str]) -> list[list[str]]:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.stderr == ""
-    return done.stdout.split("\n")[:-1]
+    return [offered.split("\n")[:-1] for offered in done.stdout.split(f"{BETWEEN}\n")]
 
 
 @pytest.fixture(params=[bash, zsh, fish], ids=lambda shell: shell.__name__)
@@ -79,28 +113,12 @@ def shell(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_p
     return found
 
 
-@pytest.mark.parametrize(
-    ("typed", "offered"),
-    [
-        ("egg pip", ["pipeline"]),
-        ("egg pipeline re", ["rebase", "rerun", "resume"]),
-        ("egg why ra", ["rate-limit"]),
-        ("egg watch ", ["demo-1", "rate-limit"]),
-        ("egg pipeline list --status fa", ["failed"]),
-        ("egg phase restart demo-1 ", ["plan"]),
-        ("egg agent logs demo-1 ", ["coder", "77777777", "0b1c2d3e"]),
-        ("egg message poll demo-1 --role t", ["tester"]),
-        ("egg message send demo-1 --to ", ["coder", "tester", "all", "human", "orchestrator"]),
-        ("egg message poll demo-1 --type CON", ["CONVERGE"]),
-        ("egg decision resolve ", ["7"]),
-        ("egg decision resolve 7 a", ["Abort"]),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_names_are_completed(server: Scripted, shell: Shell, typed: str, offered: list[str]) -> None:
+def test_names_are_completed(server: Scripted, shell: Shell) -> None:
     server.say(200, "", data=ANSWERS)
 
-    assert sorted(shell(typed)) == sorted(offered)
+    offered = dict(zip(OFFERED, shell(*OFFERED), strict=True))
+
+    assert {typed: sorted(names) for typed, names in offered.items()} == OFFERED
     assert "None" not in "".join(asked.path for asked in server.asked)
 
 
@@ -110,7 +128,7 @@ def test_where_the_server_is_away_nothing_is_offered_or_said(
     monkeypatch.setenv("EGG_ORCHESTRATOR_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("EGG_OPERATOR_TOKEN", "operator")
 
-    assert [line for line in shell("egg why ") if line] == []
+    assert [line for line in shell("egg why ")[0] if line] == []
 
 
 def test_a_server_that_is_slow_is_not_waited_for(server: Scripted) -> None:
