@@ -34,7 +34,7 @@ DO $$ DECLARE name text; BEGIN
     SET LOCAL session_replication_role = replica;
     FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'egg' AND tablename <> 'alembic_version'
     LOOP EXECUTE format('DELETE FROM egg.%I', name); END LOOP;
-    FOR name IN SELECT sequencename FROM pg_sequences WHERE schemaname = 'egg'
+    FOR name IN SELECT sequencename FROM pg_sequences WHERE schemaname = 'egg' AND last_value IS NOT NULL
     LOOP EXECUTE format('ALTER SEQUENCE egg.%I RESTART', name); END LOOP;
 END $$
 """
@@ -49,6 +49,10 @@ def server_urls() -> Iterator[tuple[str, str]]:
     with tempfile.TemporaryDirectory(prefix="egg-servers-", dir="/tmp", ignore_cleanup_errors=True) as home:
         Path(home).chmod(0o711)
         with servers(Path(home)) as urls:
+            with psycopg.connect(urls.database_url, autocommit=True) as connection:
+                # Processes are killed in tests; the power of the machine is not taken away.
+                connection.execute("ALTER SYSTEM SET fsync = off")
+                connection.execute("SELECT pg_reload_conf()")
             yield urls
 
 
@@ -75,15 +79,22 @@ def migrated_database(server_urls: tuple[str, str]) -> str:
     return url
 
 
-@pytest.fixture
-def database_url(migrated_database: str, request: pytest.FixtureRequest) -> Iterator[str]:
-    """The migrated database, with nothing in it and nobody else connected; what is told there is declared."""
+@pytest.fixture(scope="session")
+def caretaker(migrated_database: str) -> Iterator[psycopg.Connection]:
+    """A connection to the migrated database that stays open; a new one costs more than its work in a test."""
     with psycopg.connect(migrated_database, autocommit=True) as connection:
-        connection.execute(LEAVE)
-        connection.execute(EMPTY)
+        yield connection
+
+
+@pytest.fixture
+def database_url(
+    migrated_database: str, caretaker: psycopg.Connection, request: pytest.FixtureRequest
+) -> Iterator[str]:
+    """The migrated database, with nothing in it and nobody else connected; what is told there is declared."""
+    caretaker.execute(LEAVE)
+    caretaker.execute(EMPTY)
     yield migrated_database
-    with psycopg.connect(migrated_database) as connection:
-        told = connection.execute(TOLD).fetchall()
+    told = caretaker.execute(TOLD).fetchall()
     if request.path.stem in MADE_UP:
         return
     undeclared = [
