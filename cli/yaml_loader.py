@@ -1,4 +1,4 @@
-"""Reads YAML that a stranger may have written: plain values only, in bounded time and memory."""
+"""Reads YAML text that a stranger may have written: plain values only, in bounded time and memory."""
 
 from dataclasses import dataclass
 

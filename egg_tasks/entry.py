@@ -1,4 +1,4 @@
-"""The console scripts' way in: nothing of where it is typed gets before our own packages.
+"""The command's way in: nothing of where it is typed gets before our own packages.
 
 It imports `sys` alone. A project may have packages called `cli` and `models`, too, and PYTHONPATH=. set.
 """

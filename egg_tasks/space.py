@@ -1,4 +1,4 @@
-"""What takes the space of EGG_HOME, kind by kind."""
+"""What takes the space of a home on the disk, kind by kind."""
 
 from collections.abc import Mapping
 from pathlib import Path

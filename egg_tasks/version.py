@@ -1,4 +1,4 @@
-"""Which egg this is."""
+"""Which release of egg this is."""
 
 from functools import cache
 

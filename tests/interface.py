@@ -1,4 +1,4 @@
-"""What other people's scripts depend on, line by line: commands, HTTP, events, definition, settings, files.
+"""What others depend on, line by line: commands, HTTP, events, definition, settings, files, tasks in a queue.
 
 `python -m tests.interface` writes tests/data/interface/<version>.json, which is done at a release; a test
 compares what is there now with the last release.
@@ -42,7 +42,8 @@ Lines = dict[str, str]
 def read() -> Lines:
     """Everything that is promised now."""
     found: Lines = {}
-    for part in (_commands(egg, "egg"), _routes(), _events(), _definition(), _settings(), _others()):
+    parts = (_commands(egg, "egg"), _routes(), _events(), _definition(), _settings(), _tasks(), _others())
+    for part in parts:
         found |= dict(part)
     return dict(sorted(found.items()))
 
@@ -154,6 +155,17 @@ def _kind(schema: Mapping[str, Any]) -> dict[str, Any]:
     kinds = {str(part.get("type") or part.get("$ref")) for part in _parts(schema)} - {"None"}
     said = {name: schema[name] for name in ("default", "enum") if name in schema}
     return {"type": sorted(kinds), **said}
+
+
+def _tasks() -> Iterator[tuple[str, str]]:
+    """Tasks and their arguments in order: what the release before has sent lies in the queue of the next."""
+    for tree in _trees("egg_tasks/tasks"):
+        for function in (node for node in tree.body if isinstance(node, ast.FunctionDef)):
+            for sent in (each for each in function.decorator_list if isinstance(each, ast.Call)):
+                if ast.unparse(sent.func) == "app.task":
+                    (name,) = (_text(word.value) for word in sent.keywords if word.arg == "name")
+                    taken = [each for each in function.args.args if each.arg != "self"]
+                    yield f"task: {name}", ", ".join(ast.unparse(each) for each in taken)
 
 
 def _events() -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""egg gc: what takes the space of EGG_HOME, and the end of what nobody needs."""
+"""egg gc: what takes the space of a home on the disk, and the end of what nobody needs."""
 
 from collections.abc import Iterator, Sequence
 

@@ -1,4 +1,4 @@
-"""egg stop-all: nothing starts anywhere until it is lifted."""
+"""egg stop-all: a halt, in which nothing starts anywhere until it is lifted."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""What the doctor says of one thing."""
+"""What `egg doctor` says of one thing of the stack or its settings."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What happened."""
+"""Events: what happened."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""JSON as PostgreSQL can keep it."""
+"""JSON as a row of PostgreSQL can keep it."""
 
 from collections.abc import Iterator, Mapping
 

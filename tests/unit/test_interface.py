@@ -9,7 +9,7 @@ from tests import interface
 
 CHANGELOG = (Path(__file__).parents[2] / "CHANGELOG.md").read_text(encoding="utf-8")
 KINDS = {"command", "option", "argument", "route", "parameter", "body", "answer", "event", "setting"}
-KINDS |= {"definition", "exit code", "file"}
+KINDS |= {"definition", "exit code", "file", "task"}
 SAID = "## Unreleased\n\n### Changed (breaking)\n\n- {}\n\n### Added\n\n- `--gone`\n\n## 0.1\n\n- `--gone`\n"
 
 
@@ -40,6 +40,7 @@ def test_every_kind_of_promise_is_looked_at(now: interface.Lines) -> None:
         "exit code: exit code 3",
         "file: stack.json: version",
         "file: settings.toml: agents.path",
+        "task: decisions.notify",
     ):
         assert line in now
     assert now["setting: EGG_NODE_CAPACITY"] == "200"
