@@ -24,7 +24,7 @@ from tests.acceptance.conftest import Egg
 KEPT = Path(__file__).parent / "data/left_behind"
 PIPELINE = "left-behind"
 NODE = "left-node"
-WAIT = "EGG_TEST_WAIT"
+WAIT = "LEFT_WAIT"
 """Seconds for which an agent is at work: long where it is left, and none where it is taken up."""
 
 QUESTION = "Which words?"
