@@ -41,7 +41,7 @@ OF_AN_END: Mapping[int, str] = {
     TIMED_OUT: "a phase was aborted at its deadline, or --timeout is over",
     CANCELLED: "cancelled",
     PARTIAL: "complete, but lacking something",
-    INTERRUPTED: "left with q or Ctrl-C; the pipeline goes on",
+    INTERRUPTED: "left with q or Ctrl-C, which changes nothing",
 }
 """What following a pipeline to its end gives."""
 

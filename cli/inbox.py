@@ -19,7 +19,7 @@ def columns(now: datetime) -> render.Columns:
         "PIPELINE": "pipeline_id",
         "WAITS": lambda asked: overview.waits_for(asked).partition(" wait")[0],
         "ASKED": lambda asked: f"{overview.age(asked['created_at'], now=now)} ago",
-        "DEFAULT": lambda asked: overview.default(asked, now=now).removeprefix("; ") or "never",
+        "ANSWERS ITSELF": lambda asked: overview.default(asked, now=now).removeprefix("; ") or "no",
         "QUESTION": overview.question,
     }
 

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from cli.following import Until
 from cli.screen import Look, draw
 from cli.styled import styled
 from egg_tasks.client import Client, Json
-from models.errors import Unavailable
+from models.errors import EggError, Unavailable
 from models.states import PipelineStatus
 
 if TYPE_CHECKING:  # agents never see a screen
@@ -21,6 +22,13 @@ if TYPE_CHECKING:  # agents never see a screen
 
 ROUND_SECONDS = 0.5
 KEPT_EVENTS = 300
+LEFT: Mapping[str, str] = {
+    PipelineStatus.RUNNING: "{} goes on without you",
+    PipelineStatus.AWAITING_HUMAN: "{0} waits for your answer (egg why {0})",
+    PipelineStatus.PAUSED: "{0} is paused until you say: egg pipeline resume {0}",
+    PipelineStatus.PENDING: "{0} is not started: egg pipeline start {0}",
+}
+"""What becomes of a pipeline that is not watched any more, by its status; of others, how they are."""
 
 
 def follow(
@@ -43,12 +51,24 @@ def follow(
     try:
         status = show(client, name, until)
     except KeyboardInterrupt:
-        render.say("", typed.hint(f"{name} goes on without you; come back with: egg watch {name}"), err=True)
+        said = f"{left(client, name)}; come back with: egg watch {name}"
+        render.say("", typed.hint(said), err=True)
         raise
     code = _told(client, name, status, until, is_reported=not output)
     if output:
         render.write_json({**report.document(client, name), "exit_code": code})
     return code
+
+
+def left(client: Client, name: str) -> str:
+    """How a pipeline is that nobody watches any more."""
+    client = copy(client)
+    client.patience, client.once_seen = 0, None
+    try:
+        status = client.get(f"/pipelines/{name}/status")["status"]
+    except EggError:
+        return f"{name} is as it was"
+    return LEFT.get(status, "{} is {}").format(name, status)
 
 
 def _told(client: Client, name: str, status: Json, until: Until, *, is_reported: bool) -> int:
@@ -60,8 +80,8 @@ def _told(client: Client, name: str, status: Json, until: Until, *, is_reported:
     if until.for_person and status["status"] == PipelineStatus.AWAITING_HUMAN:
         render.say(typed.hint(f"{name} waits for your answer; then see it go on: egg watch {name}"), err=True)
     if not until.is_met(status["status"]) and not until.seconds_left():
-        left = f"{name} is not over in the time you gave, and goes on; see: egg watch {name}"
-        render.say(typed.hint(left), err=True)
+        how = LEFT.get(status["status"], "{} is {}").format(name, status["status"])
+        render.say(typed.hint(f"the time you gave is over: {how}; see: egg watch {name}"), err=True)
         return following.TIMED_OUT
     # What a person was asked may have been answered in between.
     return following.exit_code(client, name, status["status"])
@@ -99,7 +119,7 @@ def _screen(client: Client, name: str, until: Until) -> Json:
     look, away = refreshed(client, name, Look(pipeline={}, status={})), ""
     # Who watches sees that it is away, and may leave.
     client = copy(client)
-    client.patience = 0
+    client.patience, client.once_seen = 0, None
     with keys.pressed() as wait, Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
             width, height = console.size
@@ -122,7 +142,7 @@ def _screen(client: Client, name: str, until: Until) -> Json:
 def _foot(away: str, width: int) -> "Text":
     """The last line of the screen: that the server is away, and how to leave."""
     foot = styled(
-        (f"{away}; trying again  ", "bold red") if away else "", ("q leaves, and the pipeline goes on", "dim")
+        (f"{away}; trying again  ", "bold red") if away else "", ("q leaves, and changes nothing", "dim")
     )
     foot.truncate(width, overflow="ellipsis")
     return foot

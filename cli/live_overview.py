@@ -148,10 +148,11 @@ def _block(one: Json, name: str, *, width: int, now: datetime, is_told: bool) ->
 
 
 def _roles(roles: Sequence[Json]) -> list[Part]:
-    """How many roles say what, by their signs."""
-    counts = Counter(role["state"] for role in roles)
-    states = [state for state in SIGNS if counts[state]]
-    return [(f"{SIGNS[state]}{counts[state]} ", words.style_of(state)) for state in states]
+    """How many roles are doing how, by the signs and colours of the words for that."""
+    said = [words.condition(role) for role in roles]
+    counts = Counter((sign(word), words.style_of(word)) for word in said)
+    order = list(dict.fromkeys((sign(word), words.style_of(word)) for word in (*SIGNS, *said)))
+    return [(f"{shown}{counts[shown, style]} ", style) for shown, style in order if counts[shown, style]]
 
 
 def _end(one: Ended, *, now: datetime) -> Text:

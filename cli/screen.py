@@ -11,6 +11,7 @@ from rich.text import Text
 
 from cli import screen_lines as line
 from cli import typed, words
+from cli.following import ENDED
 from cli.report import ANSWER
 from cli.styled import styled
 from egg_tasks.client import Json
@@ -86,7 +87,7 @@ def roles(look: Look, *, now: datetime) -> list[Text | Rule]:
     tokens = f"{'TOKENS':>7}  " if any(used.values()) else ""
     width = max([9, *(len(words.condition(state)) for state in states.values())])
     title = (
-        f"{'ROLE':<{widest}}  {'STATE':<{width + 2}}  {'VER':<5} {'ROUND':>5}  {'AGENT':<10} {tokens}REASON"
+        f"{'ROLE':<{widest}}  {'STATE':<{width + 2}}  {'VER':<5} {'ROUND':>5}  {'AGENT':<12} {tokens}REASON"
     )
     rows: list[Text | Rule] = [Rule(style="dim"), styled(title, style="dim")]
     for role, state in states.items():
@@ -127,7 +128,7 @@ def standing(status: Json) -> Group:
     look = Look(pipeline={}, status=status)
     now = datetime.now().astimezone()
     lines = [*head(look, now=now)]
-    if status.get("stop_reason"):
+    if status.get("stop_reason") and status["status"] not in ENDED:
         lines.append(styled(("ended by: ", "dim"), status["stop_reason"]))
     lines += roles(look, now=now)
     return Group(*lines, *results(status), *decisions(status, width=QUESTION_WIDTH))

@@ -15,7 +15,7 @@ SIGNS: Mapping[str, str] = {
     "WORKING": "●",
     "READY": "✓",
     "BLOCKED": "‖",
-    "OBJECTING": "✗",
+    "OBJECTING": "≠",
     "complete": "✓",
     "starting": "○",
     "not started": "○",
@@ -49,7 +49,7 @@ def role(name: str, state: Json, standing: Json, run: Json, used: str, *, width:
         (f"{sign(word)} {word:<{width}}  ", words.style_of(word)),
         (f"{version + stale:<5} ", "yellow" if stale else ""),
         f"{standing.get('rounds') or '-':>5}  ",
-        (f"{run.get('status') or '-':<10} ", words.style_of(run.get("status"))),
+        (f"{words.condition(run) or '-':<12} ", words.style_of(words.condition(run))),
         used,
         flat(state.get("reason")),
     )

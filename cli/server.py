@@ -54,8 +54,16 @@ def own_home() -> "Path | None":
         return None
 
 
-def operator(*, patience: float = OPERATOR_PATIENCE) -> Client:
-    """A client with the operator's credential: the environment's, settings.toml's, or the local stack's."""
+def follower() -> Client:
+    """The operator's client for a command that waits: as patient as an agent's, once it has seen a server."""
+    return operator(once_seen=AGENT_PATIENCE)
+
+
+def operator(*, patience: float = OPERATOR_PATIENCE, once_seen: float | None = None) -> Client:
+    """A client with the operator's credential: the environment's, settings.toml's, or the local stack's.
+
+    A local stack that is down is not waited for.
+    """
     if os.environ.get("EGG_SESSION_TOKEN") and not os.environ.get(TOKEN):
         raise Forbidden(
             "this command is for people; you are an agent: see `egg message`, `signal`, `sync`, `context`"
@@ -65,13 +73,16 @@ def operator(*, patience: float = OPERATOR_PATIENCE) -> Client:
     if url and token:
         from cli.versions import tell_of_server
 
-        return Client(url, token, patience=patience, hear_version=tell_of_server)
+        return Client(url, token, patience=patience, once_seen=once_seen, hear_version=tell_of_server)
     stack = manifest()
     if stack is None or (url and url.rstrip("/") != str(stack["api_url"]).rstrip("/")):
         if url:
             raise Unauthenticated(f"EGG_OPERATOR_TOKEN is not set, and {url} is not the stack of {home()}")
         raise Unavailable(NO_STACK)
-    return Client(str(stack["api_url"]), token or str(stack["operator_token"]), patience=patience)
+    first = 0 if is_down() else patience
+    once_seen = patience if once_seen is None else once_seen
+    own = token or str(stack["operator_token"])
+    return Client(str(stack["api_url"]), own, patience=first, once_seen=once_seen)
 
 
 def agent() -> Client:
@@ -116,6 +127,13 @@ def _said_anyhow(name: str) -> str | None:
         return _said().get(name)
     except Unprocessable:
         return os.environ.get(name)
+
+
+def is_down() -> bool:
+    """Whether no local stack runs, nor starts."""
+    from egg_tasks.stack import lock
+
+    return lock.holder(home()) is None
 
 
 def is_reachable() -> bool:

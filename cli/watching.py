@@ -23,16 +23,22 @@ class Looks:
         self.watched = Watched()
         self.away = ""
         """Why the server did not answer the last time; empty where it did."""
+        self._has_seen = False
 
     def look(self) -> list[Json]:
-        """Look once more; the pipelines that have ended since. A server that is away changes nothing."""
+        """Look once more; the pipelines that have ended since. A server that is away changes nothing.
+
+        `Unavailable` when it is away at the first look.
+        """
         try:
             page = self._client.get(PATH)
             ended = [found for name in self.watched.missing(page) if (found := self._end_of(name))]
         except Unavailable as error:
+            if not self._has_seen:
+                raise
             self.away = error.message
             return []
-        self.away = ""
+        self.away, self._has_seen = "", True
         self.watched = self.watched.after(page, ended, now=datetime.now(UTC))
         return ended
 
@@ -64,9 +70,10 @@ def _screen(looks: Looks, until: Until) -> int:
     from rich.live import Live
 
     console = Console()
+    # One that is away is no reason for a screen.
+    looks.look()
     with keys.pressed() as wait, Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
-            looks.look()
             width, height = console.size
             away = [styled((f"the server is away: {looks.away}", "bold red"))] if looks.away else []
             for one in away:
@@ -77,6 +84,7 @@ def _screen(looks: Looks, until: Until) -> int:
                 break
             if wait(ROUND_SECONDS) in keys.LEAVING:
                 raise KeyboardInterrupt
+            looks.look()
     _say_why(looks, code)
     return code
 

@@ -29,11 +29,11 @@ STYLES: Mapping[str, str] = {
     "timed out": "bold red",
     "to retry": "yellow",
     "stopping": "yellow",
-    "stopped": "red",
+    "stopped": "bold red",
     "not started": "dim",
     "left out": "dim",
-    "timed_out": "red",
-    "lost": "red",
+    "timed_out": "bold red",
+    "lost": "bold red",
     "red": "red",
     "conflicted": "red",
     "cancelled": "dim",
@@ -100,8 +100,8 @@ def answers(asked: Mapping[str, Any]) -> list[str]:
 
 
 def condition(state: Mapping[str, Any]) -> str:
-    """How a role is doing, in a word; of a server that does not say, its last verdict."""
-    return str(state.get("condition") or state["state"])
+    """How a role or a run is doing, in a word; of a server that does not say, what it said last of itself."""
+    return str(state.get("condition") or state.get("state") or state.get("status") or "")
 
 
 SAID_BY_THE_WORD = frozenset({"is WORKING", "is about to start", "has not started"})

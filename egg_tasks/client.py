@@ -37,12 +37,15 @@ class Client:
         token: str | None,
         *,
         patience: float = 60.0,
+        once_seen: float | None = None,
         hear_version: Callable[[str | None], None] = lambda _: None,
         hides: Mapping[str, str] | None = None,
     ) -> None:
         parts = wire.address(url)
         self.url = masked(url.rstrip("/"))
         self.patience = patience
+        self.once_seen = once_seen
+        """Its patience from its first answer on, where that differs: who waits refuses at the first look."""
         self.hear_away: Callable[[str], None] = lambda _: None
         """Called with why the server is away when that lasts, and with nothing when it is back."""
         self._hear_version = hear_version
@@ -129,6 +132,8 @@ class Client:
             else:
                 if is_told:
                     self.hear_away("")
+                if self.once_seen is not None:
+                    self.patience, self.once_seen = self.once_seen, None
                 return answer
 
     def _try(self, method: str, target: str, body: Mapping[str, object] | None, seconds: float) -> Json:

@@ -34,7 +34,7 @@ COLUMNS: render.Columns = {
     "RUN": short_id,
     "ROLE": lambda agent: f"{agent['role'] or CHECK} {agent['number']}",
     "PHASE": lambda agent: words.phase_name(agent["phase"], agent["iteration"]),
-    "STATUS": "status",
+    "STATUS": words.condition,
     "VERDICT": "verdict",
     "STARTED": lambda agent: words.when(agent.get("started_at")),
     "TOOK": took,
@@ -114,7 +114,7 @@ def logs(*, pipeline: str, run: str, follow: bool, offset: int, output: str) -> 
 
     Example:  egg agent logs rate-limit coder --follow
     """
-    client = server.operator(patience=server.AGENT_PATIENCE if follow else server.OPERATOR_PATIENCE)
+    client = server.follower() if follow else server.operator()
     found = find(client, pipeline, run)
     pieces = _pieces(
         client, f"/pipelines/{pipeline}/agents/{found['run']}/logs", offset=offset, follow=follow

@@ -20,7 +20,7 @@ def events(*, pipeline: str, follow: bool, after: int, limit: int | None, output
 
     Example:  egg events rate-limit --follow
     """
-    client = server.operator(patience=server.AGENT_PATIENCE if follow else server.OPERATOR_PATIENCE)
+    client = server.follower() if follow else server.operator()
     found = (following.coming if follow else following.stored)(client, pipeline, after=after)
     shown = islice(found, limit)
     if output == "jsonl" or (follow and render.wants_json(output)):

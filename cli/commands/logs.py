@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli import options, render, server, typed, words
-from models.errors import NotFound, Rejected
+from models.errors import NotFound, Rejected, Unavailable
 from models.foreign import flat, one_line
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ def logs(*, processes: tuple[str, ...], follow: bool, lines: int | None, output:
         raise click.UsageError("--json lists which logs there are; what is in them is text: leave it out")
     chosen = [log for log in known if not processes or _is_meant(log.name, processes)]
     _refuse_unknown(known, processes)
+    if follow and server.is_down():
+        raise Unavailable(server.NO_STACK)
     usual = USUAL_LINES if processes or not follow else FEW_LINES
     _print(chosen, follow=follow, lines=usual if lines is None else lines)
 
@@ -105,8 +107,12 @@ def _print(chosen: "Sequence[Log]", *, follow: bool, lines: int) -> None:
     rests = {log.name: b"" for log in chosen}
     for log in chosen:
         rests[log.name] = _pass_on(log.name, log_ends.end(log.path, lines=lines), width)
+    was_down = False
     while follow:
         time.sleep(ROUND_SECONDS)
+        if server.is_down() != was_down:
+            was_down = not was_down
+            render.say("the stack is down; waiting for it" if was_down else "the stack is up again", err=True)
         for log, follower in followers:
             rests[log.name] = _pass_on(log.name, rests[log.name] + follower.read(), width)
     for name, rest in rests.items():

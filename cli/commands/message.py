@@ -188,10 +188,8 @@ def list_(
     # Agents, who do not, import nothing for it.
     from cli.conversation import Talk
 
-    patience = server.AGENT_PATIENCE if follow else server.OPERATOR_PATIENCE
-    talk = Talk(
-        server.operator(patience=patience), pipeline, {**who, "type": [each.upper() for each in types]}
-    )
+    client = server.follower() if follow else server.operator()
+    talk = Talk(client, pipeline, {**who, "type": [each.upper() for each in types]})
     talk.show(talk.coming(after, limit) if follow else talk.stored(after, limit), output)
     if talk.has_more:
         paging.say_more({"next_after": talk.next_after})

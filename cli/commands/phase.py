@@ -10,7 +10,7 @@ COLUMNS: render.Columns = {
     "PHASE": lambda phase: words.phase_name(phase["phase"], phase["iteration"]),
     "STATUS": "status",
     "ENDED BY": "stop_reason",
-    "ROLES": lambda phase: [f"{role['role']} {role['state']}" for role in phase.get("roles") or []],
+    "ROLES": lambda phase: [f"{role['role']} {words.condition(role)}" for role in phase.get("roles") or []],
     "WHY": lambda phase: None if phase.get("ended_at") else phase.get("why"),
 }
 

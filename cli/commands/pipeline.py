@@ -136,9 +136,8 @@ def rerun(
     if file and as_stored:
         raise click.UsageError("Give --file or --as-stored, not both.")
     ensure_stack()
-    # A server that is away at first is said soon; one that goes while it is followed is waited for.
-    first = server.operator().get(f"/pipelines/{pipeline}")["pipeline"]
-    client = server.operator(patience=server.AGENT_PATIENCE)
+    client = server.follower()
+    first = client.get(f"/pipelines/{pipeline}")["pipeline"]
     checked = rerunning.check(first, file=file, as_stored=as_stored, overrides=given)
     created = submitting.create(
         client, checked, rerun_of=pipeline, is_typed=any(key == "name" for key, _ in given)

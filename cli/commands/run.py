@@ -39,7 +39,7 @@ def run(
 
     checked = submitting.check(file, overrides=given)
     ensure_stack()
-    client = server.operator(patience=server.AGENT_PATIENCE)
+    client = server.follower()
     created = submitting.create(client, checked)
     code = submitting.start(client, created, detach=detach, wait=wait, timeout=timeout, output=output)
     exit_codes.end(ctx, code)

@@ -6,7 +6,7 @@ import time
 import click
 
 from cli import completing, exit_codes, inbox, live, options, paging, render, server, typed, watching, words
-from cli.following import Until
+from cli.following import ENDED, Until
 from cli.paging import Page
 
 
@@ -32,8 +32,7 @@ def watch(
         until = Until(for_person=wait, at=at)
         exit_codes.end(ctx, watching.follow(server.operator(patience=0), until, output=output))
         return
-    client = server.operator(patience=server.AGENT_PATIENCE)
-    code = live.follow(client, pipeline, stop_for_person=wait, timeout=timeout, output=output)
+    code = live.follow(server.follower(), pipeline, stop_for_person=wait, timeout=timeout, output=output)
     exit_codes.end(ctx, code)
 
 
@@ -63,7 +62,9 @@ def why(*, pipeline: str | None, page: Page, output: str) -> None:
     if render.wants_json(output):
         render.write_json(answer)
         return
-    phase = f", phase {answer['phase']}" if answer.get("phase") else ""
+    # Where it has ended, how is all there is to say.
+    is_over = answer["status"] in ENDED
+    phase = f", phase {answer['phase']}" if answer.get("phase") and not is_over else ""
     asked = answer.get("decisions") or []
     reason = typed.hint(words.waits(answer.get("why"), asked) or "nothing to wait for")
     render.say(f"{answer['pipeline']} is {answer['status']}{phase}: {reason}")

@@ -7,12 +7,12 @@ from sqlalchemy.orm import Session
 
 from models import log_tail
 from models.answers import logs_command
-from models.consensus import endings
+from models.consensus import conditions, endings
 from models.consensus.verdict import DecisionKind
 from models.queries import agent_runs
 from models.queries.snapshots import gave_what_it_owed, how_it_ended
 from models.schemas.report import FailureRead
-from models.states import LIVE_RUNS, Failure, RunStatus
+from models.states import LIVE_RUNS, CheckStatus, Failure, RunStatus
 from models.tables import AgentRun, Decision
 
 CHECK = "check"
@@ -56,6 +56,17 @@ def sentence(run: AgentRun) -> str:
     said = "is red" if _is_red(run) else endings.once(run.failure)
     said = endings.CUT_SHORT if run.is_cut_short else said
     return endings.sentence(f"{run.role or f'the {CHECK}'} {said}", run.number, how_it_ended(run))
+
+
+def word(run: AgentRun) -> str:
+    """How a run fares or has ended, in the word that is said of its role while that is its last one."""
+    if not has_failed(run):
+        return str(run.status)
+    if _is_red(run):
+        return str(CheckStatus.RED)
+    if run.is_cut_short:
+        return conditions.STOPPED
+    return conditions.FAILURES.get(run.failure or Failure.NO_VERDICT, conditions.FAILED)
 
 
 def of_decisions(session: Session, decisions: Sequence[Decision]) -> Mapping[int, tuple[FailureRead, ...]]:

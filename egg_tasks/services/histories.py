@@ -1,11 +1,12 @@
 """Histories: what happened in a pipeline, as it is read."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import failures, results
+from egg_tasks.services import failures, results, standings
 from models import log_tail
 from models.answers import logs_command
 from models.consensus.policy import PhasePolicy
@@ -29,12 +30,14 @@ PAGE_BYTES = 1024 * 1024
 """So much a page of events holds, or a single event more."""
 
 
-def list_phases(session: Session, *, pipeline_id: str) -> tuple[PhaseRead, ...]:
+def list_phases(session: Session, *, pipeline_id: str, now: datetime) -> tuple[PhaseRead, ...]:
     """The phase runs of a pipeline, oldest first."""
     pipeline = pipelines.get_pipeline(session, pipeline_id=pipeline_id)
     definition = pipeline.definition
     rows = phase_runs.list_phase_runs(session, pipeline_id=pipeline_id)
-    return tuple(_phase(session, row, definition, extra=pipeline.extra_iterations) for row in rows)
+    words = standings.conditions(session, [(pipeline, row) for row in rows], now=now)
+    extra = pipeline.extra_iterations
+    return tuple(_phase(session, row, definition, words[row.id], extra=extra) for row in rows)
 
 
 def list_agents(session: Session, *, pipeline_id: str) -> tuple[AgentRead, ...]:
@@ -83,7 +86,9 @@ def max_iterations(policy: PhasePolicy, extra: int) -> int | None:
     return None if policy.convergence is None else policy.max_iterations + extra
 
 
-def _phase(session: Session, row: PhaseRun, definition: Definition, *, extra: int) -> PhaseRead:
+def _phase(
+    session: Session, row: PhaseRun, definition: Definition, words: Mapping[str, str], *, extra: int
+) -> PhaseRead:
     policy = definition.phase_policy(row.position)
     required: Mapping[str, bool] = {role.role: role.required for role in policy.roles}
     return PhaseRead(
@@ -100,6 +105,7 @@ def _phase(session: Session, row: PhaseRun, definition: Definition, *, extra: in
                 role=role.role,
                 required=required[role.role],
                 state=role.state,
+                condition=words[role.role],
                 version=role.version,
                 rounds=role.dispatched,
                 dropped=role.is_dropped,
@@ -132,6 +138,7 @@ def _agent(row: AgentRun, phase_run: PhaseRun) -> AgentRead:
         role=row.role,
         number=row.number,
         status=row.status,
+        condition=failures.word(row),
         causes=tuple(_cause(Cause.parse(text)) for text in row.causes),
         node=row.node,
         verdict=row.verdict,

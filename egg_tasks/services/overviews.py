@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from egg_tasks import version
-from egg_tasks.services import failures, reports
+from egg_tasks.services import failures, reports, standings
 from models.consensus.verdict import DecisionKind
 from models.queries import clock, halts, inboxes, overviews
 from models.queries import reports as counts
@@ -71,19 +71,20 @@ def inbox(session: Session, *, status: DecisionStatus | None, after: int | None,
     )
 
 
-def running(session: Session, *, after: str | None, limit: int) -> RunningPage:
+def running(session: Session, *, after: str | None, limit: int, now: datetime) -> RunningPage:
     """A page of the pipelines that are not over, what needs a person first."""
     found = overviews.list_running(session, after=after, limit=limit + 1)
     page = found[:limit]
-    ids = [row.id for row in page]
+    ids = [row.pipeline.id for row in page]
     asked = inboxes.first_pending(session, pipeline_ids=ids)
     events = overviews.last_events(session, pipeline_ids=ids)
-    roles = _roles(session, [row.phase_run.id for row in page])
+    roles = _roles(session, page, now=now)
     return RunningPage(
         pipelines=tuple(
-            _running(row, roles[row.phase_run.id], asked.get(row.id), events.get(row.id)) for row in page
+            _running(row, roles[row.phase_run.id], asked.get(row.pipeline.id), events.get(row.pipeline.id))
+            for row in page
         ),
-        next_after=page[-1].id if len(found) > limit else None,
+        next_after=page[-1].pipeline.id if len(found) > limit else None,
         total=overviews.count_running(session),
         halt=reports.halt_read(halts.find_standing_halt(session)),
     )
@@ -113,19 +114,25 @@ def _failures(session: Session) -> tuple[FailedRead, ...]:
     return tuple(sorted((*runs, *ended), key=lambda each: each.at, reverse=True)[:FIRST])
 
 
-def _roles(session: Session, phase_run_ids: Sequence[UUID]) -> defaultdict[UUID, list[RoleNowRead]]:
+def _roles(
+    session: Session, rows: Sequence[Running], *, now: datetime
+) -> defaultdict[UUID, list[RoleNowRead]]:
+    words = standings.conditions(session, [(row.pipeline, row.phase_run) for row in rows], now=now)
     found = defaultdict[UUID, list[RoleNowRead]](list)
-    for row in overviews.list_roles_now(session, phase_run_ids=phase_run_ids):
-        found[row.phase_run_id].append(RoleNowRead(role=row.role, state=row.state, run=row.run_status))
+    for row in overviews.list_roles_now(session, phase_run_ids=list(words)):
+        word = words[row.phase_run_id][row.role]
+        role = RoleNowRead(role=row.role, state=row.state, condition=word, run=row.run_status)
+        found[row.phase_run_id].append(role)
     return found
 
 
 def _running(
     row: Running, roles: Sequence[RoleNowRead], asked: Asked | None, event: Event | None
 ) -> RunningRead:
+    pipeline = row.pipeline
     return RunningRead(
-        id=row.id,
-        status=row.status,
+        id=pipeline.id,
+        status=pipeline.status,
         phase=row.phase_run.phase,
         iteration=row.phase_run.iteration,
         phase_status=row.phase_run.status,
@@ -138,19 +145,20 @@ def _running(
         )
         if event
         else None,
-        created_at=row.created_at,
-        started_at=row.started_at,
+        created_at=pipeline.created_at,
+        started_at=pipeline.started_at,
     )
 
 
 def _why(row: Running, asked: Asked | None) -> str:
     """What it waits for, without a look at all that `egg why PIPELINE` reads."""
-    if row.status is PipelineStatus.PAUSED:
-        return f"it is paused: egg pipeline resume {row.id}"
+    pipeline = row.pipeline
+    if pipeline.status is PipelineStatus.PAUSED:
+        return f"it is paused: egg pipeline resume {pipeline.id}"
     if asked and asked.urgency < HOLDS_NOBODY:
         return f"a person's answer to decision {asked.decision.id}: {asked.decision.question}"
-    if not row.is_prepared and row.why:
-        return f"the repository is being prepared: {row.why}"
+    if pipeline.work_commit is None and pipeline.why:
+        return f"the repository is being prepared: {pipeline.why}"
     return row.phase_run.why
 
 

@@ -292,6 +292,7 @@ def _agents(session: Session, pipeline_id: str, phase_run_id: UUID) -> Sequence[
         AgentStanding(
             role=role,
             status=run.status,
+            condition=failures.word(run),
             run=run.id,
             node=run.node,
             started_at=run.started_at,

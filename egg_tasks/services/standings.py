@@ -1,7 +1,9 @@
 """Standings: a phase run's consensus, read from the very inputs of the decision function."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy.orm import Session
 
@@ -22,7 +24,7 @@ from models.consensus.settled import (
 from models.consensus.snapshot import RoleView, Snapshot
 from models.consensus.verdict import HOLDS_NOBODY, Wait
 from models.queries import phase_runs, pipelines
-from models.queries.snapshots import load_snapshot
+from models.queries.snapshots import list_snapshots, load_snapshot
 from models.schemas.report import Consensus, Lacking, RoleStanding, Waiting
 from models.states import LIVE_PHASES, MergeStatus, PipelineStatus, Readiness
 from models.tables import Decision, PhaseRun, Pipeline
@@ -82,7 +84,6 @@ def consensus(session: Session, standing: Standing) -> Consensus:
                 why=_why_not(snapshot, views[row.role]) or "",
             )
             for row in rows
-            if not row.is_dropped
         },
         is_complete=has_consensus(snapshot),
         blocking_agents=tuple(view.name for view in snapshot.present if _blocks(snapshot, view)),
@@ -105,6 +106,17 @@ def waiting(standing: Standing) -> tuple[Waiting, ...]:
         )
         for view, why in unsettled(snapshot)
     )
+
+
+def conditions(
+    session: Session, seen: Collection[tuple[Pipeline, PhaseRun]], *, now: datetime
+) -> Mapping[UUID, Mapping[str, str]]:
+    """How each role of these phase runs is doing, in a word, by phase run and role: one statement for all."""
+    found = list_snapshots(session, seen=seen, now=now) if seen else {}
+    return {
+        phase_run_id: {role.name: condition(snapshot, role) for role in snapshot.roles}
+        for phase_run_id, snapshot in found.items()
+    }
 
 
 def is_waited_for(standing: Standing, decision: Decision) -> bool:
@@ -142,12 +154,15 @@ def sentence(standing: Standing) -> str:
     if pipeline.status is PipelineStatus.PENDING:
         return f"it was not started yet: egg pipeline start {pipeline.id}"
     if pipeline.status is PipelineStatus.COMPLETE:
-        ended = f"; {phase_run.phase} ended by {phase_run.stop_reason}" if phase_run else ""
-        if pipeline.work_commit == pipeline.base_commit:
-            ended += "; no version changes anything"
-        return f"nothing: it is complete{ended}" + (f"; {pipeline.why}" if pipeline.why else "")
+        is_empty = pipeline.work_commit == pipeline.base_commit
+        said = (
+            f"{phase_run.phase} ended by {phase_run.stop_reason}" if phase_run else "",
+            "no version changes anything" if is_empty else "",
+            pipeline.why,
+        )
+        return "; ".join(filter(None, said))
     if not standing.is_live or phase_run is None or snapshot is None:
-        return f"nothing: it is {pipeline.status}" + (f": {pipeline.why}" if pipeline.why else "")
+        return pipeline.why or f"it was {pipeline.status}"
     verdict = decide(snapshot)
     if snapshot.tip is None and pipeline.why:
         again = f", tried again at {pipeline.send_after:%H:%M:%S} UTC" if pipeline.send_after else ""

@@ -147,7 +147,7 @@ def ask(session: Session, epoch: Epoch, verdict: Ask) -> None:
     decisions.add_decision(session, decision=decision)
     outbox.of(session).add(Notice(decision.id, 1, epoch.pipeline.id))
     if verdict.kind is DecisionKind.FAILURES:
-        _stop_all(session, epoch, decision)
+        _stop_all(session, epoch, decision, why=verdict.happened)
     failed = failures.of_decisions(session, [decision]).get(decision.id, ())
     details: dict[str, object] = {"failures": [each.model_dump(mode="json") for each in failed]}
     text = f"decision {decision.id}: {verdict.question}"
@@ -201,12 +201,12 @@ def _rebase(session: Session, epoch: Epoch, verdict: Rebase) -> None:
     outbox.of(session).add(RebaseKey(row.pipeline_id, row.id))
 
 
-def _stop_all(session: Session, epoch: Epoch, question: Decision) -> None:
+def _stop_all(session: Session, epoch: Epoch, question: Decision, *, why: str) -> None:
     """Ask every agent of the phase run to end, and withdraw the questions about single ones."""
     cancel_decisions(session, epoch.phase_run, but=question)
     for run in agent_runs.lock_unclosed_agent_runs(session, phase_run_id=epoch.phase_run.id):
         run.stop_at, run.is_cut_short = epoch.now, run.stopped_for is None
-    record(session, epoch, "phase.failed", f"{epoch.phase_run.phase} stops: {question.question}")
+    record(session, epoch, "phase.failed", f"{epoch.phase_run.phase} stops: {why}")
 
 
 def _add_run(session: Session, epoch: Epoch, assignment: Assignment) -> RunToSend:

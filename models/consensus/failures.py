@@ -1,16 +1,19 @@
 """Failures that come together: two agents within a minute are a fault of the phase, not of one agent."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 
 from models.consensus import endings
 from models.consensus.policy import OnFailure
+from models.consensus.questions import WHAT_NOW
 from models.consensus.retries import failure
 from models.consensus.snapshot import RoleView, Snapshot
 from models.consensus.treatments import TREATMENTS
 from models.consensus.verdict import CANCEL_PIPELINE, RETRY_PHASE, Ask, DecisionKind, Wait
 
 WINDOW = timedelta(seconds=60)
+ALL_STOPPED = f"They failed within {WINDOW.seconds} s of each other, so all agents were stopped."
 
 
 def stop(snapshot: Snapshot) -> Ask | Wait | None:
@@ -23,10 +26,22 @@ def stop(snapshot: Snapshot) -> Ask | Wait | None:
     if not failed:
         return None
     key = f"failures:{sum(role.dispatched for role in snapshot.roles)}"
-    told = " and ".join(f"{role.name} {endings.ended(role.trailing[-1])}" for role in failed)
-    question = f"{told}, within {WINDOW.seconds} s of each other, so all agents were stopped. What now?"
+    said = endings.joined(_told(failed), ALL_STOPPED)
     options = (RETRY_PHASE, CANCEL_PIPELINE)
-    return Ask(key, DecisionKind.FAILURES, question, options, CANCEL_PIPELINE)
+    return Ask(
+        key, DecisionKind.FAILURES, endings.joined(said, WHAT_NOW), options, CANCEL_PIPELINE, happened=said
+    )
+
+
+def _told(failed: Sequence[RoleView]) -> str:
+    """How each failed; those that did as another one are only named beside it."""
+    alike: dict[str, list[str]] = {}
+    for role in failed:
+        alike.setdefault(endings.ended(role.trailing[-1]), []).append(role.name)
+    return "; ".join(
+        f"{first} {how}" + (f"; likewise {', '.join(others)}" if others else "")
+        for how, (first, *others) in alike.items()
+    )
 
 
 def failed_together(snapshot: Snapshot) -> tuple[RoleView, ...]:

@@ -200,6 +200,8 @@ class Ask:
     """Whether it may be answered in other words, too."""
     deadline: datetime | None = None
     """When the default is taken."""
+    happened: str = ""
+    """What it follows from, where that is an event of its own."""
 
 
 @dataclass(frozen=True)

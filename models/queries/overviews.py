@@ -33,12 +33,7 @@ LAST = 2**31 - 1
 class Running:
     """A pipeline that is not over, with its live phase run, and how many questions wait in it."""
 
-    id: str
-    status: PipelineStatus
-    why: str | None
-    is_prepared: bool
-    created_at: datetime
-    started_at: datetime | None
+    pipeline: Pipeline
     phase_run: PhaseRun
     questions: int
 
@@ -90,8 +85,7 @@ class Late:
 def list_running(session: Session, *, after: str | None, limit: int) -> Sequence[Running]:
     """Pipelines that are not over, what needs a person first, from behind the one called *after*.
 
-    Those that ask come as their questions do, then the newest first; paused ones last. Their definitions
-    are not read.
+    Those that ask come as their questions do, then the newest first; paused ones last.
     """
     asked = (
         select(
@@ -112,12 +106,8 @@ def list_running(session: Session, *, after: str | None, limit: int) -> Sequence
     age = -extract("epoch", Pipeline.created_at)
     first = func.coalesce(asked.c.first, LAST)
     key = (urgency, func.coalesce(asked.c.due, literal(NEVER)), first, age, Pipeline.id)
-    columns = (
-        *(Pipeline.id, Pipeline.status, Pipeline.why, Pipeline.work_commit.is_not(None)),
-        *(Pipeline.created_at, Pipeline.started_at, PhaseRun, func.coalesce(asked.c.number, 0)),
-    )
     joined = (
-        select(*columns)
+        select(Pipeline, PhaseRun, func.coalesce(asked.c.number, 0))
         .join(PhaseRun, and_(PhaseRun.pipeline_id == Pipeline.id, PhaseRun.status.in_(LIVE_PHASES)))
         .outerjoin(asked, asked.c.pipeline_id == Pipeline.id)
         .where(Pipeline.status.in_(LIVE_PIPELINES))
@@ -138,14 +128,14 @@ def count_running(session: Session) -> int:
 
 
 def list_roles_now(session: Session, *, phase_run_ids: Sequence[UUID]) -> Sequence[RoleNow]:
-    """The roles of these phase runs that are not dropped, in roster order."""
+    """The roles of these phase runs in roster order."""
     is_live = and_(
         AgentRun.phase_run_id == Role.phase_run_id, AgentRun.role == Role.role, AgentRun.status.in_(LIVE_RUNS)
     )
     query = (
         select(Role.phase_run_id, Role.role, Role.state, AgentRun.status)
         .outerjoin(AgentRun, is_live)
-        .where(Role.phase_run_id.in_(phase_run_ids), Role.is_dropped.is_(False))
+        .where(Role.phase_run_id.in_(phase_run_ids))
         .order_by(Role.phase_run_id, Role.position)
     )
     return [RoleNow(*row) for row in session.execute(query)]

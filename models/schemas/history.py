@@ -24,6 +24,8 @@ class PhaseRole(Read):
     role: str
     required: bool
     state: Readiness
+    condition: str = ""
+    """How it is doing, or was at the end, in a word: as `status` has it."""
     version: int
     rounds: int
     """How often it was run."""
@@ -92,6 +94,8 @@ class AgentRead(Read):
     role: str | None
     number: int
     status: RunStatus
+    condition: str = ""
+    """How it fares or has ended, in a word: its status, or `no verdict`, `cannot start`, `stopped`, …"""
     causes: tuple[str, ...]
     node: str | None
     verdict: Readiness | None

@@ -38,6 +38,8 @@ class RoleNowRead(Read):
 
     role: str
     state: Readiness
+    condition: str = ""
+    """How it is doing, in a word: as `status` has it."""
     run: RunStatus | None
     """How its live run fares; None when none lives."""
 

@@ -197,6 +197,8 @@ class AgentStanding(Read):
 
     role: str
     status: RunStatus
+    condition: str = ""
+    """How it fares or has ended, in a word: its status, or `no verdict`, `cannot start`, `stopped`, …"""
     run: UUID
     node: str | None
     container_id: None = None

@@ -139,8 +139,8 @@ def test_a_running_pipeline_says_who_does_what_and_what_it_waits_for(shop: Scene
     found = shop.ask("GET", "/overview/pipelines").data["pipelines"][0]
 
     assert found["roles"] == [
-        {"role": "coder", "state": "WORKING", "run": "running"},
-        {"role": "tester", "state": "BLOCKED", "run": "running"},
+        {"role": "coder", "state": "WORKING", "condition": "WORKING", "run": "running"},
+        {"role": "tester", "state": "BLOCKED", "condition": "BLOCKED", "run": "running"},
     ]
     assert (found["last_event"]["type"], found["last_event"]["text"]) == ("agent.progress", "half")
     assert "coder" in found["why"]

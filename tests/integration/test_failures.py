@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from egg_tasks.outbox import Notice
 from egg_tasks.prompts.prompt import render
-from egg_tasks.services import failures, histories, notices, pipelines, reports, standings
+from egg_tasks.services import failures, histories, notices, overviews, pipelines, reports, standings
 from egg_tasks.services.signals import Signal
 from models.consensus.verdict import DecisionKind
 from models.schemas.report import Consensus, DecisionRead, FailureRead
@@ -151,11 +151,49 @@ def test_two_that_fail_together_are_both_shown(world: World) -> None:
     crash(world, "tester", code=3, log="boom")
 
     question = asked(world)
-    assert "coder failed (run 1): exit code 1 and tester failed (run 1): exit code 3" in question.question
+    assert question.question == (
+        "coder failed (run 1): exit code 1; tester failed (run 1): exit code 3."
+        " They failed within 60 s of each other, so all agents were stopped. What now?"
+    )
     assert {one.role: one.log_tail[-1] for one in question.failures} == {
         "coder": "KeyError: 'api_key'",
         "tester": "boom",
     }
+
+
+def test_failures_that_are_alike_are_told_once_and_their_event_asks_nothing(world: World) -> None:
+    world.begin(definition(CODER, {"role": "tester"}))
+
+    crash(world, "coder")
+    crash(world, "tester")
+
+    said = "coder failed (run 1): exit code 1; likewise tester. They failed within 60 s of each other, so all"
+    assert asked(world).question == f"{said} agents were stopped. What now?"
+    assert event(world, "phase.failed")[0] == f"build stops: {said} agents were stopped."
+
+
+def test_a_role_reads_the_same_wherever_it_is_listed(world: World) -> None:
+    world.begin(definition(CODER, {"role": "tester"}, {"role": "helper"}))
+    world.start("tester")
+    crash(world, "helper")
+    world.pass_time(100)
+    world.answer("Continue without")
+    crash(world, "coder")
+
+    def told() -> list[dict[str, str]]:
+        status = read(world, lambda s: reports.status(s, pipeline_id="p", now=world.now))
+        phases = read(world, lambda s: histories.list_phases(s, pipeline_id="p", now=world.now))
+        page = read(world, lambda s: overviews.running(s, after=None, limit=10, now=world.now))
+        return [
+            {name: one.condition for name, one in status.concurrent.consensus.agents.items()},
+            {one.role: one.condition for one in phases[-1].roles},
+            {one.role: one.condition for one in page.pipelines[0].roles},
+        ]
+
+    first, *others = told()
+
+    assert others == [first, first]
+    assert first == {"coder": "failed", "tester": "WORKING", "helper": "left out"}
 
 
 def test_the_next_run_is_shown_how_the_last_one_ended(world: World) -> None:

@@ -307,7 +307,7 @@ def test_a_watch_that_has_lasted_long_enough_is_exit_4_and_says_how_to_come_back
     code = egg("watch", "demo-1", "--timeout", "0.3s")
 
     assert code == 4
-    assert "goes on; see: egg watch demo-1" in capsys.readouterr().err
+    assert "is over: demo-1 goes on without you; see: egg watch demo-1" in capsys.readouterr().err
     assert [asked.method for asked in server.asked] == ["GET"] * 5
 
 

@@ -214,7 +214,7 @@ def test_the_inbox_says_first_line_who_waits_age_and_default() -> None:
         "PIPELINE": "demo-1",
         "WAITS": "its pipeline",
         "ASKED": "36s ago",
-        "DEFAULT": "Abort phase in 2m00s",
+        "ANSWERS ITSELF": "Abort phase in 2m00s",
         "QUESTION": "Ship it? …",
     }
 
@@ -297,6 +297,15 @@ def test_a_command_that_would_be_cut_is_not_shown() -> None:
 
     assert "egg decision get 7" in screen
     assert "decision resolve" not in screen
+
+
+def test_who_has_failed_does_not_count_as_working() -> None:
+    words = ("WORKING", "failed", "lost", "left out", "READY", "not started")
+    roles = [{"role": word, "state": "WORKING", "condition": word, "run": None} for word in words]
+
+    (line,) = [line for line in drawn(watched(running(1, roles=roles))) if "shop-1" in line]
+
+    assert "●1 ✓1 ○1 ✗2 -1" in line
 
 
 def test_what_has_ended_stays_for_a_while_and_then_goes() -> None:

@@ -60,8 +60,8 @@ def test_progress_is_shown_with_its_age_if_it_is_newer_than_the_verdict() -> Non
         concurrent = {"consensus": {"agents": {"coder": state}}, "agents": [run]}
         return drawn(Look(PIPELINE, {**STATUS, "concurrent": concurrent}))[5]
 
-    assert shown(at(31, 0)).endswith("running    40% 6s ago: tests \\x1b[2Jwritten")
-    assert shown(at(30, 40)).endswith("running    six tests pass")
+    assert shown(at(31, 0)).endswith("running      40% 6s ago: tests \\x1b[2Jwritten")
+    assert shown(at(30, 40)).endswith("running      six tests pass")
 
 
 def test_a_version_that_is_not_up_to_date_is_marked() -> None:

@@ -8,14 +8,18 @@ import signal
 import subprocess
 import sys
 import termios
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
+from cli.live import left
+from egg_tasks.client import Client
 from tests.unit.scripted_server import Scripted, serving
 from tests.unit.test_cli_terminal import EVERYTHING, PROGRAM, STYLE
 
+Egg = Callable[..., int]
 SCREEN, NO_SCREEN = "\x1b[?1049h", "\x1b[?1049l"
 
 
@@ -142,3 +146,60 @@ def test_who_watches_in_a_pipe_is_told_that_the_server_is_away_and_back(server: 
         "the server is away (the database is away); trying again",
         "the server is back",
     ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "watch",
+        "watch demo-1",
+        "events demo-1 --follow",
+        "agent logs demo-1 coder --follow",
+        "message list demo-1 --follow",
+        "message poll --pipeline demo-1 --role coder --wait 60",
+        "logs --follow",
+        "pipeline status demo-1",
+    ],
+)
+def test_who_would_wait_for_a_stack_that_is_down_is_refused_at_the_first_look(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, egg: Egg, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("EGG_ORCHESTRATOR_URL", "EGG_OPERATOR_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("EGG_HOME", str(tmp_path))
+    (tmp_path / "stack.json").write_text('{"api_url": "http://127.0.0.1:9", "operator_token": "x"}')
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "api.log").write_text("one\n")
+
+    assert egg(*line.split()) == 1
+
+    said = capsys.readouterr().err
+    assert re.match(r"error: no egg (server answers at|stack is running).*`\S*egg up`", said), said
+    assert "trying again" not in said
+
+
+def test_who_has_seen_a_server_waits_for_it_longer_than_who_has_not() -> None:
+    with serving() as script:
+        script.say(200, "", data={})
+        client = Client(script.url, "x", patience=0, once_seen=7)
+
+        client.get("/status")
+
+    assert client.patience == 7
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ("running", "demo-1 goes on without you"),
+        ("awaiting_human", "demo-1 waits for your answer"),
+        ("paused", "demo-1 is paused until you say"),
+        ("complete", "demo-1 is complete"),
+    ],
+)
+def test_who_leaves_is_told_what_becomes_of_the_pipeline(status: str, expected: str) -> None:
+    with serving() as script:
+        script.say(200, "", data={"status": status})
+
+        assert left(Client(script.url, "x"), "demo-1").startswith(expected)
+        assert "{" not in left(Client(script.url, "x"), "demo-1")

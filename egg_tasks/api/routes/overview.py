@@ -34,7 +34,7 @@ def get() -> Envelope[OverviewRead]:
 def running(after: PipelineId | None = None, limit: Limit = 100) -> Envelope[RunningPage]:
     """List the pipelines that are not over, what needs a person first; `after` is the last page's last id."""
     with unit_of_work() as session:
-        page = overviews.running(session, after=after, limit=limit)
+        page = overviews.running(session, after=after, limit=limit, now=utcnow())
     return Envelope(message=f"{page.total} pipelines are not over", data=page)
 
 
