@@ -1,7 +1,8 @@
 """Connections: how many there may be, how long one may leave us waiting, and who goes when it is crowded.
 
-uvicorn has no limit for a head that never ends or an answer that nobody takes, and asyncio, once out of
-descriptors, writes a traceback for each connection that waits. So it must never come to that.
+uvicorn has no limit for a head that never ends, for requests that come before the last is answered or an
+answer that nobody takes, and the event loop, once out of descriptors, writes a traceback for each connection
+that waits. So it must never come to that.
 """
 
 import asyncio
@@ -9,17 +10,23 @@ import logging
 import socket
 import struct
 import time
+from collections import deque
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 from uvicorn._types import HTTPScope
 from uvicorn.config import Config
-from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from egg_tasks.descriptors import KEPT_BACK, lengthen_queues, limit
 
 MOST = 2048
+MOST_UNREAD = 64 * 1024
+"""Bytes of a head, or of what follows a body in pieces, that are kept until they end. One reading more, of up
+to 256 KiB, may come before we look."""
+MOST_AHEAD = 64
+"""Requests that one connection may have under way, of which the first is worked on; ours have one."""
 HEAD_SECONDS = 10.0
 """From a connection, or the end of the last answer on it, to the end of a request's head."""
 GRACE_SECONDS = 1.0
@@ -39,7 +46,7 @@ def most() -> int:
     return max(EXTRA, min(MOST, (limit() - KEPT_BACK) // 2))
 
 
-class Connection(H11Protocol):
+class Connection(HttpToolsProtocol):
     """One connection, which must say something, and take what it is told."""
 
     def __init__(
@@ -53,12 +60,15 @@ class Connection(H11Protocol):
         self._crowd = Crowd.of(server_state, self.loop)
         self._untaken: tuple[float, int] | None = None
         """Since when how many bytes of an answer wait for their reader."""
+        self._unread = 0
+        """Bytes that came since anything of a request was passed on."""
+        self._asked: deque[RequestResponseCycle] = deque()
+        """The requests under way, of which uvicorn knows the last."""
 
     @property
     def is_asking(self) -> bool:
         """Whether a request is under way."""
-        cycle: RequestResponseCycle | None = self.cycle
-        return cycle is not None and not cycle.response_complete
+        return bool(self._asked)
 
     @property
     def is_known(self) -> bool:
@@ -72,18 +82,42 @@ class Connection(H11Protocol):
         self._crowd.enter(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Leave."""
+        """Leave; uvloop, unlike asyncio, fails at what is written from now on."""
         self._crowd.leave(self)
+        for cycle in self._asked:
+            cycle.disconnected = True
+            cycle.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Take what comes; a request makes this one busy."""
+        self._unread += len(data)
         super().data_received(data)
-        if self.is_asking:
+        if self._unread > MOST_UNREAD and not self.transport.is_closing():
+            self.send_400_response(f"A request's head is at most {MOST_UNREAD // 1024} KiB.")
+        elif self.is_asking:
             self._crowd.busy(self)
+
+    def on_headers_complete(self) -> None:
+        """Take a request; the parser makes an answer of 400 of what is raised here."""
+        if len(self._asked) >= MOST_AHEAD:
+            raise ValueError(f"{MOST_AHEAD} requests of this connection are under way already")
+        super().on_headers_complete()
+        self._asked.append(self.cycle)
+
+    def on_body(self, body: bytes) -> None:
+        """Pass on a part of a body."""
+        self._unread = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Pass on the end of a request."""
+        self._unread = 0
+        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Be idle until the next request."""
+        self._asked.popleft()
         super().on_response_complete()
         if not self.is_asking and not self.transport.is_closing():
             self._crowd.idle(self)

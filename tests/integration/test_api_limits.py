@@ -106,6 +106,33 @@ def test_a_second_head_that_never_ends_is_ended(shop: Scene, monkeypatch: pytest
         assert is_closed(connection)
 
 
+@pytest.mark.parametrize("end", [b"X-Long: ", b"Transfer-Encoding: chunked\r\n\r\n0\r\nX-Long: "])
+def test_a_head_is_not_kept_without_bounds_and_neither_is_what_follows_a_body(
+    shop: Scene, end: bytes
+) -> None:
+    begun = head(shop, "POST", f"{P}/signal", "coder")[:-2] + end
+
+    with connect(shop, begun) as connection:
+        with suppress(OSError):
+            for _ in range(400):
+                connection.sendall(b"x" * 16_384)
+        assert is_closed(connection)
+
+
+def test_who_asks_much_ahead_and_hangs_up_leaves_no_traceback(
+    shop: Scene, capfd: pytest.CaptureFixture[str]
+) -> None:
+    asked = head(shop, "GET", f"{P}/messages?since_id=0", "tester")
+
+    with connect(shop, asked * 20):
+        pass
+    with connect(shop, asked * 1000) as connection:
+        assert is_closed(connection)
+
+    assert shop.ask("GET", f"{P}/messages?since_id=0", who="tester").status == 200
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_a_body_that_never_ends_is_refused(shop: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "SECONDS", 0.5)
 
