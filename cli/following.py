@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cli import words
 from egg_tasks.client import Client, Json
-from models.consensus.verdict import ABORT, DecisionKind
+from models.consensus.step import ABORT, DecisionKind
 from models.foreign import Shown, flat, page
 from models.states import PipelineStatus
 

@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Sequence
 
-from models.consensus.verdict import RETRY, RETRY_PHASE
+from models.consensus.step import RETRY, RETRY_PHASE
 
 RETRY_IS = "Retry keeps the base as it was. After a mend, committed in your repository:"
 AGAIN = frozenset({RETRY, RETRY_PHASE})

@@ -22,7 +22,7 @@ from models.consensus.snapshot import (
     RunView,
     Snapshot,
 )
-from models.consensus.verdict import Cause, CauseKind, DecisionKind
+from models.consensus.step import Cause, CauseKind, DecisionKind
 from models.states import CheckStatus, Failure, MergeStatus, ObjectionStatus, PhaseStatus, Readiness
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

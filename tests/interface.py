@@ -22,12 +22,12 @@ from cli.reference import INTRODUCTION
 from egg_tasks.api.app import create_app
 from egg_tasks.settings_table import SETTINGS
 from egg_tasks.stack.manifest import Manifest
+from models.events import EventType
 from models.schemas.definition import Definition
 
 KEPT = Path(__file__).parent / "data/interface"
 SOURCES = Path(cli.__file__).parents[1]
 PACKAGES = ("cli", "egg_tasks", "models", "migrations")
-EVENT = re.compile(
     r"(pipeline|phase|agent|message|readiness|objection|consensus|convergence|decision|branch|discovery|budget|"
     r"result)\.[a-z_]*"
 )
@@ -169,10 +169,11 @@ def _tasks() -> Iterator[tuple[str, str]]:
 
 
 def _events() -> Iterator[tuple[str, str]]:
+    """The types that are told."""
     for tree in _trees("egg_tasks/services", "egg_tasks/api"):
         for node in ast.walk(tree):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and EVENT.fullmatch(node.value):
-                yield f"event: {node.value}", ""
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "EventType":
+                yield f"event: {EventType[node.attr]}", ""
 
 
 def _settings() -> Iterator[tuple[str, str]]:

@@ -6,7 +6,6 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from egg_tasks.api.tokens import Agent, Operator
-from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
 from egg_tasks.services import credentials
 from egg_tasks.services.credentials import UNKNOWN
@@ -29,7 +28,7 @@ def caller(who: Annotated[Operator | Agent, Depends(bearing)]) -> Operator | Age
     if isinstance(who, Agent):
         try:
             with unit_of_work() as session:
-                credentials.check(session, run_id=who.run_id, now=utcnow())
+                credentials.check(session, run_id=who.run_id)
         except NotFound as error:
             raise Unauthenticated(UNKNOWN) from error
     return who

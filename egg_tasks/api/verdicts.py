@@ -11,8 +11,7 @@ from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.services import briefs, looks, signals, standings
-from egg_tasks.services.looks import Look
-from egg_tasks.services.signals import Signal
+from egg_tasks.services.signals import Look, Signal
 from egg_tasks.tasks.adapters import workspace
 from models.errors import EggError, Leftovers, Unavailable
 from models.queries import agent_runs

@@ -5,10 +5,11 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import credentials, journal, shares
+from egg_tasks.services import credentials, epochs, journal, shares
 from models.consensus.treatments import TREATMENTS, believed
+from models.events import EventType
 from models.foreign import flat
-from models.queries import agent_runs, phase_runs, pipelines
+from models.queries import agent_runs
 from models.shares import Share
 from models.states import Failure
 from models.tables import AgentRun
@@ -21,7 +22,7 @@ def heartbeat(session: Session, *, run_id: UUID, now: datetime) -> AgentRun:
     """Note that a run's agent is active."""
     # Locked for the update at once: two that shared the row first could not both have it.
     agent_runs.lock_agent_run(session, run_id=run_id)
-    run = credentials.hold(session, run_id=run_id, now=now)
+    run = credentials.hold(session, run_id=run_id)
     run.last_active_at = max(run.last_active_at or now, now)
     return run
 
@@ -32,7 +33,8 @@ def progress(session: Session, *, run_id: UUID, text: str, now: datetime, percen
     shares.spend(session, run_id=run_id, share=Share.PROGRESS, size=len(text.encode()), now=now)
     run.progress, run.progress_percent, run.progressed_at = flat(text)[:MAX_SENTENCE], percent, now
     said = ": ".join(filter(None, ("" if percent is None else f"{percent}%", text)))
-    _record(session, run, "agent.progress", said or f"{journal.label(run)} is at work", now)
+    text = said or f"{journal.label(run)} is at work"
+    epochs.of_run(session, run, now=now).tell(EventType.AGENT_PROGRESS, text, run=run)
 
 
 def error(
@@ -55,17 +57,4 @@ def error(
         run.retry_at = believed(retry_at, now=now) if retry_at else None
     said = text or (TREATMENTS[kind].said if kind else "an error without words")
     run.error = flat(said)[:MAX_SENTENCE]
-    _record(session, run, "agent.error", said, now)
-
-
-def _record(session: Session, run: AgentRun, kind: str, text: str, now: datetime) -> None:
-    journal.record(
-        session,
-        kind,
-        text,
-        now=now,
-        pipeline=pipelines.get_pipeline(session, pipeline_id=run.pipeline_id),
-        phase_run=phase_runs.get_phase_run(session, phase_run_id=run.phase_run_id),
-        role=run.role,
-        run_id=run.id,
-    )
+    epochs.of_run(session, run, now=now).tell(EventType.AGENT_ERROR, said, run=run)

@@ -13,6 +13,7 @@ from egg_tasks.outbox import Evaluation
 from egg_tasks.services import (
     checks,
     deadlines,
+    epochs,
     failures,
     halts,
     journal,
@@ -20,11 +21,11 @@ from egg_tasks.services import (
     phases,
     places,
     results,
-    verdicts,
 )
-from egg_tasks.services.verdicts import Epoch
+from egg_tasks.services.epochs import Epoch
 from models import log_tail
 from models.consensus import endings
+from models.events import EventType
 from models.queries import agent_runs, phase_runs
 from models.queries import halts as halt_rows
 from models.queries.snapshots import gave_what_it_owed
@@ -47,9 +48,9 @@ ENDS = {
 
 
 BAD_ENDS = {
-    RunStatus.LOST: ("agent.lost", "was lost"),
-    RunStatus.TIMED_OUT: ("agent.timeout", "failed"),
-    RunStatus.FAILED: ("agent.failed", "failed"),
+    RunStatus.LOST: (EventType.AGENT_LOST, "was lost"),
+    RunStatus.TIMED_OUT: (EventType.AGENT_TIMEOUT, "failed"),
+    RunStatus.FAILED: (EventType.AGENT_FAILED, "failed"),
 }
 """What is told of them: the type of the event, and the verb."""
 
@@ -132,11 +133,11 @@ def started(session: Session, *, run_id: UUID, now: datetime) -> None:
         return
     move_to(run, RunStatus.RUNNING)
     run.started_at, run.tries = now, 0
-    deadlines.expect(epoch)
+    deadlines.expect(epoch.phase_run, epoch.policy, now=now)
     if halt_rows.find_standing_halt(session):
         # It was on its way when all was stopped.
         run.stop_at, run.is_cut_short = min(run.stop_at or now, now), run.stopped_for is None
-    verdicts.record(session, epoch, "agent.started", f"{journal.label(run)} starts on {run.node}", run)
+    epoch.tell(EventType.AGENT_STARTED, f"{journal.label(run)} starts on {run.node}", run=run)
 
 
 def settle(
@@ -156,13 +157,13 @@ def settle(
     if run.failure or not gave_what_it_owed(run):
         run.log_tail = log_tail.of(log, run_id=run.id)
     if run.role is None:
-        checks.settle(session, epoch, run, outcome, log)
+        checks.settle(epoch, run, outcome, log)
     elif was_live:
-        _settle_role(session, epoch, run)
-        results.take_from_output(session, epoch, run, output=log)
-    _record_end(session, epoch, run)
-    _tell_of_work(session, epoch, run, salvaged)
-    _go_on(session, epoch)
+        _settle_role(epoch, run)
+        results.take_from_output(epoch, run, output=log)
+    _tell_end(epoch, run)
+    _tell_of_work(epoch, run, salvaged)
+    _go_on(epoch)
     # A place is free: who waits for one anywhere comes before who has only now become due here.
     places.send_waiting(session, now=now)
 
@@ -183,14 +184,13 @@ def give_up(session: Session, *, run_id: UUID, why: str, salvaged: Salvaged | No
     run.error = why
     _close(epoch, run, salvaged)
     if run.role is None:
-        checks.settle(session, epoch, run, Exit(), why)
+        checks.settle(epoch, run, Exit(), why)
     elif was_live:
-        _settle_role(session, epoch, run)
+        _settle_role(epoch, run)
     text = f"{journal.label(run)} is {run.status}: {why}"
-    verdicts.record(
-        session, epoch, "agent.lost" if was_live else "agent.completed", text, run, details=_details(run)
-    )
-    _tell_of_work(session, epoch, run, salvaged)
+    kind = EventType.AGENT_LOST if was_live else EventType.AGENT_COMPLETED
+    epoch.tell(kind, text, run=run, details=_details(run))
+    _tell_of_work(epoch, run, salvaged)
     places.send_waiting(session, now=now)
     waiting = phase_runs.find_live_phase_run(session, pipeline_id=epoch.pipeline.id)
     if waiting is not None:
@@ -210,27 +210,27 @@ def _close(epoch: Epoch, run: AgentRun, salvaged: Salvaged | None) -> None:
     epoch.phase_run.facts += 1
 
 
-def _tell_of_work(session: Session, epoch: Epoch, run: AgentRun, salvaged: Salvaged | None) -> None:
+def _tell_of_work(epoch: Epoch, run: AgentRun, salvaged: Salvaged | None) -> None:
     if told := leftovers.told(run):
         text = f"unpublished work of {journal.label(run)}: {'; '.join(told)}"
-        verdicts.record(session, epoch, "agent.salvaged", text, run)
+        epoch.tell(EventType.AGENT_SALVAGED, text, run=run)
     for stray in salvaged.strays if salvaged else ():
-        _tell_of_stray(session, epoch, run, stray)
+        _tell_of_stray(epoch, run, stray)
 
 
-def _go_on(session: Session, epoch: Epoch) -> None:
-    phases.settle(session, epoch)
+def _go_on(epoch: Epoch) -> None:
+    phases.settle(epoch)
     if epoch.phase_run.status in LIVE_PHASES:
         return
     # The end of a stale run may be what a successor's role waits for.
-    successor = phase_runs.find_live_phase_run(session, pipeline_id=epoch.pipeline.id)
+    successor = phase_runs.find_live_phase_run(epoch.session, pipeline_id=epoch.pipeline.id)
     if successor is not None:
-        phases.evaluate(session, phase_run_id=successor.id, now=epoch.now)
+        phases.evaluate(epoch.session, phase_run_id=successor.id, now=epoch.now)
 
 
 def _lock(session: Session, run_id: UUID, now: datetime) -> tuple[Epoch, AgentRun]:
     unlocked = agent_runs.get_agent_run(session, run_id=run_id)
-    epoch = phases.lock_epoch(session, phase_run_id=unlocked.phase_run_id, now=now)
+    epoch = epochs.lock(session, phase_run_id=unlocked.phase_run_id, now=now)
     return epoch, agent_runs.lock_agent_run(session, run_id=run_id)
 
 
@@ -264,9 +264,9 @@ def _not_started(outcome: Exit) -> Failure:
     return Failure.PROGRAM_MISSING if outcome.is_missing else Failure.STARTUP
 
 
-def _settle_role(session: Session, epoch: Epoch, run: AgentRun) -> None:
+def _settle_role(epoch: Epoch, run: AgentRun) -> None:
     assert run.role is not None, "a check has no role to settle"  # noqa: S101
-    role = phase_runs.get_role(session, phase_run_id=run.phase_run_id, role=run.role)
+    role = phase_runs.get_role(epoch.session, phase_run_id=run.phase_run_id, role=run.role)
     if (run.salvaged_commit or run.set_aside) and run.verdict in {None, Readiness.READY}:
         run.verdict, run.owes_verdict = None, True
     if gave_what_it_owed(run):
@@ -278,38 +278,34 @@ def _settle_role(session: Session, epoch: Epoch, run: AgentRun) -> None:
         role.runs = max(0, role.runs - 1)
     if run.failure is not None and run.failure is not Failure.LOST:
         subject = f"{journal.label(run)} failed: {_how(run)}"
-        journal.announce(session, MessageType.AGENT_FAILED, subject, now=epoch.now, phase_run=epoch.phase_run)
+        epoch.announce(MessageType.AGENT_FAILED, subject)
 
 
-def _tell_of_stray(session: Session, epoch: Epoch, run: AgentRun, stray: str) -> None:
+def _tell_of_stray(epoch: Epoch, run: AgentRun, stray: str) -> None:
     """Tell everybody, and the role in its next prompt, of commits that are in none of its work."""
     text = f"{journal.label(run)} left commits out of its work: {stray}"
-    verdicts.record(session, epoch, "agent.salvaged", text, run)
-    journal.announce(
-        session,
-        MessageType.STATUS,
-        "commits of yours are not in your work",
-        body=text,
-        now=epoch.now,
-        phase_run=epoch.phase_run,
-        to_role=str(run.role),
-    )
+    epoch.tell(EventType.AGENT_SALVAGED, text, run=run)
+    subject = "commits of yours are not in your work"
+    epoch.announce(MessageType.STATUS, subject, body=text, to_role=str(run.role))
 
 
-def _record_end(session: Session, epoch: Epoch, run: AgentRun) -> None:
+def _tell_end(epoch: Epoch, run: AgentRun) -> None:
     details = _details(run) if failures.has_failed(run) else None
     if run.status is RunStatus.CANCELLED:
-        kind, said = "agent.completed", "is stopped: cancelled"
+        kind, said = EventType.AGENT_COMPLETED, "is stopped: cancelled"
     elif run.status is RunStatus.SUCCEEDED:
         owing = " without a verdict" if details else ""
-        kind, said = "agent.completed", f"ended after {run.verdict}" if run.verdict else f"ended{owing}"
+        kind, said = (
+            EventType.AGENT_COMPLETED,
+            f"ended after {run.verdict}" if run.verdict else f"ended{owing}",
+        )
     else:
         kind, verb = BAD_ENDS[run.status]
         said, details = f"{verb}: {_how(run)}", _details(run)
     # What a check wrote is told with what the check came to.
     last_line = log_tail.last_line(run.log_tail) if run.role else ""
     text = endings.with_last(f"{journal.label(run)} {said}", last_line)
-    verdicts.record(session, epoch, kind, text, run, details=details)
+    epoch.tell(kind, text, run=run, details=details)
 
 
 def _how(run: AgentRun) -> str:

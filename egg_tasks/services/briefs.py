@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from egg_tasks.services import brief_budgets, bus, failures, focus, leftovers
 from models import budgets, log_tail
 from models.consensus.policy import PhasePolicy
-from models.consensus.verdict import ASKED_FOR_WORDS, Cause, CauseKind
+from models.consensus.step import ASKED_FOR_WORDS, Cause, CauseKind
 from models.queries import agent_runs, decisions, messages, phase_runs, pipelines, versions
 from models.schemas.brief import Brief, CauseText, DirectiveText, EndText, ObjectionText, RosterEntry
 from models.schemas.message import Message

@@ -88,7 +88,7 @@ def send_from_run(session: Session, *, run_id: UUID, draft: Draft, now: datetime
 
     `UsedUp` when its share, or its pipeline's quota, is.
     """
-    run = credentials.hold(session, run_id=run_id, now=now)
+    run = credentials.hold(session, run_id=run_id)
     pipeline = pipelines.get_pipeline(session, pipeline_id=run.pipeline_id)
     sent = send(session, pipeline=pipeline, sender=str(run.role), draft=draft, now=now)
     if sent not in session:  # as what was sent before with its key is

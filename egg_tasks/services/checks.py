@@ -1,11 +1,10 @@
 """Checks: what a check's run came to."""
 
-from sqlalchemy.orm import Session
-
-from egg_tasks.services import failures, journal
-from egg_tasks.services.verdicts import Epoch
+from egg_tasks.services import failures
+from egg_tasks.services.epochs import Epoch
 from models import log_tail
 from models.consensus import endings
+from models.events import EventType
 from models.queries import versions
 from models.queries.snapshots import how_it_ended
 from models.schemas.run import Exit
@@ -15,9 +14,9 @@ from models.tables import AgentRun, move_to
 MAX_LOG = 16 * 1024
 
 
-def settle(session: Session, epoch: Epoch, run: AgentRun, outcome: Exit, log: str) -> None:
+def settle(epoch: Epoch, run: AgentRun, outcome: Exit, log: str) -> None:
     """Write a check's verdict; a check that did not come to its own end is an error, not red."""
-    check = versions.find_running_check(session, phase_run_id=run.phase_run_id)
+    check = versions.find_running_check(epoch.session, phase_run_id=run.phase_run_id)
     if check is None or check.agent_run_id != run.id:
         return
     move_to(check, _status(outcome))
@@ -29,16 +28,8 @@ def settle(session: Session, epoch: Epoch, run: AgentRun, outcome: Exit, log: st
     how = how_it_ended(run)
     text = f"the check of {check.commit[:10]} is {check.status}{f' ({how})' if how else ''}"
     text = endings.with_last(text, log_tail.last_line(run.log_tail))
-    journal.record(
-        session,
-        "check.ended",
-        text,
-        now=epoch.now,
-        pipeline=epoch.pipeline,
-        phase_run=epoch.phase_run,
-        run_id=run.id,
-        details=failures.of_run(run).model_dump(mode="json") if failures.has_failed(run) else None,
-    )
+    details = failures.of_run(run).model_dump(mode="json") if failures.has_failed(run) else None
+    epoch.tell(EventType.CHECK_ENDED, text, run=run, details=details)
 
 
 def _status(outcome: Exit) -> CheckStatus:

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from egg_tasks.services import journal
 from models.errors import Conflict
+from models.events import EventType
 from models.foreign import named
 from models.queries import agent_runs, pipelines
 from models.tables import AgentRun
@@ -63,5 +64,7 @@ def given_up(session: Session, *, run_id: UUID, now: datetime) -> AgentRun:
     refuse_unkept(run)
     run.clone_removed_at = now
     text = f"a person has removed what was kept of {journal.label(run)}: {named(run.kept_paths or [])}"
-    journal.record(session, "agent.removed", text, now=now, pipeline=pipeline, role=run.role, run_id=run.id)
+    journal.record(
+        session, EventType.AGENT_REMOVED, text, now=now, pipeline=pipeline, role=run.role, run_id=run.id
+    )
     return run

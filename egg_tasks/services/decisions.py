@@ -6,10 +6,10 @@ from sqlalchemy.orm import Session
 
 from egg_tasks import outbox
 from egg_tasks.outbox import Evaluation
-from egg_tasks.services import bus, deadlines, journal, phases, rebases, receipts, sleep
+from egg_tasks.services import bases, bus, epochs, journal, phases, receipts, sleep, steps
 from egg_tasks.services.bus import PERSON, Draft
-from egg_tasks.services.verdicts import Epoch
-from models.consensus.verdict import (
+from egg_tasks.services.epochs import Epoch
+from models.consensus.step import (
     ASKED_FOR_WORDS,
     CONTINUE,
     CONTINUE_WAITING,
@@ -19,6 +19,7 @@ from models.consensus.verdict import (
     DecisionKind,
 )
 from models.errors import Conflict, Unprocessable
+from models.events import EventType
 from models.queries import decisions, phase_runs, versions
 from models.schemas.message import TO_ALL, MessageType
 from models.states import LIVE_OBJECTIONS, DecisionStatus, ObjectionStatus, PipelineStatus
@@ -36,7 +37,7 @@ def resolve(session: Session, *, decision_id: int, resolution: str, now: datetim
             f"decision {decision_id} is {decision.status} already{answer}", {"status": str(decision.status)}
         )
     decision.resolution = _option(decision, resolution)
-    _answered(session, epoch, decision, DecisionStatus.RESOLVED)
+    _answered(epoch, decision, DecisionStatus.RESOLVED)
 
 
 def default(session: Session, *, decision_id: int, now: datetime) -> None:
@@ -52,12 +53,12 @@ def default(session: Session, *, decision_id: int, now: datetime) -> None:
     if not is_overdue or is_waiting or decision.default is None:
         return
     decision.resolution = decision.default
-    _answered(session, epoch, decision, DecisionStatus.DEFAULTED)
+    _answered(epoch, decision, DecisionStatus.DEFAULTED)
 
 
-def order(session: Session, epoch: Epoch, resolution: str, *, role: str | None = None) -> None:
+def order(epoch: Epoch, resolution: str, *, role: str | None = None) -> None:
     """Write down what a person decided unasked about a phase or one role of it, and go on."""
-    number = len(decisions.list_decisions(session, phase_run_id=epoch.phase_run.id)) + 1
+    number = len(decisions.list_decisions(epoch.session, phase_run_id=epoch.phase_run.id)) + 1
     decision = Decision(
         pipeline_id=epoch.pipeline.id,
         phase_run_id=epoch.phase_run.id,
@@ -70,49 +71,40 @@ def order(session: Session, epoch: Epoch, resolution: str, *, role: str | None =
         roles=[role] if role else [],
         created_at=epoch.now,
     )
-    decisions.add_decision(session, decision=decision)
+    decisions.add_decision(epoch.session, decision=decision)
     decision.resolution = resolution
-    _answered(session, epoch, decision, DecisionStatus.RESOLVED)
+    _answered(epoch, decision, DecisionStatus.RESOLVED)
 
 
 def _lock(session: Session, decision_id: int, now: datetime) -> tuple[Epoch, Decision]:
     unlocked = decisions.get_decision(session, decision_id=decision_id)
-    epoch = phases.lock_epoch(session, phase_run_id=unlocked.phase_run_id, now=now)
+    epoch = epochs.lock(session, phase_run_id=unlocked.phase_run_id, now=now)
     return epoch, decisions.lock_decision(session, decision_id=decision_id)
 
 
-def _answered(session: Session, epoch: Epoch, decision: Decision, status: DecisionStatus) -> None:
+def _answered(epoch: Epoch, decision: Decision, status: DecisionStatus) -> None:
     """Write the answer and its effect."""
     move_to(decision, status)
     decision.resolved_at, decision.notify_after = epoch.now, None
     if decision.kind in ASKED_FOR_WORDS:
-        _tell(session, epoch, decision)
+        _tell(epoch, decision)
     else:
-        _take_effect(session, epoch, decision)
+        _take_effect(epoch, decision)
     epoch.phase_run.facts += 1
-    how = (
-        "is answered"
-        if status is DecisionStatus.RESOLVED
-        else "was not answered in time and takes its default"
-    )
-    journal.record(
-        session,
-        f"decision.{status}",
-        f"decision {decision.id} {how}: {decision.resolution}",
-        now=epoch.now,
-        pipeline=epoch.pipeline,
-        phase_run=epoch.phase_run,
-    )
+    is_answered = status is DecisionStatus.RESOLVED
+    how = "is answered" if is_answered else "was not answered in time and takes its default"
+    kind = EventType.DECISION_RESOLVED if is_answered else EventType.DECISION_DEFAULTED
+    epoch.tell(kind, f"decision {decision.id} {how}: {decision.resolution}")
     if decision.kind is DecisionKind.QUESTION:
         # The message that wakes the asking role has no number yet: before it has, nobody would seem due.
-        outbox.of(session).add(Evaluation(epoch.phase_run.id, epoch.pipeline.id))
+        outbox.of(epoch.session).add(Evaluation(epoch.phase_run.id, epoch.pipeline.id))
     else:
-        phases.settle(session, epoch)
+        phases.settle(epoch)
 
 
-def _tell(session: Session, epoch: Epoch, decision: Decision) -> None:
+def _tell(epoch: Epoch, decision: Decision) -> None:
     """Tell agents the answer as a directive: the role that asked, which it wakes, or all."""
-    roles = phase_runs.list_roles(session, phase_run_id=epoch.phase_run.id)
+    roles = phase_runs.list_roles(epoch.session, phase_run_id=epoch.phase_run.id)
     present = {role.role for role in roles if not role.is_dropped}
     draft = Draft(
         MessageType.DIRECTIVE,
@@ -121,7 +113,7 @@ def _tell(session: Session, epoch: Epoch, decision: Decision) -> None:
         body=decision.resolution or "",
         metadata={"decision": decision.id},
     )
-    bus.send(session, pipeline=epoch.pipeline, sender=PERSON, draft=draft, now=epoch.now)
+    bus.send(epoch.session, pipeline=epoch.pipeline, sender=PERSON, draft=draft, now=epoch.now)
 
 
 def _option(decision: Decision, words: str) -> str:
@@ -149,21 +141,22 @@ def _free(words: str) -> str:
     return words
 
 
-def _take_effect(session: Session, epoch: Epoch, decision: Decision) -> None:
+def _take_effect(epoch: Epoch, decision: Decision) -> None:
     """Write what the answer changes; aborting and accepting are for `decide` to read."""
     if decision.kind is DecisionKind.REBASE:
-        rebases.answered(session, epoch, decision)
+        bases.answer(epoch.session, epoch.pipeline, decision, now=epoch.now)
     roles = [
-        phase_runs.get_role(session, phase_run_id=epoch.phase_run.id, role=role) for role in decision.roles
+        phase_runs.get_role(epoch.session, phase_run_id=epoch.phase_run.id, role=role)
+        for role in decision.roles
     ]
     if decision.resolution == OVERRIDE:
-        _override(session, epoch)
+        _override(epoch)
     if decision.resolution == CONTINUE_WAITING:
-        deadlines.renew(session, epoch)
+        steps.renew(epoch)
     for role in roles:
         _answer_role(role, decision)
         if role.is_dropped:
-            receipts.bounce(session, phase_run=epoch.phase_run, role=role, now=epoch.now)
+            receipts.bounce(epoch.session, phase_run=epoch.phase_run, role=role, now=epoch.now)
 
 
 def _answer_role(role: Role, decision: Decision) -> None:
@@ -176,17 +169,9 @@ def _answer_role(role: Role, decision: Decision) -> None:
         role.extra_rounds += 1
 
 
-def _override(session: Session, epoch: Epoch) -> None:
-    for objection in versions.list_objections(session, phase_run_id=epoch.phase_run.id):
+def _override(epoch: Epoch) -> None:
+    for objection in versions.list_objections(epoch.session, phase_run_id=epoch.phase_run.id):
         if objection.status in LIVE_OBJECTIONS:
             move_to(objection, ObjectionStatus.OVERRULED)
             text = f"objection {objection.number} by {objection.from_role} is overruled by a person"
-            journal.record(
-                session,
-                "objection.overruled",
-                text,
-                now=epoch.now,
-                pipeline=epoch.pipeline,
-                phase_run=epoch.phase_run,
-                role=objection.about_role,
-            )
+            epoch.tell(EventType.OBJECTION_OVERRULED, text, role=objection.about_role)

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from models import log_tail
 from models.answers import logs_command
 from models.consensus import conditions, endings
-from models.consensus.verdict import DecisionKind
+from models.consensus.step import DecisionKind
 from models.queries import agent_runs
 from models.queries.snapshots import gave_what_it_owed, how_it_ended
 from models.schemas.report import FailureRead

@@ -10,8 +10,8 @@ from egg_tasks.services import failures, results, standings
 from models import log_tail
 from models.answers import logs_command
 from models.consensus.policy import PhasePolicy
-from models.consensus.verdict import Cause
-from models.errors import Conflict, NotFound
+from models.consensus.step import Cause
+from models.errors import Conflict
 from models.queries import agent_runs, events, phase_runs, pipelines, reports, versions
 from models.schemas.definition import Definition
 from models.schemas.history import (
@@ -50,18 +50,8 @@ def list_agents(session: Session, *, pipeline_id: str) -> tuple[AgentRead, ...]:
 
 def agent(session: Session, *, pipeline_id: str, run_id: UUID) -> AgentRead:
     """One agent run of a pipeline."""
-    row = run_of(session, pipeline_id=pipeline_id, run_id=run_id)
+    row = agent_runs.get_agent_run_of(session, pipeline_id=pipeline_id, run_id=run_id)
     return _agent(row, phase_runs.get_phase_run(session, phase_run_id=row.phase_run_id))
-
-
-def run_of(session: Session, *, pipeline_id: str, run_id: UUID) -> AgentRun:
-    """One agent run's row; `NotFound` when it is another pipeline's."""
-    row = agent_runs.get_agent_run(session, run_id=run_id)
-    if row.pipeline_id != pipeline_id:
-        raise NotFound(
-            f"pipeline {pipeline_id} has no agent run {run_id}; see `egg agent list {pipeline_id}`"
-        )
-    return row
 
 
 def list_events(session: Session, *, pipeline_id: str, after: int, limit: int) -> EventPage:

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from models.events import EventType
 from models.queries import streams
 from models.schemas.message import TO_ALL, TO_ORCHESTRATOR, MessageType
 from models.tables import AgentRun, Event, Message, PhaseRun, Pipeline
@@ -14,7 +15,7 @@ MAX_SUBJECT = 200
 
 def record(
     session: Session,
-    event_type: str,
+    event_type: EventType,
     text: str,
     *,
     now: datetime,
@@ -27,7 +28,7 @@ def record(
     """Tell an event; it gets its number when the unit of work ends."""
     event = Event(
         pipeline_id=pipeline.id,
-        type=event_type,
+        type=str(event_type),
         phase=phase_run.phase if phase_run else None,
         iteration=phase_run.iteration if phase_run else None,
         role=role,
@@ -57,7 +58,7 @@ def tells_of(message: Message) -> Event:
     """The event that a message was sent, but for its place and its number."""
     return Event(
         pipeline_id=message.pipeline_id,
-        type="message.sent",
+        type=str(EventType.MESSAGE_SENT),
         role=message.from_role,
         text=f"{message.from_role} to {message.to_role}: {message.subject or message.message_type}",
         details={

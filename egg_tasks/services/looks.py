@@ -1,11 +1,12 @@
 """Looks: what a role's clone holds, read by the server and never claimed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
 from egg_tasks.ports import Workspace
+from egg_tasks.services.signals import Look, Seen
 from models.consensus.snapshot import BASE
 from models.errors import Conflict
 from models.foreign import named
@@ -16,9 +17,6 @@ from models.tables import AgentRun, Version
 
 AT_ONCE = 20
 """So many work commits are asked after together."""
-
-Seen = Mapping[str, int]
-"""By role, the latest of its versions that a clone holds; by `BASE`, the latest rebase."""
 
 
 @dataclass(frozen=True)
@@ -38,20 +36,6 @@ class Reading:
     """The rebases of this phase run by number, and the base's commit."""
     work_commits: tuple[str, ...]
     """What the work branch has been, newest first, its base last."""
-
-
-@dataclass(frozen=True)
-class Look:
-    """A clone's head, what it has of the others, and whether its own changes make a new version."""
-
-    commit: str
-    tree: str
-    is_new: bool
-    is_mended: bool
-    """Whether the latest version had a conflict, which is gone: a version is made, so that it is merged."""
-    own_number: int
-    """The latest version it was held against."""
-    seen: Seen
 
 
 def read(session: Session, *, run: AgentRun) -> Reading:

@@ -1,20 +1,20 @@
 """Merges: a version's way into the work branch."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
 from egg_tasks.outbox import VersionKey
-from egg_tasks.services import journal, phases
-from egg_tasks.services.verdicts import Epoch
-from models.consensus.treatments import Pauses
+from egg_tasks.services import epochs, phases, steps
+from egg_tasks.services.epochs import Epoch
+from models.consensus.treatments import MERGE_PAUSES
+from models.events import EventType
 from models.queries import phase_runs, pipelines, versions
 from models.schemas.git import Conflicted, Merged
 from models.states import LIVE_PHASES, MergeStatus, PhaseStatus, PipelineStatus
 from models.tables import Version, merge_to
 
-PAUSES = Pauses(timedelta(seconds=15), timedelta(minutes=2))
 MOST_TRIES = 8
 """So often a merge is tried that git does not come to the end of."""
 
@@ -50,7 +50,7 @@ def settle(
     now: datetime,
 ) -> None:
     """Write a merge's result if the epoch lives and the work branch is where it was read; then go on."""
-    epoch = phases.lock_epoch(session, phase_run_id=version.phase_run_id, now=now)
+    epoch = epochs.lock(session, phase_run_id=version.phase_run_id, now=now)
     row = _find_under_way(session, epoch, version)
     if row is None:
         return
@@ -60,21 +60,19 @@ def settle(
     name = f"{version.role}'s version {version.number}"
     if isinstance(result, Merged):
         _merged(epoch, row, result)
-        kind, text = "branch.merged", f"{name} is merged"
+        kind, text = EventType.BRANCH_MERGED, f"{name} is merged"
     else:
         merge_to(row, MergeStatus.CONFLICTED)
         row.conflict_paths = list(result.paths)
-        kind, text = "branch.conflicted", f"{name} conflicts in {', '.join(result.paths)}"
+        kind, text = EventType.BRANCH_CONFLICTED, f"{name} conflicts in {', '.join(result.paths)}"
     epoch.phase_run.facts += 1
-    journal.record(
-        session, kind, text, now=now, pipeline=epoch.pipeline, phase_run=epoch.phase_run, role=version.role
-    )
-    phases.settle(session, epoch)
+    epoch.tell(kind, text, role=version.role)
+    phases.settle(epoch)
 
 
 def failed(session: Session, *, version: VersionKey, why: str, now: datetime) -> None:
     """Put a merge off that could not be made now; one that was tried often enough is refused."""
-    epoch = phases.lock_epoch(session, phase_run_id=version.phase_run_id, now=now)
+    epoch = epochs.lock(session, phase_run_id=version.phase_run_id, now=now)
     row = _find_under_way(session, epoch, version)
     if row is None:
         return
@@ -82,16 +80,16 @@ def failed(session: Session, *, version: VersionKey, why: str, now: datetime) ->
     if row.tries >= MOST_TRIES:
         refused(session, version=version, why=f"it was tried {row.tries} times: {why}", now=now)
         return
-    row.send_after = now + PAUSES.after(row.tries)
+    row.send_after = now + MERGE_PAUSES.after(row.tries)
 
 
 def refused(session: Session, *, version: VersionKey, why: str, now: datetime) -> None:
     """Fail the pipeline of a merge that can never be made: its repository is gone, or lacks the commits."""
-    epoch = phases.lock_epoch(session, phase_run_id=version.phase_run_id, now=now)
+    epoch = epochs.lock(session, phase_run_id=version.phase_run_id, now=now)
     if _find_under_way(session, epoch, version) is None:
         return
     sentence = f"{version.role}'s version {version.number} cannot be merged: {why}"
-    phases.cancel(session, epoch, PipelineStatus.FAILED, why=sentence)
+    steps.cancel(epoch, PipelineStatus.FAILED, why=sentence)
 
 
 def _find_under_way(session: Session, epoch: Epoch, key: VersionKey) -> Version | None:

@@ -9,6 +9,7 @@ from egg_tasks import outbox
 from egg_tasks.outbox import Notice
 from egg_tasks.services import failures
 from models.answers import after_a_mend, usual
+from models.events import EventType
 from models.queries import decisions, phase_runs
 from models.schemas.report import FailureRead
 from models.states import DecisionStatus
@@ -53,7 +54,7 @@ def pause(tries: int) -> timedelta:
 
 def _content(row: Decision, *, phase: str, failed: Sequence[FailureRead]) -> dict[str, object]:
     return {
-        "type": "decision.created",
+        "type": EventType.DECISION_CREATED,
         "timestamp": row.created_at.isoformat(),
         "pipeline": row.pipeline_id,
         "phase": phase,

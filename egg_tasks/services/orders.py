@@ -1,4 +1,4 @@
-"""Orders: what a person has done to one agent, unasked."""
+"""Orders: what a person has done to one agent, or to a phase, unasked."""
 
 from datetime import datetime
 from uuid import UUID
@@ -7,11 +7,12 @@ from sqlalchemy.orm import Session
 
 from egg_tasks import outbox
 from egg_tasks.outbox import Runs, RunToSend
-from egg_tasks.services import decisions, histories, journal, phases, verdicts
-from egg_tasks.services.verdicts import Epoch
-from models.consensus.verdict import RETRY, DecisionKind
+from egg_tasks.services import decisions, epochs, journal, phases, steps
+from egg_tasks.services.epochs import Epoch
+from models.consensus.step import ACCEPT, RETRY, DecisionKind
 from models.errors import Conflict
-from models.queries import agent_runs, phase_runs
+from models.events import EventType
+from models.queries import agent_runs, phase_runs, pipelines
 from models.queries import decisions as decision_rows
 from models.states import LIVE_RUNS, Failure, PhaseStatus, RunStatus
 from models.tables import AgentRun
@@ -31,7 +32,7 @@ def stop(session: Session, *, pipeline_id: str, run_id: UUID, now: datetime) -> 
         )
     if run.stopped_for is None:
         run.stopped_for = Failure.STOPPED
-        verdicts.record(session, epoch, "agent.stopping", f"a person stops {journal.label(run)}", run)
+        epoch.tell(EventType.AGENT_STOPPING, f"a person stops {journal.label(run)}", run=run)
     run.stop_at, run.send_after = min(run.stop_at or now, now), min(run.send_after, now)
     if run.status is RunStatus.QUEUED:
         # Nobody attends it yet: a worker takes it, and finds that it is to end.
@@ -52,7 +53,26 @@ def retry(session: Session, *, pipeline_id: str, run_id: UUID, now: datetime) ->
                 f"decision {decision.id} is about the whole phase and comes first: {decision.question}",
                 {"decision": decision.id},
             )
-    decisions.order(session, epoch, RETRY, role=role)
+    decisions.order(epoch, RETRY, role=role)
+
+
+def restart_phase(session: Session, *, pipeline_id: str, phase: str, now: datetime) -> None:
+    """Supersede the current phase run and start its phase anew; only the current phase can be restarted."""
+    epoch = _lock_current(session, pipeline_id, phase, now)
+    steps.restart(epoch)
+    phases.settle(epoch)
+
+
+def advance_phase(session: Session, *, pipeline_id: str, phase: str, now: datetime) -> None:
+    """Accept the current state of the current phase, as a person who was not asked."""
+    epoch = _lock_current(session, pipeline_id, phase, now)
+    if epoch.phase_run.status is PhaseStatus.CLOSING:
+        reason = epoch.phase_run.stop_reason or epoch.phase_run.why
+        raise Conflict(
+            f"{phase} is closing already ({reason}); what it waits for: egg why {pipeline_id}",
+            {"phase_status": str(epoch.phase_run.status)},
+        )
+    decisions.order(epoch, ACCEPT)
 
 
 def _role_to_retry(session: Session, epoch: Epoch, run: AgentRun) -> str:
@@ -80,6 +100,19 @@ def _role_to_retry(session: Session, epoch: Epoch, run: AgentRun) -> str:
 
 
 def _lock(session: Session, pipeline_id: str, run_id: UUID, now: datetime) -> tuple[Epoch, AgentRun]:
-    unlocked = histories.run_of(session, pipeline_id=pipeline_id, run_id=run_id)
-    epoch = phases.lock_epoch(session, phase_run_id=unlocked.phase_run_id, now=now)
+    unlocked = agent_runs.get_agent_run_of(session, pipeline_id=pipeline_id, run_id=run_id)
+    epoch = epochs.lock(session, phase_run_id=unlocked.phase_run_id, now=now)
     return epoch, agent_runs.lock_agent_run(session, run_id=run_id)
+
+
+def _lock_current(session: Session, pipeline_id: str, phase: str, now: datetime) -> Epoch:
+    """The current phase run, locked; `Conflict` when it is of another phase."""
+    pipeline = pipelines.lock_pipeline(session, pipeline_id=pipeline_id)
+    phase_run = phase_runs.find_live_phase_run(session, pipeline_id=pipeline_id)
+    if phase_run is None or phase_run.phase != phase:
+        current = f"it is in {phase_run.phase}" if phase_run else f"it is {pipeline.status}"
+        raise Conflict(
+            f"pipeline {pipeline_id} is not in phase {phase}: {current}",
+            {"phase": phase_run.phase if phase_run else None, "status": str(pipeline.status)},
+        )
+    return epochs.lock(session, phase_run_id=phase_run.id, now=now)

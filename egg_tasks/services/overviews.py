@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from egg_tasks import version
 from egg_tasks.services import failures, reports, standings
-from models.consensus.verdict import DecisionKind
+from models.consensus.step import DecisionKind
 from models.queries import clock, halts, inboxes, overviews
 from models.queries import reports as counts
 from models.queries.inboxes import HOLDS_NOBODY, Asked

@@ -7,14 +7,13 @@ from sqlalchemy.orm import Session
 
 from egg_tasks import outbox
 from egg_tasks.outbox import Preparation
-from egg_tasks.services import deadlines, decisions, focus, journal, phases
-from egg_tasks.services.verdicts import Epoch
-from models.consensus.verdict import ACCEPT
+from egg_tasks.services import deadlines, epochs, focus, journal, phases, steps
 from models.errors import Conflict
+from models.events import EventType
 from models.queries import phase_runs, pipelines
 from models.schemas.definition import Definition
 from models.schemas.http import SubmissionIn
-from models.states import PhaseStatus, PipelineStatus, is_final
+from models.states import PipelineStatus, is_final
 from models.tables import PhaseRun, Pipeline, move_to
 
 MAX_PREPARATIONS = 5
@@ -47,7 +46,7 @@ def create(
     again = f" to run {submission.rerun_of} again" if submission.rerun_of else ""
     journal.record(
         session,
-        "pipeline.created",
+        EventType.PIPELINE_CREATED,
         f"pipeline {pipeline.id} is created{again}",
         now=now,
         pipeline=pipeline,
@@ -69,8 +68,10 @@ def start(session: Session, *, pipeline_id: str, now: datetime) -> None:
     move_to(pipeline, PipelineStatus.RUNNING)
     pipeline.started_at = now
     pipeline.send_after = now + FIRST_BACKOFF
-    journal.record(session, "pipeline.started", f"pipeline {pipeline.id} starts", now=now, pipeline=pipeline)
-    phase_run = phases.begin(session, pipeline=pipeline, position=0, now=now)
+    journal.record(
+        session, EventType.PIPELINE_STARTED, f"pipeline {pipeline.id} starts", now=now, pipeline=pipeline
+    )
+    phase_run = epochs.begin(session, pipeline=pipeline, position=0, now=now)
     phase_run.why = "the repository is being prepared"
     outbox.of(session).add(Preparation(pipeline.id))
 
@@ -87,7 +88,7 @@ def prepared(session: Session, *, pipeline_id: str, base_commit: str, now: datet
         return
     if is_new:
         # A repository that was long in coming takes nothing from the agents' time.
-        epoch = phases.lock_epoch(session, phase_run_id=phase_run.id, now=now)
+        epoch = epochs.lock(session, phase_run_id=phase_run.id, now=now)
         deadlines.begin(epoch.phase_run, pipeline, now=now)
         session.flush()
     phases.evaluate(session, phase_run_id=phase_run.id, now=now)
@@ -132,10 +133,14 @@ def pause(session: Session, *, pipeline_id: str, now: datetime) -> None:
         move_to(pipeline, PipelineStatus.PAUSED)
         phase_run = phase_runs.find_live_phase_run(session, pipeline_id=pipeline_id)
         if phase_run is not None:
-            epoch = phases.lock_epoch(session, phase_run_id=phase_run.id, now=now)
+            epoch = epochs.lock(session, phase_run_id=phase_run.id, now=now)
             deadlines.stop_clock(epoch.phase_run, now=now)
         journal.record(
-            session, "pipeline.paused", f"pipeline {pipeline.id} is paused", now=now, pipeline=pipeline
+            session,
+            EventType.PIPELINE_PAUSED,
+            f"pipeline {pipeline.id} is paused",
+            now=now,
+            pipeline=pipeline,
         )
 
 
@@ -147,7 +152,9 @@ def resume(session: Session, *, pipeline_id: str, now: datetime) -> None:
             f"pipeline {pipeline_id} is {pipeline.status}, not paused", {"status": str(pipeline.status)}
         )
     move_to(pipeline, PipelineStatus.RUNNING)
-    journal.record(session, "pipeline.resumed", f"pipeline {pipeline.id} goes on", now=now, pipeline=pipeline)
+    journal.record(
+        session, EventType.PIPELINE_RESUMED, f"pipeline {pipeline.id} goes on", now=now, pipeline=pipeline
+    )
     phase_run = phase_runs.find_live_phase_run(session, pipeline_id=pipeline_id)
     if phase_run is None:
         return
@@ -168,7 +175,7 @@ def extend(session: Session, *, pipeline_id: str, iterations: int, minutes: floa
         )
     pipeline.extra_iterations += iterations
     phase_run = phase_runs.find_live_phase_run(session, pipeline_id=pipeline_id)
-    epoch = phases.lock_epoch(session, phase_run_id=phase_run.id, now=now) if phase_run else None
+    epoch = epochs.lock(session, phase_run_id=phase_run.id, now=now) if phase_run else None
     if minutes:
         _move_deadlines(pipeline, epoch.phase_run if epoch else None, timedelta(minutes=minutes))
     granted = [focus.iterations(iterations)] if iterations else []
@@ -176,7 +183,7 @@ def extend(session: Session, *, pipeline_id: str, iterations: int, minutes: floa
     text = f"pipeline {pipeline_id} is extended by {' and '.join(granted)}"
     journal.record(
         session,
-        "pipeline.extended",
+        EventType.PIPELINE_EXTENDED,
         text,
         now=now,
         pipeline=pipeline,
@@ -184,7 +191,7 @@ def extend(session: Session, *, pipeline_id: str, iterations: int, minutes: floa
     )
     if epoch is not None:
         epoch.phase_run.facts += 1
-        phases.settle(session, epoch)
+        phases.settle(epoch)
 
 
 def _more(pipeline: Pipeline, iterations: int) -> str:
@@ -194,38 +201,6 @@ def _more(pipeline: Pipeline, iterations: int) -> str:
         return f"to begin anew: egg pipeline rerun {name}"
     most = f" --set config.max_iterations={iterations}" if iterations else ""
     return f"to go on from its work: egg pipeline rerun {name} --set base=egg/{name}{most}"
-
-
-def restart_phase(session: Session, *, pipeline_id: str, phase: str, now: datetime) -> None:
-    """Supersede the current phase run and start its phase anew; only the current phase can be restarted."""
-    epoch = _lock_current(session, pipeline_id, phase, now)
-    phases.restart(session, epoch)
-    phases.settle(session, epoch)
-
-
-def advance_phase(session: Session, *, pipeline_id: str, phase: str, now: datetime) -> None:
-    """Accept the current state of the current phase, as a person who was not asked."""
-    epoch = _lock_current(session, pipeline_id, phase, now)
-    if epoch.phase_run.status is PhaseStatus.CLOSING:
-        reason = epoch.phase_run.stop_reason or epoch.phase_run.why
-        raise Conflict(
-            f"{phase} is closing already ({reason}); what it waits for: egg why {pipeline_id}",
-            {"phase_status": str(epoch.phase_run.status)},
-        )
-    decisions.order(session, epoch, ACCEPT)
-
-
-def _lock_current(session: Session, pipeline_id: str, phase: str, now: datetime) -> Epoch:
-    """The current phase run, locked; `Conflict` when it is of another phase."""
-    pipeline = pipelines.lock_pipeline(session, pipeline_id=pipeline_id)
-    phase_run = phase_runs.find_live_phase_run(session, pipeline_id=pipeline_id)
-    if phase_run is None or phase_run.phase != phase:
-        current = f"it is in {phase_run.phase}" if phase_run else f"it is {pipeline.status}"
-        raise Conflict(
-            f"pipeline {pipeline_id} is not in phase {phase}: {current}",
-            {"phase": phase_run.phase if phase_run else None, "status": str(pipeline.status)},
-        )
-    return phases.lock_epoch(session, phase_run_id=phase_run.id, now=now)
 
 
 def _move_deadlines(pipeline: Pipeline, phase_run: PhaseRun | None, by: timedelta) -> None:
@@ -242,7 +217,7 @@ def _move_deadlines(pipeline: Pipeline, phase_run: PhaseRun | None, by: timedelt
 def _finish(session: Session, pipeline: Pipeline, status: PipelineStatus, *, why: str, now: datetime) -> None:
     phase_run = phase_runs.find_live_phase_run(session, pipeline_id=pipeline.id)
     if phase_run is None:
-        phases.finish(session, pipeline, status, why=why, now=now)
+        epochs.finish(session, pipeline, status, why=why, now=now)
         return
-    epoch = phases.lock_epoch(session, phase_run_id=phase_run.id, now=now)
-    phases.cancel(session, epoch, status, why=why)
+    epoch = epochs.lock(session, phase_run_id=phase_run.id, now=now)
+    steps.cancel(epoch, status, why=why)

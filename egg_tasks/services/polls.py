@@ -6,7 +6,6 @@ run that dies: what that run was given is given again.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -14,7 +13,7 @@ from sqlalchemy.orm import Session
 from egg_tasks.services import bus, credentials
 from models.errors import Conflict
 from models.queries import messages, readers, streams
-from models.queries.readers import Reader, Step
+from models.queries.readers import CursorMove, Reader
 from models.schemas.message import TO_ALL, Message, MessageType
 from models.tables import Message as Row
 
@@ -81,7 +80,7 @@ def look(
     )
 
 
-def receive(session: Session, *, run_id: UUID, selection: Selection, now: datetime) -> Received:
+def receive(session: Session, *, run_id: UUID, selection: Selection) -> Received:
     """Read as the agent of a run; its role's cursor moves over what it is given.
 
     Without `since`, reading begins at the cursor, or where the role's last poll began if `poll_key` is that
@@ -89,7 +88,7 @@ def receive(session: Session, *, run_id: UUID, selection: Selection, now: dateti
     when the run is over. A poll that finds nothing locks and writes nothing.
     """
     for _ in range(TRIES):
-        reader = _reader(session, run_id, now)
+        reader = _reader(session, run_id)
         page = _look_from(session, reader, selection)
         if not page.messages and reader.tip - page.next_since_id <= LEAP:
             return Received(page, reader)
@@ -159,10 +158,10 @@ def _shared_page(each: Waiting, found: Sequence[tuple[Row, Message]]) -> Page:
     return Page(page, page[-1].id if page else after, len(own) > selection.limit, tip)
 
 
-def _reader(session: Session, run_id: UUID, now: datetime) -> Reader:
+def _reader(session: Session, run_id: UUID) -> Reader:
     reader = readers.find_reader(session, run_id=run_id)
     if reader is None or not reader.is_live:
-        credentials.check(session, run_id=run_id, now=now)
+        credentials.check(session, run_id=run_id)
     assert reader is not None, "a check has no token"  # noqa: S101
     return reader
 
@@ -185,17 +184,17 @@ def _start(reader: Reader, selection: Selection) -> int:
     return reader.poll_began if is_repeated else reader.cursor
 
 
-def _step(reader: Reader, selection: Selection, page: Page) -> Step:
+def _step(reader: Reader, selection: Selection, page: Page) -> CursorMove:
     """Where the cursor goes: to the page's end if nothing between was left out; never back."""
     if selection.types:
-        return Step(reader.run_id, reader.cursor, reader.cursor)
+        return CursorMove(reader.run_id, reader.cursor, reader.cursor)
     after = _start(reader, selection)
     is_far_behind = not page.has_more and page.tip - page.next_since_id > LEAP
     end = page.tip if is_far_behind else page.next_since_id
     to = end if after <= reader.cursor < end else reader.cursor
     if page.messages and selection.since is None:
-        return Step(reader.run_id, reader.cursor, to, selection.poll_key, after)
-    return Step(reader.run_id, reader.cursor, to)
+        return CursorMove(reader.run_id, reader.cursor, to, selection.poll_key, after)
+    return CursorMove(reader.run_id, reader.cursor, to)
 
 
 def _look_up_to(

@@ -9,11 +9,12 @@ from sqlalchemy.orm import Session
 
 from egg_tasks import outbox
 from egg_tasks.outbox import Notice
-from egg_tasks.services import credentials, journal, phases, shares
+from egg_tasks.services import credentials, epochs, phases, shares
 from egg_tasks.services.bus import PERSON
-from egg_tasks.services.verdicts import Epoch
-from models.consensus.verdict import DecisionKind
+from egg_tasks.services.epochs import Epoch
+from models.consensus.step import DecisionKind
 from models.errors import Conflict
+from models.events import EventType
 from models.queries import agent_runs, decisions, phase_runs, pipelines
 from models.shares import Share
 from models.states import DecisionStatus, PhaseStatus
@@ -39,10 +40,10 @@ class Question:
 def ask(session: Session, *, run_id: UUID, question: Question, now: datetime) -> Decision:
     """Put an agent's question to a person; the same one again gives the decision that stands."""
     unlocked = agent_runs.get_agent_run(session, run_id=run_id)
-    epoch = phases.lock_epoch(session, phase_run_id=unlocked.phase_run_id, now=now)
-    run = credentials.hold(session, run_id=run_id, now=now)
+    epoch = epochs.lock(session, phase_run_id=unlocked.phase_run_id, now=now)
+    run = credentials.hold(session, run_id=run_id)
     assert run.role is not None, "a check has no token"  # noqa: S101
-    return _put(session, epoch, run.role, question, run_id=run_id)
+    return _put(epoch, run.role, question, run_id=run_id)
 
 
 def create(session: Session, *, pipeline_id: str, question: Question, now: datetime) -> Decision:
@@ -54,19 +55,17 @@ def create(session: Session, *, pipeline_id: str, question: Question, now: datet
             f"pipeline {pipeline_id} is {pipeline.status}: no phase runs to ask in",
             {"status": str(pipeline.status)},
         )
-    epoch = phases.lock_epoch(session, phase_run_id=phase_run.id, now=now)
-    return _put(session, epoch, PERSON, question)
+    epoch = epochs.lock(session, phase_run_id=phase_run.id, now=now)
+    return _put(epoch, PERSON, question)
 
 
-def _put(
-    session: Session, epoch: Epoch, asker: str, question: Question, run_id: UUID | None = None
-) -> Decision:
+def _put(epoch: Epoch, asker: str, question: Question, run_id: UUID | None = None) -> Decision:
     key = f"question:{asker}:{question.client_key}"
     if question.client_key is not None:
-        standing = decisions.find_decision(session, pipeline_id=epoch.pipeline.id, key=key)
+        standing = decisions.find_decision(epoch.session, pipeline_id=epoch.pipeline.id, key=key)
         if standing is not None:
             return standing
-    rows = decisions.list_decisions(session, phase_run_id=epoch.phase_run.id)
+    rows = decisions.list_decisions(epoch.session, phase_run_id=epoch.phase_run.id)
     open_ones = [row for row in rows if row.asked_by == asker and row.status is DecisionStatus.PENDING]
     for row in open_ones:
         if row.question == question.text:
@@ -74,23 +73,16 @@ def _put(
     _refuse(epoch, asker, open_ones)
     if run_id is not None:
         size = len("".join((question.text, *question.options)).encode())
-        shares.spend(session, run_id=run_id, share=Share.QUESTIONS, size=size, now=epoch.now)
+        shares.spend(epoch.session, run_id=run_id, share=Share.QUESTIONS, size=size, now=epoch.now)
     if question.client_key is None:
         key = f"question:{asker}#{len(rows) + 1}"
     decision = _decision(epoch, asker, question, key)
-    decisions.add_decision(session, decision=decision)
+    decisions.add_decision(epoch.session, decision=decision)
     epoch.phase_run.facts += 1
-    outbox.of(session).add(Notice(decision.id, 1, epoch.pipeline.id))
-    journal.record(
-        session,
-        "decision.created",
-        f"decision {decision.id}, asked by {asker}: {question.text}",
-        now=epoch.now,
-        pipeline=epoch.pipeline,
-        phase_run=epoch.phase_run,
-        role=None if asker == PERSON else asker,
-    )
-    phases.settle(session, epoch)
+    outbox.of(epoch.session).add(Notice(decision.id, 1, epoch.pipeline.id))
+    text = f"decision {decision.id}, asked by {asker}: {question.text}"
+    epoch.tell(EventType.DECISION_CREATED, text, role=None if asker == PERSON else asker)
+    phases.settle(epoch)
     return decision
 
 

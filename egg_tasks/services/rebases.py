@@ -5,16 +5,17 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import journal, phases
-from egg_tasks.services.merges import PAUSES
-from egg_tasks.services.verdicts import Epoch
-from models.consensus.verdict import KEEP_BASE, TAKE_BASE, DecisionKind
+from egg_tasks.services import bases, epochs, phases
+from egg_tasks.services.epochs import Epoch
+from models.consensus.step import DecisionKind
+from models.consensus.treatments import MERGE_PAUSES
 from models.errors import Conflict
+from models.events import EventType
 from models.queries import decisions, phase_runs, pipelines, rebases
 from models.schemas.git import Conflicted, Merged
 from models.schemas.message import MessageType
 from models.states import DecisionStatus, PhaseStatus, PipelineStatus, RebaseStatus, is_final
-from models.tables import Decision, Pipeline, Rebase, move_to
+from models.tables import Pipeline, Rebase, move_to
 
 MOST_TRIES = 5
 """So often the present base is fetched and merged before that is given up."""
@@ -54,19 +55,13 @@ def wish(session: Session, *, pipeline_id: str, commit: str | None, now: datetim
             )
         return live
     if live is not None:
-        _give_up(session, live, now)
-        _withdraw(session, epoch, DecisionKind.REBASE)
-    row = _add(session, pipeline, commit=commit, now=now)
-    journal.record(
-        session,
-        "branch.rebase_requested",
-        f"a person wants the present base{_at(commit)} in the work branch",
-        now=now,
-        pipeline=pipeline,
-        phase_run=epoch.phase_run,
-    )
+        bases.give_up(session, live, now=now)
+        _withdraw(epoch, DecisionKind.REBASE)
+    row = bases.add(session, pipeline, commit=commit, now=now)
+    text = f"a person wants the present base{_at(commit)} in the work branch"
+    epoch.tell(EventType.BRANCH_REBASE_REQUESTED, text)
     epoch.phase_run.facts += 1
-    phases.settle(session, epoch)
+    phases.settle(epoch)
     return row
 
 
@@ -100,14 +95,14 @@ def settle(
         return
     row.commit, row.why, row.ended_at = commit, "", now
     if isinstance(result, Merged):
-        _merged(session, epoch, row, result)
+        _merged(epoch, row, result)
     else:
         move_to(row, RebaseStatus.CONFLICTED)
         row.conflict_paths = list(result.paths)
         text = f"the present base{_at(commit)} conflicts in {', '.join(result.paths)}"
-        _record(session, epoch, "branch.conflicted", text)
+        epoch.tell(EventType.BRANCH_CONFLICTED, text)
     epoch.phase_run.facts += 1
-    phases.settle(session, epoch)
+    phases.settle(epoch)
 
 
 def failed(session: Session, *, number: int, why: str, is_final: bool, now: datetime) -> None:
@@ -119,29 +114,14 @@ def failed(session: Session, *, number: int, why: str, is_final: bool, now: date
     row.tries += 1
     row.why = why
     if not is_final and row.tries < MOST_TRIES:
-        row.send_after = now + PAUSES.after(row.tries)
+        row.send_after = now + MERGE_PAUSES.after(row.tries)
         return
     move_to(row, RebaseStatus.FAILED)
     row.ended_at = now
     text = f"the present base is not merged, and the work goes on without: {why}"
-    _record(session, epoch, "branch.rebase_failed", text)
+    epoch.tell(EventType.BRANCH_REBASE_FAILED, text)
     epoch.phase_run.facts += 1
-    phases.settle(session, epoch)
-
-
-def answered(session: Session, epoch: Epoch, decision: Decision) -> None:
-    """Take a person's answer to a conflict of the base."""
-    row = rebases.find_live_rebase(session, pipeline_id=epoch.pipeline.id)
-    if row is None or decision.key != key(row) or decision.resolution not in {KEEP_BASE, TAKE_BASE}:
-        return
-    _give_up(session, row, epoch.now)
-    if decision.resolution == TAKE_BASE:
-        _add(session, epoch.pipeline, commit=None, now=epoch.now)
-
-
-def key(row: Rebase) -> str:
-    """The key of the question about a conflict."""
-    return f"rebase:{row.id}"
+    phases.settle(epoch)
 
 
 def _lock_mergeable(session: Session, pipeline: Pipeline, now: datetime) -> Epoch:
@@ -164,7 +144,7 @@ def _lock_mergeable(session: Session, pipeline: Pipeline, now: datetime) -> Epoc
             f" asks (egg why {name}), and try again when the next phase runs, or {again}",
             {**details, "phase_status": str(phase_run.status)},
         )
-    return phases.lock_epoch(session, phase_run_id=phase_run.id, now=now)
+    return epochs.lock(session, phase_run_id=phase_run.id, now=now)
 
 
 def _lock_under_way(session: Session, number: int, now: datetime) -> tuple[Epoch, Rebase] | None:
@@ -175,7 +155,7 @@ def _lock_under_way(session: Session, number: int, now: datetime) -> tuple[Epoch
     phase_run = phase_runs.find_live_phase_run(session, pipeline_id=unlocked.pipeline_id)
     if phase_run is None:
         return None
-    epoch = phases.lock_epoch(session, phase_run_id=phase_run.id, now=now)
+    epoch = epochs.lock(session, phase_run_id=phase_run.id, now=now)
     row = rebases.find_rebase(session, number=number)
     is_stale = epoch.phase_run.ended_at is not None or epoch.phase_run.status is PhaseStatus.CLOSING
     if row is None or row.status is not RebaseStatus.MERGING or is_stale:
@@ -183,7 +163,7 @@ def _lock_under_way(session: Session, number: int, now: datetime) -> tuple[Epoch
     return epoch, row
 
 
-def _merged(session: Session, epoch: Epoch, row: Rebase, result: Merged) -> None:
+def _merged(epoch: Epoch, row: Rebase, result: Merged) -> None:
     is_new = result.commit != epoch.pipeline.work_commit
     row.merge_commit = result.commit
     row.phase_run_id = epoch.phase_run.id if is_new else None
@@ -191,53 +171,22 @@ def _merged(session: Session, epoch: Epoch, row: Rebase, result: Merged) -> None
     epoch.pipeline.work_commit = result.commit
     if not is_new:
         text = f"the work branch has the present base{_at(row.commit)} already"
-        _record(session, epoch, "branch.rebased", text)
+        epoch.tell(EventType.BRANCH_REBASED, text)
         return
     text = f"the present base{_at(row.commit)} is merged into the work branch"
-    _record(session, epoch, "branch.rebased", text)
+    epoch.tell(EventType.BRANCH_REBASED, text)
     # They are about a commit that is no longer the tip.
-    _withdraw(session, epoch, DecisionKind.CHECK)
-    journal.announce(
-        session,
-        MessageType.DIRECTIVE,
-        text,
-        now=epoch.now,
-        phase_run=epoch.phase_run,
-        body="A person brought it in. `egg sync` merges it into your clone: see whether your work holds.",
-    )
+    _withdraw(epoch, DecisionKind.CHECK)
+    body = "A person brought it in. `egg sync` merges it into your clone: see whether your work holds."
+    epoch.announce(MessageType.DIRECTIVE, text, body=body)
 
 
-def _add(session: Session, pipeline: Pipeline, *, commit: str | None, now: datetime) -> Rebase:
-    row = Rebase(
-        pipeline_id=pipeline.id,
-        status=RebaseStatus.PENDING,
-        commit=commit,
-        conflict_paths=[],
-        why="",
-        tries=0,
-        created_at=now,
-    )
-    rebases.add_rebase(session, rebase=row)
-    return row
-
-
-def _give_up(session: Session, row: Rebase, now: datetime) -> None:
-    move_to(row, RebaseStatus.CANCELLED)
-    row.ended_at = now
-    # The index of live ones must see this one ended before another begins.
-    session.flush()
-
-
-def _withdraw(session: Session, epoch: Epoch, kind: DecisionKind) -> None:
+def _withdraw(epoch: Epoch, kind: DecisionKind) -> None:
     """Take back questions that were overtaken."""
-    for decision in decisions.list_decisions(session, phase_run_id=epoch.phase_run.id, is_pending=True):
+    for decision in decisions.list_decisions(epoch.session, phase_run_id=epoch.phase_run.id, is_pending=True):
         if decision.kind is kind:
             move_to(decision, DecisionStatus.CANCELLED)
             decision.notify_after = None
-
-
-def _record(session: Session, epoch: Epoch, kind: str, text: str) -> None:
-    journal.record(session, kind, text, now=epoch.now, pipeline=epoch.pipeline, phase_run=epoch.phase_run)
 
 
 def _at(commit: str | None) -> str:

@@ -7,15 +7,16 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import credentials, journal, shares
-from egg_tasks.services.verdicts import Epoch
+from egg_tasks.services import credentials, epochs, journal, shares
+from egg_tasks.services.epochs import Epoch
+from models.events import EventType
 from models.queries import phase_runs, pipelines, results
 from models.schemas.report import ResultRead
 from models.schemas.result import read_block, read_output, validate
 from models.schemas.result_block import Fields
 from models.shares import Share
 from models.states import ParseStatus
-from models.tables import AgentRun, PhaseRun, Pipeline, Result
+from models.tables import AgentRun, PhaseRun, Result
 
 
 def submit(session: Session, *, run_id: UUID, fields: Mapping[str, object], now: datetime) -> Result:
@@ -23,7 +24,7 @@ def submit(session: Session, *, run_id: UUID, fields: Mapping[str, object], now:
 
     Taken as long as the run lives, in a closing phase run too.
     """
-    run = credentials.hold(session, run_id=run_id, now=now)
+    run = credentials.hold(session, run_id=run_id)
     assert run.role is not None, "a check has no token"  # noqa: S101
     sound = validate(run.role, fields)
     last = results.find_last_result(session, run_id=run_id)
@@ -33,23 +34,21 @@ def submit(session: Session, *, run_id: UUID, fields: Mapping[str, object], now:
     shares.spend(session, run_id=run_id, share=Share.RESULTS, size=len(raw.encode()), now=now)
     row = _row(run, ParseStatus.SUBMITTED, raw=raw, fields=sound, now=now)
     results.add_result(session, result=row)
-    pipeline = pipelines.get_pipeline(session, pipeline_id=run.pipeline_id)
-    phase_run = phase_runs.get_phase_run(session, phase_run_id=run.phase_run_id)
-    _tell(session, pipeline, phase_run, run, row)
+    _tell(epochs.of_run(session, run, now=now), run, row)
     return row
 
 
-def take_from_output(session: Session, epoch: Epoch, run: AgentRun, *, output: str) -> None:
+def take_from_output(epoch: Epoch, run: AgentRun, *, output: str) -> None:
     """Keep the result that a run wrote into its output, unless it has submitted one."""
-    if run.role is None or results.find_last_result(session, run_id=run.id) is not None:
+    if run.role is None or results.find_last_result(epoch.session, run_id=run.id) is not None:
         return
     reading = read_output(run.role, output)
     if reading is None:
         return
     status = ParseStatus.INVALID if reading.faults else ParseStatus.PARSED
     row = _row(run, status, raw=reading.raw, fields=dict(reading.fields), now=epoch.now)
-    results.add_result(session, result=row)
-    _tell(session, epoch.pipeline, epoch.phase_run, run, row)
+    results.add_result(epoch.session, result=row)
+    _tell(epoch, run, row)
 
 
 def list_results(session: Session, *, pipeline_id: str, with_raw: bool = False) -> tuple[ResultRead, ...]:
@@ -109,19 +108,11 @@ def _row(run: AgentRun, status: ParseStatus, *, raw: str, fields: Fields, now: d
     )
 
 
-def _tell(session: Session, pipeline: Pipeline, phase_run: PhaseRun, run: AgentRun, row: Result) -> None:
-    kind, text = "result.reported", f"{journal.label(run)} reports {row.fields.get('status')}"
+def _tell(epoch: Epoch, run: AgentRun, row: Result) -> None:
+    kind, text = EventType.RESULT_REPORTED, f"{journal.label(run)} reports {row.fields.get('status')}"
     text += f": {row.fields.get('summary')}"
     if row.parse_status is ParseStatus.INVALID:
-        kind, text = "result.invalid", f"the result of {journal.label(run)} cannot be read: {_faults(row)[0]}"
-    journal.record(
-        session,
-        kind,
-        text,
-        now=row.created_at,
-        pipeline=pipeline,
-        phase_run=phase_run,
-        role=run.role,
-        run_id=run.id,
-        details={"result": row.id, "parse_status": str(row.parse_status), "fields": row.fields},
-    )
+        kind = EventType.RESULT_INVALID
+        text = f"the result of {journal.label(run)} cannot be read: {_faults(row)[0]}"
+    details = {"result": row.id, "parse_status": str(row.parse_status), "fields": row.fields}
+    epoch.tell(kind, text, run=run, details=details)

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from egg_tasks.services import journal
 from models.errors import TooMany, UsedUp
+from models.events import EventType
 from models.queries import agent_runs, phase_runs, pipelines, shares
 from models.shares import KIB, LIMITS, MIB, ROW_BYTES, Limit, Share, message_limit
 from models.tables import AgentRun, Message
@@ -46,7 +47,7 @@ def note(session: Session, *, error: UsedUp, now: datetime) -> None:
         return
     journal.record(
         session,
-        "share.used_up",
+        EventType.SHARE_USED_UP,
         error.message,
         now=now,
         pipeline=pipelines.get_pipeline(session, pipeline_id=run.pipeline_id),
@@ -72,7 +73,7 @@ def grant(session: Session, *, pipeline_id: str, quota: int, now: datetime) -> N
     shares.set_quota(session, pipeline_id=pipeline_id, quota=quota)
     text = f"pipeline {pipeline_id} may store {_size(quota)} of messages"
     details: dict[str, object] = {"quota": quota}
-    journal.record(session, "pipeline.quota", text, now=now, pipeline=pipeline, details=details)
+    journal.record(session, EventType.PIPELINE_QUOTA, text, now=now, pipeline=pipeline, details=details)
 
 
 def _refuse(session: Session, run_id: UUID, share: Share, limit: Limit, *, size: int) -> None:

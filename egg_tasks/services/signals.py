@@ -7,15 +7,32 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import deadlines, journal, objections, phases, shares
-from egg_tasks.services.looks import Look
-from egg_tasks.services.verdicts import Epoch
+from egg_tasks.services import credentials, deadlines, epochs, objections, phases, shares
+from egg_tasks.services.epochs import Epoch
 from models.consensus.settled import check_owner
 from models.errors import Conflict, Unprocessable
+from models.events import EventType
 from models.queries import agent_runs, phase_runs, versions
 from models.shares import Share
 from models.states import LIVE_PHASES, LIVE_RUNS, CheckStatus, PhaseStatus, Readiness
 from models.tables import AgentRun, Role, Version
+
+Seen = Mapping[str, int]
+"""By role, the latest of its versions that a clone holds; by `BASE`, the latest rebase."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """A clone's head, what it has of the others, and whether its own changes make a new version."""
+
+    commit: str
+    tree: str
+    is_new: bool
+    is_mended: bool
+    """Whether the latest version had a conflict, which is gone: a version is made, so that it is merged."""
+    own_number: int
+    """The latest version it was held against."""
+    seen: Seen
 
 
 @dataclass(frozen=True)
@@ -63,9 +80,9 @@ def readiness(session: Session, *, run_id: UUID, signal: Signal, look: Look | No
         case Readiness.BLOCKED:
             _blocked(session, epoch, role, signal)
         case Readiness.OBJECTING:
-            objections.raise_objection(session, epoch, role, about=signal.about, reason=signal.reason)
+            objections.raise_objection(epoch, role, about=signal.about, reason=signal.reason)
     _say(session, speaker, signal)
-    phases.settle(session, epoch)
+    phases.settle(epoch)
     return Said(role, epoch)
 
 
@@ -89,27 +106,12 @@ def sync(session: Session, *, run_id: UUID, seen: Mapping[str, int], now: dateti
     phase_runs.mark_seen(session, phase_run_id=phase_run_id, role=speaker.role.role, versions=seen)
 
 
-def stale(run: AgentRun, epoch: Epoch) -> Conflict:
-    """The refusal of a late write, with the epoch that counts now."""
-    phase_run = epoch.phase_run
-    return Conflict(
-        f"this agent run is over ({run.status}); nothing it says counts any more, so end now",
-        {
-            "run_status": str(run.status),
-            "phase": phase_run.phase,
-            "iteration": phase_run.iteration,
-            "phase_status": str(phase_run.status),
-            "pipeline_status": str(epoch.pipeline.status),
-        },
-    )
-
-
 def _lock_speaker(session: Session, run_id: UUID, now: datetime) -> _Speaker:
     unlocked = agent_runs.get_agent_run(session, run_id=run_id)
-    epoch = phases.lock_epoch(session, phase_run_id=unlocked.phase_run_id, now=now)
+    epoch = epochs.lock(session, phase_run_id=unlocked.phase_run_id, now=now)
     run = agent_runs.lock_agent_run(session, run_id=run_id)
     if run.status not in LIVE_RUNS or epoch.phase_run.status not in LIVE_PHASES:
-        raise stale(run, epoch)
+        raise credentials.stale(run, epoch.phase_run, epoch.pipeline)
     if epoch.phase_run.status is PhaseStatus.CLOSING:
         raise Conflict(
             f"{epoch.phase_run.phase} is closing ({epoch.phase_run.stop_reason or epoch.phase_run.why});"
@@ -131,9 +133,9 @@ def _ready(session: Session, speaker: _Speaker, signal: Signal, look: Look) -> N
             {"version": role.version},
         )
     if not look.is_new:
-        _refuse_unexplained(session, epoch, role, signal)
-    objections.answer(session, epoch, run, words=signal.answers, is_new=look.is_new)
-    objections.withdraw_own(session, epoch, role)
+        _refuse_unexplained(epoch, role, signal)
+    objections.answer(epoch, run, words=signal.answers, is_new=look.is_new)
+    objections.withdraw_own(epoch, role)
     if look.is_new or look.is_mended:
         role.version += 1
         version = Version(
@@ -150,9 +152,9 @@ def _ready(session: Session, speaker: _Speaker, signal: Signal, look: Look) -> N
     phase_runs.mark_seen(session, phase_run_id=run.phase_run_id, role=role.role, versions=look.seen)
 
 
-def _refuse_unexplained(session: Session, epoch: Epoch, role: Role, signal: Signal) -> None:
+def _refuse_unexplained(epoch: Epoch, role: Role, signal: Signal) -> None:
     """A READY without change from the owner of a red check needs a reason."""
-    snapshot = phases.snapshot_of(session, epoch)
+    snapshot = phases.snapshot_of(epoch)
     owner, check = check_owner(snapshot), snapshot.check
     is_red = check is not None and check.status is CheckStatus.RED
     if is_red and owner is not None and owner.name == role.role and not signal.reason:
@@ -190,24 +192,15 @@ def _say(session: Session, speaker: _Speaker, signal: Signal) -> None:
         run.verdict = signal.state
         ends_at = epoch.now + epoch.policy.verdict_grace
         run.stop_at = min(run.stop_at or ends_at, ends_at) if _is_held(run) else ends_at
-        deadlines.extend(epoch)
+        deadlines.extend(epoch.phase_run, epoch.policy, now=epoch.now)
         session.flush()
         for row in phase_runs.list_seen(session, phase_run_id=run.phase_run_id, role=role.role):
             row.at_verdict = row.number
     role.state, role.reason, role.updated_at = signal.state, signal.reason, epoch.now
     role.blocked_on = signal.on if signal.state is Readiness.BLOCKED else None
     epoch.phase_run.facts += 1
-    journal.record(
-        session,
-        "readiness.changed",
-        _sentence(role, signal),
-        now=epoch.now,
-        pipeline=epoch.pipeline,
-        phase_run=epoch.phase_run,
-        role=role.role,
-        run_id=run.id,
-        details={"state": str(signal.state), "version": role.version},
-    )
+    details: dict[str, object] = {"state": str(signal.state), "version": role.version}
+    epoch.tell(EventType.READINESS_CHANGED, _sentence(role, signal), run=run, details=details)
 
 
 def _is_held(run: AgentRun) -> bool:

@@ -22,7 +22,7 @@ from models.consensus.settled import (
     unsettled_reason,
 )
 from models.consensus.snapshot import RoleView, Snapshot
-from models.consensus.verdict import HOLDS_NOBODY, Wait
+from models.consensus.step import HOLDS_NOBODY, Wait
 from models.queries import phase_runs, pipelines
 from models.queries.snapshots import list_snapshots, load_snapshot
 from models.schemas.report import Consensus, Lacking, RoleStanding, Waiting

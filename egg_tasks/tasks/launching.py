@@ -12,7 +12,7 @@ from egg_tasks.backends.command import argv
 from egg_tasks.clock import utcnow
 from egg_tasks.config import Settings
 from egg_tasks.prompts.prompt import render
-from egg_tasks.services import briefs, halts, looks, phases, signals
+from egg_tasks.services import briefs, credentials, epochs, halts, signals
 from models.consensus.policy import Mode
 from models.queries import agent_runs, phase_runs, pipelines, versions
 from models.schemas.brief import Brief
@@ -31,7 +31,7 @@ def work_commit(session: Session, *, run: AgentRun) -> str:
 
 
 def of_agent(
-    session: Session, *, run: AgentRun, clone: Clone, settings: Settings, seen: looks.Seen
+    session: Session, *, run: AgentRun, clone: Clone, settings: Settings, seen: signals.Seen
 ) -> Launch:
     """Make a role's launch: note what its clone has seen, hand over its brief, give it a new token.
 
@@ -39,10 +39,10 @@ def of_agent(
     """
     assert run.role is not None, "a check is launched otherwise"  # noqa: S101
     halts.refuse(session)
-    epoch = phases.lock_epoch(session, phase_run_id=run.phase_run_id, now=utcnow())
+    epoch = epochs.lock(session, phase_run_id=run.phase_run_id, now=utcnow())
     row = agent_runs.lock_agent_run(session, run_id=run.id)
     if row.status not in LIVE_RUNS:
-        raise signals.stale(row, epoch)
+        raise credentials.stale(row, epoch.phase_run, epoch.pipeline)
     row.start_commit = clone.head
     phase_runs.mark_seen(session, phase_run_id=run.phase_run_id, role=run.role, versions=seen)
     brief = briefs.hand_over(session, run=run, lacking=clone.missing)

@@ -5,8 +5,8 @@ from datetime import datetime
 from models.consensus.deadlines import is_over
 from models.consensus.settled import agrees_but_for_check, check_owner
 from models.consensus.snapshot import CheckView, Snapshot
+from models.consensus.step import RETRY, WAIT, Cause, CauseKind
 from models.consensus.treatments import CHECK_PAUSES, MAX_CHECK_ERRORS
-from models.consensus.verdict import RETRY, WAIT, Cause, CauseKind
 from models.states import CheckStatus, Readiness
 
 

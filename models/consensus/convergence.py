@@ -5,7 +5,7 @@ from typing import Literal
 
 from models.consensus.policy import Criteria
 from models.consensus.snapshot import ResultView, Snapshot
-from models.consensus.verdict import Advance, Iterate, Shortfall
+from models.consensus.step import Advance, Iterate, Shortfall
 from models.foreign import NAMED, counted, flat, named
 from models.states import PhaseStatus, StopReason
 

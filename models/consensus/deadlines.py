@@ -5,7 +5,7 @@ from datetime import datetime
 from models.consensus.policy import PhasePolicy
 from models.consensus.settled import unmade, unsettled
 from models.consensus.snapshot import RunView, Snapshot
-from models.consensus.verdict import (
+from models.consensus.step import (
     ABORT,
     ACCEPT,
     CONTINUE_WAITING,

@@ -9,8 +9,7 @@ from models.consensus.policy import OnFailure
 from models.consensus.retries import failure
 from models.consensus.settled import has_consensus, unmade, unsettled
 from models.consensus.snapshot import DecisionView, Snapshot
-from models.consensus.treatments import TREATMENTS
-from models.consensus.verdict import (
+from models.consensus.step import (
     ABORT,
     ACCEPT,
     ASKED_FOR_WORDS,
@@ -26,16 +25,17 @@ from models.consensus.verdict import (
     Integrate,
     Rebase,
     Restart,
-    Verdict,
+    Step,
     Wait,
 )
+from models.consensus.treatments import TREATMENTS
 from models.foreign import counted
 from models.states import MergeStatus, PhaseStatus, RebaseStatus, StopReason
 
 
-def decide(snapshot: Snapshot) -> Verdict:
-    """Say what a phase run does next. The same rows give the same verdict, whoever asks."""
-    rules: tuple[Callable[[Snapshot], Verdict | None], ...] = (
+def decide(snapshot: Snapshot) -> Step:
+    """Say what a phase run does next. The same rows give the same step, whoever asks."""
+    rules: tuple[Callable[[Snapshot], Step | None], ...] = (
         _closing,
         _unprepared,
         _answered,
@@ -52,12 +52,12 @@ def decide(snapshot: Snapshot) -> Verdict:
         questions.stall,
     )
     for rule in rules:
-        if verdict := rule(snapshot):
-            return verdict
+        if step := rule(snapshot):
+            return step
     return _wait(snapshot)
 
 
-def _closing(snapshot: Snapshot) -> Verdict | None:
+def _closing(snapshot: Snapshot) -> Step | None:
     if snapshot.status is not PhaseStatus.CLOSING:
         return None
     if snapshot.unclosed_runs:
@@ -66,11 +66,11 @@ def _closing(snapshot: Snapshot) -> Verdict | None:
     return gates.ask(snapshot) or convergence.outcome(snapshot)
 
 
-def _unprepared(snapshot: Snapshot) -> Verdict | None:
+def _unprepared(snapshot: Snapshot) -> Step | None:
     return Wait("the repository is being prepared") if snapshot.tip is None else None
 
 
-def _answered(snapshot: Snapshot) -> Verdict | None:
+def _answered(snapshot: Snapshot) -> Step | None:
     orders = (decision for decision in snapshot.decisions if decision.kind not in ASKED_FOR_WORDS)
     answers = {decision.resolution for decision in orders if not decision.is_pending}
     if CANCEL_PIPELINE in answers:
@@ -82,14 +82,14 @@ def _answered(snapshot: Snapshot) -> Verdict | None:
     return Close(StopReason.ACCEPTED) if ACCEPT in answers else None
 
 
-def _rebase(snapshot: Snapshot) -> Verdict | None:
+def _rebase(snapshot: Snapshot) -> Step | None:
     """Before any question that is put or open: who answers Retry then, has it on the new base."""
     rebase = snapshot.rebase
     is_next = rebase is not None and rebase.status is RebaseStatus.PENDING and not snapshot.is_merging
     return Rebase(rebase.number) if rebase is not None and is_next else None
 
 
-def _policy(snapshot: Snapshot) -> Verdict | None:
+def _policy(snapshot: Snapshot) -> Step | None:
     for role in snapshot.present:
         why = failure(snapshot, role)
         if why and role.policy.on_failure is OnFailure.CONTINUE:
@@ -103,7 +103,7 @@ def _policy(snapshot: Snapshot) -> Verdict | None:
     return None
 
 
-def _integrate(snapshot: Snapshot) -> Verdict | None:
+def _integrate(snapshot: Snapshot) -> Step | None:
     if snapshot.is_merging:
         return None
     for role in snapshot.present:
@@ -112,7 +112,7 @@ def _integrate(snapshot: Snapshot) -> Verdict | None:
     return None
 
 
-def _consensus(snapshot: Snapshot) -> Verdict | None:
+def _consensus(snapshot: Snapshot) -> Step | None:
     if has_consensus(snapshot):
         return Close(StopReason.CONSENSUS)
     if snapshot.is_converging and has_consensus(snapshot, but_stale=True):
@@ -120,7 +120,7 @@ def _consensus(snapshot: Snapshot) -> Verdict | None:
     return Check(snapshot.tip) if snapshot.tip and wants_check(snapshot) else None
 
 
-def _dispatch(snapshot: Snapshot) -> Verdict | None:
+def _dispatch(snapshot: Snapshot) -> Step | None:
     live = sum(1 for role in snapshot.roles if role.live is not None)
     limit = 1 if snapshot.is_sequential else snapshot.policy.max_concurrent_agents
     assignments = tuple(

@@ -14,8 +14,8 @@ from models.consensus.settled import (
     unsettled_reason,
 )
 from models.consensus.snapshot import RoleView, Snapshot
+from models.consensus.step import Cause, CauseKind
 from models.consensus.treatments import FREE_RUNS, RESTS
-from models.consensus.verdict import Cause, CauseKind
 from models.states import CheckStatus, MergeStatus, ObjectionStatus, Readiness
 
 

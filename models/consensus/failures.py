@@ -9,8 +9,8 @@ from models.consensus.policy import OnFailure
 from models.consensus.questions import WHAT_NOW
 from models.consensus.retries import failure
 from models.consensus.snapshot import RoleView, Snapshot
+from models.consensus.step import CANCEL_PIPELINE, RETRY_PHASE, Ask, DecisionKind, Wait
 from models.consensus.treatments import TREATMENTS
-from models.consensus.verdict import CANCEL_PIPELINE, RETRY_PHASE, Ask, DecisionKind, Wait
 
 WINDOW = timedelta(seconds=60)
 ALL_STOPPED = f"They failed within {WINDOW.seconds} s of each other, so all agents were stopped."

@@ -2,8 +2,8 @@
 
 from models.consensus.convergence import leaves_phase
 from models.consensus.snapshot import DecisionView, Snapshot
+from models.consensus.step import Ask, DecisionKind, Restart, Wait
 from models.consensus.treatments import MAX_GATE_RESTARTS
-from models.consensus.verdict import Ask, DecisionKind, Restart, Wait
 
 KEY = "gate"
 

@@ -10,8 +10,7 @@ from models.consensus.policy import OnFailure
 from models.consensus.retries import failure, ready_at
 from models.consensus.settled import NAMED, check_owner, conflict_reason, unsettled
 from models.consensus.snapshot import ObjectionView, RoleView, Snapshot
-from models.consensus.treatments import TREATMENTS
-from models.consensus.verdict import (
+from models.consensus.step import (
     ABORT,
     ACCEPT,
     CONTINUE,
@@ -22,8 +21,9 @@ from models.consensus.verdict import (
     WAIT,
     Ask,
     DecisionKind,
-    Verdict,
+    Step,
 )
+from models.consensus.treatments import TREATMENTS
 from models.foreign import counted, named
 from models.states import Failure, MergeStatus, RebaseStatus
 
@@ -37,7 +37,7 @@ def ask(snapshot: Snapshot) -> Ask | None:
     return next(due, None)
 
 
-def stall(snapshot: Snapshot) -> Verdict | None:
+def stall(snapshot: Snapshot) -> Step | None:
     """The question put when nobody works, nobody is due and nothing is under way."""
     if snapshot.pending or is_under_way(snapshot):
         return None

@@ -4,8 +4,8 @@ from datetime import datetime
 
 from models.consensus.policy import OnFailure
 from models.consensus.snapshot import RoleView, Snapshot
+from models.consensus.step import Cause, CauseKind
 from models.consensus.treatments import TREATMENTS, retries
-from models.consensus.verdict import Cause, CauseKind
 from models.states import Failure
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import cached_property
 
 from models.consensus.policy import Mode, PhasePolicy, RolePolicy
-from models.consensus.verdict import HOLDS_NOBODY, Cause, DecisionKind
+from models.consensus.step import HOLDS_NOBODY, Cause, DecisionKind
 from models.states import (
     CheckStatus,
     Failure,

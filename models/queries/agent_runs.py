@@ -28,6 +28,16 @@ def get_agent_run(session: Session, *, run_id: UUID) -> AgentRun:
     return run
 
 
+def get_agent_run_of(session: Session, *, pipeline_id: str, run_id: UUID) -> AgentRun:
+    """One agent run's row; `NotFound` when it is another pipeline's."""
+    row = get_agent_run(session, run_id=run_id)
+    if row.pipeline_id != pipeline_id:
+        raise NotFound(
+            f"pipeline {pipeline_id} has no agent run {run_id}; see `egg agent list {pipeline_id}`"
+        )
+    return row
+
+
 def lock_agent_run(session: Session, *, run_id: UUID) -> AgentRun:
     """One agent run, locked; its pipeline and phase run come first for whoever takes them too."""
     run = session.get(AgentRun, run_id, with_for_update=NO_KEY, populate_existing=True)

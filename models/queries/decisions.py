@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models.consensus.verdict import DecisionKind
+from models.consensus.step import DecisionKind
 from models.errors import NotFound
 from models.queries.locks import NO_KEY
 from models.states import DecisionStatus, PipelineStatus

@@ -8,7 +8,7 @@ from sqlalchemy import Select, case, func, literal, select, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
-from models.consensus.verdict import DecisionKind
+from models.consensus.step import DecisionKind
 from models.errors import NotFound
 from models.states import DecisionStatus, PipelineStatus
 from models.tables import Decision, PhaseRun, Pipeline

@@ -30,7 +30,7 @@ class Reader:
 
 
 @dataclass(frozen=True)
-class Step:
+class CursorMove:
     """A cursor's move from where it was read to be; without *poll_began* the last poll stays the last."""
 
     run_id: UUID
@@ -96,7 +96,7 @@ def _advance(skip_locked: bool) -> TextClause:
     )
 
 
-def advance_cursors(session: Session, *, steps: Sequence[Step], skip_locked: bool) -> frozenset[UUID]:
+def advance_cursors(session: Session, *, steps: Sequence[CursorMove], skip_locked: bool) -> frozenset[UUID]:
     """Move cursors that are where their steps begin, of runs that live; the runs whose cursor was moved.
 
     A run is locked FOR SHARE, so that what it is given is given before its end. Who moves several at once

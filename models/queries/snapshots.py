@@ -22,7 +22,7 @@ from models.consensus.snapshot import (
     RunView,
     Snapshot,
 )
-from models.consensus.verdict import Cause
+from models.consensus.step import Cause
 from models.queries import messages, phase_rows, results
 from models.queries.phase_rows import (
     PhaseRows,

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.consensus.verdict import DecisionKind
+from models.consensus.step import DecisionKind
 from models.states import DecisionStatus
 from models.tables.base import Base, State, one_of
 

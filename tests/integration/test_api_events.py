@@ -15,6 +15,7 @@ from egg_tasks.api.streaming import Pace
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
 from egg_tasks.services import journal
+from models.events import EventType
 from models.queries import pipelines
 from tests.integration.api_scene import NAME, OPERATOR, Scene, served
 
@@ -163,7 +164,7 @@ def tell_much() -> None:
         for _ in range(16):
             details: dict[str, object] = {"text": "x" * 1_000_000}
             journal.record(
-                session, "agent.progress", "much", now=utcnow(), pipeline=pipeline, details=details
+                session, EventType.AGENT_PROGRESS, "much", now=utcnow(), pipeline=pipeline, details=details
             )
 
 

@@ -11,7 +11,7 @@ from egg_tasks.clock import utcnow
 from egg_tasks.database import engine, unit_of_work
 from egg_tasks.services import agent_runs, pipelines
 from egg_tasks.services import decisions as answers
-from models.consensus.verdict import DecisionKind
+from models.consensus.step import DecisionKind
 from models.queries import decisions, phase_runs
 from models.queries import pipelines as rows
 from models.schemas.run import Exit

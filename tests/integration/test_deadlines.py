@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from egg_tasks.services import activity, deadlines, pipelines
+from egg_tasks.services import activity, deadlines, orders, pipelines
 from egg_tasks.services.signals import Signal
-from models.consensus.verdict import DecisionKind
+from models.consensus.step import DecisionKind
 from models.queries import agent_runs as run_rows
 from models.schemas.definition import validate
 from models.schemas.message import MessageType
@@ -319,7 +319,7 @@ def test_a_phase_begun_while_its_pipeline_is_paused_has_its_whole_time(world: Wo
     begin(world)
     world.do(pipelines.pause)
     with world.work() as session:
-        pipelines.restart_phase(session, pipeline_id="p", phase="build", now=world.now)
+        orders.restart_phase(session, pipeline_id="p", phase="build", now=world.now)
         world.finish(session)
     world.pass_time(7200)
 

@@ -6,10 +6,10 @@ from functools import partial
 import pytest
 
 from egg_tasks.outbox import Evaluation
-from egg_tasks.services import briefs, decisions, phases, pipelines, questions
+from egg_tasks.services import briefs, decisions, orders, phases, pipelines, questions
 from egg_tasks.services.questions import Question
 from egg_tasks.services.signals import Signal
-from models.consensus.verdict import ABORT, DecisionKind
+from models.consensus.step import ABORT, DecisionKind
 from models.errors import Conflict, Unprocessable
 from models.queries import decisions as rows
 from models.queries import messages
@@ -363,7 +363,7 @@ def test_a_person_advances_a_phase_unasked(world: World) -> None:
     world.begin(definition(CODER))
     world.start("coder")
 
-    world.do(partial(pipelines.advance_phase, phase="build"))
+    world.do(partial(orders.advance_phase, phase="build"))
 
     order = world.decisions()[0]
     assert (order.kind, order.status, order.notify_after) == (
@@ -379,7 +379,7 @@ def test_a_person_advances_a_phase_unasked(world: World) -> None:
 def test_a_phase_that_closes_or_is_another_is_not_advanced(world: World, phase: str, why: str) -> None:
     world.begin(definition(CODER))
     world.start("coder")
-    world.do(partial(pipelines.advance_phase, phase="build"))
+    world.do(partial(orders.advance_phase, phase="build"))
 
     with pytest.raises(Conflict, match=why):
-        world.do(partial(pipelines.advance_phase, phase=phase))
+        world.do(partial(orders.advance_phase, phase=phase))

@@ -27,7 +27,7 @@ def wait(world: World, role: str, **selection: object) -> Waiting:
     """Read as the role's agent until there is nothing more, and wait."""
     chosen = Selection(**selection)  # type: ignore[arg-type]
     with world.work() as session:
-        found = polls.receive(session, run_id=world.live(role).id, selection=chosen, now=world.now)
+        found = polls.receive(session, run_id=world.live(role).id, selection=chosen)
         world.finish(session)
     assert not found.page.messages
     return Waiting(found.reader, chosen, found.page.tip)
@@ -89,7 +89,7 @@ def test_who_has_read_elsewhere_meanwhile_is_to_read_alone(busy: World) -> None:
     busy.send("coder", "all", MessageType.PROGRESS)
     with busy.work() as session:
         selection = Selection()
-        polls.receive(session, run_id=busy.live("tester").id, selection=selection, now=busy.now)
+        polls.receive(session, run_id=busy.live("tester").id, selection=selection)
         busy.finish(session)
 
     assert set(deliver(busy, waiting)) == {"reviewer"}

@@ -10,7 +10,7 @@ from egg_tasks.outbox import Notice
 from egg_tasks.prompts.prompt import render
 from egg_tasks.services import failures, histories, notices, overviews, pipelines, reports, standings
 from egg_tasks.services.signals import Signal
-from models.consensus.verdict import DecisionKind
+from models.consensus.step import DecisionKind
 from models.schemas.report import Consensus, DecisionRead, FailureRead
 from models.schemas.run import Exit
 from models.states import Failure, Readiness

@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from egg_tasks.services import histories, phases, pipelines, reports, results
+from egg_tasks.services import histories, orders, phases, pipelines, reports, results
 from egg_tasks.services.signals import Signal
 from models.errors import Conflict
 from models.schemas.fault import Faulty
@@ -219,7 +219,7 @@ def test_a_restart_uses_no_iteration_up_and_keeps_the_feedback(world: World) -> 
     begin(world)
     iterate(world, 50)
 
-    world.do(partial(pipelines.restart_phase, phase="build"))
+    world.do(partial(orders.restart_phase, phase="build"))
 
     assert (world.phase_run().iteration, world.phase_run().iterations_used) == (3, 2)
     assert world.phase_run().feedback == {"coder": [LACK]}
@@ -303,7 +303,7 @@ def test_an_output_without_a_block_is_no_result(world: World) -> None:
 def test_the_output_of_a_cancelled_run_is_no_result(world: World) -> None:
     begin(world)
     world.start("coder")
-    world.do(partial(pipelines.restart_phase, phase="build"))
+    world.do(partial(orders.restart_phase, phase="build"))
 
     world.end("coder", Exit(stopped=True), log=BLOCK)
 

@@ -3,9 +3,10 @@
 import threading
 from collections.abc import Callable
 
-from egg_tasks.services import agent_runs, bus, credentials, journal, phases, pipelines
+from egg_tasks.services import agent_runs, bus, credentials, epochs, journal, pipelines
 from egg_tasks.services.agent_runs import Answer
 from egg_tasks.services.bus import Draft
+from models.events import EventType
 from models.queries import pipelines as pipeline_rows
 from models.schemas.message import MessageType
 from models.states import RunStatus
@@ -42,7 +43,7 @@ def test_a_message_with_a_key_and_an_evaluation_do_not_deadlock(world: World) ->
 
     def send() -> None:
         with world.work() as session:
-            credentials.hold(session, run_id=run.id, now=world.now)
+            credentials.hold(session, run_id=run.id)
             pipeline = pipeline_rows.get_pipeline(session, pipeline_id="p")
             draft = Draft(MessageType.STATUS, body="x", client_key="k")
             bus.send(session, pipeline=pipeline, sender="coder", draft=draft, now=world.now)
@@ -53,9 +54,11 @@ def test_a_message_with_a_key_and_an_evaluation_do_not_deadlock(world: World) ->
     def evaluate() -> None:
         has_stream.wait()
         with world.work() as session:
-            epoch = phases.lock_epoch(session, phase_run_id=phase_run_id, now=world.now)
+            epoch = epochs.lock(session, phase_run_id=phase_run_id, now=world.now)
             has_pipeline.set()
-            journal.record(session, "pipeline.started", "told", now=world.now, pipeline=epoch.pipeline)
+            journal.record(
+                session, EventType.PIPELINE_STARTED, "told", now=world.now, pipeline=epoch.pipeline
+            )
             world.finish(session)
 
     assert errors_of(send, evaluate) == []

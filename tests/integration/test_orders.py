@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 
 from egg_tasks.services import orders, pipelines
-from models.consensus.verdict import DecisionKind
+from models.consensus.step import DecisionKind
 from models.errors import Conflict, NotFound
 from models.schemas.run import Exit
 from models.states import DecisionStatus, Failure, PhaseStatus, RunStatus

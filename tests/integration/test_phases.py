@@ -5,10 +5,10 @@ from functools import partial
 import pytest
 
 from egg_tasks.outbox import VersionKey
-from egg_tasks.services import merges, pipelines, reports
+from egg_tasks.services import merges, orders, pipelines, reports
 from egg_tasks.services.agent_runs import Salvaged
 from egg_tasks.services.signals import Signal
-from models.consensus.verdict import DecisionKind
+from models.consensus.step import DecisionKind
 from models.errors import Conflict
 from models.schemas.message import MessageType
 from models.schemas.run import Exit
@@ -442,7 +442,7 @@ def test_a_check_that_has_itself_stopped_is_not_run_for_ever(world: World) -> No
 def test_a_restarted_phase_waits_for_its_roles_old_runs_to_be_safe(world: World) -> None:
     world.begin(definition(CODER))
     world.start("coder")
-    world.do(partial(pipelines.restart_phase, phase="build"))
+    world.do(partial(orders.restart_phase, phase="build"))
 
     assert [run.status for run in world.runs()] == [RunStatus.CANCELLED]
     world.end("coder", Exit(stopped=True, signal=15))

@@ -43,7 +43,7 @@ def poll(world: World, **more: object) -> Page:
     """Poll as the tester's agent."""
     with world.work() as session:
         selection = Selection(**more)  # type: ignore[arg-type]
-        found = polls.receive(session, run_id=world.live("tester").id, selection=selection, now=world.now)
+        found = polls.receive(session, run_id=world.live("tester").id, selection=selection)
         world.finish(session)
     return found.page
 

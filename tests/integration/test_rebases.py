@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import select
 
 from egg_tasks.outbox import RebaseKey
-from egg_tasks.services import looks, pipelines, rebases
+from egg_tasks.services import looks, orders, pipelines, rebases
 from egg_tasks.services.signals import Signal
 from models.consensus.snapshot import BASE
-from models.consensus.verdict import ABORT, KEEP_BASE, RETRY, TAKE_BASE, DecisionKind
+from models.consensus.step import ABORT, KEEP_BASE, RETRY, TAKE_BASE, DecisionKind
 from models.errors import Conflict
 from models.queries import rebases as rows
 from models.queries import versions
@@ -293,7 +293,7 @@ def test_a_base_that_a_phase_could_not_merge_comes_into_the_next_one(world: Worl
     wish(world)
 
     with world.work() as session:
-        pipelines.advance_phase(session, pipeline_id="p", phase="build", now=world.now)
+        orders.advance_phase(session, pipeline_id="p", phase="build", now=world.now)
         world.finish(session)
     assert last(world).status is RebaseStatus.PENDING, "a phase that closes merges nothing"
     world.end("coder")
@@ -306,7 +306,7 @@ def test_a_restart_begins_the_merge_anew(world: World) -> None:
     wish(world)
 
     with world.work() as session:
-        pipelines.restart_phase(session, pipeline_id="p", phase="build", now=world.now)
+        orders.restart_phase(session, pipeline_id="p", phase="build", now=world.now)
         world.finish(session)
 
     assert last(world).status is RebaseStatus.MERGING

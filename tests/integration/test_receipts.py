@@ -25,7 +25,7 @@ def receive(world: World, role: str, key: str | None = None, **more: object) -> 
     """Poll as the role's agent."""
     selection = Selection(poll_key=key, **more)  # type: ignore[arg-type]
     with world.work() as session:
-        found = polls.receive(session, run_id=world.live(role).id, selection=selection, now=world.now)
+        found = polls.receive(session, run_id=world.live(role).id, selection=selection)
         world.finish(session)
     return found.page
 

@@ -28,9 +28,8 @@ from egg_tasks.services import (
 )
 from egg_tasks.services.agent_runs import Salvaged
 from egg_tasks.services.bus import Draft
-from egg_tasks.services.looks import Look
 from egg_tasks.services.questions import Question
-from egg_tasks.services.signals import Signal
+from egg_tasks.services.signals import Look, Signal
 from models.errors import UsedUp
 from models.queries import pipelines as pipeline_rows
 from models.queries import rebases as rebase_rows
@@ -259,10 +258,10 @@ CASES: dict[str, tuple[Callable[[World], None], Act, list[str]]] = {
     "it is extended": (begun, do(pipelines.extend, iterations=1, minutes=1), ["wake p"]),
     "its phase is restarted": (
         begun,
-        do(pipelines.restart_phase, phase="build"),
+        do(orders.restart_phase, phase="build"),
         ["wake p", "run coder, tester"],
     ),
-    "its phase is accepted": (begun, do(pipelines.advance_phase, phase="build"), ["wake p"]),
+    "its phase is accepted": (begun, do(orders.advance_phase, phase="build"), ["wake p"]),
     "it is deleted": (over, do(deletions.order), ["wake p", "deletion of p"]),
     "its quota is raised": (begun, do(shares.grant, quota=2**30), ["wake p"]),
     "its base is wanted": (at_work, do(rebases.wish, commit="b" * 40), ["wake p", "merge the base"]),

@@ -24,8 +24,7 @@ from egg_tasks.services import (
 )
 from egg_tasks.services.agent_runs import Answer, Salvaged
 from egg_tasks.services.bus import Draft
-from egg_tasks.services.looks import Look
-from egg_tasks.services.signals import Signal
+from egg_tasks.services.signals import Look, Signal
 from models.queries import agent_runs as run_rows
 from models.queries import decisions as decision_rows
 from models.queries import phase_runs, streams, versions

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 from models.consensus.decide import decide
-from models.consensus.treatments import MAX_CHECK_ERRORS
-from models.consensus.verdict import (
+from models.consensus.step import (
     CONTINUE_WAITING,
     HOLDS_NOBODY,
     RETRY,
@@ -24,10 +23,11 @@ from models.consensus.verdict import (
     Nudge,
     Rebase,
     Restart,
+    Step,
     StopRun,
-    Verdict,
     Wait,
 )
+from models.consensus.treatments import MAX_CHECK_ERRORS
 from models.states import (
     CheckStatus,
     Failure,
@@ -85,7 +85,7 @@ def settle(story: Story, world: World, known: dict[World, Rest] | None = None) -
     raise AssertionError(f"does not come to rest: {verdict}")
 
 
-def _judged(story: Story, world: World) -> Verdict:
+def _judged(story: Story, world: World) -> Step:
     if world.status is PhaseStatus.COMPLETE:
         return Wait("over")
     verdict = decide(view(story, world))
@@ -93,7 +93,7 @@ def _judged(story: Story, world: World) -> Verdict:
     return verdict
 
 
-def obey(story: Story, world: World, verdict: Verdict) -> None:
+def obey(story: Story, world: World, verdict: Step) -> None:
     """Fail if a verdict breaks a law."""
     is_closing = world.status is PhaseStatus.CLOSING
     may_close = isinstance(verdict, Advance | Iterate | Wait | Restart) or _is_gate(verdict)
@@ -174,7 +174,7 @@ def _check_of_tip(world: World) -> CheckRow | None:
     return world.check if world.check is not None and world.check.tip == world.tip else None
 
 
-def _is_gate(verdict: Verdict) -> bool:
+def _is_gate(verdict: Step) -> bool:
     return isinstance(verdict, Ask) and verdict.kind is DecisionKind.GATE
 
 

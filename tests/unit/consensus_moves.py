@@ -5,8 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from models.consensus.policy import OnFailure
-from models.consensus.treatments import FREE_RUNS, retries
-from models.consensus.verdict import (
+from models.consensus.step import (
     ABORT,
     CONTINUE,
     CONTINUE_WAITING,
@@ -17,6 +16,7 @@ from models.consensus.verdict import (
     DecisionKind,
     Wait,
 )
+from models.consensus.treatments import FREE_RUNS, retries
 from models.states import (
     CheckStatus,
     Failure,

@@ -19,7 +19,7 @@ from models.consensus.snapshot import (
     RunView,
     Snapshot,
 )
-from models.consensus.verdict import (
+from models.consensus.step import (
     Advance,
     Ask,
     Assignment,
@@ -38,8 +38,8 @@ from models.consensus.verdict import (
     Nudge,
     Rebase,
     Restart,
+    Step,
     StopRun,
-    Verdict,
 )
 from models.states import (
     CheckStatus,
@@ -283,8 +283,8 @@ def is_check_live(world: World) -> bool:
     return world.check is not None and world.check.status is CheckStatus.RUNNING
 
 
-def apply(story: Story, world: World, verdict: Verdict) -> World:
-    """What `services.verdicts` and `services.phases` write for a verdict."""
+def apply(story: Story, world: World, verdict: Step) -> World:
+    """What `services.steps` writes for a step."""
     match verdict:
         case Dispatch(assignments):
             for assignment in assignments:

@@ -8,7 +8,7 @@ import pytest
 from models.consensus.decide import decide
 from models.consensus.policy import CheckPolicy
 from models.consensus.snapshot import Snapshot
-from models.consensus.verdict import RETRY, WAIT, Ask, Cause, CauseKind, Check, DecisionKind, Wait
+from models.consensus.step import RETRY, WAIT, Ask, Cause, CauseKind, Check, DecisionKind, Wait
 from models.states import CheckStatus
 from tests.factories import FIRST, NOW, check, decision, fresh, ready, running, snapshot
 

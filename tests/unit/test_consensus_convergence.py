@@ -8,7 +8,7 @@ from models.consensus import convergence
 from models.consensus.decide import decide
 from models.consensus.policy import DEFAULT_CRITERIA, Criteria
 from models.consensus.snapshot import ResultView, RoleView, Snapshot
-from models.consensus.verdict import Advance, Iterate, Shortfall
+from models.consensus.step import Advance, Iterate, Shortfall
 from models.states import ObjectionStatus, PhaseStatus, StopReason
 from tests.factories import objection, policy, ready, snapshot
 

@@ -10,7 +10,7 @@ from models.consensus.decide import decide
 from models.consensus.policy import CheckPolicy
 from models.consensus.settled import unsettled_reason
 from models.consensus.snapshot import Deadlines, RoleView, Snapshot
-from models.consensus.verdict import (
+from models.consensus.step import (
     ABORT,
     ACCEPT,
     CONTINUE_WAITING,

@@ -6,7 +6,7 @@ import pytest
 
 from models.consensus.decide import decide
 from models.consensus.policy import PhasePolicy
-from models.consensus.verdict import (
+from models.consensus.step import (
     ABORT,
     ACCEPT,
     Advance,

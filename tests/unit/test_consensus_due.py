@@ -10,7 +10,7 @@ from models.consensus.due import new_causes
 from models.consensus.policy import CheckPolicy, Mode, Need, OnFailure
 from models.consensus.retries import ready_at
 from models.consensus.snapshot import RoleView, Snapshot
-from models.consensus.verdict import RETRY, WAIT, Ask, Assignment, Cause, CauseKind, Dispatch, Wait
+from models.consensus.step import RETRY, WAIT, Ask, Assignment, Cause, CauseKind, Dispatch, Wait
 from models.states import CheckStatus, Failure, MergeStatus, ObjectionStatus, Readiness
 from tests.factories import (
     FIRST,

@@ -5,7 +5,7 @@ import pytest
 from models.consensus import endings
 from models.consensus.decide import decide
 from models.consensus.policy import OnFailure
-from models.consensus.verdict import Ask, Fail
+from models.consensus.step import Ask, Fail
 from models.states import Failure
 from tests.factories import policy, run, snapshot, unready
 

@@ -7,7 +7,7 @@ import pytest
 from models.consensus.decide import decide
 from models.consensus.policy import GatePolicy
 from models.consensus.snapshot import DecisionView, Snapshot
-from models.consensus.verdict import (
+from models.consensus.step import (
     ABORT,
     ACCEPT,
     CANCEL_PIPELINE,

@@ -5,7 +5,7 @@ import pytest
 from models.consensus.decide import decide
 from models.consensus.policy import OnFailure
 from models.consensus.snapshot import Deadlines, RoleView, RunView, Snapshot
-from models.consensus.verdict import (
+from models.consensus.step import (
     ABORT,
     ACCEPT,
     CONTINUE,

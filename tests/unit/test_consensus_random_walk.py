@@ -4,7 +4,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.consensus.policy import CheckPolicy, GatePolicy, Mode, Need, OnFailure, PhasePolicy, RolePolicy
-from models.consensus.verdict import ABORT, ACCEPT
+from models.consensus.step import ABORT, ACCEPT
 from models.states import PhaseStatus
 from tests.unit.consensus_laws import Rest, settle
 from tests.unit.consensus_moves import CLEAN, DIRTY, FAILURES, moves

@@ -7,7 +7,7 @@ import pytest
 
 from models.consensus.decide import decide
 from models.consensus.snapshot import BASE, RebaseView, Snapshot
-from models.consensus.verdict import (
+from models.consensus.step import (
     KEEP_BASE,
     Ask,
     Assignment,

@@ -11,8 +11,7 @@ from models.consensus.failures import failed_together
 from models.consensus.policy import OnFailure
 from models.consensus.retries import failure, ready_at
 from models.consensus.snapshot import RoleView, Snapshot
-from models.consensus.treatments import LONGEST_RETRY_AT, TREATMENTS, Pauses, believed, retries
-from models.consensus.verdict import (
+from models.consensus.step import (
     ABORT,
     CONTINUE,
     RETRY,
@@ -26,6 +25,7 @@ from models.consensus.verdict import (
     Fail,
     Wait,
 )
+from models.consensus.treatments import LONGEST_RETRY_AT, TREATMENTS, Pauses, believed, retries
 from models.states import Failure
 from tests.factories import (
     FIRST,

@@ -8,7 +8,7 @@ from models.consensus.decide import decide
 from models.consensus.policy import CheckPolicy
 from models.consensus.settled import check_owner, has_consensus, unsettled_reason
 from models.consensus.snapshot import Snapshot
-from models.consensus.verdict import Close
+from models.consensus.step import Close
 from models.states import CheckStatus, MergeStatus, ObjectionStatus, Readiness, StopReason
 from tests.factories import (
     check,

@@ -27,7 +27,7 @@ from models.consensus.policy import (
     PhasePolicy,
     RolePolicy,
 )
-from models.consensus.verdict import Verdict, Wait
+from models.consensus.step import Step, Wait
 from models.states import PhaseStatus
 from tests.factories import NOW, policy
 from tests.unit.consensus_laws import Rest, settle, spent
@@ -246,7 +246,7 @@ class Walk:
         return ", ".join(reversed(names))
 
 
-def _asked_again(story: Story, rest: Rest) -> Verdict:
+def _asked_again(story: Story, rest: Rest) -> Step:
     """What the reconciler is told later, nothing having happened."""
     waited = (rest.waits.until - NOW) / 2 if rest.waits.until else timedelta(days=1)
     snapshot = view(story, rest.world)

@@ -15,6 +15,7 @@ from egg_tasks.database import unit_of_work
 from egg_tasks.services import histories, orders
 from egg_tasks.tasks.adapters import runner
 from models.foreign import counted
+from models.queries import agent_runs as rows
 from models.schemas.history import AgentRead
 from models.schemas.text import PipelineId
 
@@ -67,7 +68,7 @@ def logs(
     """Show what an agent run wrote, from a byte on."""
     with unit_of_work() as session:
         # Asked before the log is read: what a run writes last must not be missed.
-        is_live = histories.run_of(session, pipeline_id=pipeline_id, run_id=run).closed_at is None
+        is_live = rows.get_agent_run_of(session, pipeline_id=pipeline_id, run_id=run).closed_at is None
     text, size = _decoded(runner().read_log(run, offset=offset, limit=MAX_LOG), is_live=is_live)
     answer = LogAnswer(text=text, next_offset=offset + size, is_live=is_live)
     return Envelope(message=counted(size, "byte"), data=answer)

@@ -178,7 +178,7 @@ async def _receive(request: Request, who: Agent, selection: Selection, *, second
 
 def _read(who: Agent, selection: Selection) -> Received:
     with single_statements() as session:
-        return polls.receive(session, run_id=who.run_id, selection=selection, now=utcnow())
+        return polls.receive(session, run_id=who.run_id, selection=selection)
 
 
 async def _look(

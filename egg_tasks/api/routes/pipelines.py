@@ -14,7 +14,7 @@ from egg_tasks.api.envelope import Envelope
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import deletions, lineage, pipelines, rebases, reports, shares
+from egg_tasks.services import deletions, lineage, orders, pipelines, rebases, reports, shares
 from egg_tasks.tasks.adapters import workspace
 from models.errors import Unprocessable
 from models.foreign import counted
@@ -184,13 +184,13 @@ def quota(pipeline_id: PipelineId, body: QuotaIn) -> Envelope[PipelineAnswer]:
 @router.post("/pipelines/{pipeline_id}/phases/{phase}/restart")
 def restart(pipeline_id: PipelineId, phase: PhaseName) -> Envelope[PipelineAnswer]:
     """Supersede the current phase run and start its phase anew, from the roles' own branches."""
-    return _moved(pipeline_id, partial(pipelines.restart_phase, phase=phase))
+    return _moved(pipeline_id, partial(orders.restart_phase, phase=phase))
 
 
 @router.post("/pipelines/{pipeline_id}/phases/{phase}/advance")
 def advance(pipeline_id: PipelineId, phase: PhaseName) -> Envelope[PipelineAnswer]:
     """Accept the current state of the current phase, without having been asked."""
-    return _moved(pipeline_id, partial(pipelines.advance_phase, phase=phase))
+    return _moved(pipeline_id, partial(orders.advance_phase, phase=phase))
 
 
 def _moved(pipeline_id: str, move: Callable[..., None]) -> Envelope[PipelineAnswer]:

@@ -224,7 +224,7 @@ class StopRun:
     why: Failure
 
 
-Verdict = (
+Step = (
     Dispatch
     | Integrate
     | Rebase
