@@ -32,8 +32,10 @@ SCRIPTS = {
     "coder": "[ -e done.txt ] || { echo done > done.txt; git add .; git commit -qm Done; }; "
     "egg message send --to tester --type HANDOFF --subject 'Version one' --body 'Look at done.txt.'; "
     "egg signal readiness --state READY",
-    "documenter": f"egg decision ask --question '{QUESTION}' --option Short --option Long --default Short; "
-    "egg signal readiness --state READY",
+    "documenter": "[ -e asked.txt ] && exec egg signal readiness --state READY; "
+    f"egg decision ask --question '{QUESTION}' --option Short --option Long --default Short; "
+    "echo asked > asked.txt; git add .; git commit -qm Asked; "
+    "egg signal readiness --state BLOCKED --reason 'waits for a person'",
     "tester": 'sleep "$WAIT"; egg sync; egg signal readiness --state READY',
     "linter": 'sleep "$WAIT"; egg signal readiness --state READY',
 }

@@ -2,7 +2,7 @@
 -- PostgreSQL database dump
 --
 
-\restrict xAHDDB9HGcHaQccuPauSZvc7oGq5APTBoMb5kDcmVeZw6FOky9CY7DUGGOVYBXI
+\restrict IrveIsCxctGU3QmYlUyPal4FylwYO7h8VURIRyFctvSHvVxACbcfIWrn4hHJK0Z
 
 -- Dumped from database version 18.4
 -- Dumped by pg_dump version 18.4
@@ -603,10 +603,10 @@ ALTER TABLE ONLY egg.results ALTER COLUMN id SET DEFAULT nextval('egg.results_id
 --
 
 COPY egg.agent_runs (id, pipeline_id, phase_run_id, role, number, status, causes, node, lease_owner, lease_until, send_after, sends, verdict, owes_verdict, stop_at, failure, exit_code, exit_signal, error, start_commit, salvaged_commit, last_active_at, created_at, started_at, ended_at, closed_at, stopped_for, converge_at, reported_failure, retry_at, is_cut_short, refused_at, set_aside, kept_paths, tries, progress, progress_percent, progressed_at, clone_kept_at, clone_removed_at, log_tail) FROM stdin;
-3437c80d-a269-4e6b-a0f7-4e5e8e92d75e	left-behind	43da12bb-83ff-453e-89f7-945fd0a93db8	documenter	1	succeeded	{first::0:0}	left-node	\N	\N	2026-11-26 04:37:32.413714+00	1	READY	t	2026-11-26 04:37:29.974321+00	\N	0	\N		473d122d4b676a81f359cc4eb68bd48d60a51aea	\N	2026-11-26 04:37:00.248106+00	2026-11-26 04:36:54.687726+00	2026-11-26 04:36:56.350294+00	2026-11-26 04:37:00.742257+00	2026-11-26 04:37:01.042726+00	\N	\N	\N	\N	f	\N	\N	{}	0	\N	\N	\N	\N	2026-11-26 04:37:02.475627+00	
-a6882cd7-aa0c-47f6-bc56-7d483ac688ed	left-behind	43da12bb-83ff-453e-89f7-945fd0a93db8	coder	1	succeeded	{first::0:0}	left-node	\N	\N	2026-11-26 04:37:32.413714+00	1	READY	t	2026-11-26 04:37:30.809377+00	\N	0	\N		473d122d4b676a81f359cc4eb68bd48d60a51aea	\N	2026-11-26 04:37:01.176106+00	2026-11-26 04:36:54.687726+00	2026-11-26 04:36:56.573808+00	2026-11-26 04:37:01.728399+00	2026-11-26 04:37:02.048996+00	\N	\N	\N	\N	f	\N	\N	{}	0	\N	\N	\N	\N	2026-11-26 04:37:02.503549+00	
-71fb50a6-5652-42e5-aea3-441d965d3897	left-behind	43da12bb-83ff-453e-89f7-945fd0a93db8	linter	1	lost	{first::0:0}	left-node	\N	\N	2026-11-26 04:37:38.705825+00	1	\N	t	\N	lost	\N	9		473d122d4b676a81f359cc4eb68bd48d60a51aea	\N	2026-11-26 04:36:55.57267+00	2026-11-26 04:36:54.687726+00	2026-11-26 04:36:56.289747+00	2026-11-26 04:37:07.218936+00	2026-11-26 04:37:07.501784+00	\N	\N	\N	\N	f	\N	\N	{}	0	\N	\N	\N	\N	2026-11-26 04:37:08.760806+00	
-b7ea5133-aa16-45ef-ad87-ae6fc4d77b74	left-behind	43da12bb-83ff-453e-89f7-945fd0a93db8	tester	1	running	{first::0:0}	left-node	left-node/30786/3963855/00485a0d	2026-11-26 04:37:24.067465+00	2026-11-26 04:36:59.687726+00	0	\N	t	\N	\N	\N	\N		473d122d4b676a81f359cc4eb68bd48d60a51aea	\N	2026-11-26 04:36:55.534134+00	2026-11-26 04:36:54.687726+00	2026-11-26 04:36:56.125716+00	\N	\N	\N	\N	\N	\N	f	\N	\N	\N	0	\N	\N	\N	\N	\N	
+b2ae07ba-ea56-4a22-9fc5-f6a015f6aa85	left-behind	20a82a36-b112-4972-a64e-3276fb6ba5c7	documenter	1	succeeded	{first::0:0}	left-node	\N	\N	2026-11-26 04:44:13.629809+00	1	BLOCKED	t	2026-11-26 04:44:10.188789+00	\N	0	\N		6d788411423a6c97550f9552314054cc37452871	771d18b939e26fc39302c8905778f93e1918d822	2026-11-26 04:43:40.188789+00	2026-11-26 04:43:33.648365+00	2026-11-26 04:43:35.628651+00	2026-11-26 04:43:40.641424+00	2026-11-26 04:43:41.389865+00	\N	\N	\N	\N	f	\N	\N	{}	0	\N	\N	\N	\N	2026-11-26 04:43:43.672028+00	
+162b69fc-4d31-472d-9342-7781c97a43fe	left-behind	20a82a36-b112-4972-a64e-3276fb6ba5c7	linter	1	lost	{first::0:0}	left-node	\N	\N	2026-11-26 04:44:15.796883+00	1	\N	t	\N	lost	\N	9		6d788411423a6c97550f9552314054cc37452871	\N	2026-11-26 04:43:34.916096+00	2026-11-26 04:43:33.648365+00	2026-11-26 04:43:35.709726+00	2026-11-26 04:43:43.355084+00	2026-11-26 04:43:43.877409+00	\N	\N	\N	\N	f	\N	\N	{}	0	\N	\N	\N	\N	2026-11-26 04:43:45.827039+00	
+f2dd32d2-1e77-46dd-9405-9396435ae3b0	left-behind	20a82a36-b112-4972-a64e-3276fb6ba5c7	coder	1	succeeded	{first::0:0}	left-node	\N	\N	2026-11-26 04:44:11.425794+00	1	READY	t	2026-11-26 04:44:09.685352+00	\N	0	\N		6d788411423a6c97550f9552314054cc37452871	\N	2026-11-26 04:43:39.685352+00	2026-11-26 04:43:33.648365+00	2026-11-26 04:43:35.761097+00	2026-11-26 04:43:40.486061+00	2026-11-26 04:43:40.830881+00	\N	\N	\N	\N	f	\N	\N	{}	0	\N	\N	\N	\N	2026-11-26 04:43:41.555149+00	
+fde7aa8e-c020-4451-a4b3-4c12f5ede5fc	left-behind	20a82a36-b112-4972-a64e-3276fb6ba5c7	tester	1	running	{first::0:0}	left-node	left-node/21797/4004011/927647be	2026-11-26 04:43:57.937877+00	2026-11-26 04:43:38.648365+00	0	\N	t	\N	\N	\N	\N		6d788411423a6c97550f9552314054cc37452871	\N	2026-11-26 04:43:35.068096+00	2026-11-26 04:43:33.648365+00	2026-11-26 04:43:35.885726+00	\N	\N	\N	\N	\N	\N	f	\N	\N	\N	0	\N	\N	\N	\N	\N	
 \.
 
 
@@ -615,10 +615,10 @@ b7ea5133-aa16-45ef-ad87-ae6fc4d77b74	left-behind	43da12bb-83ff-453e-89f7-945fd0a
 --
 
 COPY egg.agent_tokens (hash, agent_run_id) FROM stdin;
-\\xe95078989827cc77a7fce25aa7fe483d5650717b49787f2f54eb0e3a4d33a8fa	b7ea5133-aa16-45ef-ad87-ae6fc4d77b74
-\\x5afb72cb8b5aa3eecc3485e748d603dc4b72a54c36ae398d72307c8b41cebbba	71fb50a6-5652-42e5-aea3-441d965d3897
-\\xabfff661532cb0cb3524aa9e520fc20bb19e30c52178d85ef9cd5b423fda30c2	3437c80d-a269-4e6b-a0f7-4e5e8e92d75e
-\\x92dcffae91fb535b5778d24b0a92a8eda0b4d2724e04b5a5cfbf42e8e1515630	a6882cd7-aa0c-47f6-bc56-7d483ac688ed
+\\xa2b58c325ad69a2735b668e2d82cd9cb3a30d1d414d9fe1baf72b8fd49dfb7f0	b2ae07ba-ea56-4a22-9fc5-f6a015f6aa85
+\\x3a454ef869b770c586aa3668da37e1b608b408e629411a7b2d39c73b003efcb5	162b69fc-4d31-472d-9342-7781c97a43fe
+\\x7ed3edfa7ba605635b31e8bccf7346194f31d50e2567f58559e398ff4aa1b99e	f2dd32d2-1e77-46dd-9405-9396435ae3b0
+\\xfe50d8450523fffec1acdc8bb57bd61c7842bd55e3b8996d8540f89c3f6fb155	fde7aa8e-c020-4451-a4b3-4c12f5ede5fc
 \.
 
 
@@ -644,7 +644,7 @@ COPY egg.checks (id, phase_run_id, commit, status, attempts, errors, agent_run_i
 --
 
 COPY egg.clock (id, ticked_at) FROM stdin;
-1	2026-11-26 04:37:11.44268+00
+1	2026-11-26 04:43:46.606561+00
 \.
 
 
@@ -653,7 +653,7 @@ COPY egg.clock (id, ticked_at) FROM stdin;
 --
 
 COPY egg.decisions (id, pipeline_id, phase_run_id, key, kind, question, options, "default", roles, status, resolution, deadline, created_at, resolved_at, is_free, asked_by, notify_after, notices) FROM stdin;
-1	left-behind	43da12bb-83ff-453e-89f7-945fd0a93db8	question:documenter:41d695194b87a21fe2d3395042188133	question	Which words?	{Short,Long}	Short	{}	pending	\N	\N	2026-11-26 04:36:57.931313+00	\N	f	documenter	2026-11-26 04:36:57.931313+00	0
+1	left-behind	20a82a36-b112-4972-a64e-3276fb6ba5c7	question:documenter:afabe1910761fb8c146773b691ccd31d	question	Which words?	{Short,Long}	Short	{}	pending	\N	\N	2026-11-26 04:43:37.480058+00	\N	f	documenter	2026-11-26 04:43:37.480058+00	0
 \.
 
 
@@ -662,26 +662,26 @@ COPY egg.decisions (id, pipeline_id, phase_run_id, key, kind, question, options,
 --
 
 COPY egg.events (pipeline_id, id, type, phase, iteration, role, agent_run_id, text, details, created_at) FROM stdin;
-left-behind	1	pipeline.created	\N	\N	\N	\N	pipeline left-behind is created	{}	2026-11-26 04:36:54.019109+00
-left-behind	2	pipeline.started	\N	\N	\N	\N	pipeline left-behind starts	{}	2026-11-26 04:36:54.30663+00
-left-behind	3	phase.started	work	1	\N	\N	work starts with coder, documenter, linter, tester	{}	2026-11-26 04:36:54.30663+00
-left-behind	4	agent.queued	work	1	coder	a6882cd7-aa0c-47f6-bc56-7d483ac688ed	coder (run 1) is due: first	{}	2026-11-26 04:36:54.687726+00
-left-behind	5	agent.queued	work	1	documenter	3437c80d-a269-4e6b-a0f7-4e5e8e92d75e	documenter (run 1) is due: first	{}	2026-11-26 04:36:54.687726+00
-left-behind	6	agent.queued	work	1	linter	71fb50a6-5652-42e5-aea3-441d965d3897	linter (run 1) is due: first	{}	2026-11-26 04:36:54.687726+00
-left-behind	7	agent.queued	work	1	tester	b7ea5133-aa16-45ef-ad87-ae6fc4d77b74	tester (run 1) is due: first	{}	2026-11-26 04:36:54.687726+00
-left-behind	8	agent.started	work	1	tester	b7ea5133-aa16-45ef-ad87-ae6fc4d77b74	tester (run 1) starts on left-node	{}	2026-11-26 04:36:56.125716+00
-left-behind	9	agent.started	work	1	linter	71fb50a6-5652-42e5-aea3-441d965d3897	linter (run 1) starts on left-node	{}	2026-11-26 04:36:56.289747+00
-left-behind	10	agent.started	work	1	documenter	3437c80d-a269-4e6b-a0f7-4e5e8e92d75e	documenter (run 1) starts on left-node	{}	2026-11-26 04:36:56.350294+00
-left-behind	11	agent.started	work	1	coder	a6882cd7-aa0c-47f6-bc56-7d483ac688ed	coder (run 1) starts on left-node	{}	2026-11-26 04:36:56.573808+00
-left-behind	12	decision.created	work	1	documenter	\N	decision 1, asked by documenter: Which words?	{}	2026-11-26 04:36:57.931313+00
-left-behind	13	message.sent	work	1	coder	\N	coder to tester: Version one	{"subject": "Version one", "to_role": "tester", "from_role": "coder", "message_id": 1, "message_type": "HANDOFF"}	2026-11-26 04:36:58.346521+00
-left-behind	14	readiness.changed	work	1	documenter	3437c80d-a269-4e6b-a0f7-4e5e8e92d75e	documenter is READY at version 1	{"state": "READY", "version": 1}	2026-11-26 04:36:59.974321+00
-left-behind	15	branch.merged	work	1	documenter	\N	documenter's version 1 is merged	{}	2026-11-26 04:37:00.238827+00
-left-behind	16	readiness.changed	work	1	coder	a6882cd7-aa0c-47f6-bc56-7d483ac688ed	coder is READY at version 1	{"state": "READY", "version": 1}	2026-11-26 04:37:00.809377+00
-left-behind	17	agent.completed	work	1	documenter	3437c80d-a269-4e6b-a0f7-4e5e8e92d75e	documenter (run 1) ended after READY	{}	2026-11-26 04:37:01.042726+00
-left-behind	18	branch.merged	work	1	coder	\N	coder's version 1 is merged	{}	2026-11-26 04:37:01.211893+00
-left-behind	19	agent.completed	work	1	coder	a6882cd7-aa0c-47f6-bc56-7d483ac688ed	coder (run 1) ended after READY	{}	2026-11-26 04:37:02.048996+00
-left-behind	20	agent.lost	work	1	linter	71fb50a6-5652-42e5-aea3-441d965d3897	linter (run 1) was lost: killed by signal 9 (SIGKILL), often because there was not enough memory	{"run": "71fb50a6-5652-42e5-aea3-441d965d3897", "logs": "egg agent logs left-behind 71fb50a6", "role": "linter", "said": "linter was lost (run 1): killed by signal 9 (SIGKILL), often because there was not enough memory", "number": 1, "signal": 9, "failure": "lost", "log_tail": [], "exit_code": null}	2026-11-26 04:37:07.501784+00
+left-behind	1	pipeline.created	\N	\N	\N	\N	pipeline left-behind is created	{}	2026-11-26 04:43:32.657952+00
+left-behind	2	pipeline.started	\N	\N	\N	\N	pipeline left-behind starts	{}	2026-11-26 04:43:33.148347+00
+left-behind	3	phase.started	work	1	\N	\N	work starts with coder, documenter, linter, tester	{}	2026-11-26 04:43:33.148347+00
+left-behind	4	agent.queued	work	1	coder	f2dd32d2-1e77-46dd-9405-9396435ae3b0	coder (run 1) is due: first	{}	2026-11-26 04:43:33.648365+00
+left-behind	5	agent.queued	work	1	documenter	b2ae07ba-ea56-4a22-9fc5-f6a015f6aa85	documenter (run 1) is due: first	{}	2026-11-26 04:43:33.648365+00
+left-behind	6	agent.queued	work	1	linter	162b69fc-4d31-472d-9342-7781c97a43fe	linter (run 1) is due: first	{}	2026-11-26 04:43:33.648365+00
+left-behind	7	agent.queued	work	1	tester	fde7aa8e-c020-4451-a4b3-4c12f5ede5fc	tester (run 1) is due: first	{}	2026-11-26 04:43:33.648365+00
+left-behind	8	agent.started	work	1	documenter	b2ae07ba-ea56-4a22-9fc5-f6a015f6aa85	documenter (run 1) starts on left-node	{}	2026-11-26 04:43:35.628651+00
+left-behind	9	agent.started	work	1	linter	162b69fc-4d31-472d-9342-7781c97a43fe	linter (run 1) starts on left-node	{}	2026-11-26 04:43:35.709726+00
+left-behind	10	agent.started	work	1	coder	f2dd32d2-1e77-46dd-9405-9396435ae3b0	coder (run 1) starts on left-node	{}	2026-11-26 04:43:35.761097+00
+left-behind	11	agent.started	work	1	tester	fde7aa8e-c020-4451-a4b3-4c12f5ede5fc	tester (run 1) starts on left-node	{}	2026-11-26 04:43:35.885726+00
+left-behind	12	message.sent	work	1	coder	\N	coder to tester: Version one	{"subject": "Version one", "to_role": "tester", "from_role": "coder", "message_id": 1, "message_type": "HANDOFF"}	2026-11-26 04:43:37.573946+00
+left-behind	13	decision.created	work	1	documenter	\N	decision 1, asked by documenter: Which words?	{}	2026-11-26 04:43:37.480058+00
+left-behind	14	readiness.changed	work	1	coder	f2dd32d2-1e77-46dd-9405-9396435ae3b0	coder is READY at version 1	{"state": "READY", "version": 1}	2026-11-26 04:43:39.685352+00
+left-behind	15	branch.merged	work	1	coder	\N	coder's version 1 is merged	{}	2026-11-26 04:43:40.121812+00
+left-behind	16	readiness.changed	work	1	documenter	b2ae07ba-ea56-4a22-9fc5-f6a015f6aa85	documenter is BLOCKED: waits for a person	{"state": "BLOCKED", "version": 0}	2026-11-26 04:43:40.188789+00
+left-behind	17	agent.completed	work	1	coder	f2dd32d2-1e77-46dd-9405-9396435ae3b0	coder (run 1) ended after READY	{}	2026-11-26 04:43:40.830881+00
+left-behind	18	agent.completed	work	1	documenter	b2ae07ba-ea56-4a22-9fc5-f6a015f6aa85	documenter (run 1) ended after BLOCKED	{}	2026-11-26 04:43:41.389865+00
+left-behind	19	agent.salvaged	work	1	documenter	b2ae07ba-ea56-4a22-9fc5-f6a015f6aa85	unpublished work of documenter (run 1): it is kept at 771d18b939	{}	2026-11-26 04:43:41.389865+00
+left-behind	20	agent.lost	work	1	linter	162b69fc-4d31-472d-9342-7781c97a43fe	linter (run 1) was lost: killed by signal 9 (SIGKILL), often because there was not enough memory	{"run": "162b69fc-4d31-472d-9342-7781c97a43fe", "logs": "egg agent logs left-behind 162b69fc", "role": "linter", "said": "linter was lost (run 1): killed by signal 9 (SIGKILL), often because there was not enough memory", "number": 1, "signal": 9, "failure": "lost", "log_tail": [], "exit_code": null}	2026-11-26 04:43:43.877409+00
 \.
 
 
@@ -707,7 +707,7 @@ left-behind	1	20	1052	268435456	\N
 --
 
 COPY egg.messages (pipeline_id, id, phase_run_id, phase, iteration, from_role, to_role, message_type, subject, body, metadata, in_reply_to, client_key, created_at) FROM stdin;
-left-behind	1	43da12bb-83ff-453e-89f7-945fd0a93db8	work	1	coder	tester	HANDOFF	Version one	Look at done.txt.	{}	\N	6b7223b2909b62b80d0647d5ead68d6e	2026-11-26 04:36:58.346521+00
+left-behind	1	20a82a36-b112-4972-a64e-3276fb6ba5c7	work	1	coder	tester	HANDOFF	Version one	Look at done.txt.	{}	\N	b2446d06f19b33e306f628a0b74bbba0	2026-11-26 04:43:37.573946+00
 \.
 
 
@@ -716,7 +716,7 @@ left-behind	1	43da12bb-83ff-453e-89f7-945fd0a93db8	work	1	coder	tester	HANDOFF	V
 --
 
 COPY egg.nodes (name, capacity, heartbeat_at) FROM stdin;
-left-node	200	2026-11-26 04:36:55.121069+00
+left-node	200	2026-11-26 04:43:34.31546+00
 \.
 
 
@@ -733,7 +733,7 @@ COPY egg.objections (phase_run_id, number, from_role, about_role, version, reaso
 --
 
 COPY egg.phase_runs (id, pipeline_id, phase, "position", iteration, status, stop_reason, why, facts, evaluated_facts, evaluated_message, next_evaluation_at, started_at, closing_at, ended_at, iterations_used, feedback, soft_deadline_at, converge_at, hard_deadline_at, clock_stopped_at) FROM stdin;
-43da12bb-83ff-453e-89f7-945fd0a93db8	left-behind	work	0	1	running	\N	linter was lost (run 1): killed by signal 9 (SIGKILL), often because there was not enough memory; tester is WORKING	9	9	1	2026-11-26 04:37:17.218936+00	2026-11-26 04:36:54.30663+00	\N	\N	1	{}	2026-11-26 05:06:54.687726+00	\N	\N	\N
+20a82a36-b112-4972-a64e-3276fb6ba5c7	left-behind	work	0	1	running	\N	documenter is BLOCKED; linter was lost (run 1): killed by signal 9 (SIGKILL), often because there was not enough memory; tester is WORKING	8	8	1	2026-11-26 04:43:53.355084+00	2026-11-26 04:43:33.148347+00	\N	\N	1	{}	2026-11-26 05:13:33.648365+00	\N	\N	\N
 \.
 
 
@@ -742,7 +742,7 @@ COPY egg.phase_runs (id, pipeline_id, phase, "position", iteration, status, stop
 --
 
 COPY egg.pipelines (id, status, definition, work_commit, published_commit, base_commit, tip_owner, why, send_after, preparations, created_at, started_at, ended_at, extra_iterations, deleted_at, rerun_of, rerun_of_name, file, client_key, overrides) FROM stdin;
-left-behind	running	{"base": null, "name": "left-behind", "repo": "/tmp/egg-9p2q9zc6/repository", "agents": {"coder": {"wake": "none", "backend": "command", "command": ["sh", "-c", "[ -e done.txt ] || { echo done > done.txt; git add .; git commit -qm Done; }; egg message send --to tester --type HANDOFF --subject 'Version one' --body 'Look at done.txt.'; egg signal readiness --state READY"], "isolation": {"kind": "process"}, "environment": {"WAIT": {"from": "LEFT_WAIT"}}}, "linter": {"wake": "none", "backend": "command", "command": ["sh", "-c", "sleep \\"$WAIT\\"; egg signal readiness --state READY"], "isolation": {"kind": "process"}, "environment": {"WAIT": {"from": "LEFT_WAIT"}}}, "tester": {"wake": "none", "backend": "command", "command": ["sh", "-c", "sleep \\"$WAIT\\"; egg sync; egg signal readiness --state READY"], "isolation": {"kind": "process"}, "environment": {"WAIT": {"from": "LEFT_WAIT"}}}, "documenter": {"wake": "none", "backend": "command", "command": ["sh", "-c", "egg decision ask --question 'Which words?' --option Short --option Long --default Short; egg signal readiness --state READY"], "isolation": {"kind": "process"}, "environment": {"WAIT": {"from": "LEFT_WAIT"}}}}, "config": {"max_rounds": 20, "max_iterations": 5, "finalize_minutes": 3.0, "concurrent_execution": true, "max_concurrent_agents": 4, "verdict_grace_seconds": 30.0, "objection_grace_seconds": 20.0, "consensus_timeout_minutes": 30.0, "message_poll_hint_seconds": 30.0, "agent_idle_timeout_minutes": 60.0}, "phases": [{"gate": null, "mode": null, "name": "work", "check": null, "roles": [{"role": "coder", "agent": null, "needs": [], "reviews": [], "required": true, "on_failure": null}, {"role": "documenter", "agent": null, "needs": [], "reviews": [], "required": true, "on_failure": null}, {"role": "linter", "agent": null, "needs": [], "reviews": [], "required": true, "on_failure": null}, {"role": "tester", "agent": null, "needs": [], "reviews": ["coder"], "required": true, "on_failure": null}], "convergence": null}], "prompt": "Say that it is done.", "version": 1, "base_commit": "473d122d4b676a81f359cc4eb68bd48d60a51aea"}	9b28ced8de447b42d741dd0ae8d10be6dc63c995	9b28ced8de447b42d741dd0ae8d10be6dc63c995	473d122d4b676a81f359cc4eb68bd48d60a51aea	coder	\N	2026-11-26 04:37:15.245847+00	0	2026-11-26 04:36:54.019109+00	2026-11-26 04:36:54.30663+00	\N	0	\N	\N	\N	/tmp/egg-9p2q9zc6/home/left.yaml	f4a4d3e3f20b45b49c0f49febb760905	{"name=\\"left-behind\\""}
+left-behind	running	{"base": null, "name": "left-behind", "repo": "/tmp/egg-c81vw7uk/repository", "agents": {"coder": {"wake": "none", "backend": "command", "command": ["sh", "-c", "[ -e done.txt ] || { echo done > done.txt; git add .; git commit -qm Done; }; egg message send --to tester --type HANDOFF --subject 'Version one' --body 'Look at done.txt.'; egg signal readiness --state READY"], "isolation": {"kind": "process"}, "environment": {"WAIT": {"from": "LEFT_WAIT"}}}, "linter": {"wake": "none", "backend": "command", "command": ["sh", "-c", "sleep \\"$WAIT\\"; egg signal readiness --state READY"], "isolation": {"kind": "process"}, "environment": {"WAIT": {"from": "LEFT_WAIT"}}}, "tester": {"wake": "none", "backend": "command", "command": ["sh", "-c", "sleep \\"$WAIT\\"; egg sync; egg signal readiness --state READY"], "isolation": {"kind": "process"}, "environment": {"WAIT": {"from": "LEFT_WAIT"}}}, "documenter": {"wake": "none", "backend": "command", "command": ["sh", "-c", "[ -e asked.txt ] && exec egg signal readiness --state READY; egg decision ask --question 'Which words?' --option Short --option Long --default Short; echo asked > asked.txt; git add .; git commit -qm Asked; egg signal readiness --state BLOCKED --reason 'waits for a person'"], "isolation": {"kind": "process"}, "environment": {"WAIT": {"from": "LEFT_WAIT"}}}}, "config": {"max_rounds": 20, "max_iterations": 5, "finalize_minutes": 3.0, "concurrent_execution": true, "max_concurrent_agents": 4, "verdict_grace_seconds": 30.0, "objection_grace_seconds": 20.0, "consensus_timeout_minutes": 30.0, "message_poll_hint_seconds": 30.0, "agent_idle_timeout_minutes": 60.0}, "phases": [{"gate": null, "mode": null, "name": "work", "check": null, "roles": [{"role": "coder", "agent": null, "needs": [], "reviews": [], "required": true, "on_failure": null}, {"role": "documenter", "agent": null, "needs": [], "reviews": [], "required": true, "on_failure": null}, {"role": "linter", "agent": null, "needs": [], "reviews": [], "required": true, "on_failure": null}, {"role": "tester", "agent": null, "needs": [], "reviews": ["coder"], "required": true, "on_failure": null}], "convergence": null}], "prompt": "Say that it is done.", "version": 1, "base_commit": "6d788411423a6c97550f9552314054cc37452871"}	793f4c118f430dce2462d3b856fe7b235484c636	793f4c118f430dce2462d3b856fe7b235484c636	6d788411423a6c97550f9552314054cc37452871	coder	\N	2026-11-26 04:43:54.202433+00	0	2026-11-26 04:43:32.657952+00	2026-11-26 04:43:33.148347+00	\N	0	\N	\N	\N	/tmp/egg-c81vw7uk/home/left.yaml	16d12a12313749d389578e46a6f77799	{"name=\\"left-behind\\""}
 \.
 
 
@@ -776,10 +776,10 @@ COPY egg.results (id, pipeline_id, phase_run_id, agent_run_id, role, parse_statu
 --
 
 COPY egg.roles (phase_run_id, role, "position", state, reason, blocked_on, is_dropped, version, dispatched, runs, extra_rounds, owed_by_decision, cursor, handled_message, poll_key, poll_began, updated_at) FROM stdin;
-43da12bb-83ff-453e-89f7-945fd0a93db8	linter	2	WORKING		\N	f	0	1	1	0	\N	0	0	\N	0	2026-11-26 04:36:54.30663+00
-43da12bb-83ff-453e-89f7-945fd0a93db8	tester	3	WORKING		\N	f	0	1	1	0	\N	0	0	\N	0	2026-11-26 04:36:54.30663+00
-43da12bb-83ff-453e-89f7-945fd0a93db8	documenter	1	READY		\N	f	1	1	1	0	\N	0	0	\N	0	2026-11-26 04:36:59.974321+00
-43da12bb-83ff-453e-89f7-945fd0a93db8	coder	0	READY		\N	f	1	1	1	0	\N	0	0	\N	0	2026-11-26 04:37:00.809377+00
+20a82a36-b112-4972-a64e-3276fb6ba5c7	linter	2	WORKING		\N	f	0	1	1	0	\N	0	0	\N	0	2026-11-26 04:43:33.148347+00
+20a82a36-b112-4972-a64e-3276fb6ba5c7	tester	3	WORKING		\N	f	0	1	1	0	\N	0	0	\N	0	2026-11-26 04:43:33.148347+00
+20a82a36-b112-4972-a64e-3276fb6ba5c7	coder	0	READY		\N	f	1	1	1	0	\N	0	0	\N	0	2026-11-26 04:43:39.685352+00
+20a82a36-b112-4972-a64e-3276fb6ba5c7	documenter	1	BLOCKED	waits for a person	\N	f	0	1	1	0	\N	0	0	\N	0	2026-11-26 04:43:40.188789+00
 \.
 
 
@@ -788,10 +788,10 @@ COPY egg.roles (phase_run_id, role, "position", state, reason, blocked_on, is_dr
 --
 
 COPY egg.run_shares (agent_run_id, share, number, size, began_at, refused_at) FROM stdin;
-3437c80d-a269-4e6b-a0f7-4e5e8e92d75e	questions	1	21	2026-11-26 04:36:57.931313+00	\N
-a6882cd7-aa0c-47f6-bc56-7d483ac688ed	messages	1	1052	2026-11-26 04:36:58.346521+00	\N
-3437c80d-a269-4e6b-a0f7-4e5e8e92d75e	ready	1	0	2026-11-26 04:36:59.829208+00	\N
-a6882cd7-aa0c-47f6-bc56-7d483ac688ed	ready	1	0	2026-11-26 04:37:00.441665+00	\N
+f2dd32d2-1e77-46dd-9405-9396435ae3b0	messages	1	1052	2026-11-26 04:43:37.573946+00	\N
+b2ae07ba-ea56-4a22-9fc5-f6a015f6aa85	questions	1	21	2026-11-26 04:43:37.480058+00	\N
+f2dd32d2-1e77-46dd-9405-9396435ae3b0	ready	1	0	2026-11-26 04:43:39.242549+00	\N
+b2ae07ba-ea56-4a22-9fc5-f6a015f6aa85	verdicts	1	18	2026-11-26 04:43:40.188789+00	\N
 \.
 
 
@@ -800,7 +800,6 @@ a6882cd7-aa0c-47f6-bc56-7d483ac688ed	ready	1	0	2026-11-26 04:37:00.441665+00	\N
 --
 
 COPY egg.seen (phase_run_id, role, other, number, at_verdict) FROM stdin;
-43da12bb-83ff-453e-89f7-945fd0a93db8	coder	documenter	1	1
 \.
 
 
@@ -809,8 +808,7 @@ COPY egg.seen (phase_run_id, role, other, number, at_verdict) FROM stdin;
 --
 
 COPY egg.versions (phase_run_id, role, number, commit, tree, agent_run_id, merge_status, merge_commit, conflict_paths, send_after, created_at, merged_at, tries) FROM stdin;
-43da12bb-83ff-453e-89f7-945fd0a93db8	documenter	1	473d122d4b676a81f359cc4eb68bd48d60a51aea	4b825dc642cb6eb9a060e54bf8d69288fbee4904	3437c80d-a269-4e6b-a0f7-4e5e8e92d75e	merged	473d122d4b676a81f359cc4eb68bd48d60a51aea	{}	2026-11-26 04:37:04.974321+00	2026-11-26 04:36:59.974321+00	2026-11-26 04:37:00.238827+00	0
-43da12bb-83ff-453e-89f7-945fd0a93db8	coder	1	c11c36a5cd7f8f5bd3defa591db603280873d3f9	c04949668101c6e31b694a4063c6b8542f092bf5	a6882cd7-aa0c-47f6-bc56-7d483ac688ed	merged	9b28ced8de447b42d741dd0ae8d10be6dc63c995	{}	2026-11-26 04:37:05.809377+00	2026-11-26 04:37:00.809377+00	2026-11-26 04:37:01.211893+00	0
+20a82a36-b112-4972-a64e-3276fb6ba5c7	coder	1	4b93f7c479dd67996389bb7203919e5130ce4655	c04949668101c6e31b694a4063c6b8542f092bf5	f2dd32d2-1e77-46dd-9405-9396435ae3b0	merged	793f4c118f430dce2462d3b856fe7b235484c636	{}	2026-11-26 04:43:44.685352+00	2026-11-26 04:43:39.685352+00	2026-11-26 04:43:40.121812+00	0
 \.
 
 
@@ -1450,5 +1448,5 @@ ALTER TABLE ONLY egg.versions
 -- PostgreSQL database dump complete
 --
 
-\unrestrict xAHDDB9HGcHaQccuPauSZvc7oGq5APTBoMb5kDcmVeZw6FOky9CY7DUGGOVYBXI
+\unrestrict IrveIsCxctGU3QmYlUyPal4FylwYO7h8VURIRyFctvSHvVxACbcfIWrn4hHJK0Z
 
