@@ -18,8 +18,8 @@ from egg_tasks.config import settings, settings_at_start
 from egg_tasks.database import advisory_lock, unit_of_work
 from egg_tasks.outbox import Clearing, Deletion, Preparation, Publication, RebaseKey, VersionKey
 from egg_tasks.services import clones, decisions, deletions, notices, phases, places
-from egg_tasks.tasks import ticking
 from egg_tasks.tasks.dispatch import Dispatch, send_tidying
+from egg_tasks.use_cases import ticking
 from models.consensus.treatments import Pauses
 from models.errors import Unavailable
 from models.queries import decisions as decision_rows

@@ -9,15 +9,16 @@ from celery import Task, signals
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from egg_tasks import database, logging, shell
+from egg_tasks.adapters import runner, workspace
 from egg_tasks.app import app
+from egg_tasks.attending import owners
+from egg_tasks.attending.attendance import Attendance, Left
+from egg_tasks.attending.leases import Leases
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
-from egg_tasks.tasks import clearing, owners, ticking
-from egg_tasks.tasks.adapters import runner, workspace
-from egg_tasks.tasks.attendance import Attendance, Left
 from egg_tasks.tasks.dispatch import Dispatch, send_to_node
-from egg_tasks.tasks.leases import Leases
+from egg_tasks.use_cases import clearing, ticking
 from models.errors import Unavailable
 from models.queries import agent_runs
 

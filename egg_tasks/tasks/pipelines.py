@@ -2,12 +2,12 @@
 
 import structlog
 
+from egg_tasks.adapters import workspace
 from egg_tasks.app import app
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
 from egg_tasks.services import briefs, pipelines
-from egg_tasks.tasks import clearing
-from egg_tasks.tasks.adapters import workspace
+from egg_tasks.use_cases import clearing
 from models.errors import Conflict, NoRoom, Rejected, Unavailable
 from models.queries import pipelines as rows
 

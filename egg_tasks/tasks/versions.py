@@ -4,6 +4,7 @@ from uuid import UUID
 
 import structlog
 
+from egg_tasks.adapters import workspace
 from egg_tasks.app import app
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
@@ -11,10 +12,9 @@ from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.outbox import VersionKey
 from egg_tasks.services import merges
 from egg_tasks.services.merges import MergeOrder
-from egg_tasks.tasks.adapters import workspace
-from egg_tasks.tasks.alone import alone_at
-from egg_tasks.tasks.faults import is_nobodys, shortened
 from egg_tasks.tasks.pipelines import publish_work_branch
+from egg_tasks.use_cases.alone import alone_at
+from egg_tasks.use_cases.faults import is_nobodys, shortened
 from models.errors import Rejected
 
 log = structlog.get_logger()

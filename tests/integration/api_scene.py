@@ -18,7 +18,7 @@ import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import Pool, QueuePool
 
-from egg_tasks import config, database, hints, outbox
+from egg_tasks import adapters, config, database, hints, outbox
 from egg_tasks.api.app import create_app
 from egg_tasks.api.connections import Connection
 from egg_tasks.api.streaming import Pace
@@ -26,7 +26,6 @@ from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
 from egg_tasks.outbox import VersionKey
 from egg_tasks.services import agent_runs, merges, pipelines
-from egg_tasks.tasks import adapters
 from models.queries import agent_runs as rows
 from models.queries import phase_runs, versions
 from models.schemas.definition import validate

@@ -14,7 +14,7 @@ from egg_tasks import config, database
 from egg_tasks.clock import utcnow
 from egg_tasks.runners import alive
 from egg_tasks.runners.process import ProcessRunner
-from egg_tasks.tasks.ticking import Ticker
+from egg_tasks.use_cases.ticking import Ticker
 from models.errors import Unavailable
 from models.queries import clock
 from models.schemas.run import Launch

@@ -10,10 +10,10 @@ import redis
 from sqlalchemy import text
 
 from egg_tasks import run_places
+from egg_tasks.adapters import runner, workspace
+from egg_tasks.attending import launching
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
-from egg_tasks.tasks import launching
-from egg_tasks.tasks.adapters import runner, workspace
 from models.queries import agent_runs
 from models.schemas.run import Launch
 from models.tables.base import Base

@@ -4,8 +4,8 @@ import subprocess
 from datetime import datetime
 from pathlib import Path
 
+from egg_tasks.adapters import workspace
 from egg_tasks.database import unit_of_work
-from egg_tasks.tasks.adapters import workspace
 from models.queries import agent_runs
 from tests.integration.api_rows import run_of
 from tests.integration.api_scene import GIT, NAME, Scene

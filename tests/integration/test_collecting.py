@@ -10,7 +10,7 @@ import pytest
 
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
-from egg_tasks.tasks import clearing, collecting
+from egg_tasks.use_cases import clearing, collecting
 from models.queries import agent_runs as rows
 from models.tables import AgentRun
 from tests.integration.api_scene import NAME, Scene

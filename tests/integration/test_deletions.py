@@ -15,7 +15,7 @@ from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
 from egg_tasks.services import agent_runs, pipelines
 from egg_tasks.services.agent_runs import Salvaged
-from egg_tasks.tasks import clearing
+from egg_tasks.use_cases import clearing
 from egg_tasks.workspace import safety
 from egg_tasks.workspace.places import locked
 from models.queries import agent_runs as rows

@@ -15,14 +15,14 @@ from uuid import UUID
 import pytest
 
 from egg_tasks import database, outbox
+from egg_tasks.attending.attendance import Attendance, Left
+from egg_tasks.attending.leases import Leases
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
 from egg_tasks.runners.process import ProcessRunner
 from egg_tasks.services import pipelines, tries
-from egg_tasks.tasks.attendance import Attendance, Left
-from egg_tasks.tasks.faults import is_nobodys
-from egg_tasks.tasks.leases import Leases
+from egg_tasks.use_cases.faults import is_nobodys
 from egg_tasks.workspace import GitWorkspace
 from models.errors import DatabaseAway, Unavailable
 from models.queries import agent_runs, phase_runs

@@ -15,8 +15,12 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import func, select
 
+from egg_tasks import adapters
 from egg_tasks.api import verdicts
 from egg_tasks.api.tokens import Agent
+from egg_tasks.attending import owners
+from egg_tasks.attending.attendance import Attendance, Left
+from egg_tasks.attending.leases import Leases
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
@@ -26,11 +30,9 @@ from egg_tasks.runners.process import ProcessRunner
 from egg_tasks.services import pipelines, questions, rebases, tries
 from egg_tasks.services.questions import Question
 from egg_tasks.services.signals import Signal
-from egg_tasks.tasks import adapters, agent_runs, decisions, owners, versions
+from egg_tasks.tasks import agent_runs, decisions, versions
 from egg_tasks.tasks import pipelines as pipeline_tasks
 from egg_tasks.tasks import rebases as rebase_tasks
-from egg_tasks.tasks.attendance import Attendance, Left
-from egg_tasks.tasks.leases import Leases
 from models.queries import agent_runs as run_rows
 from models.queries import pipelines as pipeline_rows
 from models.queries import rebases as rebase_rows

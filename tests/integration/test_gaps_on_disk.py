@@ -10,8 +10,8 @@ from egg_tasks import removal, settings_edit, settings_file
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
 from egg_tasks.services import deletions, pipelines
-from egg_tasks.tasks import clearing
 from egg_tasks.tasks import pipelines as pipeline_tasks
+from egg_tasks.use_cases import clearing
 from models.errors import NotFound
 from models.queries import agent_runs as run_rows
 from tests.integration import test_gaps

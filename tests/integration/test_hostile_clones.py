@@ -15,7 +15,7 @@ from uuid import UUID
 
 import pytest
 
-from egg_tasks.tasks.adapters import workspace
+from egg_tasks.adapters import workspace
 from egg_tasks.workspace import bounds, sources, staging
 from egg_tasks.workspace.obstacles import obstacles
 from models.errors import Conflict, EggError

@@ -14,14 +14,14 @@ from uuid import UUID, uuid4
 import pytest
 
 from egg_tasks import outbox
+from egg_tasks.attending.attendance import Attendance, Left
+from egg_tasks.attending.leases import Leases
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
 from egg_tasks.runners.process import ProcessRunner
 from egg_tasks.runners.run_directory import LAYOUT
 from egg_tasks.services import orders, pipelines
-from egg_tasks.tasks.attendance import Attendance, Left
-from egg_tasks.tasks.leases import Leases
 from egg_tasks.workspace import GitWorkspace
 from models.errors import Unavailable
 from models.queries import agent_runs

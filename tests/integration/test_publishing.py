@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from egg_tasks import adapters
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
-from egg_tasks.tasks import adapters, pipelines
+from egg_tasks.tasks import pipelines
 from egg_tasks.workspace import GitWorkspace
 from models.queries import pipelines as rows
 from tests.integration.api_scene import GIT, NAME, Scene

@@ -21,13 +21,14 @@ OPENING = {
     "copyfile", "copy2", "copytree",
 }  # fmt: skip
 NEAR_AGENTS = tuple(
-    f"egg_tasks/{name}/" for name in ("api", "backends", "runners", "services", "tasks", "workspace")
+    f"egg_tasks/{name}/"
+    for name in ("api", "attending", "backends", "runners", "services", "tasks", "use_cases", "workspace")
 )
 OPENED_OTHERWISE = {
     "the kernel's": {
         "runners/liveness.py": {"_is_shim", "forks", "is_unique", "of_this_boot", "read"},
         "runners/remains.py": {"_has_mark", "_has_brand"},
-        "tasks/owners.py": {"_started"},
+        "attending/owners.py": {"_started"},
     },
     "in a directory that no agent is told of, by a program without a library of ours": {
         "runners/shim.py": {

@@ -8,12 +8,12 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
+from egg_tasks.adapters import runner
 from egg_tasks.api.auth import OPERATOR
 from egg_tasks.api.envelope import Envelope
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
 from egg_tasks.services import histories, orders
-from egg_tasks.tasks.adapters import runner
 from models.foreign import counted
 from models.queries import agent_runs as rows
 from models.schemas.history import AgentRead

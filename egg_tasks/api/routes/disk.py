@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from egg_tasks.api.auth import OPERATOR
 from egg_tasks.api.envelope import Envelope
 from egg_tasks.space import in_words
-from egg_tasks.tasks import collecting
+from egg_tasks.use_cases import collecting
 from models.schemas.disk import DiskRead, Item
 from models.schemas.text import PipelineId
 

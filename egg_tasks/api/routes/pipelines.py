@@ -9,13 +9,13 @@ from fastapi import APIRouter, Body, Query
 from pydantic import BaseModel
 
 from egg_tasks import disk
+from egg_tasks.adapters import workspace
 from egg_tasks.api.auth import OPERATOR
 from egg_tasks.api.envelope import Envelope
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
 from egg_tasks.services import deletions, lineage, orders, pipelines, rebases, reports, shares
-from egg_tasks.tasks.adapters import workspace
 from models.errors import Unprocessable
 from models.foreign import counted
 from models.masking import masked

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from fastapi import APIRouter
 from pydantic import BaseModel
 
+from egg_tasks.adapters import workspace
 from egg_tasks.api import verdicts
 from egg_tasks.api.auth import Speaker
 from egg_tasks.api.envelope import Envelope
@@ -15,7 +16,6 @@ from egg_tasks.clock import utcnow
 from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.services import activity, briefs, looks, shares, signals
 from egg_tasks.services.signals import Signal
-from egg_tasks.tasks.adapters import workspace
 from models.consensus.snapshot import BASE
 from models.foreign import counted
 from models.queries import agent_runs

@@ -6,11 +6,11 @@ from uuid import UUID
 
 import structlog
 
+from egg_tasks.adapters import runner, workspace
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.services import clones
-from egg_tasks.tasks.adapters import runner, workspace
 from models.errors import Conflict
 from models.queries import agent_runs as rows
 from models.queries import deletions, pipelines

@@ -14,7 +14,7 @@ from egg_tasks.run_places import repositories_beside
 from egg_tasks.services import agent_runs, briefs, clones, looks, tries
 from egg_tasks.services.agent_runs import Salvaged
 from egg_tasks.services.leftovers import KEPT
-from egg_tasks.tasks.faults import NOBODYS, shortened
+from egg_tasks.use_cases.faults import NOBODYS, shortened
 from models.errors import Conflict, Rejected, Unavailable
 from models.foreign import one_line
 from models.queries import agent_runs as rows

@@ -13,6 +13,7 @@ from pathlib import Path
 from uuid import UUID
 
 from egg_tasks import removal, space
+from egg_tasks.adapters import runner, workspace
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import single_statements, unit_of_work
@@ -21,8 +22,7 @@ from egg_tasks.run_places import RUN_IDS, SHIMS, repositories_beside
 from egg_tasks.services import clones, journal
 from egg_tasks.services.leftovers import KEPT
 from egg_tasks.stack import postgres
-from egg_tasks.tasks import clearing
-from egg_tasks.tasks.adapters import runner, workspace
+from egg_tasks.use_cases import clearing
 from models.errors import Conflict, NotFound
 from models.queries import agent_runs as run_rows
 from models.queries import leftovers as rows

@@ -17,16 +17,16 @@ from tenacity import (
 )
 
 from egg_tasks import disk
+from egg_tasks.attending import launching
+from egg_tasks.attending.ending import Ending
+from egg_tasks.attending.leases import Lease, Leases
 from egg_tasks.clock import utcnow
 from egg_tasks.config import Settings
 from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.ports import Runner, Workspace
 from egg_tasks.services import agent_runs, looks, tries
 from egg_tasks.services.agent_runs import Answer
-from egg_tasks.tasks import launching
-from egg_tasks.tasks.ending import Ending
-from egg_tasks.tasks.faults import is_nobodys, shortened
-from egg_tasks.tasks.leases import Lease, Leases
+from egg_tasks.use_cases.faults import is_nobodys, shortened
 from models.errors import DatabaseAway, EggError, Halted, NotSet, Unavailable
 from models.queries import agent_runs as rows
 from models.schemas.run import Exit, Launch

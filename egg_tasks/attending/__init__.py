@@ -1,0 +1,1 @@
+"""Attending agent runs: claimed, started, watched and ended by a worker."""
