@@ -28,9 +28,6 @@ from models.schemas.definition import Definition
 KEPT = Path(__file__).parent / "data/interface"
 SOURCES = Path(cli.__file__).parents[1]
 PACKAGES = ("cli", "egg_tasks", "models", "migrations")
-    r"(pipeline|phase|agent|message|readiness|objection|consensus|convergence|decision|branch|discovery|budget|"
-    r"result)\.[a-z_]*"
-)
 SETTING = re.compile(r"[A-Z][A-Z0-9_]+")
 BREAKING = "Changed (breaking)"
 PLAIN = (str, int, float, bool, tuple, list)
