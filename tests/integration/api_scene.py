@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -212,6 +213,9 @@ def served(home: Path, pace: Pace | None = None) -> Iterator[Scene]:
     """Serve the API of the environment on a free port until the context ends."""
     forget()
     app = create_app(pace)
+    # Whatever the settings, these are the same, and it is the first request for them that builds them.
+    app.router.routes[:] = _built().router.routes
+    app.openapi_schema = _built().openapi()
     configuration = uvicorn.Config(
         app, port=0, http=Connection, ws="none", log_level="critical", timeout_graceful_shutdown=1
     )
@@ -227,6 +231,11 @@ def served(home: Path, pace: Pace | None = None) -> Iterator[Scene]:
         server.should_exit = True
         thread.join()
         forget()
+
+
+@cache
+def _built() -> FastAPI:
+    return create_app()
 
 
 def forget() -> None:
