@@ -9,14 +9,25 @@ LARGE_PAGES := PYTHONMALLOC=malloc GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.m
 TOOLS  := .venv-tools
 PYTEST := $(LARGE_PAGES) $(BIN)/python -m pytest
 
-.PHONY: demo prove-bus bench-bus bench-engine chaos hostile gaps walk field picture check reference test test-unit test-real \
-	test-proofs test-install test-pythons release audit pre-commit format lint types imports lock clean
+.PHONY: demo help prove-bus bench-bus bench-engine chaos hostile gaps walk field picture check reference test test-unit \
+	test-real test-proofs test-install test-pythons coverage release audit pre-commit format lint types imports lock clean
 
 demo: $(STAMP)  ## run the main job: a local stack, a repository, agents that come to agree
 	$(BIN)/egg demo
 
+help:  ## say what each target does
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
 test: $(STAMP)  ## run all tests, with real PostgreSQL, Valkey, workers and git
 	$(PYTEST) -n 3
+
+# Tracing costs: only models and services are looked at (setup.cfg), which also have their gates here.
+COVERAGE := $(BIN)/python -m coverage
+coverage: $(STAMP)  ## run all tests and say which branches of models and services they leave out
+	rm -f .coverage .coverage.*
+	$(PYTEST) -n 3 --cov --cov-report=
+	$(COVERAGE) report --include='models/consensus/*' --fail-under=100
+	$(COVERAGE) report --include='models/*,egg_tasks/services/*' --omit='models/consensus/*' --fail-under=95
 
 test-unit: $(STAMP)  ## those that need nothing but a processor
 	$(PYTEST) -n 2 tests/unit
@@ -51,6 +62,15 @@ field: $(STAMP)  ## cases from the field, a folder each: make field CASES=DIR
 picture: $(STAMP)  ## record the picture in the README anew, from a real run of the demo
 	$(BIN)/python -m tests.picture
 
+prove-bus: $(STAMP)  ## 200,000 messages while servers are killed; fails at the first one lost, doubled or out of order
+	$(BIN)/python -m benchmarks.prove_bus
+
+bench-bus: $(STAMP)  ## figures of the bus, each beside its yardstick; also written to bench-bus.json
+	$(BIN)/python -m benchmarks.bench_bus --json bench-bus.json
+
+bench-engine: $(STAMP)  ## figures of the engine, beside bare Celery and subprocess; also written to bench-engine.json
+	$(BIN)/python -m benchmarks.bench_engine --json bench-engine.json
+
 chaos: $(STAMP)  ## kill every process of a stack at random under 20 pipelines; say what was lost (nothing)
 	$(BIN)/python -m benchmarks.chaos
 
@@ -63,27 +83,34 @@ gaps: $(STAMP)  ## kill a process before each of its writes; another must take u
 walk: $(STAMP)  ## every state of every roster of up to three roles; fails at the first broken law or dead end
 	$(BIN)/python -m tests.unit.consensus_rosters
 
-check: format lint types imports test  ## format, lint, types, imports and tests; CI runs it first
+CHECKS := format lint types imports test
+check: $(STAMP)  ## format, lint, types, imports and tests, with the time of each; CI runs it first
+	@for step in $(CHECKS); do \
+	  printf '== make %s\n' $$step; began=$$(date +%s); \
+	  $(MAKE) --no-print-directory $$step || exit; \
+	  printf '== make %s took %d s\n' $$step $$(($$(date +%s) - began)); \
+	done
 
 reference: $(STAMP)  ## write the pages of docs/reference anew, from the code
 	$(BIN)/python -m reference
 
-format: $(STAMP)
+format: $(STAMP)  ## say which files are not formatted
 	$(BIN)/ruff format --check .
 
-lint: $(STAMP)
+lint: $(STAMP)  ## ruff's rules
 	$(BIN)/ruff check .
 
-types: $(STAMP)
+types: $(STAMP)  ## mypy, strict
 	$(BIN)/mypy
 
-imports: $(STAMP)
+imports: $(STAMP)  ## who may import whom
 	$(BIN)/lint-imports
 
 $(STAMP): requirements/dev.txt setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v < (3, 11) and sys.exit("egg-tasks needs Python 3.11 or newer and $(PYTHON) is %d.%d: name another one, as in make PYTHON=python3.12" % v[:2])'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 	  { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment (Debian: apt-get install python3-venv)" >&2; exit 1; }
+	@printf '== installing what requirements/dev.txt locks into %s, half a minute or so\n' $(VENV)
 	@# The lock is complete, so nothing is resolved: no release of anything can break this (docs/decisions/0015).
 	$(PIP) install --no-deps --require-hashes -r requirements/dev.txt
 	$(PIP) install --no-deps --no-build-isolation -e .
@@ -101,5 +128,5 @@ lock: $(STAMP)  ## renew the locks (needs uv)
 	uv pip compile setup.cfg --extra dev $(LOCK) -o requirements/dev.txt
 	uv pip compile requirements/tools.in $(LOCK) -o requirements/tools.txt
 
-clean:
-	rm -rf $(VENV) $(TOOLS) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+clean:  ## remove the virtual environments and what the tools keep
+	rm -rf $(VENV) $(TOOLS) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* build *.egg-info
