@@ -55,8 +55,23 @@ def test_a_role_is_starting_before_it_works() -> None:
     assert word(running(fresh("coder"))) == "WORKING"
 
 
+def test_a_role_that_is_to_start_waits_for_nobody() -> None:
+    phase = snapshot(starting(fresh("coder")))
+
+    assert unsettled_reason(phase, phase.roles[0]) == "is about to start"
+
+
+def test_a_role_that_waited_for_one_that_is_gone_is_about_to_start() -> None:
+    phase = snapshot(ran("tester", Readiness.BLOCKED, blocked_on="coder"))
+
+    assert unsettled_reason(phase, phase.roles[0]) == (
+        "is about to start, since coder, whom it waited for, is no longer part of the phase"
+    )
+
+
 def test_a_verdict_stands_as_it_was_said() -> None:
     assert [word(ready("coder")), word(ran("coder", Readiness.BLOCKED))] == ["READY", "BLOCKED"]
+    assert word(running(ready("coder"), verdict=Readiness.READY)) == "READY"
 
 
 def test_a_role_whose_turn_has_not_come_has_not_started() -> None:
@@ -101,6 +116,12 @@ def test_the_merge_and_the_check_that_are_missing_are_named() -> None:
     )
 
     assert unmade(phase) == ("the merge of coder's version 2", "the check after it")
+
+
+def test_the_merge_of_a_version_that_was_replaced_since_is_missing_too() -> None:
+    assert unmade(snapshot(ready("coder", version=2), is_superseded_merging=True)) == (
+        "the merge of a version that its role has replaced since",
+    )
 
 
 def test_nothing_is_missing_once_the_check_is_green() -> None:

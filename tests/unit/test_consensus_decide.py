@@ -9,10 +9,16 @@ from models.consensus.policy import PhasePolicy
 from models.consensus.step import (
     ABORT,
     ACCEPT,
+    CANCEL_PIPELINE,
+    RETRY_PHASE,
     Advance,
+    Cancel,
     Close,
+    DecisionKind,
     Fail,
     Integrate,
+    Restart,
+    Verdict,
     Wait,
 )
 from models.states import Failure, MergeStatus, ObjectionStatus, PhaseStatus, StopReason
@@ -54,6 +60,19 @@ def test_a_person_may_abort_the_phase() -> None:
     phase = snapshot(running(fresh("coder")), decisions=(decision("x", "coder", resolution=ABORT),))
 
     assert decide(phase) == Fail("a person aborted the phase")
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [
+        (CANCEL_PIPELINE, Cancel("a person cancelled it after agents had failed")),
+        (RETRY_PHASE, Restart()),
+    ],
+)
+def test_a_person_says_what_becomes_of_agents_that_failed_together(answer: str, verdict: Verdict) -> None:
+    asked = decision("failures:2", "coder", resolution=answer, kind=DecisionKind.FAILURES)
+
+    assert decide(snapshot(fresh("coder"), decisions=(asked,))) == verdict
 
 
 def test_an_abort_outweighs_an_acceptance() -> None:

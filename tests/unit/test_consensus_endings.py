@@ -30,6 +30,7 @@ def how(**ended: object) -> str:
         ({"exit_code": 126}, "exit code 126 (as shells say it: it called a program that cannot be run)"),
         ({"signal": 11}, "killed by signal 11 (SIGSEGV)"),
         ({"signal": 9}, "killed by signal 9 (SIGKILL), often because there was not enough memory"),
+        ({"signal": 40}, "killed by signal 40"),
         ({}, "it, its worker or its machine was gone"),
         ({"failure": Failure.PROGRAM_MISSING, "error": "not executable: a.sh"}, "not executable: a.sh"),
         ({"failure": Failure.STOPPED, "signal": 15, "is_named": True}, ""),

@@ -7,7 +7,7 @@ import pytest
 
 from models.consensus.decide import decide
 from models.consensus.endings import once
-from models.consensus.failures import failed_together
+from models.consensus.failures import ALL_STOPPED, failed_together, stop
 from models.consensus.policy import OnFailure
 from models.consensus.retries import failure, ready_at
 from models.consensus.snapshot import RoleView, Snapshot
@@ -229,6 +229,32 @@ def test_what_is_not_the_agents_own_failure_never_stops_the_phase(kind: Failure)
     phase = snapshot(failed(kind), unready(rules, run(1, failure=Failure.PROCESS_FAILURE, ended_at=NOW)))
 
     assert failed_together(phase) == ()
+
+
+def crashed(name: str, **changes: object) -> RoleView:
+    last = run(1, failure=Failure.PROCESS_FAILURE, ended_at=NOW, how="exit code 1")
+    return unready(name, replace(last, **changes))  # type: ignore[arg-type]
+
+
+def test_agents_that_failed_together_are_asked_about_in_one_question() -> None:
+    phase = snapshot(crashed("coder"), crashed("tester"), crashed("linter", how="exit code 2"))
+
+    asked = stop(phase)
+
+    assert isinstance(asked, Ask)
+    assert asked.question == (
+        "coder failed (run 1): exit code 1; likewise tester; linter failed (run 1): exit code 2. "
+        f"{ALL_STOPPED} What now?"
+    )
+    assert decide(phase) == asked
+
+
+def test_who_was_asked_about_agents_that_failed_together_is_waited_for() -> None:
+    asked = decision("failures:2", "coder", number=3, kind=DecisionKind.FAILURES)
+
+    waits = stop(snapshot(crashed("coder"), crashed("tester"), decisions=(asked,)))
+
+    assert waits == Wait("a person's answer to decision 3: agents failed together", on_person=True)
 
 
 def test_an_order_to_run_again_is_a_cause_for_a_role_that_is_settled() -> None:
