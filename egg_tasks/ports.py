@@ -59,6 +59,9 @@ class Runner(Protocol):
     def forget(self, run_id: UUID) -> None:
         """Remove the log of a run that is over, and all else that is noted of it."""
 
+    def tidy(self) -> None:
+        """Remove what was made for runs and pipelines that are gone, and leads nowhere now."""
+
     def list_live(self) -> Collection[UUID]:
         """The runs on this machine whose supervisor lives."""
 

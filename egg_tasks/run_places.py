@@ -2,6 +2,7 @@
 
     runs/RUN_ID     clone, prompt.md, signal: the agent's to read and write
     shims/RUN_ID    spec.json, token, locks, marks, output and outcome: nothing the agent is given leads there
+    tmp/SHORT       its TMPDIR, and its HOME where it has no role: removed when it is over
 
 Runs that a release before 0.2 laid out have everything in the former, and are attended there.
 """
@@ -9,12 +10,18 @@ Runs that a release before 0.2 laid out have everything in the former, and are a
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from uuid import UUID
 
 from egg_tasks.foreign_files import is_directory, is_there
 
 SHIMS = "shims"
 SPEC = "spec.json"
 RUN_IDS = "*-*-*-*-*"
+SOCKET_BYTES = 107
+"""What sockaddr_un holds, less the closing zero."""
+ROOM = 60
+"""Bytes for what comes behind TMPDIR: test runners put directories of their own there first."""
+SHORTEST = Path("/tmp")  # noqa: S108  our directory there is closed, and its owner is checked
 
 
 def ours(given: Path) -> Path:
@@ -36,18 +43,22 @@ def all_ours(runs: Path) -> Sequence[Path]:
     return [path for path in found if is_there(path, SPEC)]
 
 
-def repositories_beside(clone: Path) -> Sequence[str]:
-    """What else is a repository where a role's clone is: a worktree that its agent made, a clone it moved.
+def room(given: Path) -> Path:
+    """The run's short directory, with its TMPDIR: room for sockets in it, wherever EGG_HOME is. Not made."""
+    return short(given.parent.parent, given.name.replace("-", "")[-12:])
 
-    Nobody saves what is in them. The names are the agent's.
-    """
-    if not is_directory(clone.parent):
-        return ()
-    try:
-        with os.scandir(clone.parent) as entries:
-            names = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
-    except OSError:
-        return ()
-    ours_half_made = f"{clone.name}.partial"
-    others = [name for name in names if name not in {clone.name, ours_half_made}]
-    return [name for name in others if is_there(clone.parent / name, ".git")]
+
+def rooms(home: Path) -> Path:
+    """Where the short directories of runs are: in EGG_HOME, or in /tmp where that is too long."""
+    return room(home / "runs" / str(UUID(int=0))).parent
+
+
+def short(home: Path, name: str) -> Path:
+    """A path that leaves programs room for sockets, in EGG_HOME or else in a directory of ours in /tmp."""
+    near = home / "tmp" / name
+    return near if has_room(near, ROOM) else SHORTEST / f"egg-{os.geteuid()}" / name
+
+
+def has_room(path: Path, room: int) -> bool:
+    """Whether a socket whose name has so many bytes can be made below a path."""
+    return len(os.fsencode(path)) + room <= SOCKET_BYTES

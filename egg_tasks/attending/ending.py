@@ -1,22 +1,20 @@
 """Ending an agent run: first its work is made safe, then its end is written; or it is given up."""
 
-import os
 from pathlib import Path
 from uuid import UUID
 
 import structlog
 
+from egg_tasks import worktrees
 from egg_tasks.clock import utcnow
 from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.foreign_files import is_there
 from egg_tasks.ports import Runner, Workspace
-from egg_tasks.run_places import repositories_beside
 from egg_tasks.services import agent_runs, briefs, clones, looks, tries
 from egg_tasks.services.agent_runs import Salvaged
 from egg_tasks.services.leftovers import KEPT
 from egg_tasks.use_cases.faults import NOBODYS, shortened
 from models.errors import Conflict, Rejected, Unavailable
-from models.foreign import one_line
 from models.queries import agent_runs as rows
 from models.schemas.run import Exit
 from models.tables import AgentRun
@@ -128,25 +126,18 @@ class Ending:
             branch=briefs.branch(run.pipeline_id, role),
             is_refused=is_refused,
         )
-        beside = self._beside()
+        outside = worktrees.unsaved(self.clone)
         if saved is None:
             is_in_its_place = is_there(self.clone.parent, self.clone.name)
-            if is_in_its_place or beside:
-                return self._kept(Conflict("; ".join(("its clone is no directory any more", *beside))))
+            if is_in_its_place or outside:
+                return self._kept(Conflict("; ".join(("its clone is no directory any more", *outside))))
             return None
         with single_statements() as session:
             reading = looks.read(session, run=rows.get_agent_run(session, run_id=run.id))
         is_ahead = looks.is_ahead(self.workspace, reading, commit=saved.commit)
         strays = self.workspace.save_strays(run.pipeline_id, run_id=run.id, clone=self.clone)
-        kept = (*saved.kept, *strays.left, *beside)
+        kept = (*saved.kept, *strays.left, *outside)
         return Salvaged(saved.commit, is_ahead, saved.set_aside, kept, strays.saved)
-
-    def _beside(self) -> list[str]:
-        """What is said of repositories beside the clone, such as a worktree: nobody saves what is in them."""
-        names = [
-            os.fsencode(name).decode(errors="backslashreplace") for name in repositories_beside(self.clone)
-        ]
-        return [f"what is not committed in {one_line(name)}, beside its clone" for name in names]
 
     def _log(self) -> str:
         """The end of its output, however long that is, and however long something writes to it."""

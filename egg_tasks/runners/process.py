@@ -144,11 +144,18 @@ class ProcessRunner:
 
     def forget(self, run_id: UUID) -> None:
         """Remove the log of a run that is over, and all else that is noted of it."""
-        run_directory.clear(room.of_run(self.directory(run_id)))
+        run_directory.clear(run_places.room(self.directory(run_id)))
         try:
             removal.put_away(self._root.with_name(run_places.SHIMS), str(run_id))
         except OSError as error:
             raise Unavailable(f"the log of agent run {run_id} cannot be removed: {error}") from error
+
+    def tidy(self) -> None:
+        """Remove the short paths to homes of roles that are gone."""
+        try:
+            room.tidy(self._root.parent)
+        except OSError as error:
+            raise Unavailable(f"{self._root.parent} cannot be tidied: {error}") from error
 
     def list_live(self) -> Collection[UUID]:
         """The runs on this machine whose supervisor lives."""

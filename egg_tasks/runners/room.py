@@ -4,25 +4,19 @@ What sockaddr_un holds is 107 bytes, and programs put long names behind HOME and
 multiprocessing `/pymp-xxxxxxxx/listener-xxxxxxxx`, gpg-agent `/.gnupg/S.gpg-agent.browser`.
 """
 
+import fcntl
 import hashlib
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from egg_tasks.foreign_files import ENTERING, is_directory
+from egg_tasks.run_places import has_room, rooms, short
 from models.errors import Unavailable
 
-SOCKET_BYTES = 107
-ROOM = 60
-"""Bytes for what comes behind TMPDIR: test runners put directories of their own there first."""
-
 ROOM_AT_HOME = 32
-SHORTEST = Path("/tmp")  # noqa: S108  our directory there is closed, and its owner is checked
-
-
-def of_run(directory: Path) -> Path:
-    """Return the short directory of the run in *directory*: beside the runs, else in /tmp. Not made."""
-    return _short(directory.parent.parent, directory.name.replace("-", "")[-12:])
 
 
 def shortened(home: Path, directory: Path) -> Path:
@@ -30,17 +24,45 @@ def shortened(home: Path, directory: Path) -> Path:
 
     `Unavailable` when the link's place is somebody else's.
     """
-    if _has_room(directory, ROOM_AT_HOME):
+    if has_room(directory, ROOM_AT_HOME):
         return directory
-    link = _short(home, hashlib.sha256(os.fsencode(directory)).hexdigest()[:12])
+    link = short(home, hashlib.sha256(os.fsencode(directory)).hexdigest()[:12])
     prepare(link)
-    with suppress(FileNotFoundError):
-        if link.readlink() == directory:
-            return link
-        link.unlink()
-    with suppress(FileExistsError):
-        link.symlink_to(directory)
+    with _alone_in(link.parent):
+        if _target(link) != directory:
+            link.unlink(missing_ok=True)
+            link.symlink_to(directory)
     return link
+
+
+def tidy(home: Path) -> None:
+    """Remove the short paths to directories of roles that are gone."""
+    folder = rooms(home)
+    if not is_directory(folder):
+        return
+    # Who makes such a path has made the directory before, and waits for this.
+    with _alone_in(folder):
+        for link in folder.iterdir():
+            target = _target(link)
+            if target is not None and target.is_relative_to(home / "roles") and not is_directory(target):
+                link.unlink(missing_ok=True)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, ENTERING)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _target(link: Path) -> Path | None:
+    try:
+        return link.readlink()
+    except OSError:
+        return None
 
 
 def prepare(path: Path) -> None:
@@ -54,12 +76,3 @@ def prepare(path: Path) -> None:
             "or set EGG_HOME to a shorter path"
         )
     parent.chmod(0o700)
-
-
-def _short(home: Path, name: str) -> Path:
-    near = home / "tmp" / name
-    return near if _has_room(near, ROOM) else SHORTEST / f"egg-{os.geteuid()}" / name
-
-
-def _has_room(path: Path, room: int) -> bool:
-    return len(os.fsencode(path)) + room <= SOCKET_BYTES

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
 
-from egg_tasks import removal, run_places
+from egg_tasks import removal, run_places, worktrees
 from egg_tasks.foreign_files import (
     LARGEST_OUTCOME,
     LARGEST_SPEC,
@@ -135,7 +135,7 @@ def find_exit(own: Path) -> Exit | None:
         if found is None or not found.is_swept:
             agent = liveness.Identity.read(own, "agent.pid") if run_places.is_ours_alone(own) else None
             remains.kill(Traces(UUID(own.name), agent))
-        clear(room.of_run(own))
+        _clear_room(own)
     return found or Exit(stopped=is_there(own, "stop"))
 
 
@@ -162,9 +162,16 @@ def clear(directory: Path) -> None:
             removal.empty(directory.parent, seconds=CLEARING_SECONDS)
 
 
+def _clear_room(own: Path) -> None:
+    """Remove the run's TMPDIR, unless its agent may have work in it: that goes with the clone, once saved."""
+    directory = _spec(own).get("directory")
+    if not worktrees.is_in(Path(directory) if isinstance(directory, str) else own, run_places.room(own)):
+        clear(run_places.room(own))
+
+
 def _places(given: Path, launch: Launch) -> dict[str, str]:
     """Make a run's HOME and TMPDIR, and return what its environment says unless its launch does."""
-    own = room.of_run(given)
+    own = run_places.room(given)
     room.prepare(own)
     home = launch.home or own / "home"
     for folder in (own, own / "tmp", home):

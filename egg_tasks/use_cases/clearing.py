@@ -77,6 +77,7 @@ class Tidier:
         while self._is_wanted.is_set() and self._lock.acquire(blocking=False):
             try:
                 self._is_wanted.clear()
+                runner().tidy()
                 if not workspace().tidy(timeout=TIDYING):
                     log.warning("disk.untidy", home=str(settings().home))
             finally:

@@ -12,13 +12,13 @@ from functools import partial
 from pathlib import Path
 from uuid import UUID
 
-from egg_tasks import removal, space
+from egg_tasks import removal, space, worktrees
 from egg_tasks.adapters import runner, workspace
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.foreign_files import is_directory, is_there
-from egg_tasks.run_places import RUN_IDS, SHIMS, repositories_beside
+from egg_tasks.run_places import RUN_IDS, SHIMS
 from egg_tasks.services import clones, journal
 from egg_tasks.services.leftovers import KEPT
 from egg_tasks.stack import postgres
@@ -63,6 +63,7 @@ def collect() -> tuple[Item, ...]:
     found = list(_goers(settings().home))
     for goer in found:
         goer.go()
+    runner().tidy()
     workspace().tidy(timeout=TIDYING)
     return tuple(goer.item for goer in found)
 
@@ -103,12 +104,14 @@ def _goers(home: Path) -> Iterator[Goer]:
     with single_statements() as session:
         over = rows.list_uncleared_agent_runs(session)
         ended = rows.list_ended_pipelines(session, among=_names(home / "roles"))
+        # An agent may have put a worktree into its HOME.
+        keeping = {run.pipeline_id for run in rows.list_kept_agent_runs(session)}
     for run in over:
         given = home / "runs" / str(run.id)
         why = f"{journal.label(run)} of {run.pipeline_id} is over, and all in it is saved"
         if is_directory(given):
             yield _goer("clone", given, why, partial(clearing.clear_run, run.id))
-    for name in ended:
+    for name in (name for name in ended if name not in keeping):
         why = f"what agents of {name}, which is over, had as their HOME"
         yield _goer("home", home / "roles" / name, why, partial(_put_away, home / "roles", name))
     if _is_database_of(home):
@@ -171,7 +174,7 @@ def _kept_of_nobody(home: Path) -> Iterator[KeptRead]:
 
 def _has_work(given: Path) -> bool:
     """Whether a clone lies in a run's directory, or what else is a repository."""
-    return any(is_there(given, name) for name in WORK) or bool(repositories_beside(given / WORK[0]))
+    return any(is_there(given, name) for name in WORK) or bool(worktrees.beside_it(given / WORK[0]))
 
 
 def _kept_read(home: Path, run_id: UUID, run: AgentRun | None) -> KeptRead:

@@ -1,5 +1,6 @@
 """What is left of runs and pipelines that are over: put aside for a person, or removed."""
 
+import errno
 import os
 import secrets
 import time
@@ -8,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from uuid import UUID
 
-from egg_tasks import removal, run_places
+from egg_tasks import removal, run_places, worktrees
 from egg_tasks.foreign_files import (
     MIB,
     is_directory,
@@ -23,7 +24,7 @@ from models.errors import Conflict, Unavailable
 
 RUNS, REPOSITORIES, ROLES = "runs", "repos", "roles"
 FOLDERS = (RUNS, run_places.SHIMS, REPOSITORIES, ROLES, "tmp")
-CLONE, KEPT, PROMPT = "clone", "kept", "prompt.md"
+CLONE, KEPT, KEPT_ROOM, PROMPT = "clone", "kept", "kept.tmp", "prompt.md"
 LARGEST_PROMPT = MIB
 OF_THE_AGENT = frozenset({CLONE, KEPT, "home", "tmp", f"{CLONE}.partial", f"{CLONE}.lock"})
 """What an agent had where an earlier release laid a run out: its log lies there too, and stays."""
@@ -42,24 +43,30 @@ def keep(home: Path, run_id: UUID) -> bool:
     """Put a run's clone aside as `kept`, whatever it is; whether there is one, put aside then or before.
 
     Repositories that its agent left beside it, or moved it to, are as good as one: they stay as they are.
+    With them stays what the run has had as its TMPDIR, as `kept.tmp`, where a worktree may be in it.
     """
     given = home / RUNS / str(run_id)
     with _translated(given), _alone_at(home, run_id):
         if not is_directory(given):
             return False
+        if worktrees.is_in(given / CLONE, run_places.room(given)):
+            _keep_room(given)
         if is_there(given, CLONE):
             with parent(home / RUNS, f"{run_id}/{CLONE}") as (directory, _):
                 if is_there(given, KEPT):
                     # An agent's: ours comes to be when there is no clone any more.
                     _rename(KEPT, f"{KEPT}.{secrets.token_hex(4)}", directory)
                 _rename(CLONE, KEPT, directory)
-        return is_there(given, KEPT) or bool(run_places.repositories_beside(given / CLONE))
+        return any(is_there(given, name) for name in (KEPT, KEPT_ROOM)) or bool(
+            worktrees.beside_it(given / CLONE)
+        )
 
 
 def discard(home: Path, run_id: UUID) -> None:
     """Remove what a run's agent was given, but for its prompt."""
     given = home / RUNS / str(run_id)
     with _translated(given), _alone_at(home, run_id):
+        _put_room_away(given)
         if run_places.ours(given) == given and is_directory(given):
             with os.scandir(given) as entries:
                 names = [each.name for each in entries]
@@ -76,7 +83,9 @@ def discard(home: Path, run_id: UUID) -> None:
 
 def forget(home: Path, run_id: UUID) -> None:
     """Remove all that a run's agent was given."""
-    with _translated(home / RUNS / str(run_id)):
+    given = home / RUNS / str(run_id)
+    with _translated(given):
+        _put_room_away(given)
         removal.put_away(home / RUNS, str(run_id))
 
 
@@ -99,13 +108,36 @@ def tidy(home: Path, *, seconds: float) -> bool:
     """Take what was removed off the disk; whether nothing of it is left."""
     until = time.monotonic() + seconds
     with _translated(home):
-        done = [removal.empty(home / name, seconds=until - time.monotonic()) for name in FOLDERS]
+        done = [removal.empty(folder, seconds=until - time.monotonic()) for folder in _folders(home)]
     return all(done)
 
 
 def is_untidy(home: Path) -> bool:
     """Whether something that was removed is still on the disk."""
-    return any(removal.is_going(home / name) for name in FOLDERS)
+    return any(map(removal.is_going, _folders(home)))
+
+
+def _folders(home: Path) -> set[Path]:
+    """Where something that was removed may wait for its end."""
+    return {*(home / name for name in FOLDERS), run_places.rooms(home)}
+
+
+def _keep_room(given: Path) -> None:
+    """Bring the run's TMPDIR to what is kept; it stays where it is where that is another disk."""
+    room = run_places.room(given)
+    try:
+        with parent(given, KEPT_ROOM) as (directory, name):
+            if is_there(given, name):
+                _rename(name, f"{name}.{secrets.token_hex(4)}", directory)
+            os.rename(room, name, dst_dir_fd=directory)
+    except OSError as error:
+        if error.errno not in {errno.EXDEV, errno.ENOENT}:
+            raise
+
+
+def _put_room_away(given: Path) -> None:
+    room = run_places.room(given)
+    removal.put_away(room.parent, room.name)
 
 
 def _rename(name: str, new: str, directory: int) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from egg_tasks import outbox
+from egg_tasks import outbox, run_places
 from egg_tasks.attending.attendance import Attendance, Left
 from egg_tasks.attending.leases import Leases
 from egg_tasks.clock import utcnow
@@ -60,6 +60,22 @@ class WanderingWorkspace(GitWorkspace):
             [*GIT, "worktree", "add", "-q", "../side\udcff", "-b", "side"], cwd=clone.path, check=True
         )
         (clone.path.parent / "side\udcff/precious").write_text("unsaved")
+        return clone
+
+
+class RoamingWorkspace(GitWorkspace):
+    """A workspace whose agents go on working in a worktree somewhere."""
+
+    def __init__(self, home: Path, place: Path) -> None:
+        super().__init__(home)
+        self.place = place
+
+    def open_clone(self, pipeline_id: str, *, role: str, run_id: UUID, work_commit: str) -> Clone:
+        """Make the clone and a worktree of it, with something in it that is not committed."""
+        clone = super().open_clone(pipeline_id, role=role, run_id=run_id, work_commit=work_commit)
+        add = ["worktree", "add", "-q", str(self.place), "-b", "side"]
+        subprocess.run([*GIT, *add], cwd=clone.path, check=True)
+        (self.place / "precious").write_text("unsaved")
         return clone
 
 
@@ -144,6 +160,26 @@ def test_a_worktree_beside_a_clone_is_kept_with_what_is_in_it(queued: UUID, scen
     assert (run.clone_kept_at is not None, run.clone_removed_at) == (True, None)
     assert (given / "side\udcff/precious").read_text() == "unsaved"
     assert (given / "kept/.git").is_dir()
+
+
+@pytest.mark.parametrize("where", ["deep/er/side", "tmp"])
+def test_a_worktree_anywhere_in_what_goes_with_the_run_is_kept(
+    queued: UUID, scene: Scene, where: str
+) -> None:
+    """Its TMPDIR goes as soon as it has ended, unless a worktree of its clone is there."""
+    given = scene.home / "runs" / str(queued)
+    place = run_places.room(given) / "tmp/in/side" if where == "tmp" else given / where
+    attend(queued, scene.home, RoamingWorkspace(scene.home, place))
+    clearing.clear_run(queued)
+
+    run = row(queued)
+    shown = f"its worktree {place}" if where == "tmp" else f"{where}, beside its clone"
+    assert run.kept_paths == [f"what is not committed in {shown}"]
+    assert (run.clone_kept_at is not None, run.clone_removed_at) == (True, None)
+    left = given / "kept.tmp/tmp/in/side" if where == "tmp" else given / where
+    assert (left / "precious").read_text() == "unsaved"
+    assert (given / "kept/.git").is_dir()
+    assert not run_places.room(given).exists()
 
 
 def test_a_clone_that_was_moved_is_kept_where_it_is(queued: UUID, scene: Scene) -> None:

@@ -17,8 +17,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from egg_tasks import run_places
 from egg_tasks.foreign_files import MIB
-from egg_tasks.runners import room
 from egg_tasks.runners.process import ProcessRunner
 from models.schemas.run import Exit, Wake
 from tests.integration.test_foreign_files import KINDS, giant, link_to_nothing, pipe, within
@@ -240,7 +240,7 @@ def test_an_agent_that_kills_its_shim_leaves_nobody_behind(runner: ProcessRunner
     script = f"{left.format(sleeper)} sleep 0.5; echo up; {waiting}; kill -KILL $PPID; sleep 600"
     run_id = started(runner, script)
     assert is_running(sleeper)
-    (room.of_run(runner.directory(run_id)) / "tmp/go").touch()
+    (run_places.room(runner.directory(run_id)) / "tmp/go").touch()
 
     assert end(runner, run_id).vanished
     assert not is_running(sleeper)
@@ -296,7 +296,7 @@ def test_who_goes_on_writing_to_an_agents_output_does_not_keep_its_run(runner: P
 
     writing = threading.Thread(target=write)
     writing.start()
-    (room.of_run(runner.directory(run_id)) / "tmp/go").touch()
+    (run_places.room(runner.directory(run_id)) / "tmp/go").touch()
 
     assert runner.wait(run_id, timeout=timedelta(seconds=60)) is not None
     writing.join(30)
@@ -381,7 +381,7 @@ def test_homes_that_are_none_make_way_and_deep_ones_stop_nobody(
     assert end(runner, run.run_id).exit_code == 0
     assert not home.is_symlink()
     assert list((tmp_path / "elsewhere").iterdir()) == []
-    subprocess.run(["rm", "-rf", room.of_run(runner.directory(run.run_id))], check=True)
+    subprocess.run(["rm", "-rf", run_places.room(runner.directory(run.run_id))], check=True)
 
 
 @pytest.mark.parametrize("leave", [pipe, link_to_nothing, Path.mkdir, giant])

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from egg_tasks.runners import room
+from egg_tasks import run_places
 from egg_tasks.runners.process import ProcessRunner
 from models.errors import Unavailable
 from models.schemas.run import Exit, Launch, Wake
@@ -133,7 +133,7 @@ def test_the_environment_is_what_was_given_and_the_token(
     runner.ensure(run)
     end(runner, run.run_id)
 
-    own = room.of_run(runner.directory(run.run_id))
+    own = run_places.room(runner.directory(run.run_id))
     assert set(output(runner, run.run_id).splitlines()) == {
         "A=ä b=c",
         "EGG_SESSION_TOKEN=t0ken",

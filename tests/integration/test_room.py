@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from egg_tasks import run_places
 from egg_tasks.runners import room
 from egg_tasks.runners.process import ProcessRunner
 from models.errors import Unavailable
@@ -93,7 +94,7 @@ def test_what_is_temporary_goes_with_the_run(home: Path, how: str) -> None:
     run_id = started(
         runner, "echo x >$TMPDIR/left; echo up; test " + ("1" if how == "ended" else "; sleep 60")
     )
-    temporary = room.of_run(runner.directory(run_id))
+    temporary = run_places.room(runner.directory(run_id))
     if how == "killed":
         assert (temporary / "tmp/left").exists()
         os.kill(shim_pid(runner, run_id), signal.SIGKILL)
@@ -133,7 +134,7 @@ def test_a_run_whose_shim_was_killed_leaves_nobody_behind_in_a_session_of_his_ow
 
 def test_somebody_elses_directory_in_the_way_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / f"egg-{os.geteuid()}").symlink_to("/")
-    monkeypatch.setattr(room, "SHORTEST", tmp_path)
+    monkeypatch.setattr(run_places, "SHORTEST", tmp_path)
     runner = ProcessRunner(tmp_path / ("x" * 100) / "runs")
 
     with pytest.raises(Unavailable, match="somebody else's"):
@@ -141,7 +142,7 @@ def test_somebody_elses_directory_in_the_way_is_said(tmp_path: Path, monkeypatch
 
 
 def test_a_home_that_moved_is_linked_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "SHORTEST", tmp_path / "t")
+    monkeypatch.setattr(run_places, "SHORTEST", tmp_path / "t")
     (tmp_path / "t").mkdir()
     long = tmp_path / ("x" * 90) / "home"
     link = room.shortened(tmp_path / ("x" * 90), long)
@@ -149,3 +150,20 @@ def test_a_home_that_moved_is_linked_anew(tmp_path: Path, monkeypatch: pytest.Mo
     link.symlink_to("/nowhere")
 
     assert room.shortened(tmp_path / ("x" * 90), long).readlink() == long
+
+
+def test_a_short_path_to_a_home_goes_once_that_is_gone(home: Path) -> None:
+    kept, gone = (home / "roles" / name / "coder" / ("x" * 60) for name in ("kept", "gone"))
+    links = []
+    for path in (kept, gone):
+        path.mkdir(parents=True)
+        links.append(room.shortened(home, path))
+    (links[0].parent / "strange").symlink_to("/nowhere")
+    gone.rmdir()
+
+    ProcessRunner(home / "runs").tidy()
+
+    assert [os.path.lexists(link) for link in links] == [True, False]
+    assert links[0].resolve() == kept.resolve()
+    assert (links[0].parent / "strange").is_symlink(), "it may be another's"
+    (links[0].parent / "strange").unlink()
