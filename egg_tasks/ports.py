@@ -75,11 +75,18 @@ class Workspace(Protocol):
     def repository(self, pipeline_id: str) -> Path:
         """Where the pipeline's bare repository is, made or not."""
 
-    def prepare(self, pipeline_id: str, *, source: str, base: str | None) -> str:
+    def prepare(self, pipeline_id: str, *, source: str, base: str | None, owner: str = "") -> str:
         """Make the pipeline's bare repository from *source* unless it is there; the commit *base* names.
 
         Without a base it is HEAD's. Also creates the work branch at that commit. Raises `Unprocessable`
-        when source or base do not exist, `Unavailable` when the source cannot be reached now.
+        when source or base do not exist, `Unavailable` when the source cannot be reached now, `Conflict`
+        while somebody makes it, and where it was made for another *owner*.
+        """
+
+    def put_strange_aside(self, pipeline_id: str, *, owner: str) -> str | None:
+        """Rename a repository of the pipeline's name that was made for another; its new name.
+
+        `Conflict` while somebody makes it.
         """
 
     def fetch_base(self, pipeline_id: str, *, source: str, base: str | None) -> str:

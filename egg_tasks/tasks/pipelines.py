@@ -1,5 +1,7 @@
 """Pipelines, as tasks."""
 
+from datetime import UTC
+
 import structlog
 
 from egg_tasks.adapters import workspace
@@ -10,6 +12,7 @@ from egg_tasks.services import briefs, pipelines
 from egg_tasks.use_cases import clearing
 from models.errors import Conflict, NoRoom, Rejected, Unavailable
 from models.queries import pipelines as rows
+from models.tables import Pipeline
 
 log = structlog.get_logger()
 
@@ -17,21 +20,26 @@ log = structlog.get_logger()
 @app.task(name="pipelines.prepare")  # type: ignore[untyped-decorator]
 def prepare(pipeline_id: str) -> None:
     """Make a pipeline's repository. Safe twice: what is there is kept, and the first commit stands."""
-    commit = _make_repository(pipeline_id)
+    with unit_of_work() as session:
+        pipeline = rows.get_pipeline(session, pipeline_id=pipeline_id)
+    commit = _make_repository(pipeline)
     if commit is None:
         return
     with unit_of_work() as session:
-        pipelines.prepared(session, pipeline_id=pipeline_id, base_commit=commit, now=utcnow())
+        # Who was held up meanwhile must not give the next one of its name another's commit.
+        if _owner(rows.lock_pipeline(session, pipeline_id=pipeline_id)) == _owner(pipeline):
+            pipelines.prepared(session, pipeline_id=pipeline_id, base_commit=commit, now=utcnow())
 
 
-def _make_repository(pipeline_id: str) -> str | None:
+def _make_repository(pipeline: Pipeline) -> str | None:
     """The base commit; None when there is no repository yet, which is noted."""
-    with unit_of_work() as session:
-        pipeline = rows.get_pipeline(session, pipeline_id=pipeline_id)
-        definition = pipeline.definition
+    if pipeline.work_commit is not None:
+        return pipeline.base_commit
+    pipeline_id, definition, owner = pipeline.id, pipeline.definition, _owner(pipeline)
     base = definition.base_commit or definition.base
     try:
-        return workspace().prepare(pipeline_id, source=definition.repo, base=base)
+        _put_strange_aside(pipeline_id, owner)
+        return workspace().prepare(pipeline_id, source=definition.repo, base=base, owner=owner)
     except Conflict as error:
         log.info("prepare.waits", pipeline=pipeline_id, error=error.message)
     except NoRoom as error:
@@ -40,6 +48,21 @@ def _make_repository(pipeline_id: str) -> str | None:
     except (Rejected, Unavailable) as error:
         _failed(pipeline_id, why=error.message, is_final=isinstance(error, Rejected))
     return None
+
+
+def _put_strange_aside(pipeline_id: str, owner: str) -> None:
+    """Take what another pipeline of the name left out of the way, as long as this one has the name."""
+    with unit_of_work() as session:
+        pipeline = rows.lock_pipeline(session, pipeline_id=pipeline_id)
+        is_new = pipeline.work_commit is None and _owner(pipeline) == owner
+        name = workspace().put_strange_aside(pipeline_id, owner=owner) if is_new else None
+    if name is not None:
+        log.warning("repository.put_aside", pipeline=pipeline_id, name=name)
+
+
+def _owner(pipeline: Pipeline) -> str:
+    """What tells a pipeline from all others that had or will have its name."""
+    return f"{pipeline.id} {pipeline.created_at.astimezone(UTC).isoformat()}"
 
 
 @app.task(name="pipelines.publish", autoretry_for=())  # type: ignore[untyped-decorator]

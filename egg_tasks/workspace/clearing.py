@@ -20,6 +20,7 @@ from egg_tasks.foreign_files import (
     write_plain,
 )
 from egg_tasks.workspace.places import locked
+from egg_tasks.workspace.repositories import is_of
 from models.errors import Conflict, Unavailable
 
 RUNS, REPOSITORIES, ROLES = "runs", "repos", "roles"
@@ -102,6 +103,22 @@ def discard_pipeline(home: Path, pipeline_id: str) -> None:
         with locked(repositories / f"{pipeline_id}.git.lock", waits=False):
             for suffix in ("", ".partial", ".lock"):
                 removal.put_away(repositories, f"{pipeline_id}.git{suffix}")
+
+
+def put_strange_aside(repository: Path, *, owner: str) -> str | None:
+    """Rename a repository that was made for another *owner*, and what is held for it; its new name.
+
+    What a deleted pipeline left, or one of another database: its branches stay until a person removes it by
+    that name. `Conflict` while somebody makes it.
+    """
+    if not is_directory(repository):
+        return None
+    with _translated(repository), locked(repository.with_name(f"{repository.name}.lock"), waits=False):
+        if not is_directory(repository) or is_of(repository, owner):
+            return None
+        name = f"{repository.name.removesuffix('.git')[:48]}-left-{secrets.token_hex(4)}"
+        repository.rename(repository.with_name(f"{name}.git"))
+        return name
 
 
 def tidy(home: Path, *, seconds: float) -> bool:

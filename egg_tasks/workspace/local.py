@@ -58,13 +58,16 @@ class GitWorkspace:
         """Where the pipeline's bare repository is, made or not."""
         return self._home / "repos" / f"{checked_pipeline(pipeline_id)}.git"
 
-    def prepare(self, pipeline_id: str, *, source: str, base: str | None) -> str:
+    def prepare(self, pipeline_id: str, *, source: str, base: str | None, owner: str = "") -> str:
         """Make the pipeline's bare repository and work branch unless they are there; the base commit.
 
         Another machine's is reached with what `[fetch]` of settings.toml names, read anew each time.
         """
         repository = self.repository(pipeline_id)
-        commit = repositories.prepare(repository, pipeline_id, source=source, base=base, reach=self._reach())
+        reach = self._reach()
+        commit = repositories.prepare(
+            repository, pipeline_id, source=source, base=base, reach=reach, owner=owner
+        )
         lfs.adopt(Git(repository), commit, source=source)
         return commit
 
@@ -193,6 +196,10 @@ class GitWorkspace:
         if not directory.is_dir():
             return Branches(why=f"it has no repository at {directory}")
         return safety.list_branches(Git(directory), source=source, below=f"egg/{pipeline_id}/")
+
+    def put_strange_aside(self, pipeline_id: str, *, owner: str) -> str | None:
+        """Rename a repository of the pipeline's name that was made for another; its new name."""
+        return clearing.put_strange_aside(self.repository(pipeline_id), owner=owner)
 
     def discard_pipeline(self, pipeline_id: str) -> None:
         """Remove a pipeline's repository and the homes of its roles."""

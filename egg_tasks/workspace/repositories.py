@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
+from egg_tasks.foreign_files import LARGEST_REF, read_plain
 from egg_tasks.workspace import remotes, sources, submodules
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.history import move_ref, tip
@@ -15,7 +16,7 @@ from egg_tasks.workspace.origins import Origin
 from egg_tasks.workspace.places import made_once
 from egg_tasks.workspace.reach import Reach, ReachingGit
 from egg_tasks.workspace.sources import Source
-from models.errors import Unavailable, Unprocessable
+from models.errors import Conflict, Unavailable, Unprocessable
 from models.masking import masked
 from models.schemas.fault import Fault, Faulty
 from models.schemas.source import is_remote, local_path, split
@@ -26,20 +27,29 @@ REFSPECS = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", "^refs/hea
 FETCH = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head")
 # What serves a repository on this disk must not start anything to get objects that it lacks.
 SERVING = f"env GIT_ALLOW_PROTOCOL={sources.NO_NETWORK} GIT_NO_LAZY_FETCH=1 git upload-pack"
+OWNER = "egg-owner"
+"""The file that says for which of all pipelines that ever had its name a repository was made."""
 UNKNOWN = re.compile(r"not our ref|remote ref|unadvertised object")
 LACKING = re.compile(
     r"promisor remote|lazy fetching disabled|missing blob|bad tree object|unable to read tree"
 )
 
 
-def prepare(repository: Path, pipeline_id: str, *, source: str, base: str | None, reach: Reach) -> str:
+def prepare(
+    repository: Path, pipeline_id: str, *, source: str, base: str | None, reach: Reach, owner: str
+) -> str:
     """Make the bare repository unless it is there, and its work branch; the commit *base* names.
 
     A repository that is there is not brought up to date: *base* means what it meant when it was made.
+    `Conflict` if it was made for another *owner*.
     """
     with made_once(repository, waits=False) as partial:
         if partial:
             copy(partial, source=source, base=base, reach=reach)
+            if owner:
+                (partial / OWNER).write_text(owner)
+    if not is_of(repository, owner):
+        raise Conflict(f"{repository} was made for another pipeline of this name")
     git = Git(repository)
     commit = _start(git) or _resolve(git, base or "HEAD")
     if commit is None:
@@ -48,6 +58,11 @@ def prepare(repository: Path, pipeline_id: str, *, source: str, base: str | None
     if tip(git, branch) is None:
         move_ref(git, branch_ref(branch), commit, expected=None)
     return commit
+
+
+def is_of(repository: Path, owner: str) -> bool:
+    """Whether a repository was made for this owner; those of earlier releases do not say for whom."""
+    return (read_plain(repository, OWNER, limit=LARGEST_REF) or b"").decode(errors="replace") == owner
 
 
 def copy(directory: Path, *, source: str, base: str | None, reach: Reach) -> str:
