@@ -32,6 +32,7 @@ from egg_tasks.api.routes import (
     results,
     signals,
 )
+from egg_tasks.api.sends import Sends
 from egg_tasks.api.streaming import Pace
 from egg_tasks.api.tokens import Tokens
 from egg_tasks.api.turns import Shares, Turns
@@ -63,6 +64,7 @@ def create_app(pace: Pace | None = None) -> FastAPI:
     )
     app.state.waiters = Waiters()
     app.state.deliveries = Deliveries()
+    app.state.sends = Sends(app.state.deliveries)
     app.state.rates = Rates()
     app.state.tokens = Tokens()
     app.state.pace = pace or Pace()
@@ -88,8 +90,6 @@ async def _listening(app: FastAPI) -> AsyncIterator[None]:
     """Pass hints on to those who wait, as long as the application runs."""
     settings()
     waiters: Waiters = app.state.waiters
-    deliveries: Deliveries = app.state.deliveries
-    deliveries.begin(asyncio.get_running_loop())
     works: dict[str, Callable[[], Awaitable[None]]] = {
         "hints": partial(hints.listen, waiters.wake),
         "look_again": waiters.look_again,

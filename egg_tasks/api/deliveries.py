@@ -3,7 +3,6 @@
 import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from uuid import UUID
 
@@ -28,20 +27,9 @@ class Deliveries:
     """One reading at a time for each pipeline; who asks meanwhile is in the next. To be used in one loop."""
 
     def __init__(self) -> None:
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._tails: dict[str, Tail] = {}
         self._asked: dict[str, list[tuple[Waiting, asyncio.Future[Received | None]]]] = {}
         self._reading: dict[str, asyncio.Task[None]] = {}
-
-    def begin(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Serve those who ask in this loop."""
-        self._loop = loop
-
-    def note(self, row: Row) -> None:
-        """Keep a message this process has sent for those who will ask for it. To be used by any thread."""
-        if self._loop is not None:
-            with suppress(RuntimeError):  # the loop was closed, and nobody asks any more
-                self._loop.call_soon_threadsafe(self.keep, row)
 
     def keep(self, row: Row) -> None:
         """Keep a message; one that is long is not kept, and one that does not follow the last begins anew."""

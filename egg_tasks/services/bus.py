@@ -1,5 +1,6 @@
 """The bus: what is sent, by whom and to whom."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -10,7 +11,8 @@ from egg_tasks import outbox
 from egg_tasks.outbox import Evaluation, News
 from egg_tasks.services import credentials, journal, shares
 from models.errors import Conflict, Forbidden, Unprocessable
-from models.queries import messages, phase_runs, pipelines, streams
+from models.queries import messages, phase_runs, pipelines, sends
+from models.queries.sends import Sending
 from models.schemas.message import (
     FROM_AGENTS,
     TO_ALL,
@@ -42,6 +44,18 @@ class Draft:
     client_key: str | None = None
 
 
+@dataclass(frozen=True)
+class Outgoing:
+    """A message that an agent is about to send; `Forbidden` when its type is not for agents."""
+
+    run_id: UUID
+    role: str
+    draft: Draft
+
+    def __post_init__(self) -> None:
+        _refuse_type(self.role, self.draft)
+
+
 def send(session: Session, *, pipeline: Pipeline, sender: str, draft: Draft, now: datetime) -> Message:
     """Put a message on the bus; its id is there once the unit of work has ended.
 
@@ -62,25 +76,24 @@ def send(session: Session, *, pipeline: Pipeline, sender: str, draft: Draft, now
     message.phase = phase_run.phase if phase_run else ""
     message.iteration = phase_run.iteration if phase_run else 0
     sent = journal.post(session, message)
-    _pass_on(session, sent)
+    wake(session, sent)
+    judge(session, sent)
     return sent
 
 
-def send_at_once(session: Session, *, run_id: UUID, role: str, draft: Draft, now: datetime) -> Message | None:
-    """Send as the agent of a run, in one statement; None when something is in the way, which `send` names."""
-    _refuse_type(role, draft)
-    message = _written(draft, role, now)
-    is_sent = streams.send(
-        session,
-        run_id=run_id,
-        is_common=draft.to_role in COMMON,
-        message=message,
-        event=journal.tells_of(message),
-    )
-    if not is_sent:
-        return None
-    _pass_on(session, message)
-    return message
+def send_together(session: Session, *, outgoing: Sequence[Outgoing], now: datetime) -> list[Message | None]:
+    """Send as the agents of several runs, of each one message, in one statement.
+
+    None in the place of each that something is in the way of, which `send_from_run` names. Nobody is told
+    yet: `wake` and `judge` do that, so that nobody's send waits for what another's has sent.
+    """
+    written = [_written(each.draft, each.role, now) for each in outgoing]
+    wanted = [
+        Sending(each.run_id, each.draft.to_role in COMMON, message, journal.tells_of(message))
+        for each, message in zip(outgoing, written, strict=True)
+    ]
+    are_sent = sends.send(session, sends=wanted)
+    return [message if is_sent else None for message, is_sent in zip(written, are_sent, strict=True)]
 
 
 def send_from_run(session: Session, *, run_id: UUID, draft: Draft, now: datetime) -> Message:
@@ -94,6 +107,23 @@ def send_from_run(session: Session, *, run_id: UUID, draft: Draft, now: datetime
     if sent not in session:  # as what was sent before with its key is
         shares.spend_on(session, run=run, message=sent, now=now)
     return sent
+
+
+def wake(session: Session, message: Message) -> None:
+    """Wake who waits for a message, sent now or before, or for the event that tells of it."""
+    outbox.of(session).wake(News(message.pipeline_id, message.to_role), News(message.pipeline_id))
+
+
+def is_waking(message: Message) -> bool:
+    """Whether a message may make a role due, so that its phase run is to be evaluated."""
+    is_to_role = message.to_role not in COMMON
+    return is_to_role and message.message_type in WAKING and message.phase_run_id is not None
+
+
+def judge(session: Session, message: Message) -> None:
+    """Judge anew whether the role a message is for is due."""
+    if is_waking(message) and message.phase_run_id is not None:
+        outbox.of(session).add(Evaluation(message.phase_run_id, message.pipeline_id))
 
 
 def read(message: Message) -> MessageRead:
@@ -114,15 +144,6 @@ def read(message: Message) -> MessageRead:
             "timestamp": message.created_at,
         }
     )
-
-
-def _pass_on(session: Session, message: Message) -> None:
-    """Wake who waits for a message, sent now or before, and judge anew whether its role is due."""
-    box = outbox.of(session)
-    box.wake(News(message.pipeline_id, message.to_role), News(message.pipeline_id))
-    is_waking = message.to_role not in COMMON and message.message_type in WAKING
-    if is_waking and message.phase_run_id is not None:
-        box.add(Evaluation(message.phase_run_id, message.pipeline_id))
 
 
 def _written(draft: Draft, sender: str, now: datetime) -> Message:

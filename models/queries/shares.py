@@ -88,8 +88,15 @@ def mark_full(session: Session, *, pipeline_id: str, now: datetime) -> bool:
 
 
 def set_quota(session: Session, *, pipeline_id: str, quota: int) -> None:
-    """Give a pipeline's messages another quota; what was refused is forgotten. The last lock, as above."""
+    """Give a pipeline's messages another quota; what was refused is forgotten. The last lock, as above.
+
+    The shares are locked in the order of their runs, as those who send together lock them.
+    """
     runs = select(AgentRun.id).where(AgentRun.pipeline_id == pipeline_id, AgentRun.status.in_(LIVE_RUNS))
+    theirs = select(RunShare.agent_run_id).where(
+        RunShare.share == str(Share.MESSAGES), RunShare.agent_run_id.in_(runs)
+    )
+    session.execute(theirs.order_by(RunShare.agent_run_id).with_for_update(key_share=True)).all()
     session.execute(
         update(RunShare)
         .where(RunShare.share == str(Share.MESSAGES), RunShare.agent_run_id.in_(runs))

@@ -1,7 +1,5 @@
 """What an API keeps of the messages it has sent: the newest, and never with a gap."""
 
-import asyncio
-
 from egg_tasks.api.deliveries import KEPT, KEPT_BODY, Deliveries
 from models.tables import Message
 
@@ -47,22 +45,3 @@ def test_a_long_message_is_a_gap() -> None:
 
     assert kept(deliveries, 1) == []
     assert kept(deliveries, 2) == [3]
-
-
-def test_a_note_before_anybody_waits_is_nobodys() -> None:
-    deliveries = Deliveries()
-
-    deliveries.note(Message(pipeline_id="p", id=1, body=""))
-
-    assert kept(deliveries, 0) == []
-
-
-def test_a_note_after_the_loop_is_closed_is_nobodys() -> None:
-    deliveries = Deliveries()
-    loop = asyncio.new_event_loop()
-    deliveries.begin(loop)
-    loop.close()
-
-    deliveries.note(Message(pipeline_id="p", id=1, body=""))
-
-    assert kept(deliveries, 0) == []

@@ -1,6 +1,5 @@
 """The bus: send, poll, count."""
 
-from contextlib import suppress
 from functools import partial
 from typing import Annotated, Literal
 
@@ -12,12 +11,13 @@ from egg_tasks import hints
 from egg_tasks.api.auth import Member, Talker
 from egg_tasks.api.deliveries import Deliveries
 from egg_tasks.api.envelope import Envelope
+from egg_tasks.api.sends import Sends
 from egg_tasks.api.tokens import Agent, Operator
 from egg_tasks.api.waiting import until
 from egg_tasks.clock import utcnow
 from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.services import bus, polls, receipts
-from egg_tasks.services.bus import PERSON, Draft
+from egg_tasks.services.bus import PERSON, Draft, Outgoing
 from egg_tasks.services.polls import Page, Received, Selection, Waiting
 from models.errors import Forbidden, KeyTaken, Malformed
 from models.foreign import counted
@@ -63,7 +63,9 @@ class MessagesAnswer(BaseModel):
 
 
 @router.post("/pipelines/{pipeline_id}/messages", status_code=201)
-def send(request: Request, pipeline_id: PipelineId, body: MessageIn, who: Talker) -> Envelope[MessageAnswer]:
+async def send(
+    request: Request, pipeline_id: PipelineId, body: MessageIn, who: Talker
+) -> Envelope[MessageAnswer]:
     """Send a message; with a `client_key` that was used before, nothing is sent twice."""
     _refuse_sender(who, body.from_role)
     draft = Draft(
@@ -75,10 +77,9 @@ def send(request: Request, pipeline_id: PipelineId, body: MessageIn, who: Talker
         in_reply_to=body.in_reply_to,
         client_key=body.client_key,
     )
-    deliveries: Deliveries = request.app.state.deliveries
-    sent = _send_at_once(who, draft, deliveries) if isinstance(who, Agent) else None
+    sent = await _send_together(request, who, draft) if isinstance(who, Agent) else None
     if sent is None:
-        sent = _send(who, pipeline_id, draft)
+        sent = await run_in_threadpool(_send_alone, who, pipeline_id, draft)
     return Envelope(message=f"message {sent.id} is sent", data=MessageAnswer(message=bus.read(sent)))
 
 
@@ -137,15 +138,21 @@ def _reader(who: Operator | Agent, role: str | None) -> str:
     return role
 
 
-def _send_at_once(who: Agent, draft: Draft, deliveries: Deliveries) -> Row | None:
-    with suppress(KeyTaken), single_statements() as session:
-        sent = bus.send_at_once(session, run_id=who.run_id, role=who.role, draft=draft, now=utcnow())
-        if sent is not None:
-            # It is committed already, and who is woken for it should find it here.
-            deliveries.note(sent)
-        return sent
-    # Somebody was first with this key: now the message is there to be found.
-    return None
+async def _send_together(request: Request, who: Agent, draft: Draft) -> Row | None:
+    sends: Sends = request.app.state.sends
+    sent = await sends.send(Outgoing(who.run_id, who.role, draft))
+    if sent is not None and bus.is_waking(sent):
+        await run_in_threadpool(_judge, sent)
+    return sent
+
+
+def _send_alone(who: Operator | Agent, pipeline_id: str, draft: Draft) -> Row:
+    """Send what is not an agent's, or has something in its way: that is named."""
+    try:
+        return _send(who, pipeline_id, draft)
+    except KeyTaken:
+        # Somebody was first with this key: now the message is there to be found.
+        return _send(who, pipeline_id, draft)
 
 
 def _send(who: Operator | Agent, pipeline_id: str, draft: Draft) -> Row:
@@ -156,6 +163,11 @@ def _send(who: Operator | Agent, pipeline_id: str, draft: Draft) -> Row:
             pipeline = pipelines.get_pipeline(session, pipeline_id=pipeline_id)
             sent = bus.send(session, pipeline=pipeline, sender=PERSON, draft=draft, now=utcnow())
     return sent
+
+
+def _judge(sent: Row) -> None:
+    with single_statements() as session:
+        bus.judge(session, sent)
 
 
 async def _receive(request: Request, who: Agent, selection: Selection, *, seconds: float) -> Page:
