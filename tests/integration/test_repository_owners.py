@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from egg_tasks import adapters
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
 from egg_tasks.services import deletions, pipelines
-from egg_tasks.tasks import adapters, clearing, collecting
 from egg_tasks.tasks import pipelines as pipeline_tasks
+from egg_tasks.use_cases import clearing, collecting
 from egg_tasks.workspace.places import locked
 from models.errors import Conflict
 from tests.integration import test_gaps

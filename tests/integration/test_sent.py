@@ -27,7 +27,7 @@ from egg_tasks.services import (
     signals,
 )
 from egg_tasks.services.agent_runs import Salvaged
-from egg_tasks.services.bus import Draft
+from egg_tasks.services.bus import Draft, Outgoing
 from egg_tasks.services.questions import Question
 from egg_tasks.services.signals import Look, Signal
 from models.errors import UsedUp
@@ -202,7 +202,11 @@ def send(to: str, kind: MessageType, sender: str = "human") -> Act:
 
 def send_at_once(world: World, session: Session) -> None:
     draft = Draft(MessageType.QUESTION, to_role="tester")
-    assert bus.send_at_once(session, run_id=coder(world), role="coder", draft=draft, now=world.now)
+    outgoing = Outgoing(coder(world), "coder", draft)
+    (sent,) = bus.send_together(session, outgoing=[outgoing], now=world.now)
+    assert sent is not None
+    bus.wake(session, sent)
+    bus.judge(session, sent)
 
 
 def resolve(words: str) -> Act:

@@ -18,7 +18,7 @@ from models.consensus.step import (
     Fail,
     Integrate,
     Restart,
-    Verdict,
+    Step,
     Wait,
 )
 from models.states import Failure, MergeStatus, ObjectionStatus, PhaseStatus, StopReason
@@ -63,16 +63,16 @@ def test_a_person_may_abort_the_phase() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "verdict"),
+    ("answer", "step"),
     [
         (CANCEL_PIPELINE, Cancel("a person cancelled it after agents had failed")),
         (RETRY_PHASE, Restart()),
     ],
 )
-def test_a_person_says_what_becomes_of_agents_that_failed_together(answer: str, verdict: Verdict) -> None:
+def test_a_person_says_what_becomes_of_agents_that_failed_together(answer: str, step: Step) -> None:
     asked = decision("failures:2", "coder", resolution=answer, kind=DecisionKind.FAILURES)
 
-    assert decide(snapshot(fresh("coder"), decisions=(asked,))) == verdict
+    assert decide(snapshot(fresh("coder"), decisions=(asked,))) == step
 
 
 def test_an_abort_outweighs_an_acceptance() -> None:

@@ -41,11 +41,14 @@ OPENED_OTHERWISE = {
         "workspace/contents.py": {"fill", "define_filter", "_place"},
     },
     "in a directory that is made for it alone": {
-        "workspace/repositories.py": {"trusting"},
+        "workspace/repositories.py": {"prepare", "trusting"},
         "workspace/submodules.py": {"_fetched"},
         "workspace/staging.py": {"_keep_large"},
         "workspace/versions.py": {"_copy"},
         "workspace/view.py": {"_furnish", "_write_values", "_values", "_write_texts", "_copy"},
+    },
+    "a directory that agents are led through and may not write": {
+        "runners/room.py": {"_alone_in"},
     },
     "in a pipeline's repository": {
         "workspace/lfs.py": {"settle"},
