@@ -65,7 +65,12 @@ def lines(seen: Seen, *, width: int | None = None) -> list[Text]:
     found += _questions(told, now=seen.now, width=width)
     if told["halt"]:
         found.append(_line("halt", (words.halted(told["halt"]), "bold yellow")))
-    return [*found, _disk(told["disk"]), *_failures(told, now=seen.now, width=width)]
+    return [
+        *found,
+        _disk(told["disk"]),
+        *_held_up(told, width=width),
+        *_failures(told, now=seen.now, width=width),
+    ]
 
 
 def _server(seen: Seen) -> list[Text]:
@@ -160,6 +165,16 @@ def _failures(told: Json, *, now: datetime, width: int | None) -> list[Text]:
         text = f"{age(one['at'], now=now)} ago {name}: {why}"
         found.append(_cut(_line("" if found else "failures", text), width))
     return found or [_line("failures", "none")]
+
+
+def _held_up(told: Json, *, width: int | None) -> list[Text]:
+    """What is tried in vain, and needs somebody who mends what is the matter."""
+    found: list[Text] = []
+    for one in told.get("held_up", ()):
+        name = one["pipeline"] if width is None else short(one["pipeline"])
+        line = _line("" if found else "held up", (f"{name}: {flat(one['text'])}", "bold yellow"))
+        found.append(_cut(line, width))
+    return found
 
 
 def age(moment: str, *, now: datetime) -> str:

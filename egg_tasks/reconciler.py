@@ -4,7 +4,7 @@ import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -20,10 +20,10 @@ from egg_tasks.outbox import Clearing, Deletion, Preparation, Publication, Rebas
 from egg_tasks.services import clones, decisions, deletions, notices, phases, places
 from egg_tasks.tasks.dispatch import Dispatch, send_tidying
 from egg_tasks.use_cases import ticking
-from models.consensus.treatments import Pauses
 from models.errors import Unavailable
 from models.queries import decisions as decision_rows
 from models.queries import phase_runs, pipelines, rebases, repairs, versions
+from models.tries import BOUNDS, Bound, Work
 
 log = structlog.get_logger()
 
@@ -35,8 +35,7 @@ MAX_RESEND = timedelta(seconds=60)
 MERGE_RESEND = timedelta(seconds=15)
 PUBLISH_RESEND = timedelta(seconds=15)
 TIDY_EVERY = timedelta(minutes=10)
-FAILING = Pauses(timedelta(seconds=4), timedelta(minutes=5))
-"""How long a row is left alone that could not be driven."""
+NEVER = datetime.max.replace(tzinfo=UTC)
 LOCK = 0x6567_6772_6563_6F6E
 """The advisory lock that lets one reconciler work at a time ("eggrecon")."""
 
@@ -55,11 +54,20 @@ def main() -> None:
         logging.beat()
         try:
             with advisory_lock(LOCK) as is_held:
+                try_held_up_again()
                 while is_held() and not ending.wait(INTERVAL.total_seconds()):
                     reconcile()
         except Unavailable as error:
             log.warning("reconciler.waits", error=error.message)
         ending.wait(INTERVAL.total_seconds())
+
+
+def try_held_up_again() -> None:
+    """Have tried again what was given up: whoever starts the stack has perhaps mended what was the matter."""
+    with unit_of_work() as session:
+        found = pipelines.forget_tries(session)
+    if found:
+        log.info("reconcile.tried_again", pipelines=found)
 
 
 def reconcile() -> None:
@@ -104,8 +112,12 @@ def _count(kind: str, found: int) -> None:
 
 @dataclass
 class Failing(Generic[Row]):
-    """Rows that could not be driven: each is left alone for longer each time, so that others have room."""
+    """Rows that could not be driven: each is left alone for longer each time, so that others have room.
 
+    One that was tried often enough is left alone as long as this process lives.
+    """
+
+    bound: Bound
     failures: dict[Row, int] = field(default_factory=dict)
     until: dict[Row, datetime] = field(default_factory=dict)
 
@@ -122,16 +134,22 @@ class Failing(Generic[Row]):
             return False
         except Exception:
             log.exception("reconcile.failed", row=str(row))
-            self.failures[row] = self.failures.get(row, 0) + 1
-            self.until[row] = utcnow() + FAILING.after(self.failures[row])
+            self._put_off(row)
             return False
         self.failures.pop(row, None)
         self.until.pop(row, None)
         return True
 
+    def _put_off(self, row: Row) -> None:
+        tries = self.failures[row] = self.failures.get(row, 0) + 1
+        self.until[row] = utcnow() + self.bound.pause(tries)
+        if self.bound.is_over(tries):
+            self.until[row] = NEVER
+            log.error("reconcile.given_up", row=str(row), tries=tries, then=self.bound.then)
 
-PHASE_RUNS = Failing[UUID]()
-DECISIONS = Failing[int]()
+
+PHASE_RUNS = Failing[UUID](BOUNDS[Work.EVALUATION])
+DECISIONS = Failing[int](BOUNDS[Work.DEFAULT])
 
 
 def evaluate_due() -> int:
@@ -192,7 +210,9 @@ def publish_branches() -> int:
     """Have work branches follow their rows."""
     now = utcnow()
     with unit_of_work() as session:
-        rows = pipelines.claim_unpublished_pipelines(session, now=now, limit=BATCH)
+        rows = pipelines.claim_unpublished_pipelines(
+            session, now=now, limit=BATCH, most_tries=BOUNDS[Work.PUBLICATION].most
+        )
         for row in rows:
             row.send_after = now + PUBLISH_RESEND
             outbox.of(session).add(Publication(row.id))

@@ -47,6 +47,7 @@ class EventType(StrEnum):
     BRANCH_REBASE_REQUESTED = "branch.rebase_requested"
     BRANCH_REBASED = "branch.rebased"
     BRANCH_REBASE_FAILED = "branch.rebase_failed"
+    BRANCH_HELD_UP = "branch.held_up"
     CHECK_ENDED = "check.ended"
     RESULT_REPORTED = "result.reported"
     RESULT_INVALID = "result.invalid"
@@ -173,6 +174,9 @@ EVENTS: Mapping[EventType, EventKind] = {
     ),
     EventType.BRANCH_REBASE_FAILED: EventKind(
         "The present base could not be fetched or merged; work goes on without."
+    ),
+    EventType.BRANCH_HELD_UP: EventKind(
+        "The work branch could not be moved to where it is to be, so often that it is left alone."
     ),
     EventType.CHECK_ENDED: EventKind(
         "The phase's check has ended: green, red, or not come to an end; only green has no data.", _FAILURE

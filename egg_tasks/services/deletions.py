@@ -11,9 +11,11 @@ from models.errors import Conflict
 from models.foreign import named
 from models.queries import agent_runs, pipelines
 from models.states import LIVE_PIPELINES
-from models.tables import AgentRun
+from models.tables import AgentRun, Pipeline
+from models.tries import BOUNDS, Work
 
 RESEND = timedelta(seconds=15)
+BOUND = BOUNDS[Work.DELETION]
 
 
 def order(session: Session, *, pipeline_id: str, now: datetime) -> None:
@@ -33,6 +35,7 @@ def order(session: Session, *, pipeline_id: str, now: datetime) -> None:
             {"unclosed": unclosed},
         )
     pipeline.deleted_at, pipeline.send_after = now, now + RESEND
+    pipeline.tries, pipeline.tries_why = 0, None
     # Nothing is told of what is to go: whoever reads it finds that out.
     outbox.of(session).wake(News(pipeline_id))
     outbox.of(session).add(Deletion(pipeline_id))
@@ -58,10 +61,27 @@ def refusal(session: Session, *, pipeline_id: str) -> str:
 
 def claim_due(session: Session, *, now: datetime, limit: int) -> list[str]:
     """The pipelines that are to go and that nobody is seen at."""
-    found = pipelines.claim_deleted_pipelines(session, now=now, limit=limit)
+    found = pipelines.claim_deleted_pipelines(session, now=now, limit=limit, most_tries=BOUND.most)
     for pipeline in found:
         pipeline.send_after = now + RESEND
     return [pipeline.id for pipeline in found]
+
+
+def failed(session: Session, *, pipeline_id: str, why: str, now: datetime) -> None:
+    """Put off a going that could not be done; one that was tried often enough is left alone."""
+    pipeline = pipelines.lock_going(session, pipeline_id=pipeline_id)
+    if pipeline is not None:
+        pipeline.tries += 1
+        pipeline.tries_why = why
+        pipeline.send_after = now + BOUND.pause(pipeline.tries)
+
+
+def held_up(pipeline: Pipeline) -> str:
+    """What keeps a deleted pipeline from going; empty where nothing does."""
+    if pipeline.tries_why is None or pipeline.deleted_at is None:
+        return ""
+    again = "; mend that, and `egg up` tries it again" if BOUND.is_over(pipeline.tries) else ""
+    return f"it is deleted, and its files cannot be removed: {pipeline.tries_why}{again}"
 
 
 def _is_open(run: AgentRun) -> bool:

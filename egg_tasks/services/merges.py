@@ -8,15 +8,14 @@ from sqlalchemy.orm import Session
 from egg_tasks.outbox import VersionKey
 from egg_tasks.services import epochs, phases, steps
 from egg_tasks.services.epochs import Epoch
-from models.consensus.treatments import MERGE_PAUSES
 from models.events import EventType
 from models.queries import phase_runs, pipelines, versions
 from models.schemas.git import Conflicted, Merged
 from models.states import LIVE_PHASES, MergeStatus, PhaseStatus, PipelineStatus
 from models.tables import Version, merge_to
+from models.tries import BOUNDS, Work
 
-MOST_TRIES = 8
-"""So often a merge is tried that git does not come to the end of."""
+BOUND = BOUNDS[Work.MERGE]
 
 
 @dataclass(frozen=True)
@@ -77,10 +76,10 @@ def failed(session: Session, *, version: VersionKey, why: str, now: datetime) ->
     if row is None:
         return
     row.tries += 1
-    if row.tries >= MOST_TRIES:
+    if BOUND.is_over(row.tries):
         refused(session, version=version, why=f"it was tried {row.tries} times: {why}", now=now)
         return
-    row.send_after = now + MERGE_PAUSES.after(row.tries)
+    row.send_after = now + BOUND.pause(row.tries)
 
 
 def refused(session: Session, *, version: VersionKey, why: str, now: datetime) -> None:

@@ -1,7 +1,7 @@
 """Notices: people hear of a decision by the installation's webhook. The outbox is the decision's own row."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
@@ -14,18 +14,17 @@ from models.queries import decisions, phase_runs
 from models.schemas.report import FailureRead
 from models.states import DecisionStatus
 from models.tables import Decision
+from models.tries import BOUNDS, Work
 
-FIRST_PAUSE = timedelta(seconds=5)
-LONGEST_PAUSE = timedelta(hours=1)
-MAX_TRIES = 20
+BOUND = BOUNDS[Work.NOTICE]
 
 
 def send_due(session: Session, *, now: datetime, limit: int) -> int:
     """Send the tries that are due, each put off by its pause so that nobody else sends it; how many."""
-    rows = decisions.claim_untold_decisions(session, now=now, limit=limit, max_tries=MAX_TRIES)
+    rows = decisions.claim_untold_decisions(session, now=now, limit=limit, max_tries=BOUND.most)
     for row in rows:
         outbox.of(session).add(Notice(row.id, row.notices + 1, row.pipeline_id))
-        row.notify_after = now + pause(row.notices + 1)
+        row.notify_after = now + BOUND.pause(row.notices + 1)
     return len(rows)
 
 
@@ -36,7 +35,7 @@ def begin(session: Session, *, attempt: Notice, now: datetime) -> dict[str, obje
     if not is_wanted or row.notices >= attempt.number:
         return None
     row.notices = attempt.number
-    row.notify_after = now + pause(attempt.number)
+    row.notify_after = now + BOUND.pause(attempt.number)
     phase = phase_runs.get_phase_run(session, phase_run_id=row.phase_run_id).phase
     return _content(row, phase=phase, failed=failures.of_decisions(session, [row]).get(row.id, ()))
 
@@ -44,12 +43,6 @@ def begin(session: Session, *, attempt: Notice, now: datetime) -> dict[str, obje
 def told(session: Session, *, decision_id: int) -> None:
     """Note that somebody has heard of the decision."""
     decisions.lock_decision(session, decision_id=decision_id).notify_after = None
-
-
-def pause(tries: int) -> timedelta:
-    """How long to wait for the next try after so many."""
-    doubled: timedelta = FIRST_PAUSE * 2 ** (tries - 1)
-    return min(LONGEST_PAUSE, doubled)
 
 
 def _content(row: Decision, *, phase: str, failed: Sequence[FailureRead]) -> dict[str, object]:

@@ -8,9 +8,9 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from egg_tasks import version
-from egg_tasks.services import failures, reports, standings
+from egg_tasks.services import deletions, failures, publications, reports, standings
 from models.consensus.step import DecisionKind
-from models.queries import clock, halts, inboxes, overviews
+from models.queries import clock, halts, inboxes, overviews, pipelines
 from models.queries import reports as counts
 from models.queries.inboxes import HOLDS_NOBODY, Asked
 from models.queries.overviews import Running
@@ -18,6 +18,7 @@ from models.schemas.overview import (
     AskedRead,
     DiskRead,
     FailedRead,
+    HeldUpRead,
     Holds,
     InboxPage,
     LastEvent,
@@ -54,6 +55,10 @@ def overview(session: Session, *, disk: DiskRead, now: datetime) -> OverviewRead
         questions=counts.count_pending_decisions(session),
         first_questions=_all(session, inboxes.list_pending(session, after=None, limit=FIRST)),
         failures=_failures(session),
+        held_up=tuple(
+            HeldUpRead(pipeline=row.id, text=publications.held_up(row) or deletions.held_up(row))
+            for row in pipelines.list_held_up_pipelines(session, limit=FIRST)
+        ),
     )
 
 

@@ -15,8 +15,9 @@ from models.schemas.definition import Definition
 from models.schemas.http import SubmissionIn
 from models.states import PipelineStatus, is_final
 from models.tables import PhaseRun, Pipeline, move_to
+from models.tries import BOUNDS, Work
 
-MAX_PREPARATIONS = 5
+PREPARATION = BOUNDS[Work.PREPARATION]
 FIRST_BACKOFF = timedelta(seconds=5)
 UNTOLD = SubmissionIn()
 
@@ -102,10 +103,10 @@ def preparation_failed(
     if pipeline.work_commit is not None or pipeline.status is not PipelineStatus.RUNNING:
         return
     pipeline.preparations += 1
-    pipeline.send_after = now + FIRST_BACKOFF * 2**pipeline.preparations
+    pipeline.send_after = now + PREPARATION.pause(pipeline.preparations)
     # What `egg why` says until the next try.
     pipeline.why = why
-    if is_final or pipeline.preparations >= MAX_PREPARATIONS:
+    if is_final or PREPARATION.is_over(pipeline.preparations):
         _finish(session, pipeline, PipelineStatus.FAILED, why=why, now=now)
 
 

@@ -8,7 +8,6 @@ from sqlalchemy.orm import Session
 from egg_tasks.services import bases, epochs, phases
 from egg_tasks.services.epochs import Epoch
 from models.consensus.step import DecisionKind
-from models.consensus.treatments import MERGE_PAUSES
 from models.errors import Conflict
 from models.events import EventType
 from models.queries import decisions, phase_runs, pipelines, rebases
@@ -16,9 +15,9 @@ from models.schemas.git import Conflicted, Merged
 from models.schemas.message import MessageType
 from models.states import DecisionStatus, PhaseStatus, PipelineStatus, RebaseStatus, is_final
 from models.tables import Pipeline, Rebase, move_to
+from models.tries import BOUNDS, Work
 
-MOST_TRIES = 5
-"""So often the present base is fetched and merged before that is given up."""
+BOUND = BOUNDS[Work.REBASE]
 UNDER_WAY = frozenset({RebaseStatus.PENDING, RebaseStatus.MERGING})
 
 
@@ -113,8 +112,8 @@ def failed(session: Session, *, number: int, why: str, is_final: bool, now: date
     epoch, row = found
     row.tries += 1
     row.why = why
-    if not is_final and row.tries < MOST_TRIES:
-        row.send_after = now + MERGE_PAUSES.after(row.tries)
+    if not is_final and not BOUND.is_over(row.tries):
+        row.send_after = now + BOUND.pause(row.tries)
         return
     move_to(row, RebaseStatus.FAILED)
     row.ended_at = now

@@ -8,7 +8,16 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from egg_tasks.ports import Workspace
-from egg_tasks.services import briefs, failures, histories, leftovers, results, shares, standings
+from egg_tasks.services import (
+    briefs,
+    failures,
+    histories,
+    leftovers,
+    publications,
+    results,
+    shares,
+    standings,
+)
 from egg_tasks.services import halts as halt_words
 from egg_tasks.services.standings import Standing
 from models.answers import after_a_mend, usual
@@ -250,7 +259,9 @@ def _is_rerun_of_deleted(row: Pipeline) -> bool:
 
 def _why(session: Session, standing: Standing) -> str:
     halt = halts.find_standing_halt(session)
-    reason = "; ".join((_own_reason(session, standing), *_used_up(session, standing)))
+    held_up = publications.held_up(standing.pipeline)
+    own, used_up = _own_reason(session, standing), _used_up(session, standing)
+    reason = "; ".join((own, *used_up, *([held_up] if held_up else [])))
     if halt is None or is_final(standing.pipeline.status):
         return reason
     return f"{halt_words.sentence(halt)}; {reason}"

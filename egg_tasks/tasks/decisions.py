@@ -79,7 +79,7 @@ def make(attempt: Notice) -> None:
     if why is None:
         with unit_of_work() as session:
             notices.told(session, decision_id=attempt.decision_id)
-    elif attempt.number >= notices.MAX_TRIES:
+    elif notices.BOUND.is_over(attempt.number):
         log.warning("notice.given_up", decision=attempt.decision_id, tries=attempt.number, why=why)
     else:
         log.info("notice.failed", decision=attempt.decision_id, tries=attempt.number, why=why)

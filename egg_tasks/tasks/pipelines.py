@@ -7,10 +7,12 @@ import structlog
 from egg_tasks.adapters import workspace
 from egg_tasks.app import app
 from egg_tasks.clock import utcnow
+from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import briefs, pipelines
+from egg_tasks.services import briefs, deletions, pipelines, publications
 from egg_tasks.use_cases import clearing
-from models.errors import Conflict, NoRoom, Rejected, Unavailable
+from egg_tasks.use_cases.faults import is_nobodys, shortened
+from models.errors import Conflict, EggError, NoRoom, Rejected
 from models.queries import pipelines as rows
 from models.tables import Pipeline
 
@@ -45,8 +47,12 @@ def _make_repository(pipeline: Pipeline) -> str | None:
     except NoRoom as error:
         # No fault of the repository: it counts as no try.
         log.warning("prepare.waits", pipeline=pipeline_id, error=error.message)
-    except (Rejected, Unavailable) as error:
-        _failed(pipeline_id, why=error.message, is_final=isinstance(error, Rejected))
+    except Exception as error:
+        if is_nobodys(error, home=settings().home):
+            raise
+        if not isinstance(error, EggError):
+            log.exception("prepare.failed", pipeline=pipeline_id)
+        _failed(pipeline_id, why=shortened(error), is_final=isinstance(error, Rejected))
     return None
 
 
@@ -80,12 +86,31 @@ def delete(pipeline_id: str) -> None:
 
     Not retried by Celery: whoever finds it still there sends it again.
     """
-    clearing.delete_pipeline(pipeline_id)
+    try:
+        clearing.delete_pipeline(pipeline_id)
+    except Exception as error:
+        if is_nobodys(error, home=settings().home):
+            raise
+        log.exception("deletion.failed", pipeline=pipeline_id)
+        with unit_of_work() as session:
+            deletions.failed(session, pipeline_id=pipeline_id, why=shortened(error), now=utcnow())
     clearing.tidy()
 
 
 def publish_work_branch(pipeline_id: str) -> None:
-    """Let the work branch follow its row; one that others moved elsewhere is left alone."""
+    """Let the work branch follow its row; what keeps it from that is noted, and it is tried again."""
+    try:
+        _publish_work_branch(pipeline_id)
+    except Exception as error:
+        if is_nobodys(error, home=settings().home):
+            raise
+        log.warning("publish.failed", pipeline=pipeline_id, error=shortened(error))
+        with unit_of_work() as session:
+            publications.failed(session, pipeline_id=pipeline_id, why=shortened(error), now=utcnow())
+
+
+def _publish_work_branch(pipeline_id: str) -> None:
+    """Move the work branch to where its row says; one that others moved elsewhere is left alone."""
     commit = _work_commit(pipeline_id)
     if commit is None:
         return
@@ -100,14 +125,12 @@ def publish_work_branch(pipeline_id: str) -> None:
     elif not workspace().move_branch(pipeline_id, branch=branch, commit=commit, expected=stands):
         return
     with unit_of_work() as session:
-        pipeline = rows.lock_pipeline(session, pipeline_id=pipeline_id)
-        if pipeline.work_commit == commit:
-            pipeline.published_commit = commit
+        publications.succeeded(session, pipeline_id=pipeline_id, commit=commit)
 
 
 def _work_commit(pipeline_id: str) -> str | None:
     with unit_of_work() as session:
-        return rows.get_pipeline(session, pipeline_id=pipeline_id).work_commit
+        return publications.order(session, pipeline_id=pipeline_id)
 
 
 def _failed(pipeline_id: str, *, why: str, is_final: bool) -> None:

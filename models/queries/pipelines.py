@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import func, or_, select, tuple_
+from sqlalchemy import func, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from models.errors import Conflict, NotFound
 from models.queries.locks import NO_KEY
@@ -78,7 +78,8 @@ def _found(pipeline: Pipeline | None, pipeline_id: str) -> Pipeline:
     if pipeline is None:
         raise NotFound(f"there is no pipeline {pipeline_id}; see `egg pipeline list`")
     if pipeline.deleted_at is not None:
-        raise NotFound(f"the pipeline {pipeline_id} is deleted", {"is_going": True})
+        held_up = f", and its files cannot be removed: {pipeline.tries_why}" if pipeline.tries_why else ""
+        raise NotFound(f"the pipeline {pipeline_id} is deleted{held_up}", {"is_going": True})
     return pipeline
 
 
@@ -108,12 +109,14 @@ def claim_unprepared_pipelines(session: Session, *, now: datetime, limit: int) -
     return session.scalars(query.with_for_update(key_share=True, skip_locked=True)).all()
 
 
-def claim_unpublished_pipelines(session: Session, *, now: datetime, limit: int) -> Sequence[Pipeline]:
+def claim_unpublished_pipelines(
+    session: Session, *, now: datetime, limit: int, most_tries: int
+) -> Sequence[Pipeline]:
     """Lock pipelines whose work branch is behind their row and due to be moved; skips locked ones."""
     query = (
         select(Pipeline)
         .where(Pipeline.work_commit.is_distinct_from(Pipeline.published_commit))
-        .where(Pipeline.deleted_at.is_(None))
+        .where(Pipeline.deleted_at.is_(None), Pipeline.tries < most_tries)
         .where(or_(Pipeline.send_after.is_(None), Pipeline.send_after <= now))
         .order_by(Pipeline.send_after.nulls_first(), Pipeline.id)
         .limit(limit)
@@ -121,11 +124,31 @@ def claim_unpublished_pipelines(session: Session, *, now: datetime, limit: int) 
     return session.scalars(query.with_for_update(key_share=True, skip_locked=True)).all()
 
 
-def claim_deleted_pipelines(session: Session, *, now: datetime, limit: int) -> Sequence[Pipeline]:
+def claim_deleted_pipelines(
+    session: Session, *, now: datetime, limit: int, most_tries: int
+) -> Sequence[Pipeline]:
     """Lock pipelines that are to go and whose going is due; skips locked ones."""
-    query = select(Pipeline).where(Pipeline.deleted_at.is_not(None))
+    query = select(Pipeline).where(Pipeline.deleted_at.is_not(None), Pipeline.tries < most_tries)
     query = query.where(or_(Pipeline.send_after.is_(None), Pipeline.send_after <= now)).limit(limit)
     return session.scalars(query.with_for_update(key_share=True, skip_locked=True)).all()
+
+
+def forget_tries(session: Session) -> int:
+    """Have what was tried in vain for pipelines tried again, now, and counted anew; how many they are."""
+    query = update(Pipeline).where(Pipeline.tries > 0).values(tries=0, send_after=None)
+    return len(session.scalars(query.returning(Pipeline.id)).all())
+
+
+def list_held_up_pipelines(session: Session, *, limit: int) -> Sequence[Pipeline]:
+    """The pipelines, deleted ones too, for which something was tried in vain, the most often tried first."""
+    query = select(Pipeline).where(Pipeline.tries > 0).options(defer(Pipeline.definition))
+    return session.scalars(query.order_by(Pipeline.tries.desc(), Pipeline.id).limit(limit)).all()
+
+
+def lock_going(session: Session, *, pipeline_id: str) -> Pipeline | None:
+    """A pipeline that is to go, locked; None when it is gone."""
+    query = select(Pipeline).where(Pipeline.id == pipeline_id, Pipeline.deleted_at.is_not(None))
+    return session.scalars(query.with_for_update(key_share=True)).one_or_none()
 
 
 def is_deleted(session: Session, *, pipeline_id: str) -> bool:

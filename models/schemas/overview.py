@@ -95,6 +95,13 @@ class FailedRead(Read):
     at: datetime
 
 
+class HeldUpRead(Read):
+    """A pipeline, perhaps a deleted one, for which something of ours is tried in vain."""
+
+    pipeline: str
+    text: str
+
+
 class NodeRead(Read):
     """A machine that hosts agents."""
 
@@ -137,3 +144,5 @@ class OverviewRead(Read):
     first_questions: tuple[AskedRead, ...]
     failures: tuple[FailedRead, ...]
     """The last ones, the last one first."""
+    held_up: tuple[HeldUpRead, ...] = ()
+    """Some of them, the most often tried first."""

@@ -78,8 +78,12 @@ class Pipeline(Base):
     why: Mapped[str | None]
     """Why it failed, what it still lacked when it was complete, or why it has no repository yet."""
     send_after: Mapped[datetime | None]
-    """When a pipeline without a repository is to be prepared (again)."""
+    """When it is to be prepared, its branch to be moved, or its files to be removed (again)."""
     preparations: Mapped[int] = mapped_column(default=0)
+    tries: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    """How often in a row its work branch could not be moved; of a deleted one, its files not be removed."""
+    tries_why: Mapped[str | None]
+    """What was the matter the last time."""
     extra_iterations: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     """So many more than its definition says, as a person granted."""
     deleted_at: Mapped[datetime | None]

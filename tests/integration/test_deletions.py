@@ -11,12 +11,15 @@ import pytest
 from sqlalchemy import func, select, text
 from tenacity import Retrying, stop_after_delay, wait_fixed
 
+from egg_tasks import reconciler
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
 from egg_tasks.services import agent_runs, pipelines
+from egg_tasks.services import deletions as service
 from egg_tasks.services.agent_runs import Salvaged
+from egg_tasks.tasks import pipelines as pipeline_tasks
 from egg_tasks.use_cases import clearing
-from egg_tasks.workspace import safety
+from egg_tasks.workspace import GitWorkspace, safety
 from egg_tasks.workspace.places import locked
 from models.queries import agent_runs as rows
 from models.queries import deletions
@@ -143,6 +146,8 @@ def test_of_two_that_delete_the_slower_leaves_the_next_of_the_name_alone(shop: S
         slower.start()
         for attempt in Retrying(wait=wait_fixed(0.05), stop=stop_after_delay(30), reraise=True):
             with attempt:
+                # Within a transaction it else stays as it was at the first look.
+                session.execute(text("SELECT pg_stat_clear_snapshot()"))
                 query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
                 assert session.scalar(text(query))
         deletions.delete_pipeline(session, pipeline_id=NAME)
@@ -252,3 +257,36 @@ def told(answer: dict[str, Any]) -> dict[str, bool]:
 def listing(directory: Path) -> list[tuple[str, int]]:
     """Every file there, and when it was last written."""
     return sorted((str(path), path.lstat().st_mtime_ns) for path in directory.rglob("*"))
+
+
+def test_a_deletion_that_fails_is_tried_ever_more_rarely_and_then_said_where_a_person_looks(
+    shop: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end()
+    assert shop.ask("POST", f"/pipelines/{NAME}/delete").status == 200
+
+    class Stuck(GitWorkspace):
+        """A disk that refuses."""
+
+        def discard_pipeline(self, pipeline_id: str) -> None:
+            raise PermissionError(13, "Permission denied", pipeline_id)
+
+    monkeypatch.setattr(clearing, "workspace", lambda: Stuck(shop.home))
+    for _ in range(service.BOUND.most):
+        pipeline_tasks.delete(NAME)
+
+    with unit_of_work() as session:
+        later = utcnow() + timedelta(days=1)
+        assert service.claim_due(session, now=later, limit=10) == []
+    [held_up] = shop.ask("GET", "/overview").data["held_up"]
+    assert (held_up["pipeline"], "Permission denied" in held_up["text"]) == (NAME, True)
+    assert "`egg up` tries it again" in held_up["text"]
+    gone = shop.ask("GET", f"/pipelines/{NAME}")
+    assert "its files cannot be removed: [Errno 13] Permission denied" in gone.body["message"]
+
+    monkeypatch.setattr(clearing, "workspace", lambda: GitWorkspace(shop.home))
+    reconciler.try_held_up_again()
+    with unit_of_work() as session:
+        assert service.claim_due(session, now=utcnow(), limit=10) == [NAME]
+    pipeline_tasks.delete(NAME)
+    assert shop.ask("GET", f"/pipelines/{NAME}").body["message"].startswith("there is no pipeline")

@@ -136,14 +136,14 @@ def test_nobody_is_told_without_a_webhook(shop: Scene) -> None:
 
 def test_the_pauses_grow_to_an_hour_and_the_tries_end(asked: int) -> None:
     numbers = []
-    for _ in range(notices.MAX_TRIES + 2):
+    for _ in range(notices.BOUND.most + 2):
         for attempt in due(timedelta(days=1)):
             numbers.append(attempt.number)
             with unit_of_work() as session:
                 assert notices.begin(session, attempt=attempt, now=utcnow()) is not None
 
-    assert numbers == list(range(1, notices.MAX_TRIES + 1)), asked
-    assert [notices.pause(tries).seconds for tries in (1, 2, 3, 20)] == [5, 10, 20, 3600]
+    assert numbers == list(range(1, notices.BOUND.most + 1)), asked
+    assert [notices.BOUND.pause(tries).seconds for tries in (1, 2, 3, 20)] == [5, 10, 20, 3600]
 
 
 def test_the_reconciler_gives_an_overdue_question_its_default(shop: Scene) -> None:

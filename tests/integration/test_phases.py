@@ -211,7 +211,7 @@ def test_a_merge_that_git_never_comes_to_the_end_of_is_tried_a_few_times_and_the
             world.finish(session)
         waits.append(((world.versions()[0].send_after or world.now) - world.now).seconds)
 
-    assert waits[: merges.MOST_TRIES - 1] == [15, 30, 60, 120, 120, 120, 120]
+    assert waits[: merges.BOUND.most - 1] == [15, 30, 60, 120, 120, 120, 120]
     assert world.pipeline().why == (
         "coder's version 1 cannot be merged: it was tried 8 times: git took too long"
     )

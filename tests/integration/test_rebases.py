@@ -260,7 +260,7 @@ def test_what_cannot_be_fetched_now_is_tried_again_and_given_up(world: World) ->
     wish(world, None)
     number = last(world).id
 
-    for _ in range(rebases.MOST_TRIES):
+    for _ in range(rebases.BOUND.most):
         assert last(world).status is RebaseStatus.MERGING
         with world.work() as session:
             rebases.failed(session, number=number, why="away", is_final=False, now=world.now)
