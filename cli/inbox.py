@@ -63,7 +63,7 @@ def tell_running(answer: Json) -> None:
         why = overview.waits_for(asked) if asked and asked["holds"] != "nobody" else one["why"]
         render.say(
             *([""] if one is not answer["pipelines"][0] else []),
-            f"{live_overview.standing(one)}: {typed.hint(flat(why))}",
+            f"{live_overview.standing(one)}: {typed.hint(flat(why), others=one)}",
         )
         if asked:
             took = overview.age(asked["created_at"], now=now)

@@ -99,7 +99,7 @@ def _lines(client: Client, name: str, until: Until, *, err: bool = False) -> Jso
 
     def quiet(status: Json) -> None:
         asked = status.get("pending_decisions") or []
-        render.say(f"{name} waits: {typed.hint(words.waits(status['why'], asked))}", err=True)
+        render.say(f"{name} waits: {typed.hint(words.waits(status['why'], asked), others=status)}", err=True)
         for one in asked:
             if one["id"] not in told:
                 told.add(one["id"])

@@ -174,7 +174,7 @@ def _harmless(error: click.ClickException) -> click.ClickException:
 
 def _refused(error: EggError) -> int:
     """Say what was refused; a faulty definition file is a matter of usage, and says all its faults."""
-    _say(hanging(f"error: {_of_the_disk(error)}{typed.hint(error.message)}"))
+    _say(hanging(f"error: {_of_the_disk(error)}{typed.hint(error.message, others=error.details)}"))
     lines = error.details.get("lines")
     for line in lines if isinstance(lines, list) else ():
         _say(line)

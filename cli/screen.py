@@ -72,7 +72,7 @@ def head(look: Look, *, now: datetime) -> list[Text | Rule]:
     )
     gates = styled(" → ").join(_gate(name, look) for name in _phase_names(look)) + line.check(look.phases)
     waits = words.waits(look.status.get("why"), look.status.get("pending_decisions") or [])
-    why = styled(("why: ", "dim"), typed.hint(waits))
+    why = styled(("why: ", "dim"), typed.hint(waits, others=look.status))
     return [first, gates, why] if look.status.get("why") else [first, gates]
 
 

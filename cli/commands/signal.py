@@ -107,7 +107,9 @@ def heartbeat(*, pipeline: str, role: str | None, output: str) -> None:
 @options.own_pipeline
 @click.option("--error", "--text", "text", help="What went wrong; its lines become one.")
 @click.option("--kind", type=click.Choice(KINDS), help="What kind of error, if it ends your work.")
-@click.option("--retry-at", metavar="ISO8601", help="With --kind: when it may be tried again.")
+@click.option(
+    "--retry-at", metavar="ISO8601", help="With --kind: when it may be tried again, a day from now at most."
+)
 @options.own_role
 @options.output
 def error(
@@ -115,8 +117,9 @@ def error(
 ) -> None:
     """Put an error on record; it is no verdict.
 
-    With --kind it also says why your run fails, if it does: a quota is waited for until --retry-at, a
-    network is tried again soon, a credential is asked about at once.
+    With --kind it also says why your run fails, if it does: a quota is waited for until --retry-at, and for
+    60 seconds at least, twice as long each further time up to an hour; a network is tried again soon, a
+    credential is asked about at once.
 
     Example:  egg signal error --kind quota --retry-at 2026-11-21T15:00:00Z --error "5 hour limit"
     """

@@ -66,7 +66,7 @@ def why(*, pipeline: str | None, page: Page, output: str) -> None:
     is_over = answer["status"] in ENDED
     phase = f", phase {answer['phase']}" if answer.get("phase") and not is_over else ""
     asked = answer.get("decisions") or []
-    reason = typed.hint(words.waits(answer.get("why"), asked) or "nothing to wait for")
+    reason = typed.hint(words.waits(answer.get("why"), asked) or "nothing to wait for", others=answer)
     render.say(f"{answer['pipeline']} is {answer['status']}{phase}: {reason}")
     if answer.get("waiting"):
         render.write_table(answer["waiting"], {"ROLE": "role", "STATE": words.condition, "WHY": "why"})

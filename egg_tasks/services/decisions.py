@@ -34,7 +34,8 @@ def resolve(session: Session, *, decision_id: int, resolution: str, now: datetim
     if decision.status is not DecisionStatus.PENDING:
         answer = f": {decision.resolution}" if decision.resolution else ""
         raise Conflict(
-            f"decision {decision_id} is {decision.status} already{answer}", {"status": str(decision.status)}
+            f"decision {decision_id} is {decision.status} already{answer}",
+            {"status": str(decision.status), "resolution": decision.resolution},
         )
     decision.resolution = _option(decision, resolution)
     _answered(epoch, decision, DecisionStatus.RESOLVED)

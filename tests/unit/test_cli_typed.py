@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cli import typed
+from cli import main, typed
+from models.errors import Unprocessable
 
 ROOT = Path(__file__).parents[2]
 
@@ -102,6 +103,31 @@ def test_every_command_in_a_text_is_rewritten_and_nothing_else() -> None:
     assert typed.hint(f"start one with `egg up`, (egg doctor), or: egg stop-all; {others}") == (
         "start one with `.venv/bin/egg up`, (.venv/bin/egg doctor), or: .venv/bin/egg stop-all; " + others
     )
+
+
+@pytest.mark.usefixtures("own")
+def test_a_command_in_the_words_of_others_stays_as_they_said_it() -> None:
+    option, question = "egg decision resolve 1 Ship it", "Shall I\nrun egg up, then egg down?"
+    answer = {"decisions": [{"question": question, "options": [option], "how_to_answer": "egg why shop"}]}
+
+    assert typed.hint(
+        f"coder asks decision 1: {' '.join(question.split())}; {option}, or look: egg why shop", others=answer
+    ) == (
+        "coder asks decision 1: Shall I run egg up, then egg down?; egg decision resolve 1 Ship it, or look:"
+        " .venv/bin/egg why shop"
+    )
+
+
+@pytest.mark.usefixtures("own")
+def test_a_refusal_does_not_make_a_command_of_ours_of_an_agents_option(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    options = ["egg pipeline cancel shop", "Wait"]
+    message = "no option 'x'; answer one of: egg pipeline cancel shop, Wait; see egg decision get 7"
+
+    main._refused(Unprocessable(message, {"options": options}))
+
+    assert capfd.readouterr().err == f"error: {message.replace('see egg', 'see .venv/bin/egg')}\n"
 
 
 def test_no_command_is_told_to_a_person_but_by_these_functions() -> None:
