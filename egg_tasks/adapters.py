@@ -17,4 +17,5 @@ def runner() -> Runner:
 @cache
 def workspace() -> Workspace:
     """The repositories on this machine's disk."""
-    return GitWorkspace(settings().home, look_limit=settings().look_limit)
+    ours = settings()
+    return GitWorkspace(ours.home, look_limit=ours.look_limit, merge_limit=ours.merge_limit)

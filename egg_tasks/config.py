@@ -160,6 +160,8 @@ class Settings:
     """How many requests a second an agent may make for long; 0 is any number."""
     look_limit: timedelta = timedelta(seconds=30)
     """How long all may take that git does at a clone for one READY or sync."""
+    merge_limit: timedelta = timedelta(seconds=120)
+    """How long all may take that git does for one merge."""
     keep_clones: timedelta = timedelta(0)
     """How long the clones of runs that are over stay, if all in them is saved."""
     api_hosts: frozenset[str] = frozenset()
@@ -189,6 +191,7 @@ class Settings:
             node_capacity=number(environ, "EGG_NODE_CAPACITY"),
             rate_limit=number(environ, "EGG_RATE_LIMIT"),
             look_limit=timedelta(seconds=number(environ, "EGG_LOOK_SECONDS")),
+            merge_limit=timedelta(seconds=number(environ, "EGG_MERGE_SECONDS")),
             keep_clones=timedelta(hours=number(environ, "EGG_KEEP_CLONES_HOURS")),
             api_hosts=frozenset(environ.get("EGG_API_HOSTS", "").lower().replace(",", " ").split()),
             agents_path=agent_tools.agents_path(environ, home),

@@ -24,7 +24,8 @@ LARGEST_SPEC = 4 * MIB
 LARGEST_ALIVE = 64 * KIB
 LARGEST_REF = KIB
 """A HEAD, or a branch in a file of its own: a commit, or the name of another."""
-LARGEST_PACKED_REFS = 16 * MIB
+LARGEST_PACKED_REFS = 256 * MIB
+"""Those of a few million branches; they are read piece by piece."""
 LARGEST_TEXT = MIB
 """A configuration, or patterns of ignored files, attributes or a sparse checkout."""
 LARGEST_RECORD = 4 * MIB

@@ -184,6 +184,16 @@ SETTINGS: tuple[Setting, ...] = (
         help="how many agents and checks may live on this machine at once",
     ),
     Setting(
+        variable="EGG_MERGE_SECONDS",
+        key="node.merge_seconds",
+        kind=Kind.WHOLE,
+        default="120",
+        least=1,
+        most=3600,
+        unit="seconds",
+        help="how long all may take that git does to merge one version, or the present base",
+    ),
+    Setting(
         variable="EGG_KEEP_CLONES_HOURS",
         key="node.keep_clones_hours",
         kind=Kind.WHOLE,

@@ -14,6 +14,8 @@ from datetime import timedelta
 
 from models.errors import TookTooLong
 
+USUAL = timedelta(seconds=120)
+"""What one git may take of which nobody says how long it may; the whole of a look may be given more."""
 MOST_MEMORY = 1024**3
 """Bytes of its own that one git may have; files it maps do not count."""
 LARGEST_WRITTEN = 16 * 1024**3
@@ -54,14 +56,17 @@ def within(limit: timedelta) -> Iterator[None]:
 
 
 def seconds_left(timeout: timedelta, what: str) -> float:
-    """How long something may take that itself has *timeout*; `TookTooLong` when there is no time left."""
+    """How long something may take that itself has *timeout*, or the usual and so all that is left of a look.
+
+    `TookTooLong` when there is no time left.
+    """
     bounds = CURRENT.get()
     if bounds is None:
         return timeout.total_seconds()
     left = bounds.deadline - time.monotonic()
     if left <= 0:
         raise TookTooLong(f"{what} took longer than {bounds.limit.total_seconds():g} s with what was before")
-    return min(left, timeout.total_seconds())
+    return left if timeout == USUAL else min(left, timeout.total_seconds())
 
 
 def settings() -> tuple[tuple[str, str], ...]:

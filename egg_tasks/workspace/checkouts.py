@@ -1,7 +1,7 @@
 """Working directories: a role's clone, and the checkout a check runs in."""
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from egg_tasks.foreign_files import LARGEST_RECORD, read_plain, write_plain
-from egg_tasks.workspace import contents, submodules
+from egg_tasks.workspace import contents, packed_refs, submodules
 from egg_tasks.workspace.clones import alternates
 from egg_tasks.workspace.git import Git, GitFailed, quoted
 from egg_tasks.workspace.history import commit_tree, contains, merge_tree, tip
@@ -108,7 +108,9 @@ def _furnish(
     if (git.directory / "shallow").exists():
         shutil.copyfile(git.directory / "shallow", inner.directory / "shallow")
     refs = git.lines("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads", "refs/tags")
-    _write_refs(inner.directory, refs, head=head, branch=branch)
+    own = {f"refs/heads/{branch}": head} if branch else {}
+    packed_refs.write(inner.directory, {**_remote_refs(refs), **own})
+    (inner.directory / "HEAD").write_text(f"ref: refs/heads/{branch}\n" if branch else f"{head}\n")
     try:
         # The configuration is ours still: no agent has been here.
         checkout = Git(inner.directory, work_tree=partial)
@@ -124,10 +126,7 @@ def _furnish(
     return submodules.fill(git, partial, head=head, furnish=inside)
 
 
-def _write_refs(directory: Path, refs: Iterable[str], *, head: str, branch: str | None) -> None:
-    packed = [line.replace(" refs/heads/", " refs/remotes/origin/", 1) for line in refs]
-    if branch:
-        packed.append(f"{head} refs/heads/{branch}")
-    text = "".join(f"{line}\n" for line in packed)
-    (directory / "packed-refs").write_text(text, errors="surrogateescape")
-    (directory / "HEAD").write_text(f"ref: refs/heads/{branch}\n" if branch else f"{head}\n")
+def _remote_refs(listed: Iterable[str]) -> Mapping[str, str]:
+    """The refs of a repository, its branches called as a clone calls those of its origin."""
+    pairs = (line.partition(" ") for line in listed)
+    return {name.replace("refs/heads/", "refs/remotes/origin/", 1): commit for commit, _, name in pairs}

@@ -1,26 +1,22 @@
 """Reading what an agent left in its clone. The clone is evidence, never a repository to run git in."""
 
 import os
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from egg_tasks.foreign_files import (
-    LARGEST_PACKED_REFS,
     LARGEST_REF,
     LARGEST_TEXT,
     is_directory,
     is_plain,
     is_there,
-    open_plain,
     read_plain,
 )
+from egg_tasks.workspace import packed_refs
 from egg_tasks.workspace.names import COMMIT
 from models.errors import Conflict
 
 UNFINISHED = {"MERGE_HEAD": "merge", "rebase-merge": "rebase", "rebase-apply": "rebase"}
-PACKED = re.compile(rb"^(?P<commit>[0-9a-f]{40,64}) (?P<ref>refs/[^\n]+)$", re.MULTILINE)
 LARGEST_READ = 32 * 1024**3
 """Bytes of one file that git reads in the time it is given, at best."""
 PIECE = 1024 * 1024
@@ -103,7 +99,11 @@ def _size(path: Path) -> int:
 def _resolve(clone: Path, name: str) -> str:
     for _ in range(LONGEST_REF_CHAIN):
         content = read_plain(clone, f".git/{name}", limit=LARGEST_REF)
-        text = content.decode("utf-8", "replace").strip() if content is not None else _packed(clone, name)
+        text = (
+            content.decode("utf-8", "replace").strip()
+            if content is not None
+            else packed_refs.find(clone, name)
+        )
         if COMMIT.fullmatch(text):
             return text
         target = text.removeprefix("ref: ").strip()
@@ -111,19 +111,3 @@ def _resolve(clone: Path, name: str) -> str:
             raise unreadable(clone, f"its {name} names no commit")
         name = target
     raise unreadable(clone, "its HEAD leads in a circle")
-
-
-def packed_refs(clone: Path) -> Iterator[tuple[str, str]]:
-    """The refs a clone has in one file: commit and name."""
-    file = open_plain(clone, ".git/packed-refs")
-    if file is None:
-        return
-    with file:
-        # What is beyond is passed over, and not the file: branches it names would be lost.
-        content = file.read(LARGEST_PACKED_REFS)
-    for found in PACKED.finditer(content):
-        yield found["commit"].decode(), found["ref"].decode("utf-8", "backslashreplace")
-
-
-def _packed(clone: Path, name: str) -> str:
-    return next((commit for commit, ref in packed_refs(clone) if ref == name), "")

@@ -16,7 +16,7 @@ from egg_tasks.workspace.processes import Process
 from models.errors import Unavailable
 from models.masking import masked
 
-TIME_LIMIT = timedelta(seconds=120)
+TIME_LIMIT = bounds.USUAL
 LARGEST_OUTPUT = 256 * 1024 * 1024
 """Bytes that are held of what a git says."""
 LARGEST_RECORD = 1024 * 1024

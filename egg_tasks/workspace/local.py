@@ -39,8 +39,9 @@ from models.errors import Conflict, NotFound, TookTooLong, Unavailable, Unproces
 from models.foreign import one_line
 from models.schemas.git import Branches, Clone, Conflicted, Merged, Saved, Strays, Taken
 
+DEFAULT_MERGE_SECONDS = 120
 LOOK_LIMIT = timedelta(seconds=30)
-MERGE_LIMIT = timedelta(minutes=2)
+MERGE_LIMIT = timedelta(seconds=DEFAULT_MERGE_SECONDS)
 STRAYS_LIMIT = timedelta(minutes=5)
 
 
@@ -50,9 +51,12 @@ class GitWorkspace:
     Safe for several threads and processes at once. No repository is ever packed or pruned.
     """
 
-    def __init__(self, home: Path, *, look_limit: timedelta = LOOK_LIMIT) -> None:
+    def __init__(
+        self, home: Path, *, look_limit: timedelta = LOOK_LIMIT, merge_limit: timedelta = MERGE_LIMIT
+    ) -> None:
         self._home = home.absolute()
         self._look_limit = look_limit
+        self._merge_limit = merge_limit
 
     def repository(self, pipeline_id: str) -> Path:
         """Where the pipeline's bare repository is, made or not."""
@@ -116,7 +120,7 @@ class GitWorkspace:
 
     def ancestors(self, pipeline_id: str, *, commit: str, among: Iterable[str]) -> frozenset[str]:
         """Those of *among* that *commit* contains."""
-        with bounds.within(MERGE_LIMIT):
+        with bounds.within(self._merge_limit):
             return history.ancestors(self._git(pipeline_id), commit, among)
 
     def tree(self, pipeline_id: str, *, commit: str) -> str:
@@ -134,8 +138,14 @@ class GitWorkspace:
 
     def merge(self, pipeline_id: str, *, work: str, version: str, message: str) -> Merged | Conflicted:
         """Build the merge of *version* into *work* without moving a branch."""
-        with bounds.within(MERGE_LIMIT):
-            return history.merge(self._git(pipeline_id), work=work, version=version, message=message)
+        git = self._git(pipeline_id)
+        try:
+            with bounds.within(self._merge_limit):
+                return history.merge(git, work=work, version=version, message=message)
+        except TookTooLong as error:
+            raise TookTooLong(
+                f"{error.message}: a person may allow more than EGG_MERGE_SECONDS ({DEFAULT_MERGE_SECONDS})"
+            ) from error
 
     def find_branch(self, pipeline_id: str, *, branch: str) -> str | None:
         """The commit a branch of the pipeline's repository is at, or None when there is no such branch."""

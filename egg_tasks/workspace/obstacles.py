@@ -20,7 +20,7 @@ from egg_tasks.foreign_files import (
     LARGEST_TEXT,
     read_plain,
 )
-from egg_tasks.workspace import bounds
+from egg_tasks.workspace import bounds, packed_refs
 from models.errors import Conflict
 from models.foreign import named, one_line
 
@@ -31,12 +31,13 @@ UNFINISHED = re.compile(r"tmp_[a-z]+_\w+")
 """What git calls a file of objects that it has not written to the end, and never opens."""
 SOCKET = ".ipc"
 """How a file ends through which git's own programs talk to one another; never opened by us."""
+LARGEST_SHALLOW = 16 * 1024**2
 LARGEST_LOOSE = 2 * 1024**3
 LARGEST_PACK = 16 * 1024**3
 SIZES = {
     "refs": LARGEST_REF, "packed-refs": LARGEST_PACKED_REFS, "index": LARGEST_INDEX, "config": LARGEST_TEXT,
     "config.worktree": LARGEST_TEXT, "commondir": LARGEST_REF, "gitdir": LARGEST_REF,
-    "shallow": LARGEST_PACKED_REFS, "info": LARGEST_TEXT, "objects": LARGEST_LOOSE,
+    "shallow": LARGEST_SHALLOW, "info": LARGEST_TEXT, "objects": LARGEST_LOOSE,
 }  # fmt: skip
 """Bytes of what lies in a .git directory under such a name at most; what is not named, git does not open."""
 FOLDERS = frozenset({"refs", "objects", "info", "logs", "lfs"})
@@ -48,6 +49,7 @@ KINDS = (
     (stat.S_ISBLK, "a device"),
 )  # fmt: skip
 OUT = "leads out of the clone"
+FEWER = " (with fewer branches and tags it has less: `git branch -D`, `git tag -d`)"
 MOST = 20
 """So many are looked for."""
 EACH = 500
@@ -138,7 +140,8 @@ def _why(root: str, path: str, entry: "os.DirEntry[str]", *, is_git: bool) -> st
         return "is a link"
     if entry.name in POINTERS and not _stays(root, path, _said(root, path)):
         return OUT
-    return _too_large(found, _limit(kept_in, entry.name))
+    way_out = FEWER if entry.name == packed_refs.NAME else ""
+    return _too_large(found, _limit(kept_in, entry.name), way_out)
 
 
 def _of_tree(root: str, path: str, name: str, found: os.stat_result, *, is_link: bool) -> str | None:
@@ -194,7 +197,7 @@ def _limit(kept_in: str | None, name: str) -> int | None:
     return SIZES.get(kept_in or name)
 
 
-def _too_large(found: os.stat_result, limit: int | None) -> str | None:
+def _too_large(found: os.stat_result, limit: int | None, way_out: str = "") -> str | None:
     if limit is None or found.st_size <= limit:
         return None
-    return f"has {found.st_size} bytes, and {limit} at most are read"
+    return f"has {found.st_size} bytes, and {limit} at most are read{way_out}"

@@ -44,7 +44,7 @@ class Process:
         """
         seconds = bounds.seconds_left(timeout, self._what)
         deadline = time.monotonic() + seconds
-        late = TookTooLong(f"{self._what} took longer than {timeout.total_seconds():g} s")
+        late = TookTooLong(f"{self._what} took longer than {max(1, round(seconds))} s")
         with selectors.DefaultSelector() as selector:
             waiting = self._register(selector, given)
             while selector.get_map():

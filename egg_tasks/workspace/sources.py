@@ -81,6 +81,13 @@ class Source:
         listed = self.git.run("rev-list", "--objects", "--missing=print", commit)
         return any(line.startswith(b"?") for line in listed.splitlines())
 
+    def refs(self) -> Mapping[str, str]:
+        """What its branches and tags stand for, by their full names."""
+        listed = self.git.lines(
+            "for-each-ref", "--format=%(objectname) %(refname)", "refs/heads", "refs/tags"
+        )
+        return {name: commit for commit, _, name in (line.partition(" ") for line in listed)}
+
     def modes(self, commit: str, paths: Sequence[str]) -> Mapping[str, str]:
         """The modes (100644, 100755, 120000, 160000, 040000) of those of *paths* that *commit* holds."""
         listed = self.git.run("ls-tree", "-z", commit, "--", *paths).decode("utf-8", "surrogateescape")

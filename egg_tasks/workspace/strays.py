@@ -13,8 +13,8 @@ from pathlib import Path
 from uuid import UUID
 
 from egg_tasks.foreign_files import LARGEST_REF, is_directory, read_plain
-from egg_tasks.workspace import lfs, nested
-from egg_tasks.workspace.clones import Evidence, packed_refs, unreadable
+from egg_tasks.workspace import lfs, nested, packed_refs
+from egg_tasks.workspace.clones import Evidence, unreadable
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.history import move_ref
 from egg_tasks.workspace.names import COMMIT, branch_ref, stray_branch
@@ -155,8 +155,8 @@ def _refs(evidence: Evidence) -> Mapping[str, str]:
 
 
 def _packed(evidence: Evidence) -> Iterator[tuple[str, str]]:
-    for commit, ref in packed_refs(evidence.clone):
-        if (ref.startswith(HEADS) or ref == "refs/stash") and COMMIT.fullmatch(commit):
+    for commit, ref in packed_refs.branches(evidence.clone):
+        if COMMIT.fullmatch(commit):
             yield _called(ref), commit
 
 

@@ -7,7 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from egg_tasks.workspace import GitWorkspace
+from egg_tasks.foreign_files import MIB
+from egg_tasks.workspace import GitWorkspace, packed_refs
 from models.errors import Conflict, Malformed, NotFound, Unprocessable
 from models.schemas.git import Conflicted, Merged
 from tests.integration.workspace_scene import (
@@ -75,6 +76,37 @@ def test_preparing_leaves_branches_of_an_earlier_pipeline_behind(scene: Scene) -
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a repository away")
+def test_a_repository_of_very_many_tags_is_copied_cloned_and_worked_in(tmp_path: Path) -> None:
+    """Their names take more than 16 MiB, and none of them a file of its own."""
+    scene = Scene(tmp_path)
+    many = {f"refs/tags/{'a-long-name/' * 16}{number:07}": scene.base for number in range(90_000)}
+    packed_refs.write(scene.source / ".git", {"refs/heads/main": scene.base, **many})
+    workspace = GitWorkspace(tmp_path / "many")
+
+    work = workspace.prepare("many", source=str(scene.source), base="main")
+    repository = workspace.repository("many")
+    clone = workspace.open_clone("many", role="coder", run_id=uuid4(), work_commit=work)
+    version = commit(clone.path, {"a": "a"})
+    git(clone.path, "pack-refs", "--all")
+    taken = workspace.take("many", run_id=uuid4(), clone=clone.path)
+
+    assert (work, taken.commit) == (scene.base, version)
+    assert len(git(repository, "for-each-ref", "refs/tags").splitlines()) == len(many)
+    assert [path for path in (repository / "refs/tags").rglob("*") if path.is_file()] == []
+    assert (clone.path / ".git/packed-refs").stat().st_size > 16 * MIB
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["refs/heads/../../config", "refs/heads/a b", "refs/heads/a\nb", "refs/tags/x.lock",
+     "refs/heads/egg/x/work", "refs/pull/1/head", "refs/heads/a//b", "refs/heads/.a", "refs/heads/a@{0}", "refs/heads/a/"],
+)  # fmt: skip
+def test_a_name_that_no_branch_or_tag_has_is_not_copied(name: str) -> None:
+    good = {"refs/heads/main": "1" * 40, "refs/tags/v1.0": "2" * 40}
+
+    assert packed_refs.copied({name: "3" * 40, **good}) == good
+
+
 def test_preparing_reads_a_repository_of_another_account(scene: Scene) -> None:
     for path in [scene.source, *scene.source.rglob("*")]:
         os.chown(path, 65534, 65534)

@@ -1,13 +1,15 @@
 """Merges obey the attributes of the repository, and run nothing it names."""
 
 import tracemalloc
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from egg_tasks.workspace import merge_attributes
+from egg_tasks.workspace import GitWorkspace, bounds, merge_attributes
 from egg_tasks.workspace.git import Git
 from egg_tasks.workspace.history import contains
+from models.errors import TookTooLong
 from models.schemas.git import Conflicted, Merged
 from tests.integration.workspace_scene import PIPELINE, Scene, advance, commit, git
 
@@ -138,3 +140,18 @@ def test_a_flood_of_attributes_is_not_held_at_once(scene: Scene) -> None:
     tracemalloc.stop()
 
     assert most < 3 * merge_attributes.LARGEST_TOGETHER
+
+
+def test_a_merge_that_takes_too_long_names_the_setting_that_allows_more(scene: Scene) -> None:
+    hasty = GitWorkspace(scene.home, merge_limit=timedelta(microseconds=1))
+
+    with pytest.raises(TookTooLong, match=r"a person may allow more than EGG_MERGE_SECONDS \(120\)"):
+        hasty.merge(PIPELINE, work=scene.base, version="1" * 40, message="x")
+
+
+def test_a_single_git_has_all_the_time_that_a_merge_was_given() -> None:
+    with bounds.within(timedelta(minutes=10)):
+        assert bounds.seconds_left(bounds.USUAL, "git") > 500
+        assert bounds.seconds_left(timedelta(seconds=20), "git status") == 20
+
+    assert bounds.seconds_left(bounds.USUAL, "git") == 120

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from egg_tasks.foreign_files import LARGEST_PACKED_REFS
+from egg_tasks.foreign_files import LARGEST_PACKED_REFS, MIB
 from egg_tasks.workspace import strays
 from egg_tasks.workspace.clones import Evidence, inspect
 from egg_tasks.workspace.git import Git
@@ -205,4 +205,5 @@ def test_giants_among_the_refs_refuse_and_are_not_read(scene: Scene) -> None:
     tracemalloc.stop()
 
     assert ".git/packed-refs" in str(refusal.value)
-    assert most < LARGEST_PACKED_REFS
+    assert "`git branch -D`" in str(refusal.value)
+    assert most < 32 * MIB

@@ -68,6 +68,16 @@ def test_a_person_may_let_a_look_take_longer_but_no_longer_than_agents_wait() ->
         Settings.from_environment({**OURS, "EGG_LOOK_SECONDS": "601"})
 
 
+def test_a_person_may_let_a_merge_take_up_to_an_hour() -> None:
+    assert Settings.from_environment(OURS).merge_limit == timedelta(minutes=2)
+    assert Settings.from_environment({**OURS, "EGG_MERGE_SECONDS": "600"}).merge_limit == timedelta(
+        minutes=10
+    )
+
+    with pytest.raises(Unprocessable, match="EGG_MERGE_SECONDS must be a whole number of seconds, 1 to 3600"):
+        Settings.from_environment({**OURS, "EGG_MERGE_SECONDS": "3601"})
+
+
 def test_a_broker_of_its_own_may_be_named() -> None:
     found = Settings.from_environment({**OURS, "EGG_BROKER_URL": "amqp://ours"})
 

@@ -37,10 +37,11 @@ OPENED_OTHERWISE = {
         },
     },
     "in a clone or checkout that is just being made, under a name that its agent has not got yet": {
-        "workspace/checkouts.py": {"_furnish", "_write_refs"},
+        "workspace/checkouts.py": {"_furnish"},
         "workspace/contents.py": {"fill", "define_filter", "_place"},
     },
     "in a directory that is made for it alone": {
+        "workspace/packed_refs.py": {"write"},
         "workspace/repositories.py": {"prepare", "trusting"},
         "workspace/submodules.py": {"_fetched"},
         "workspace/staging.py": {"_keep_large"},
