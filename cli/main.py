@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import click
 
-from cli import exit_codes, render, streams, typed
+from cli import exit_codes, options, render, streams, typed
 from models.errors import EggError, Unavailable
 from models.foreign import flat, hanging, indented
 from models.masking import masked
@@ -87,17 +87,6 @@ class Commands(click.Group):
                 return command
         return None
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find a command; one that does not exist is refused with those it may be a slip of."""
-        try:
-            return super().resolve_command(ctx, args)
-        except click.exceptions.NoSuchCommand as error:
-            # click knows only those that are imported
-            known = self.list_commands(ctx)
-            raise click.exceptions.NoSuchCommand(error.command_name, possibilities=known, ctx=ctx) from error
-
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one list per section."""
         for title, section in SECTIONS.items():
@@ -136,16 +125,25 @@ def run() -> int:
         streams.finish()
     except click.Abort:
         return _ended(exit_codes.INTERRUPTED, "interrupted")
+    except click.exceptions.NoSuchCommand as error:
+        from cli import suggestions
+
+        return _misused(click.UsageError(suggestions.told(error, egg, sys.argv[1:]), error.ctx))
     except click.ClickException as error:
-        with suppress(OSError):
-            _harmless(error).show()
-        return _ended(error.exit_code, flat(error.format_message()))
+        return _misused(error)
     except EggError as error:
         return _refused(error)
     except Exception as error:  # noqa: BLE001  the last one to see it: a bug gets a sentence, not a traceback
         refused = streams.refused(error)
         return _refused(refused) if refused else _bug(error)
     return code if isinstance(code, int) else exit_codes.DONE
+
+
+def _misused(error: click.ClickException) -> int:
+    """Say what cannot be done with what was typed."""
+    with suppress(OSError):
+        _harmless(error).show()
+    return _ended(error.exit_code, flat(error.format_message()))
 
 
 def _ended(code: int, message: str, **more: object) -> int:
@@ -161,8 +159,8 @@ def _ended(code: int, message: str, **more: object) -> int:
 
 
 def _harmless(error: click.ClickException) -> click.ClickException:
-    """The same error on one line: what it quotes may be anybody's words. Help is ours, and has lines."""
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+    """The same error on one line: what it quotes may be anybody's words. What is ours has lines."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError | options.Explained):
         return error
     said = flat(error.format_message())
     return (

@@ -30,6 +30,22 @@ class Size(click.ParamType[int]):
         return int(found[1]) << 10 * power
 
 
+class Word(click.Choice[str]):
+    """One of some words, in capitals or not; it is refused, and shown in help, as the words are spelled."""
+
+    def __init__(self, *words: object) -> None:
+        super().__init__([str(word) for word in words])
+        self._is_upper = all(word.isupper() for word in self.choices)
+
+    def normalize_choice(self, choice: object, ctx: click.Context | None) -> str:  # noqa: ARG002  click's
+        """The word as it is spelled."""
+        return str(choice).upper() if self._is_upper else str(choice).lower()
+
+
+class Explained(click.UsageError):
+    """What was typed lacks something, in lines of ours that explain it."""
+
+
 pipeline_argument = click.argument("pipeline", metavar="PIPELINE", shell_complete=completing.pipelines)
 run_argument = click.argument("run", shell_complete=completing.runs)
 phase_argument = click.argument("name", metavar="PHASE", shell_complete=completing.phases)
@@ -57,9 +73,37 @@ def listing(command: F) -> F:
     return output(lines(table(command)))
 
 
+_pipeline_option = click.option(
+    "--pipeline",
+    envvar=["EGG_PIPELINE_ID", "PIPELINE_ID"],
+    shell_complete=completing.pipelines,
+    help="The pipeline; agents have it in EGG_PIPELINE_ID.",
+)
+WHICH = "Which pipeline? Give PIPELINE (agents have EGG_PIPELINE_ID)."
+
+
 def own_pipeline(command: Callable[..., None]) -> Callable[..., None]:
     """Add PIPELINE, optional, and --pipeline; agents have it in their environment."""
     return _pipeline_or(command, is_needed=lambda: True)
+
+
+def words_in_pipeline(command: Callable[..., None]) -> Callable[..., None]:
+    """Add PIPELINE and --pipeline as `own_pipeline` does, and TEXT behind it: the command's `text`.
+
+    Who has a pipeline otherwise need not name it: all words are the text then, but for its name as the first.
+    """
+
+    @click.argument("words", metavar="[PIPELINE] [TEXT]...", nargs=-1, shell_complete=completing.pipelines)
+    @_pipeline_option
+    @functools.wraps(command)
+    def chosen(*, words: tuple[str, ...], pipeline: str | None, **rest: Any) -> None:
+        named = words[:1] if words[:1] == (pipeline,) or not pipeline else ()
+        found = named[0] if named else pipeline
+        if not found:
+            raise click.UsageError(WHICH)
+        command(pipeline=found, text=" ".join(words[len(named) :]), **rest)
+
+    return chosen
 
 
 def any_pipeline(command: Callable[..., None]) -> Callable[..., None]:
@@ -71,17 +115,12 @@ def _pipeline_or(command: Callable[..., None], *, is_needed: Callable[[], bool])
     @click.argument(
         "pipeline_argument", metavar="[PIPELINE]", required=False, shell_complete=completing.pipelines
     )
-    @click.option(
-        "--pipeline",
-        envvar=["EGG_PIPELINE_ID", "PIPELINE_ID"],
-        shell_complete=completing.pipelines,
-        help="The pipeline; agents have it in EGG_PIPELINE_ID.",
-    )
+    @_pipeline_option
     @functools.wraps(command)
     def chosen(*, pipeline_argument: str | None, pipeline: str | None, **rest: Any) -> None:
         found = pipeline_argument or pipeline
         if not found and is_needed():
-            raise click.UsageError("Which pipeline? Give PIPELINE (agents have EGG_PIPELINE_ID).")
+            raise click.UsageError(WHICH)
         command(pipeline=found, **rest)
 
     return chosen

@@ -62,6 +62,8 @@ def decision() -> None:
 @options.any_pipeline
 @click.option(
     "--status",
+    type=options.Word(*DecisionStatus),
+    metavar="STATE",
     shell_complete=completing.states(DecisionStatus),
     help="Only decisions in this state, like pending.",
 )

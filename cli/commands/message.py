@@ -7,11 +7,23 @@ import click
 
 from cli import completing, options, paging, render, server, typed
 from egg_tasks.client import Draft, Json, Wanted
-from models.foreign import Shown, indented, page
+from models.foreign import Shown, flat, indented, page
 
-AGENT_TYPES = ("PROGRESS", "QUESTION", "RESPONSE", "STATUS", "HANDOFF")
+SENT: Mapping[str, str] = {
+    "PROGRESS": "what you have done; wakes nobody",
+    "QUESTION": "to be answered; wakes the role it is for",
+    "RESPONSE": "an answer; wakes the role it is for",
+    "STATUS": "how things are; wakes nobody",
+    "HANDOFF": "your work is the next role's now; wakes it",
+    "DIRECTIVE": "a person's word; wakes the role it is for; agents cannot send it",
+}
+"""What may be sent, and what each type is for; to `all`, none wakes anybody."""
+AGENT_TYPES = tuple(word for word in SENT if word != "DIRECTIVE")
 TYPES = (*AGENT_TYPES, "AGENT_FAILED", "CONVERGE", "FINALIZE", "DIRECTIVE")
 """Those of `models.schemas.message`, which imports too much for agents."""
+
+
+LONGEST_SUBJECT = 200
 
 
 @click.group()
@@ -23,7 +35,7 @@ def message() -> None:
 
 
 @message.command()
-@options.own_pipeline
+@options.words_in_pipeline
 @click.option(
     "--to",
     "to_role",
@@ -35,9 +47,9 @@ def message() -> None:
 @click.option(
     "--type",
     "message_type",
-    required=True,
-    shell_complete=completing.of(*AGENT_TYPES, "DIRECTIVE"),
-    help=f"{', '.join(AGENT_TYPES)} (people also: DIRECTIVE).",
+    metavar="TYPE",
+    shell_complete=completing.of(*SENT),
+    help=f"{', '.join(AGENT_TYPES)} (people also: DIRECTIVE); it must be given.",
 )
 @click.option("--subject", default="", help="One line, up to 200 characters.")
 @click.option("--body", default="", help="The text, up to 64 KiB; - reads standard input.")
@@ -50,26 +62,29 @@ def send(
     *,
     pipeline: str,
     to_role: str,
-    message_type: str,
+    message_type: str | None,
     subject: str,
     body: str,
+    text: str,
     metadata: str | None,
     reply_to: int | None,
     key: str | None,
     role: str | None,
     output: str,
 ) -> None:
-    """Send a message and print its id.
+    """Send a message and print its id. TEXT is its subject; what is longer than a line is its body.
 
-    Only a QUESTION, RESPONSE, HANDOFF or DIRECTIVE to a role itself wakes that role.
+    With --subject TEXT is the body; - reads it from standard input. Only a QUESTION, RESPONSE, HANDOFF or
+    DIRECTIVE to a role itself wakes that role.
 
-    Example:  egg message send --to all --type PROGRESS --subject "bucket works" --body -
+    Example:  egg message send --to tester --type HANDOFF "limits.py is ready"
     """
+    subject, body = _said(text, subject, body)
     draft = Draft(
-        message_type.upper(),
+        _type(message_type),
         to_role=to_role,
         subject=subject,
-        body=options.read_text(body),
+        body=body,
         metadata=_object(metadata),
         in_reply_to=reply_to,
         key=key,
@@ -87,7 +102,12 @@ def send(
 @click.option("--limit", type=click.IntRange(1, 500), help="At most so many (default 100).")
 @click.option("--wait", type=click.IntRange(0, 60), help="Wait up to so many seconds for the first message.")
 @click.option(
-    "--type", "message_type", shell_complete=completing.of(*TYPES), help="Only messages of this type."
+    "--type",
+    "message_type",
+    type=options.Word(*TYPES),
+    metavar="TYPE",
+    shell_complete=completing.of(*TYPES),
+    help="Only messages of this type.",
 )
 @click.option(
     "--scope",
@@ -123,7 +143,7 @@ def poll(
         since=since_id,
         limit=limit,
         wait=wait,
-        types=[message_type.upper()] if message_type else [],
+        types=[message_type] if message_type else [],
         scope=scope,
         own=own,
         role=role,
@@ -158,6 +178,8 @@ def poll(
     "--type",
     "types",
     multiple=True,
+    type=options.Word(*TYPES),
+    metavar="TYPE",
     shell_complete=completing.of(*TYPES),
     help="Only messages of this type; may be given several times.",
 )
@@ -189,7 +211,7 @@ def list_(
     from cli.conversation import Talk
 
     client = server.follower() if follow else server.operator()
-    talk = Talk(client, pipeline, {**who, "type": [each.upper() for each in types]})
+    talk = Talk(client, pipeline, {**who, "type": list(types)})
     talk.show(talk.coming(after, limit) if follow else talk.stored(after, limit), output)
     if talk.has_more:
         paging.say_more({"next_after": talk.next_after})
@@ -222,6 +244,34 @@ def _write_page(page: Json) -> None:
         render.say("no new messages", err=True)
     elif page.get("has_more"):
         render.say(typed.hint(f"there are more: egg message poll --since {page['next_since_id']}"), err=True)
+
+
+def _type(given: str | None) -> str:
+    """What kind of message is meant; what kinds there are, where none is said or there is no such one."""
+    if given is not None and given.upper() in SENT:
+        return given.upper()
+    head = (
+        "Say what kind of message it is"
+        if given is None
+        else f"There is no message of type '{flat(given)}': give it"
+    )
+    width = max(map(len, SENT))
+    raise options.Explained(
+        "\n".join(
+            [f"{head}, with --type one of:", *(f"  {word:<{width}}  {what}" for word, what in SENT.items())]
+        )
+    )
+
+
+def _said(text: str, subject: str, body: str) -> tuple[str, str]:
+    """The subject and the body of what was given in any of three ways."""
+    text, body = options.read_text(text), options.read_text(body)
+    is_line = len(text) <= LONGEST_SUBJECT and len(text.splitlines()) <= 1
+    if not text or (is_line and not subject):
+        return text or subject, body
+    if body:
+        raise click.UsageError("TEXT and --body are both the body: leave one of them out.")
+    return subject, text
 
 
 def _object(text: str | None) -> Json | None:

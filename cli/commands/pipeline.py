@@ -45,7 +45,11 @@ def create(*, file: Path, given: list[tuple[str, str]], output: str) -> None:
 
 @pipeline.command(name="list")
 @click.option(
-    "--status", shell_complete=completing.states(PipelineStatus), help="Only pipelines in this state."
+    "--status",
+    type=options.Word(*PipelineStatus),
+    metavar="STATE",
+    shell_complete=completing.states(PipelineStatus),
+    help="Only pipelines in this state.",
 )
 @paging.paged
 @options.listing

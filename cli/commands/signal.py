@@ -33,7 +33,7 @@ def signal() -> None:
 @click.option(
     "--state",
     required=True,
-    type=click.Choice([str(state) for state in Readiness], case_sensitive=False),
+    type=options.Word(*Readiness),
     help="Your verdict, or WORKING to go on.",
 )
 @click.option("--reason", default="", help="Why, on one line, in words the others can act on.")
@@ -65,7 +65,7 @@ def readiness(
     """
     fields = {
         "signal_type": "readiness",
-        "state": state.upper(),
+        "state": state,
         "reason": reason,
         "on": on,
         "about": about,
@@ -106,7 +106,7 @@ def heartbeat(*, pipeline: str, role: str | None, output: str) -> None:
 @signal.command()
 @options.own_pipeline
 @click.option("--error", "--text", "text", help="What went wrong; its lines become one.")
-@click.option("--kind", type=click.Choice(KINDS), help="What kind of error, if it ends your work.")
+@click.option("--kind", type=options.Word(*KINDS), help="What kind of error, if it ends your work.")
 @click.option(
     "--retry-at", metavar="ISO8601", help="With --kind: when it may be tried again, a day from now at most."
 )

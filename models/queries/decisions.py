@@ -24,7 +24,7 @@ def get_decision(session: Session, *, decision_id: int) -> Decision:
     """One question, as it is now, or `NotFound`."""
     decision = session.get(Decision, decision_id, populate_existing=True)
     if decision is None:
-        raise NotFound(f"there is no decision {decision_id}; see `egg decision list PIPELINE`")
+        raise NotFound(f"there is no decision {decision_id}; see `egg decision list`")
     return decision
 
 
@@ -32,7 +32,7 @@ def lock_decision(session: Session, *, decision_id: int) -> Decision:
     """One question, locked, or `NotFound`; who also moves its phase run has locked that before."""
     decision = session.get(Decision, decision_id, with_for_update=NO_KEY, populate_existing=True)
     if decision is None:
-        raise NotFound(f"there is no decision {decision_id}; see `egg decision list PIPELINE`")
+        raise NotFound(f"there is no decision {decision_id}; see `egg decision list`")
     return decision
 
 

@@ -61,6 +61,77 @@ def test_a_message_is_sent_with_a_key_of_its_own_and_its_id_is_printed(
     assert server.asked[0].authorization == "Bearer secret"
 
 
+@pytest.mark.parametrize(
+    ("typed", "subject", "body"),
+    [
+        (["hi", "there"], "hi there", ""),
+        (["demo-1", "hi"], "hi", ""),
+        (["hi", "--body", "b"], "hi", "b"),
+        (["hi", "--subject", "s"], "s", "hi"),
+        (["two\nlines"], "", "two\nlines"),
+        (["x" * 201], "", "x" * 201),
+        (["demo-1", "--subject", "s"], "s", ""),
+    ],
+)
+def test_the_text_of_a_message_may_be_typed_as_it_is(
+    server: Scripted, egg: Egg, typed: list[str], subject: str, body: str
+) -> None:
+    server.say(201, "sent", data={"message": MESSAGE})
+
+    assert egg("message", "send", "--type", "STATUS", *typed) == 0
+
+    assert server.asked[0].path == "/api/v1/pipelines/demo-1/messages"
+    assert (server.asked[0].body["subject"], server.asked[0].body["body"]) == (subject, body)
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["hi"], "Say what kind of message it is, with --type one of:\n  PROGRESS   what you have done"),
+        (["--type", "foo", "hi"], "There is no message of type 'foo': give it, with --type one of:\n"),
+        (["--type", "STATUS", "--subject", "s", "--body", "b", "hi"], "TEXT and --body are both the body"),
+        (["--type", "STATUS", "--body", "b", "x" * 201], "TEXT and --body are both the body"),
+    ],
+)
+def test_a_message_that_lacks_something_is_refused_with_what_it_may_be(
+    egg: Egg, capsys: pytest.CaptureFixture[str], typed: list[str], said: str
+) -> None:
+    assert egg("message", "send", *typed) == 2
+
+    assert said in capsys.readouterr().err
+
+
+def test_a_person_names_the_pipeline_before_the_text(
+    server: Scripted, egg: Egg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.say(201, "sent", data={"message": MESSAGE})
+    monkeypatch.delenv("EGG_PIPELINE_ID")
+
+    egg("message", "send", "shop", "--type", "DIRECTIVE", "--to", "coder", "mend", "it")
+
+    assert server.asked[0].path == "/api/v1/pipelines/shop/messages"
+    assert server.asked[0].body["subject"] == "mend it"
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize(
+    ("line", "spelled"),
+    [
+        ("signal readiness --state done", "'WORKING', 'READY', 'BLOCKED', 'OBJECTING'"),
+        ("message poll --type talk", "'PROGRESS', 'QUESTION'"),
+        ("pipeline list --status Gone", "'pending', 'running', 'awaiting_human'"),
+        ("decision list --status Gone", "'pending', 'resolved'"),
+    ],
+)
+def test_a_word_nobody_knows_is_refused_with_the_words_as_tables_spell_them(
+    line: str, spelled: str, egg: Egg, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert egg(*line.split()) == 2
+
+    assert spelled in capsys.readouterr().err
+
+
 def test_polled_messages_begin_with_their_id_and_are_never_cut(
     server: Scripted, egg: Egg, capsys: pytest.CaptureFixture[str]
 ) -> None:
