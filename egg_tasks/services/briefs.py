@@ -9,7 +9,8 @@ from egg_tasks.services import brief_budgets, bus, failures, focus, leftovers
 from models import budgets, log_tail
 from models.consensus.policy import PhasePolicy
 from models.consensus.step import ASKED_FOR_WORDS, Cause, CauseKind
-from models.queries import agent_runs, decisions, messages, phase_runs, pipelines, versions
+from models.queries import agent_runs, decisions, phase_runs, pipelines, versions
+from models.queries import messages as message_rows
 from models.schemas.brief import Brief, CauseText, DirectiveText, EndText, ObjectionText, RosterEntry
 from models.schemas.message import Message
 from models.schemas.result import field_names
@@ -172,7 +173,7 @@ def _messages(session: Session, pipeline: Pipeline, run: AgentRun) -> tuple[tupl
     The role's cursor may pass over what is given here and over nothing else.
     """
     role = phase_runs.get_role(session, phase_run_id=run.phase_run_id, role=run.role or "")
-    found = messages.list_messages(
+    found = message_rows.list_messages(
         session,
         pipeline_id=pipeline.id,
         role=role.role,
@@ -186,7 +187,7 @@ def _messages(session: Session, pipeline: Pipeline, run: AgentRun) -> tuple[tupl
     if not fit.left and not found.has_more:
         return fit.kept, ""
     last = fit.kept[-1].id
-    left = messages.count_left(
+    left = message_rows.count_left(
         session,
         pipeline_id=pipeline.id,
         phase_run_id=run.phase_run_id,

@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 from egg_tasks.services import bus
 from egg_tasks.services.polls import PAGE_BYTES
 from models.errors import Conflict
-from models.queries import messages, pipelines, streams
+from models.queries import messages as message_rows
+from models.queries import pipelines, streams
 from models.queries.messages import Talk
 from models.schemas.message import Message
 
@@ -32,7 +33,7 @@ def read(session: Session, *, pipeline_id: str, after: int, limit: int, of: Talk
     if after > tip:
         raise Conflict(f"there is no message {after} yet; the newest is {tip}", {"tip": tip})
     end = min(tip, after + WINDOW)
-    found = messages.list_history(
+    found = message_rows.list_history(
         session,
         pipeline_id=pipeline_id,
         after=after,

@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 
 from egg_tasks.services import bus, credentials
 from models.errors import Conflict
-from models.queries import messages, readers, streams
+from models.queries import messages as message_rows
+from models.queries import readers, streams
 from models.queries.readers import CursorMove, Reader
 from models.schemas.message import TO_ALL, Message, MessageType
 from models.tables import Message as Row
@@ -100,7 +101,7 @@ def receive(session: Session, *, run_id: UUID, selection: Selection) -> Received
 
 def find_for(session: Session, *, waiting: Sequence[Waiting]) -> Sequence[Row] | None:
     """What is new for any of these runs of one pipeline, in one read; None when that is too much for one."""
-    found = messages.list_for_any(
+    found = message_rows.list_for_any(
         session,
         pipeline_id=waiting[0].reader.pipeline_id,
         recipients={TO_ALL, *(each.reader.role for each in waiting)},
@@ -209,7 +210,7 @@ def _look_up_to(
     after = selection.since or 0
     if after > tip:
         raise Conflict(f"there is no message {after} yet; the newest is {tip}", {"tip": tip})
-    found = messages.list_messages(
+    found = message_rows.list_messages(
         session,
         pipeline_id=pipeline_id,
         role=role,
