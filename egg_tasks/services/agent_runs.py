@@ -25,10 +25,10 @@ from egg_tasks.services import (
 from egg_tasks.services.epochs import Epoch
 from models import log_tail
 from models.consensus import endings
+from models.consensus.views import gave_what_it_owed
 from models.events import EventType
 from models.queries import agent_runs, phase_runs
 from models.queries import halts as halt_rows
-from models.queries.snapshots import gave_what_it_owed
 from models.schemas.message import MessageType
 from models.schemas.run import Exit
 from models.states import LIVE_PHASES, LIVE_RUNS, Failure, Readiness, RunStatus

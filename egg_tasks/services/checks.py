@@ -4,9 +4,9 @@ from egg_tasks.services import failures
 from egg_tasks.services.epochs import Epoch
 from models import log_tail
 from models.consensus import endings
+from models.consensus.views import how_it_ended
 from models.events import EventType
 from models.queries import versions
-from models.queries.snapshots import how_it_ended
 from models.schemas.run import Exit
 from models.states import CheckStatus
 from models.tables import AgentRun, move_to

@@ -9,8 +9,8 @@ from models import log_tail
 from models.answers import logs_command
 from models.consensus import conditions, endings
 from models.consensus.step import DecisionKind
+from models.consensus.views import gave_what_it_owed, how_it_ended
 from models.queries import agent_runs
-from models.queries.snapshots import gave_what_it_owed, how_it_ended
 from models.schemas.report import FailureRead
 from models.states import LIVE_RUNS, CheckStatus, Failure, RunStatus
 from models.tables import AgentRun, Decision

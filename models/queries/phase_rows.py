@@ -30,15 +30,11 @@ from sqlalchemy.orm import QueryableAttribute, Session
 from sqlalchemy.sql import visitors
 
 from models.consensus.snapshot import DecisionView, ObjectionView, RebaseView
+from models.consensus.views import CheckRow, RoleRow, RunRow, SeenRow, VersionRow
 from models.states import (
     LIVE_REBASES,
-    CheckStatus,
     DecisionStatus,
-    Failure,
-    MergeStatus,
-    Readiness,
     RebaseStatus,
-    RunStatus,
 )
 from models.tables import (
     AgentRun,
@@ -60,83 +56,6 @@ from models.tables.message import IS_WAKING
 
 PIPELINE = bindparam("pipeline_id", type_=Text)
 PHASE_RUN = bindparam("phase_run_id", type_=Uuid)
-
-
-@dataclass(frozen=True)
-class RoleRow:
-    """A role, and the newest message that wakes it and that no run of it has handled."""
-
-    role: str
-    position: int
-    state: Readiness
-    is_dropped: bool
-    blocked_on: str | None
-    version: int
-    dispatched: int
-    runs: int
-    extra_rounds: int
-    owed_by_decision: int | None
-    waking_message: int | None
-
-
-@dataclass(frozen=True)
-class RunRow:
-    """An agent run of the phase run, of a role or of a check."""
-
-    id: UUID
-    role: str | None
-    number: int
-    status: RunStatus
-    causes: tuple[str, ...]
-    verdict: Readiness | None
-    owes_verdict: bool
-    failure: Failure | None
-    reported_failure: Failure | None
-    stopped_for: Failure | None
-    exit_code: int | None
-    exit_signal: int | None
-    error: str
-    last_line: str
-    is_cut_short: bool
-    stop_at: datetime | None
-    converge_at: datetime | None
-    retry_at: datetime | None
-    last_active_at: datetime | None
-    started_at: datetime | None
-    ended_at: datetime | None
-    closed_at: datetime | None
-
-
-@dataclass(frozen=True)
-class VersionRow:
-    """A version and what merging it came to."""
-
-    role: str
-    number: int
-    merge_status: MergeStatus
-    conflict_paths: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class CheckRow:
-    """What the check said of a commit, and the run that said it last."""
-
-    number: int
-    commit: str
-    status: CheckStatus
-    attempts: int
-    errors: int
-    ended_at: datetime | None
-    agent_run_id: UUID | None
-
-
-@dataclass(frozen=True)
-class SeenRow:
-    """What a role had of another when it last gave a verdict."""
-
-    role: str
-    other: str
-    at_verdict: int
 
 
 @dataclass(frozen=True)
