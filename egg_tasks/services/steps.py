@@ -66,6 +66,8 @@ def write(epoch: Epoch, step: Step) -> None:  # noqa: C901, PLR0912 - one case f
             _drop(epoch, step)
         case Ask():
             _ask(epoch, step)
+            if step.kind is DecisionKind.DEADLINE:
+                _finalize(epoch)
         case Converge():
             _converge(epoch)
         case Nudge():
@@ -236,10 +238,8 @@ def _to_send(run: AgentRun, phase_run: PhaseRun) -> RunToSend:
 def _converge(epoch: Epoch) -> None:
     phase_run, by = epoch.phase_run, epoch.now + epoch.policy.finalize
     phase_run.converge_at, phase_run.hard_deadline_at = epoch.now, by
-    said = {"by": moment(by)}
-    epoch.announce(
-        MessageType.CONVERGE, f"The phase takes too long. {ASKED} by {moment(by)}", metadata={**said}
-    )
+    text = f"The phase takes too long. {ASKED} by {moment(by)}"
+    epoch.announce(MessageType.CONVERGE, text, metadata={"by": moment(by)})
     for run in epoch.lock_live_runs():
         run.converge_at = epoch.now
     text = f"{phase_run.phase} is asked to converge by {moment(by)}"
