@@ -5,11 +5,11 @@ from typing import Annotated
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from egg_tasks.api.tokens import Agent, Operator
 from egg_tasks.database import unit_of_work
 from egg_tasks.services import credentials
 from egg_tasks.services.credentials import UNKNOWN
 from models.errors import Forbidden, NotFound, Unauthenticated
+from models.schemas.credential import Agent, Operator
 from models.schemas.text import PipelineId
 
 bearer = HTTPBearer(auto_error=False, description="The operator's token, or an agent run's own")

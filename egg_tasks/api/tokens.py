@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from uuid import UUID
 
 import anyio.to_thread
 
 from egg_tasks.database import single_statements
 from egg_tasks.proof import name_of
-from models.errors import Forbidden, TooMany
+from models.errors import TooMany
 from models.queries import agent_runs
+from models.schemas.credential import Agent
 
 MOST_KNOWN = 10_000
 """With so many they are all forgotten, to be looked up anew."""
@@ -19,28 +19,6 @@ MOST_ASKED = 1000
 """So many tokens may wait to be looked up."""
 PAUSE_SECONDS = 0.1
 """Between two looks: however many tokens somebody makes up, the database is asked ten times a second."""
-
-
-@dataclass(frozen=True)
-class Operator:
-    """A person, or a program that acts for one."""
-
-
-@dataclass(frozen=True)
-class Agent:
-    """An agent run, by its token; whether it lives is in the rows."""
-
-    run_id: UUID
-    pipeline_id: str
-    phase_run_id: UUID
-    role: str
-
-    def must_be(self, *, role: str | None = None, pipeline_id: str | None = None) -> None:
-        """Refuse a request that names another role or pipeline than the credential."""
-        if role not in {None, self.role}:
-            raise Forbidden(f"this credential is {self.role}'s; it cannot speak for {role}")
-        if pipeline_id not in {None, self.pipeline_id}:
-            raise Forbidden(f"this credential belongs to pipeline {self.pipeline_id}, not to {pipeline_id}")
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,6 @@ import pytest
 from sqlalchemy import func, select
 
 from egg_tasks import adapters
-from egg_tasks.api import verdicts
-from egg_tasks.api.tokens import Agent
 from egg_tasks.attending import owners
 from egg_tasks.attending.attendance import Attendance, Left
 from egg_tasks.attending.leases import Leases
@@ -33,10 +31,12 @@ from egg_tasks.services.signals import Signal
 from egg_tasks.tasks import agent_runs, decisions, versions
 from egg_tasks.tasks import pipelines as pipeline_tasks
 from egg_tasks.tasks import rebases as rebase_tasks
+from egg_tasks.use_cases import readiness
 from models.queries import agent_runs as run_rows
 from models.queries import pipelines as pipeline_rows
 from models.queries import rebases as rebase_rows
 from models.queries import versions as version_rows
+from models.schemas.credential import Agent
 from models.schemas.run import Exit, Launch, Wake
 from models.states import MergeStatus, Readiness, RunStatus
 from models.tables import AgentRun, Event, Pipeline, Version
@@ -234,7 +234,7 @@ def test_a_ready_may_die_anywhere(ground: Ground) -> None:
         spoken[name] = ground.speaker(name)
 
     def act(name: str) -> None:
-        verdicts.take(spoken[name], Signal(Readiness.READY))
+        readiness.take(spoken[name], Signal(Readiness.READY))
 
     def check(name: str) -> None:
         who = spoken[name]
@@ -256,7 +256,7 @@ def test_a_merge_may_die_anywhere(ground: Ground) -> None:
 
     def begin(name: str) -> None:
         who = ground.speaker(name)
-        lives(partial(verdicts.take, who, Signal(Readiness.READY)))
+        lives(partial(readiness.take, who, Signal(Readiness.READY)))
         keys[name] = (str(who.phase_run_id), who.role, 1)
 
     def act(name: str) -> None:

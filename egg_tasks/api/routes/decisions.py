@@ -9,13 +9,13 @@ from sqlalchemy.orm import Session
 
 from egg_tasks.api.auth import OPERATOR, AnyCaller, Member
 from egg_tasks.api.envelope import Envelope
-from egg_tasks.api.tokens import Agent
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
 from egg_tasks.services import decisions, questions, reports
 from models.errors import NotFound
 from models.foreign import counted
 from models.queries import pipelines
+from models.schemas.credential import Agent
 from models.schemas.http import DecisionAnswer, QuestionIn
 from models.schemas.report import DecisionRead
 from models.schemas.text import PipelineId

@@ -12,7 +12,6 @@ from egg_tasks.api.auth import Member, Talker
 from egg_tasks.api.deliveries import Deliveries
 from egg_tasks.api.envelope import Envelope
 from egg_tasks.api.sends import Sends
-from egg_tasks.api.tokens import Agent, Operator
 from egg_tasks.api.waiting import until
 from egg_tasks.clock import utcnow
 from egg_tasks.database import single_statements, unit_of_work
@@ -22,6 +21,7 @@ from egg_tasks.services.polls import Page, Received, Selection, Waiting
 from models.errors import Forbidden, KeyTaken, Malformed
 from models.foreign import counted
 from models.queries import phase_runs, pipelines
+from models.schemas.credential import Agent, Operator
 from models.schemas.history import MessagesRead
 from models.schemas.http import MessageIn, Name
 from models.schemas.message import TO_ALL, Message, MessageType

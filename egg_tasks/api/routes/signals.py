@@ -1,28 +1,24 @@
 """What agents say of themselves, and what they may know."""
 
-from collections.abc import Mapping
-
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from egg_tasks.adapters import workspace
-from egg_tasks.api import verdicts
 from egg_tasks.api.auth import Speaker
 from egg_tasks.api.envelope import Envelope
-from egg_tasks.api.looking import LOOKS
-from egg_tasks.api.tokens import Agent
-from egg_tasks.api.verdicts import ReadinessAnswer
 from egg_tasks.clock import utcnow
-from egg_tasks.database import single_statements, unit_of_work
-from egg_tasks.services import activity, briefs, looks, shares, signals
+from egg_tasks.database import unit_of_work
+from egg_tasks.services import activity, briefs
 from egg_tasks.services.signals import Signal
-from models.consensus.snapshot import BASE
+from egg_tasks.use_cases import readiness
+from egg_tasks.use_cases import sync as use_case
+from egg_tasks.use_cases.readiness import ReadinessAnswer
+from egg_tasks.use_cases.sync import Synced
 from models.foreign import counted
 from models.queries import agent_runs
 from models.schemas.brief import Brief
+from models.schemas.credential import Agent
 from models.schemas.http import SignalIn, SignalType
 from models.schemas.text import PipelineId
-from models.shares import Share
 from models.states import Failure
 
 router = APIRouter(tags=["signals"])
@@ -32,13 +28,6 @@ class Noted(BaseModel):
     """A signal that is no verdict was taken."""
 
     signal_type: SignalType
-
-
-class Synced(BaseModel):
-    """What a clone holds of the others."""
-
-    head: str
-    seen: Mapping[str, int]
 
 
 class ContextAnswer(BaseModel):
@@ -56,26 +45,17 @@ def signal(body: SignalIn, who: Speaker) -> Envelope[ReadinessAnswer | Noted]:
     said = Signal(
         state=body.state, reason=body.reason or "", on=body.on, about=body.about, answers=body.answers
     )
-    answer = verdicts.take(who, said)
+    answer = readiness.take(who, said)
     return Envelope(message=f"{who.role} is {answer.readiness.state}", data=answer)
 
 
-@router.post("/pipelines/{pipeline_id}/sync")
-def sync(pipeline_id: PipelineId, who: Speaker) -> Envelope[Synced]:
+@router.post("/pipelines/{pipeline_id}/sync")  # noqa: FAST003 - `Speaker` reads it
+def sync(who: Speaker) -> Envelope[Synced]:
     """Record which versions of the others the agent's clone holds."""
-    with LOOKS.of(who.run_id):
-        with single_statements() as session:
-            shares.spend(session, run_id=who.run_id, share=Share.SYNC, now=utcnow())
-        head = workspace().head(pipeline_id, clone=verdicts.clone(who))
-        with single_statements() as session:
-            reading = looks.read(session, run=agent_runs.get_agent_run(session, run_id=who.run_id))
-        seen = looks.seen_in(workspace(), reading, commit=head)
-    with unit_of_work() as session:
-        signals.sync(session, run_id=who.run_id, seen=seen, now=utcnow())
-    others = {role: number for role, number in seen.items() if role != BASE}
+    synced = use_case.note(who)
     return Envelope(
-        message=f"{who.role} has seen {counted(len(others), 'other role')}",
-        data=Synced(head=head, seen=others),
+        message=f"{who.role} has seen {counted(len(synced.seen), 'other role')}",
+        data=synced,
     )
 
 

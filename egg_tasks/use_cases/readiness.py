@@ -6,15 +6,15 @@ import structlog
 from pydantic import BaseModel
 
 from egg_tasks.adapters import workspace
-from egg_tasks.api.looking import LOOKS
-from egg_tasks.api.tokens import Agent
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.services import briefs, looks, signals, standings
 from egg_tasks.services.signals import Look, Signal
+from egg_tasks.use_cases.looking import LOOKS
 from models.errors import EggError, Leftovers, Unavailable
 from models.queries import agent_runs
+from models.schemas.credential import Agent
 from models.schemas.report import Consensus
 from models.states import Readiness
 
