@@ -56,8 +56,10 @@ pre-commit: $(STAMP) $(TOOLS)/.installed  ## look at what is staged before each 
 
 CASES ?= ../shared/cases
 LATER ?=
-field: $(STAMP)  ## cases from the field, a folder each: make field CASES=DIR
-	$(BIN)/python -m tests.field $(CASES) --later $(LATER)
+ONLY ?=
+WITHOUT ?=
+field: $(STAMP)  ## cases from the field, a folder each: make field CASES=DIR, ONLY="NAME…" or WITHOUT="NAME…"
+	$(BIN)/python -m tests.field $(CASES) --later $(LATER) --only $(ONLY) --without $(WITHOUT)
 
 picture: $(STAMP)  ## record the picture in the README anew, from a real run of the demo
 	$(BIN)/python -m tests.picture

@@ -4,6 +4,10 @@ Each folder of DIRECTORY holds a `run.sh` that tries one thing through the front
 that begins with PASS, FAIL or SKIP. All share one stack, which is stopped at the end; those that need
 one of their own start it. In CI a SKIP is a failure. A case named by --later belongs to work that is
 still to come: it is run, and its failure is only told. Exit code 1 when a case failed.
+
+Some cases are scripts of agents that count on their order (50: the reviewer says BLOCKED before the coder has
+said READY, or is refused), so nothing else should keep the machine busy. Others only wait for minutes; --only
+and --without part the two.
 """
 
 import argparse
@@ -26,12 +30,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directory", type=Path)
     parser.add_argument("--later", nargs="*", default=[])
+    parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--without", nargs="*", default=[])
     given = parser.parse_args()
     cases = sorted(path.parent for path in given.directory.glob("*/run.sh"))
     if not cases:
         sys.exit(
             f"{given.directory} holds no case (a folder with a run.sh): name a folder, make field CASES=…"
         )
+    if unknown := {*given.only, *given.without, *given.later} - {case.name for case in cases}:
+        sys.exit(f"{given.directory} holds no case called {', '.join(sorted(unknown))}")
+    cases = [
+        case for case in cases if case.name not in given.without and case.name in (given.only or [case.name])
+    ]
     counts = {"PASS": 0, "FAIL": 0, "SKIP": 0, "LATER": 0}
     with tempfile.TemporaryDirectory(prefix="egg-field-", dir="/tmp") as home:
         # As root PostgreSQL runs as nobody, and must pass.
