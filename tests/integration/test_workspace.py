@@ -99,7 +99,8 @@ def test_a_repository_of_very_many_tags_is_copied_cloned_and_worked_in(tmp_path:
 @pytest.mark.parametrize(
     "name",
     ["refs/heads/../../config", "refs/heads/a b", "refs/heads/a\nb", "refs/tags/x.lock",
-     "refs/heads/egg/x/work", "refs/pull/1/head", "refs/heads/a//b", "refs/heads/.a", "refs/heads/a@{0}", "refs/heads/a/"],
+     "refs/heads/egg/x/work", "refs/pull/1/head", "refs/heads/a//b", "refs/heads/.a", "refs/heads/a@{0}",
+     "refs/heads/a/"],
 )  # fmt: skip
 def test_a_name_that_no_branch_or_tag_has_is_not_copied(name: str) -> None:
     good = {"refs/heads/main": "1" * 40, "refs/tags/v1.0": "2" * 40}
