@@ -1,4 +1,4 @@
-"""Tries: what we do again ourselves when it fails, how far apart, how often, and what comes then."""
+"""Retries of our own work: what we do again ourselves when it fails, how far apart, how often, and what comes then."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
