@@ -1,4 +1,4 @@
-"""Retries of our own work: what we do again ourselves when it fails, how far apart, how often, and what comes then."""
+"""Retries of our own work: what we try again ourselves, how far apart, how often, and what comes then."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
