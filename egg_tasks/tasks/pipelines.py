@@ -1,74 +1,13 @@
 """Pipelines, as tasks."""
 
-from datetime import UTC
-
-import structlog
-
-from egg_tasks.adapters import workspace
 from egg_tasks.app import app
-from egg_tasks.clock import utcnow
-from egg_tasks.config import settings
-from egg_tasks.database import unit_of_work
-from egg_tasks.services import briefs, deletions, pipelines, publications
-from egg_tasks.use_cases import clearing
-from egg_tasks.use_cases.faults import is_nobodys, shortened
-from models.errors import Conflict, EggError, NoRoom, Rejected
-from models.queries import pipelines as rows
-from models.tables import Pipeline
-
-log = structlog.get_logger()
+from egg_tasks.use_cases import clearing, preparing, publishing
 
 
 @app.task(name="pipelines.prepare")  # type: ignore[untyped-decorator]
 def prepare(pipeline_id: str) -> None:
     """Make a pipeline's repository. Safe twice: what is there is kept, and the first commit stands."""
-    with unit_of_work() as session:
-        pipeline = rows.get_pipeline(session, pipeline_id=pipeline_id)
-    commit = _make_repository(pipeline)
-    if commit is None:
-        return
-    with unit_of_work() as session:
-        # Who was held up meanwhile must not give the next one of its name another's commit.
-        if _owner(rows.lock_pipeline(session, pipeline_id=pipeline_id)) == _owner(pipeline):
-            pipelines.prepared(session, pipeline_id=pipeline_id, base_commit=commit, now=utcnow())
-
-
-def _make_repository(pipeline: Pipeline) -> str | None:
-    """The base commit; None when there is no repository yet, which is noted."""
-    if pipeline.work_commit is not None:
-        return pipeline.base_commit
-    pipeline_id, definition, owner = pipeline.id, pipeline.definition, _owner(pipeline)
-    base = definition.base_commit or definition.base
-    try:
-        _put_strange_aside(pipeline_id, owner)
-        return workspace().prepare(pipeline_id, source=definition.repo, base=base, owner=owner)
-    except Conflict as error:
-        log.info("prepare.waits", pipeline=pipeline_id, error=error.message)
-    except NoRoom as error:
-        # No fault of the repository: it counts as no try.
-        log.warning("prepare.waits", pipeline=pipeline_id, error=error.message)
-    except Exception as error:
-        if is_nobodys(error, home=settings().home):
-            raise
-        if not isinstance(error, EggError):
-            log.exception("prepare.failed", pipeline=pipeline_id)
-        _failed(pipeline_id, why=shortened(error), is_final=isinstance(error, Rejected))
-    return None
-
-
-def _put_strange_aside(pipeline_id: str, owner: str) -> None:
-    """Take what another pipeline of the name left out of the way, as long as this one has the name."""
-    with unit_of_work() as session:
-        pipeline = rows.lock_pipeline(session, pipeline_id=pipeline_id)
-        is_new = pipeline.work_commit is None and _owner(pipeline) == owner
-        name = workspace().put_strange_aside(pipeline_id, owner=owner) if is_new else None
-    if name is not None:
-        log.warning("repository.put_aside", pipeline=pipeline_id, name=name)
-
-
-def _owner(pipeline: Pipeline) -> str:
-    """What tells a pipeline from all others that had or will have its name."""
-    return f"{pipeline.id} {pipeline.created_at.astimezone(UTC).isoformat()}"
+    preparing.prepare(pipeline_id)
 
 
 @app.task(name="pipelines.publish", autoretry_for=())  # type: ignore[untyped-decorator]
@@ -77,7 +16,7 @@ def publish(pipeline_id: str) -> None:
 
     Not retried by Celery: whoever finds it behind sends it again.
     """
-    publish_work_branch(pipeline_id)
+    publishing.publish(pipeline_id)
 
 
 @app.task(name="pipelines.delete", autoretry_for=())  # type: ignore[untyped-decorator]
@@ -86,55 +25,5 @@ def delete(pipeline_id: str) -> None:
 
     Not retried by Celery: whoever finds it still there sends it again.
     """
-    try:
-        clearing.delete_pipeline(pipeline_id)
-    except Exception as error:
-        if is_nobodys(error, home=settings().home):
-            raise
-        log.exception("deletion.failed", pipeline=pipeline_id)
-        with unit_of_work() as session:
-            deletions.failed(session, pipeline_id=pipeline_id, why=shortened(error), now=utcnow())
+    clearing.delete_pipeline(pipeline_id)
     clearing.tidy()
-
-
-def publish_work_branch(pipeline_id: str) -> None:
-    """Let the work branch follow its row; what keeps it from that is noted, and it is tried again."""
-    try:
-        _publish_work_branch(pipeline_id)
-    except Exception as error:
-        if is_nobodys(error, home=settings().home):
-            raise
-        log.warning("publish.failed", pipeline=pipeline_id, error=shortened(error))
-        with unit_of_work() as session:
-            publications.failed(session, pipeline_id=pipeline_id, why=shortened(error), now=utcnow())
-
-
-def _publish_work_branch(pipeline_id: str) -> None:
-    """Move the work branch to where its row says; one that others moved elsewhere is left alone."""
-    commit = _work_commit(pipeline_id)
-    if commit is None:
-        return
-    branch = briefs.branch(pipeline_id, "work")
-    stands = workspace().find_branch(pipeline_id, branch=branch)
-    is_behind = stands is None or workspace().ancestors(pipeline_id, commit=commit, among=[stands])
-    if not is_behind:
-        if _work_commit(pipeline_id) != commit:
-            # Who publishes a later merge was quicker: the branch is where that row says.
-            return
-        log.warning("branch.diverged", branch=branch, stands=stands, commit=commit)
-    elif not workspace().move_branch(pipeline_id, branch=branch, commit=commit, expected=stands):
-        return
-    with unit_of_work() as session:
-        publications.succeeded(session, pipeline_id=pipeline_id, commit=commit)
-
-
-def _work_commit(pipeline_id: str) -> str | None:
-    with unit_of_work() as session:
-        return publications.order(session, pipeline_id=pipeline_id)
-
-
-def _failed(pipeline_id: str, *, why: str, is_final: bool) -> None:
-    with unit_of_work() as session:
-        pipelines.preparation_failed(
-            session, pipeline_id=pipeline_id, why=why, is_final=is_final, now=utcnow()
-        )

@@ -11,6 +11,8 @@ from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.services import clones
+from egg_tasks.services import deletions as going
+from egg_tasks.use_cases.faults import is_nobodys, shortened
 from models.errors import Conflict
 from models.queries import agent_runs as rows
 from models.queries import deletions, pipelines
@@ -40,6 +42,18 @@ def clear_run(run_id: UUID) -> None:
 
 
 def delete_pipeline(pipeline_id: str) -> None:
+    """Remove a pipeline that is to go; what keeps it from that is noted, and it is tried again."""
+    try:
+        _delete_pipeline(pipeline_id)
+    except Exception as error:
+        if is_nobodys(error, home=settings().home):
+            raise
+        log.exception("deletion.failed", pipeline=pipeline_id)
+        with unit_of_work() as session:
+            going.failed(session, pipeline_id=pipeline_id, why=shortened(error), now=utcnow())
+
+
+def _delete_pipeline(pipeline_id: str) -> None:
     """Remove a pipeline that is to go: first its files, then its rows, after which its name is free.
 
     Safe twice: its row says that it is to go as long as anything of it is there.

@@ -28,10 +28,10 @@ from egg_tasks.runners.process import ProcessRunner
 from egg_tasks.services import pipelines, questions, rebases, tries
 from egg_tasks.services.questions import Question
 from egg_tasks.services.signals import Signal
-from egg_tasks.tasks import agent_runs, decisions, versions
+from egg_tasks.tasks import agent_runs, versions
 from egg_tasks.tasks import pipelines as pipeline_tasks
 from egg_tasks.tasks import rebases as rebase_tasks
-from egg_tasks.use_cases import readiness
+from egg_tasks.use_cases import readiness, telling
 from models.queries import agent_runs as run_rows
 from models.queries import pipelines as pipeline_rows
 from models.queries import rebases as rebase_rows
@@ -361,7 +361,7 @@ def test_the_telling_of_a_person_may_die_anywhere(ground: Ground, monkeypatch: p
             asked[name] = questions.ask(session, run_id=who.run_id, question=question, now=utcnow()).id
 
     def act(name: str) -> None:
-        decisions.make(Notice(asked[name], 1))
+        telling.make(Notice(asked[name], 1))
 
     with receiving(*[200] * MOST) as hook:
         monkeypatch.setenv("EGG_WEBHOOK_URL", f"{hook.url}/egg")
@@ -370,7 +370,7 @@ def test_the_telling_of_a_person_may_die_anywhere(ground: Ground, monkeypatch: p
 
         def check(name: str) -> None:
             for attempt in due(timedelta(hours=2)):
-                lives(partial(decisions.make, attempt))
+                lives(partial(telling.make, attempt))
             assert due(timedelta(days=1)) == []
             ids = [headers["webhook-id"] for headers, _ in hook.got]
             assert 1 <= ids.count(f"decision-{asked[name]}") <= 2

@@ -22,7 +22,7 @@ from egg_tasks.database import unit_of_work
 from egg_tasks.outbox import Notice
 from egg_tasks.reconciler import default_decisions, send_notices
 from egg_tasks.services import notices
-from egg_tasks.tasks.decisions import make
+from egg_tasks.use_cases.telling import make
 from egg_tasks.webhook import sign
 from models.errors import Unprocessable
 from tests.integration import api_scene

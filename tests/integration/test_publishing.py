@@ -14,7 +14,7 @@ from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
 from egg_tasks.services import publications
-from egg_tasks.tasks import pipelines
+from egg_tasks.use_cases import publishing
 from egg_tasks.workspace import GitWorkspace
 from models.queries import pipelines as rows
 from models.tables import Event
@@ -70,14 +70,14 @@ def test_two_publishers_that_cross_leave_the_later_merge_and_warn_of_nothing(
     later: list[str] = []
 
     def overtake() -> None:
-        monkeypatch.setattr(pipelines, "workspace", adapters.workspace)
+        monkeypatch.setattr(publishing, "workspace", adapters.workspace)
         later.append(merged(shop))
-        pipelines.publish_work_branch(NAME)
+        publishing.publish(NAME)
 
     overtaken = Overtaken(settings().home, overtake)
-    monkeypatch.setattr(pipelines, "workspace", lambda: overtaken)
+    monkeypatch.setattr(publishing, "workspace", lambda: overtaken)
     with capture_logs() as logs:
-        pipelines.publish_work_branch(NAME)
+        publishing.publish(NAME)
 
     assert logs == []
     assert published() == (later[0], later[0])
@@ -94,7 +94,7 @@ def test_a_branch_that_somebody_else_moved_is_left_alone_and_told(shop: Scene) -
     subprocess.run(["git", "update-ref", f"refs/heads/{WORK}", theirs], cwd=repository, check=True)
 
     with capture_logs() as logs:
-        pipelines.publish_work_branch(NAME)
+        publishing.publish(NAME)
 
     assert [line["event"] for line in logs] == ["branch.diverged"]
     assert published() == (ours, theirs)
@@ -127,7 +127,7 @@ def test_a_branch_that_cannot_be_moved_is_tried_ever_more_rarely_and_at_last_tol
     waits = []
     for _ in range(publications.BOUND.most):
         assert due() == 1
-        pipelines.publish_work_branch(NAME)
+        publishing.publish(NAME)
         with unit_of_work() as session:
             row = rows.get_pipeline(session, pipeline_id=NAME)
             assert row.send_after is not None
@@ -149,14 +149,14 @@ def test_a_start_of_the_stack_tries_again_what_was_given_up(shop: Scene) -> None
     blocking = block(shop)
     commit = merged(shop)
     for _ in range(publications.BOUND.most):
-        pipelines.publish_work_branch(NAME)
+        publishing.publish(NAME)
     blocking.unlink()
     blocking.parent.rmdir()
 
     reconciler.try_held_up_again()
 
     assert due() == 1
-    pipelines.publish_work_branch(NAME)
+    publishing.publish(NAME)
     assert published() == (commit, commit)
     assert "cannot be moved" not in shop.ask("GET", f"/pipelines/{NAME}/why").data["why"]
     assert shop.ask("GET", "/overview").data["held_up"] == []
@@ -166,11 +166,11 @@ def test_the_next_merge_moves_a_branch_that_was_given_up(shop: Scene) -> None:
     blocking = block(shop)
     merged(shop)
     for _ in range(publications.BOUND.most):
-        pipelines.publish_work_branch(NAME)
+        publishing.publish(NAME)
     blocking.unlink()
     blocking.parent.rmdir()
 
     commit = merged(shop)
-    pipelines.publish_work_branch(NAME)
+    publishing.publish(NAME)
 
     assert published() == (commit, commit)

@@ -11,7 +11,7 @@ from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
 from egg_tasks.services import deletions, pipelines
 from egg_tasks.tasks import pipelines as pipeline_tasks
-from egg_tasks.use_cases import clearing, collecting
+from egg_tasks.use_cases import clearing, collecting, preparing
 from egg_tasks.workspace.places import locked
 from models.errors import Conflict
 from tests.integration import test_gaps
@@ -78,12 +78,12 @@ def test_a_preparation_that_was_held_up_leaves_the_next_of_its_name_alone(ground
     ground.begin("shop")
     assert ground.pipeline("shop").created_at != held_up.created_at
 
-    assert pipeline_tasks._make_repository(held_up), "nobody has made the new one's yet"
+    assert preparing._make_repository(held_up), "nobody has made the new one's yet"
     pipeline_tasks.prepare("shop")
-    assert pipeline_tasks._make_repository(held_up) is None
+    assert preparing._make_repository(held_up) is None
 
     repository = ground.scene.home / "repos/shop.git"
-    assert pipeline_tasks._owner(ground.pipeline("shop")) == (repository / "egg-owner").read_text()
+    assert preparing._owner(ground.pipeline("shop")) == (repository / "egg-owner").read_text()
     assert len(list(repository.parent.glob("shop-left-*.git"))) == 1
 
 

@@ -14,8 +14,8 @@ from egg_tasks import logging, webhook
 from egg_tasks.clock import utcnow
 from egg_tasks.config import Webhook
 from egg_tasks.outbox import Notice
-from egg_tasks.tasks import decisions
-from egg_tasks.tasks.decisions import Tellers
+from egg_tasks.use_cases import telling
+from egg_tasks.use_cases.telling import Tellers
 
 SECRET = "sixteen characters and more"
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -132,7 +132,7 @@ def test_slow_notices_hold_up_nobody_and_are_not_taken_twice() -> None:
     gate.set()
 
     assert waiting == 0
-    assert decisions.MOST_WAITING <= sum(taken) <= decisions.MOST_WAITING + decisions.TELLING
+    assert telling.MOST_WAITING <= sum(taken) <= telling.MOST_WAITING + telling.TELLING
     deadline = time.monotonic() + 30
     while len(told) < sum(taken):
         assert time.monotonic() < deadline
@@ -145,13 +145,13 @@ def test_a_notice_that_fails_keeps_the_next_one_from_nothing() -> None:
     told = threading.Event()
 
     def failing(attempt: Notice) -> None:
-        if attempt.decision_id <= decisions.TELLING:
+        if attempt.decision_id <= telling.TELLING:
             raise RuntimeError("a bug")
         told.set()
 
     tellers = Tellers(failing)
 
-    for number in range(1, decisions.TELLING + 2):
+    for number in range(1, telling.TELLING + 2):
         tellers.take(Notice(number, 1))
 
     assert told.wait(30)
