@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
-from models.consensus.policy import OnFailure
 from models.consensus.step import (
     ABORT,
     CONTINUE,
@@ -16,7 +15,7 @@ from models.consensus.step import (
     DecisionKind,
     Wait,
 )
-from models.consensus.treatments import FREE_RUNS, retries
+from models.consensus.treatments import FREE_RUNS
 from models.states import (
     CheckStatus,
     Failure,
@@ -39,6 +38,7 @@ from tests.unit.consensus_world import (
 )
 
 Move = tuple[str, World]
+HOUR = NOW - LONG_AGO
 IDLE_SINCE = LONG_AGO - timedelta(hours=1)
 CLEAN, DIRTY = "ends", "ends dirty"
 WORDS = "a person's own words"
@@ -75,7 +75,7 @@ def moves(story: Story, world: World, waits: Wait) -> Iterator[Move]:
 
 def _speech(story: Story, world: World) -> Iterator[Move]:
     for at, row in enumerate(world.roles):
-        if "message" in story.moves and row.sent < story.max_messages:
+        if "message" in story.moves and row.sent < story.max_messages and not row.is_dropped:
             yield f"message to {at}", world.with_role(at, sent=row.sent + 1)
         if row.live is not None and not row.is_dropped:
             yield from _signals(story, world, at)
@@ -113,16 +113,16 @@ def _idles(world: World, at: int) -> Move:
 def _ends(story: Story, world: World, at: int) -> Iterator[Move]:
     row = world.roles[at]
     assert row.live is not None
-    yield f"{at} {CLEAN}", _ended(story, world, at, None, is_dirty=False)
+    yield f"{at} {CLEAN}", _ended(world, at, None, is_dirty=False)
     if row.live.is_cut_short:
         own = world.with_role(at, live=replace(row.live, is_stopping=False, is_cut_short=False))
-        yield f"{at} {CLEAN} by itself", _ended(story, own, at, None, is_dirty=False)
+        yield f"{at} {CLEAN} by itself", _ended(own, at, None, is_dirty=False)
     if DIRTY in story.moves:
-        yield f"{at} {DIRTY}", _ended(story, world, at, None, is_dirty=True)
+        yield f"{at} {DIRTY}", _ended(world, at, None, is_dirty=True)
     for name, failure in FAILURES.items():
         has_spoken = row.live.verdict is not None
         if name in story.moves and not (failure is Failure.STARTUP and has_spoken):
-            yield f"{at} {name}", _ended(story, world, at, failure, is_dirty=False)
+            yield f"{at} {name}", _ended(world, at, failure, is_dirty=False)
 
 
 def _reports(story: Story, world: World, at: int) -> Iterator[Move]:
@@ -132,7 +132,7 @@ def _reports(story: Story, world: World, at: int) -> Iterator[Move]:
             yield f"{at} reports {rate}", world.with_role(at, rate=rate)
 
 
-def _ended(story: Story, world: World, at: int, failure: Failure | None, *, is_dirty: bool) -> World:
+def _ended(world: World, at: int, failure: Failure | None, *, is_dirty: bool) -> World:
     """As `services.agent_runs.settle` writes it."""
     row = world.roles[at]
     assert row.live is not None
@@ -143,7 +143,9 @@ def _ended(story: Story, world: World, at: int, failure: Failure | None, *, is_d
         is_live=False,
         is_closed=True,
         failure=failure,
-        ended_at=NOW if _is_retried(story, at, failure) else LONG_AGO,
+        # Who fails while it is stopped fails by itself.
+        is_cut_short=row.live.is_cut_short and failure is None,
+        ended_at=NOW,
         # Whoever is out of quota says that it was back long ago.
         retry_at=LONG_AGO if failure is Failure.QUOTA else None,
         active_at=None,
@@ -170,12 +172,6 @@ def _ended(story: Story, world: World, at: int, failure: Failure | None, *, is_d
         runs=max(0, row.runs - is_unpaid),
         quotas=row.quotas + is_unpaid,
     )
-
-
-def _is_retried(story: Story, at: int, failure: Failure | None) -> bool:
-    """Whether it may matter when a run ended that failed so: nothing waits for a person's answer."""
-    by_itself = retries(story.policy, failure or Failure.NO_VERDICT)
-    return by_itself > 0 or story.policy.roles[at].on_failure is OnFailure.RETRY
 
 
 def _signals(story: Story, world: World, at: int) -> Iterator[Move]:
@@ -321,7 +317,7 @@ def _later(world: World) -> World:
         live = row.live
         if live is not None and live.converge_at is not None:
             live = replace(live, converge_at=LONG_AGO)
-        trailing = tuple(replace(run, ended_at=LONG_AGO) for run in row.trailing)
+        trailing = tuple(replace(run, ended_at=(run.ended_at or NOW) - HOUR) for run in row.trailing)
         world = world.with_role(at, live=live, trailing=trailing, is_rested=True)
     return world
 

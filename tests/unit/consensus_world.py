@@ -356,16 +356,35 @@ def forgetful(story: Story, world: World) -> World:
         )
         for at, row in enumerate(world.roles)
     )
+    roles = _in_order(roles)
     tip = world.tip if story.policy.check else world.tip and 0
     owner = world.tip_owner if story.policy.check else None
     return world._replace(roles=roles, objections=objections, tip=tip, tip_owner=owner)
+
+
+def _in_order(roles: tuple[RoleRow, ...]) -> tuple[RoleRow, ...]:
+    """The same roles; of when their last runs failed no more is kept than which were long before which."""
+    ended = {row.trailing[-1].ended_at or NOW for row in roles if row.trailing}
+    before = sorted(ended - {NOW}, reverse=True)
+    at = {NOW: NOW} | {moment: NOW - (NOW - LONG_AGO) * rank for rank, moment in enumerate(before, 1)}
+    return tuple(
+        row._replace(
+            trailing=(
+                *row.trailing[:-1],
+                replace(row.trailing[-1], ended_at=at[row.trailing[-1].ended_at or NOW]),
+            )
+        )
+        if row.trailing
+        else row
+        for row in roles
+    )
 
 
 def _asked(world: World, verdict: Ask) -> World:
     if verdict.kind is DecisionKind.FAILURES:
         cancelled = tuple(replace(decision, is_pending=False) for decision in world.decisions)
         world = world._replace(decisions=cancelled)
-    if verdict.kind is DecisionKind.DEADLINE:
+    if verdict.kind in {DecisionKind.DEADLINE, DecisionKind.FAILURES}:
         for at in range(len(world.roles)):
             world = _live(world, at, is_stopping=True, is_cut_short=True)
     number = len(world.decisions) + 1
