@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from egg_tasks import proof
+from tests.unit.true_answers import Untrue, fitting, shape, whole
 
 TOKENS = ("operator", "secret", "agent", "a token", "kept", "x", "o")
 """Those of the tests, which the server knows."""
@@ -34,10 +35,35 @@ class Scripted:
     url: str = ""
     seconds: float = 0
     """How long it thinks of each answer."""
+    is_for_all: bool = False
+    is_ours: bool = True
+    untrue: list[str] = field(default_factory=list)
+    """Answers that the real server could not have given."""
+
+    def true(self, method: str, path: str, content: object) -> object:
+        """A good answer with all that the real one has in it; one that it could not have given is noted."""
+        kind = shape(method, urlsplit(path).path)
+        if kind is None or not isinstance(content, dict) or not self.is_ours:
+            return content
+        try:
+            return whole(kind, fitting(kind, content) if self.is_for_all else content)
+        except Untrue as error:
+            self.untrue.append(f"{method} {path}: {error}")
+            return content
 
     def say(self, status: int, message: str, headers: dict[str, str] | None = None, **more: object) -> None:
-        """Add one answer in the envelope."""
+        """Add one answer in the envelope; of a good one what is left out is added when it is given."""
         self.answers.append((status, {"success": status < 400, "message": message, **more}, headers or {}))
+
+    def say_to_all(self, data: dict[str, Any]) -> None:
+        """Answer whatever is asked: of *data* each answer holds what it has a place for."""
+        self.is_for_all = True
+        self.say(200, "", data=data)
+
+    def say_as_another(self, data: dict[str, Any]) -> None:
+        """Add one answer as no release of ours gives it."""
+        self.is_ours = False
+        self.say(200, "", data=data)
 
 
 @contextlib.contextmanager
@@ -60,6 +86,8 @@ def serving() -> Iterator[Scripted]:
             if status == 0:  # hang up without an answer
                 self.close_connection = True
                 return
+            if status < 400:
+                content = script.true(self.command, self.path, content)
             self.respond(status, content, headers)
 
         def respond(self, status: int, content: object, headers: dict[str, str]) -> None:
@@ -82,6 +110,7 @@ def serving() -> Iterator[Scripted]:
         yield script
         http.shutdown()
         thread.join()
+    assert not script.untrue, "\n".join(script.untrue)
 
 
 def proved(path: str) -> tuple[int, object, dict[str, str]]:

@@ -317,7 +317,7 @@ def test_a_conflict_of_sync_names_the_paths_and_the_way_on(
 def test_an_agent_command_imports_nothing_heavy(
     server: Scripted, clone: Path, arguments: tuple[str, ...]
 ) -> None:
-    server.say(200, "", data=ANSWER_TO_ALL)
+    server.say_to_all(ANSWER_TO_ALL)
     look = f"import sys; sys.argv[1:] = {list(arguments)!r}; from cli.main import run; code = run()"
     report = f"import json; print(json.dumps([code, [m for m in {HEAVY!r} if m in sys.modules]]))"
 

@@ -11,7 +11,7 @@ import pytest
 
 from cli.commands.message import TYPES
 from models.schemas.message import MessageType
-from tests.unit.cli_samples import DECISION, PIPELINE
+from tests.unit.cli_samples import DECISION, PIPELINE, SUMMARY
 from tests.unit.scripted_server import Scripted
 
 Shell = Callable[..., list[list[str]]]
@@ -21,11 +21,11 @@ BETWEEN = "-- the next line --"
 ROLES = [{"role": "coder"}, {"role": "tester"}]
 DEFINED = {**PIPELINE, "definition": {"phases": [{"name": "plan", "roles": ROLES}]}}
 RUNS = [
-    {"run": "0b1c2d3e-4f50", "role": "coder", "number": 1, "status": "failed"},
-    {"run": "77777777-4f50", "role": "coder", "number": 2, "status": "running"},
+    {"run": "0b1c2d3e-4f50-4000-8000-000000000000", "role": "coder", "number": 1, "status": "failed"},
+    {"run": "77777777-4f50-4000-8000-000000000000", "role": "coder", "number": 2, "status": "running"},
 ]
 ANSWERS: Mapping[str, Any] = {
-    "pipelines": [PIPELINE, {**PIPELINE, "id": "rate-limit"}],
+    "pipelines": [SUMMARY, {**SUMMARY, "id": "rate-limit"}],
     "pipeline": DEFINED,
     "agents": RUNS,
     "decisions": [DECISION],
@@ -114,7 +114,7 @@ def shell(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 def test_names_are_completed(server: Scripted, shell: Shell) -> None:
-    server.say(200, "", data=ANSWERS)
+    server.say_to_all(dict(ANSWERS))
 
     offered = dict(zip(OFFERED, shell(*OFFERED), strict=True))
 
@@ -132,7 +132,7 @@ def test_where_the_server_is_away_nothing_is_offered_or_said(
 
 
 def test_a_server_that_is_slow_is_not_waited_for(server: Scripted) -> None:
-    server.say(200, "", data=ANSWERS)
+    server.say_to_all(dict(ANSWERS))
     server.seconds = 3
     environment = {
         **os.environ,

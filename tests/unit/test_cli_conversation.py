@@ -29,7 +29,7 @@ def sent(number: int, **more: object) -> dict[str, Any]:
         "body": "",
         "metadata": {},
         "in_reply_to": None,
-        "timestamp": at(30, number),
+        "timestamp": at(30, number % 60),
         **more,
     }
 

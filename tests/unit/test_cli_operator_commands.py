@@ -12,26 +12,16 @@ from pathlib import Path
 import pytest
 
 from cli import report
-from tests.unit.cli_samples import DECISION, EVENTS, FAILURE, PHASES, PIPELINE, STATUS
+from tests.unit.cli_samples import AGENT, DECISION, EVENTS, FAILURE, PHASES, PIPELINE, STATUS, SUMMARY, run
 from tests.unit.scripted_server import Scripted
 
 Egg = Callable[..., int]
 Captured = pytest.CaptureFixture[str]
 
-AGENT = {
-    "run": "0b1c2d3e-0000",
-    "phase": "implement",
-    "iteration": 1,
-    "role": "coder",
-    "number": 1,
-    "status": "succeeded",
-    "causes": ["first run"],
-}
-
 
 def test_a_list_that_is_piped_is_one_thing_a_line(server: Scripted, egg: Egg, capsys: Captured) -> None:
-    other = {**PIPELINE, "id": "a-longer-name", "current_phase": None, "started_at": None}
-    server.say(200, "", data={"pipelines": [PIPELINE, other], "next_after": None})
+    other = {**SUMMARY, "id": "a-longer-name", "current_phase": None, "started_at": None}
+    server.say(200, "", data={"pipelines": [SUMMARY, other], "next_after": None})
 
     code = egg("pipeline", "list", "--status", "running")
 
@@ -45,17 +35,17 @@ def test_a_list_that_is_piped_is_one_thing_a_line(server: Scripted, egg: Egg, ca
 
 
 def test_a_list_is_json_when_asked(server: Scripted, egg: Egg, capsys: Captured) -> None:
-    server.say(200, "", data={"pipelines": [PIPELINE], "next_after": None})
+    server.say(200, "", data={"pipelines": [SUMMARY], "next_after": None})
 
     egg("pipeline", "list", "--json")
 
-    assert json.loads(capsys.readouterr().out) == {"pipelines": [PIPELINE], "next_after": None}
+    assert json.loads(capsys.readouterr().out) == {"pipelines": [SUMMARY], "next_after": None}
 
 
 def test_a_list_is_a_table_with_titles_in_a_pipe_when_asked(
     server: Scripted, egg: Egg, capsys: Captured
 ) -> None:
-    server.say(200, "", data={"pipelines": [PIPELINE], "next_after": None})
+    server.say(200, "", data={"pipelines": [SUMMARY], "next_after": None})
 
     egg("pipeline", "list", "--table")
 
@@ -79,7 +69,7 @@ def test_an_agents_list_in_a_pipe_is_json_as_ever(
 def test_a_list_has_the_newest_first_and_goes_on_where_a_page_ended(
     server: Scripted, egg: Egg, capsys: Captured
 ) -> None:
-    runs = [{**AGENT, "run": f"{number:08}-0000"} for number in (1, 2, 3)]
+    runs = [{**AGENT, "run": run(number)} for number in (1, 2, 3)]
     server.say(200, "", data={"agents": runs})
 
     egg("agent", "list", "demo-1", "--limit", "2")
@@ -129,11 +119,11 @@ WAITING = {1: "resolved", 2: "pending", 3: "cancelled", 4: "defaulted"}
 
 
 def test_jsonl_is_one_object_a_line(server: Scripted, egg: Egg, capsys: Captured) -> None:
-    server.say(200, "", data={"pipelines": [PIPELINE, PIPELINE], "next_after": None})
+    server.say(200, "", data={"pipelines": [SUMMARY, SUMMARY], "next_after": None})
 
     egg("pipeline", "list", "--jsonl")
 
-    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [PIPELINE, PIPELINE]
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [SUMMARY, SUMMARY]
 
 
 def test_an_unknown_pipeline_is_one_sentence_and_exit_1(server: Scripted, egg: Egg, capsys: Captured) -> None:
@@ -173,14 +163,14 @@ def test_resolving_without_an_answer_names_the_options(server: Scripted, egg: Eg
 def test_an_agent_is_found_by_its_role_and_its_log_is_printed_to_the_end(
     server: Scripted, egg: Egg, capsys: Captured
 ) -> None:
-    server.say(200, "", data={"agents": [AGENT, {**AGENT, "run": "ffff"}]})
+    server.say(200, "", data={"agents": [AGENT, {**AGENT, "run": run(2)}]})
     server.say(200, "", data={"text": "one\n", "next_offset": 4, "is_live": False})
     server.say(200, "", data={"text": "", "next_offset": 4, "is_live": False})
 
     egg("agent", "logs", "demo-1", "coder")
 
     assert capsys.readouterr().out == "one\n"
-    assert server.asked[1].path == "/api/v1/pipelines/demo-1/agents/ffff/logs?offset=0"
+    assert server.asked[1].path == "/api/v1/pipelines/demo-1/agents/" + run(2) + "/logs?offset=0"
 
 
 def test_that_a_log_is_empty_is_said_beside_it(server: Scripted, egg: Egg, capsys: Captured) -> None:
@@ -419,7 +409,7 @@ def test_an_agent_does_not_pick_up_the_local_operators_credential(
 
 
 def test_a_bug_is_one_sentence_and_no_traceback(server: Scripted, egg: Egg, capsys: Captured) -> None:
-    server.say(200, "", data={"unexpected": True})
+    server.say_as_another({"unexpected": True})
 
     code = egg("pipeline", "get", "demo-1")
 
@@ -430,7 +420,7 @@ def test_a_bug_is_one_sentence_and_no_traceback(server: Scripted, egg: Egg, caps
 
 
 def test_an_interrupted_watch_says_how_to_come_back(server: Scripted) -> None:
-    server.say(200, "", data={**STATUS, "events": EVENTS[:1], "next_after": 1, "has_more": False})
+    server.say_to_all({**STATUS, "events": EVENTS[:1], "next_after": 1, "has_more": False})
     # A shell starts what runs in its background with SIGINT ignored, and children inherit that.
     heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     program = f"{heeding}; from cli.main import run; raise SystemExit(run())"

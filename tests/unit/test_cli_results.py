@@ -32,7 +32,7 @@ RESULT: dict[str, Any] = {
     "phase": "implement",
     "iteration": 2,
     "role": "vas",
-    "run": "0b1c",
+    "run": "0b1c2d3e-0000-4000-8000-000000000000",
     "parse_status": "submitted",
     "stands": True,
     "fields": FIELDS,

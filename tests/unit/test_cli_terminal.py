@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.unit.cli_samples import DECISION, EVENTS, PHASES, PIPELINE, STATUS
+from tests.unit.cli_samples import DECISION, EVENTS, PHASES, PIPELINE, STATUS, SUMMARY
 from tests.unit.scripted_server import Scripted, serving
 
 STYLE = re.compile(r"\x1b\[[0-9;]*m")
@@ -16,7 +16,7 @@ PROGRAM = "from cli.main import run; raise SystemExit(run())"
 EVERYTHING = {
     **STATUS,
     "pipeline": PIPELINE,
-    "pipelines": [PIPELINE],
+    "pipelines": [SUMMARY],
     "phases": PHASES,
     "events": EVENTS[-1:],
     "next_after": None,
@@ -56,7 +56,7 @@ def typed(*arguments: str) -> tuple[int, str]:
 
 
 def test_a_list_is_a_table(server: Scripted) -> None:
-    server.say(200, "", data=EVERYTHING)
+    server.say_to_all(EVERYTHING)
 
     code, shown = typed("pipeline", "list")
 
@@ -84,7 +84,7 @@ def test_a_list_is_a_table(server: Scripted) -> None:
 def test_a_reading_command_speaks_to_people(
     server: Scripted, arguments: tuple[str, ...], sentence: str
 ) -> None:
-    server.say(200, "", data=EVERYTHING)
+    server.say_to_all(EVERYTHING)
 
     code, shown = typed(*arguments)
 
@@ -93,7 +93,7 @@ def test_a_reading_command_speaks_to_people(
 
 
 def test_the_live_screen_ends_with_the_report_and_the_exit_code_of_the_end(server: Scripted) -> None:
-    server.say(200, "", data={**EVERYTHING, "status": "cancelled"})
+    server.say_to_all({**EVERYTHING, "status": "cancelled"})
 
     code, shown = typed("watch", "demo-1")
 
@@ -105,7 +105,7 @@ def test_the_live_screen_ends_with_the_report_and_the_exit_code_of_the_end(serve
 
 def test_who_is_complete_and_lacks_something_ends_partial(server: Scripted) -> None:
     lacking = {**PIPELINE, "status": "complete", "why": "validate did not converge in 5 iterations"}
-    server.say(200, "", data={**EVERYTHING, "status": "complete", "pipeline": lacking})
+    server.say_to_all({**EVERYTHING, "status": "complete", "pipeline": lacking})
 
     code, shown = typed("watch", "demo-1")
 
@@ -114,8 +114,8 @@ def test_who_is_complete_and_lacks_something_ends_partial(server: Scripted) -> N
 
 
 def test_a_failed_live_screen_gives_the_terminal_back(server: Scripted) -> None:
-    server.say(200, "", data=EVERYTHING)
-    server.say(200, "", data=EVERYTHING)
+    server.say_to_all(EVERYTHING)
+    server.say_to_all(EVERYTHING)
     server.say(401, "nobody knows this credential")
 
     code, shown = typed("watch", "demo-1")

@@ -74,7 +74,7 @@ def _on_a_terminal_of_its_own() -> None:
 @pytest.fixture
 def watch(server: Scripted) -> Iterator[Terminal]:
     """`egg watch demo-1`, on a terminal."""
-    server.say(200, "", data=EVERYTHING)
+    server.say_to_all(EVERYTHING)
     ours, theirs = os.openpty()
     before = termios.tcgetattr(theirs)
     running = subprocess.Popen(
@@ -123,7 +123,7 @@ def test_a_server_that_is_away_is_said_and_the_watch_goes_on_when_it_is_back(
     del server.answers[:-1]
     watch.until("the server is away since")
     watch.until("the database is away; trying again")
-    server.say(200, "", data={**EVERYTHING, "status": "cancelled"})
+    server.say_to_all({**EVERYTHING, "status": "cancelled"})
     del server.answers[:-1]
 
     code, shown = watch.end()
@@ -135,7 +135,7 @@ def test_a_server_that_is_away_is_said_and_the_watch_goes_on_when_it_is_back(
 def test_who_watches_in_a_pipe_is_told_that_the_server_is_away_and_back(server: Scripted) -> None:
     away = [(503, {"success": False, "message": "the database is away"}, {"Retry-After": "0"})] * 6
     server.answers += away
-    server.say(200, "", data={**EVERYTHING, "status": "cancelled"})
+    server.say_to_all({**EVERYTHING, "status": "cancelled"})
 
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, "watch", "demo-1"], capture_output=True, text=True, check=False
