@@ -83,18 +83,13 @@ def roles(look: Look, *, now: datetime) -> list[Text | Rule]:
     rounds = {role["role"]: role for role in (look.phases[-1].get("roles") or [])} if look.phases else {}
     runs = {agent["role"]: agent for agent in concurrent.get("agents") or []}
     widest = max([4, *(len(role) for role in states)])
-    used = {role: line.tokens(run.get("tokens")) for role, run in runs.items()}
-    tokens = f"{'TOKENS':>7}  " if any(used.values()) else ""
     width = max([9, *(len(words.condition(state)) for state in states.values())])
-    title = (
-        f"{'ROLE':<{widest}}  {'STATE':<{width + 2}}  {'VER':<5} {'ROUND':>5}  {'AGENT':<12} {tokens}REASON"
-    )
+    title = f"{'ROLE':<{widest}}  {'STATE':<{width + 2}}  {'VER':<5} {'ROUND':>5}  {'AGENT':<12} REASON"
     rows: list[Text | Rule] = [Rule(style="dim"), styled(title, style="dim")]
     for role, state in states.items():
-        spent = f"{used.get(role, ''):>7}  " if tokens else ""
         run = runs.get(role, {})
         said = {**state, "reason": line.reason(state, run, now=now)}
-        rows.append(line.role(f"{role:<{widest}}", said, rounds.get(role, {}), run, spent, width=width))
+        rows.append(line.role(f"{role:<{widest}}", said, rounds.get(role, {}), run, width=width))
     return rows if states else []
 
 

@@ -39,7 +39,7 @@ def sign(state: str) -> str:
     return SIGNS.get(state, "●")
 
 
-def role(name: str, state: Json, standing: Json, run: Json, used: str, *, width: int) -> Text:
+def role(name: str, state: Json, standing: Json, run: Json, *, width: int) -> Text:
     """One line of the table of roles, its word *width* wide; a version that is not up to date is marked."""
     word = words.condition(state)
     version = f"v{state['version']}" if state.get("version") else "-"
@@ -50,7 +50,6 @@ def role(name: str, state: Json, standing: Json, run: Json, used: str, *, width:
         (f"{version + stale:<5} ", "yellow" if stale else ""),
         f"{standing.get('rounds') or '-':>5}  ",
         (f"{words.condition(run) or '-':<12} ", words.style_of(words.condition(run))),
-        used,
         flat(state.get("reason")),
     )
 
@@ -82,14 +81,6 @@ def wrote(failed: Sequence[Json]) -> list[Text]:
             else f"  {one.get('role') or 'check'} wrote nothing",
         )
     ]
-
-
-def tokens(used: object) -> str:
-    """Tokens, short; nothing for none."""
-    total = used.get("total_tokens") if isinstance(used, dict) else used
-    if not isinstance(total, int) or not total:
-        return ""
-    return f"{total / 1000:.1f}k" if total >= 1000 else str(total)  # noqa: PLR2004  a thousand
 
 
 def objection(one: Json) -> Text:

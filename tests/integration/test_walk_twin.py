@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from models.consensus.decide import decide
-from models.consensus.verdict import Wait
+from models.consensus.step import Wait
 from models.schemas.definition import validate
 from models.states import PhaseStatus
 from tests.integration.twin import Names, Real, differences, told, wordless
@@ -98,19 +98,25 @@ class Walk:
         self._settle()
 
     def _settle(self) -> None:
-        for _ in range(MAX_VERDICTS):
-            if self.twin.status is PhaseStatus.COMPLETE:
-                assert self.rows.phase_runs()[0].ended_at is not None, "the twin has ended, the phase run not"
-                return
-            verdict = decide(view(self.story, self.twin))
-            obey(self.story, self.twin, verdict)
-            if isinstance(verdict, Wait):
-                break
-            self.twin = apply(self.story, self.twin, verdict)
-        self.waits = verdict
-        assert isinstance(verdict, Wait)
+        waits = self._rest()
+        if waits is None:
+            assert self.rows.phase_runs()[0].ended_at is not None, "the twin has ended, the phase run not"
+            return
+        self.waits = waits
         self.real.start(self.twin)
         self._compare()
+
+    def _rest(self) -> Wait | None:
+        """Decide and apply until there is nothing to do but wait; None when the phase run is over."""
+        for _ in range(MAX_VERDICTS):
+            if self.twin.status is PhaseStatus.COMPLETE:
+                return None
+            step = decide(view(self.story, self.twin))
+            obey(self.story, self.twin, step)
+            if isinstance(step, Wait):
+                return step
+            self.twin = apply(self.story, self.twin, step)
+        raise AssertionError("the twin does not come to rest")
 
     def _compare(self) -> None:
         snapshot, names = self.real.snapshot()

@@ -10,8 +10,8 @@ from egg_tasks.services import activity, decisions, orders, pipelines, questions
 from egg_tasks.services.agent_runs import Salvaged
 from egg_tasks.services.questions import Question
 from egg_tasks.services.signals import Signal
-from models.consensus.snapshot import RunView, Snapshot
-from models.consensus.verdict import Cause, CauseKind
+from models.consensus.snapshot import BASE, RunView, Snapshot
+from models.consensus.step import Cause, CauseKind
 from models.queries import decisions as decision_rows
 from models.queries import phase_runs, versions
 from models.queries import pipelines as pipeline_rows
@@ -97,7 +97,7 @@ class Real:
         return self.story.names[int(at)]
 
     def _seen(self, at: int, twin: Twin) -> dict[str, int]:
-        pairs = zip(self.story.names, twin.roles[at].seen, strict=True)
+        pairs = zip((*self.story.names, BASE), twin.roles[at].seen, strict=True)
         return {name: version for name, version in pairs if version}
 
     def _mark_seen(self, run: AgentRun, twin: Twin) -> None:

@@ -103,7 +103,8 @@ def test_a_document_that_never_ends_is_refused(server: Scripted, egg: Egg) -> No
 
 def test_nothing_that_was_said_is_said_to_be_nothing(server: Scripted, egg: Egg, capsys: Captured) -> None:
     server.say(200, "", data=part())
-    server.say(200, "", data={**part(), "by_role": {"tester": 1, "coder": 2}})
+    server.say(200, "", data=part())
+    server.say(200, "", data={"by_role": {"tester": 1, "coder": 2}})
 
     egg("message", "list", "demo-1")
     egg("message", "list", "demo-1", "--role", "codr")

@@ -46,10 +46,10 @@ def test_the_screen_begins_with_the_pipeline_its_phases_and_what_it_waits_for() 
     assert lines[2] == "why: documenter is BLOCKED on coder; tester objects to version 1 of coder"
 
 
-def test_each_role_shows_its_state_version_rounds_agent_tokens_and_reason() -> None:
+def test_each_role_shows_its_state_version_rounds_agent_and_reason() -> None:
     lines = drawn(LOOK)
 
-    assert lines[5].split() == ["coder", "✓", "READY", "v1", "2", "running", "12.3k", "six", "tests", "pass"]
+    assert lines[5].split() == ["coder", "✓", "READY", "v1", "2", "running", "six", "tests", "pass"]
 
 
 def test_progress_is_shown_with_its_age_if_it_is_newer_than_the_verdict() -> None:

@@ -41,7 +41,9 @@ def _routes() -> Sequence[APIRoute]:
 def shape(method: str, path: str) -> Any:
     """The type of a good answer to a request; None where it is no document."""
     below = path.removeprefix(PREFIX)
-    found = (route for route in _routes() if method in route.methods and route.path_regex.fullmatch(below))
+    found = (
+        route for route in _routes() if method in (route.methods or ()) and route.path_regex.fullmatch(below)
+    )
     return next((route.response_model for route in found), None)
 
 
