@@ -1,17 +1,34 @@
 """Which adapters this installation uses for the ports."""
 
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
 from egg_tasks.config import settings
 from egg_tasks.ports import Runner, Workspace
+from egg_tasks.run_places import RUNS
 from egg_tasks.runners.process import ProcessRunner
 from egg_tasks.workspace import GitWorkspace
+from models.errors import Unprocessable
+
+PROCESS = "process"
+KINDS: Mapping[str, Callable[[], Runner]] = {PROCESS: lambda: ProcessRunner(settings().home / RUNS)}
+"""How agents may be isolated, and who runs them so."""
 
 
 @cache
-def runner() -> Runner:
-    """Where agents run on this machine."""
-    return ProcessRunner(settings().home / "runs")
+def runner(isolation: str = PROCESS) -> Runner:
+    """Where agents of a kind of isolation run on this machine; `Unprocessable` for one that is not built."""
+    if isolation not in KINDS:
+        raise Unprocessable(
+            f"agents cannot be isolated by {isolation!r} here: this egg runs them by {', '.join(KINDS)}; "
+            "say `isolation: {kind: process}` for commands you trust"
+        )
+    return KINDS[isolation]()
+
+
+def runners() -> Sequence[Runner]:
+    """All there are: for what concerns every run on this machine."""
+    return [runner(kind) for kind in KINDS]
 
 
 @cache

@@ -45,7 +45,7 @@ def install(home: Path) -> Path:
 
     `Unavailable` when the disk refuses.
     """
-    target = home / NAME / _name()
+    target = place(home).parent
     try:
         if not target.exists():
             _make(target)
@@ -55,6 +55,11 @@ def install(home: Path) -> Path:
             "free what is short and it is tried again"
         ) from error
     return target / "bin"
+
+
+def place(home: Path) -> Path:
+    """Where the directory with the `egg` of agents is, made or not."""
+    return home / NAME / _name() / "bin"
 
 
 def renew(home: Path) -> None:

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from egg_tasks.run_places import RUNS
 from egg_tasks.runners.process import ProcessRunner
 
 
 def runner(home: Path) -> ProcessRunner:
     """Whoever runs the agents of the stack whose directory is *home*."""
-    return ProcessRunner(home / "runs")
+    return ProcessRunner(home / RUNS)

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from egg_tasks.outbox import Parcel
 from models.schemas.git import Branches, Clone, Conflicted, Merged, Saved, Strays, Taken
+from models.schemas.layout import Layout
 from models.schemas.run import Exit, Launch
 from models.schemas.silence import Silence
 
@@ -24,6 +25,12 @@ class Sender(Protocol):
 
 class Runner(Protocol):
     """Where agents run. Every method may be repeated; a run starts at most once, whoever asks."""
+
+    def layout(self, run_id: UUID, *, directory: Path | None = None) -> Layout:
+        """Where everything of a run lies, as its agent sees it and as we do, started or not.
+
+        *directory* is where it works, as we see it; the clone of its role if none is said.
+        """
 
     def ensure(self, launch: Launch) -> None:
         """Start the run unless it was started before, in which case the launch is not looked at.
@@ -94,6 +101,9 @@ class Workspace(Protocol):
 
         Moves no branch. Raises what `prepare` raises.
         """
+
+    def clone_of(self, run_id: UUID) -> Path:
+        """Where the clone of a role's run is, made or not."""
 
     def open_clone(self, pipeline_id: str, *, role: str, run_id: UUID, work_commit: str) -> Clone:
         """Make (or find) the run's clone on the role's branch, with *work_commit* merged in if that goes.

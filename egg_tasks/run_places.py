@@ -1,7 +1,8 @@
-"""Where the things of an agent run lie: what its agent is given, and beside it what is ours alone.
+"""Where the things of an agent run lie in EGG_HOME, said here and nowhere else.
 
-    runs/RUN_ID     clone, prompt.md, signal: the agent's to read and write
+    runs/RUN_ID     clone or checkout-…, prompt.md, signal: the agent's to read and write; `kept` afterwards
     shims/RUN_ID    spec.json, token, locks, marks, output and outcome: nothing the agent is given leads there
+    roles/PIPELINE  of each role what its runs have as their HOME
     tmp/SHORT       its TMPDIR, and its HOME where it has no role: removed when it is over
 
 Runs that a release before 0.2 laid out have everything in the former, and are attended there.
@@ -13,15 +14,41 @@ from pathlib import Path
 from uuid import UUID
 
 from egg_tasks.foreign_files import is_directory, is_there
+from models.schemas.layout import Inside, Layout
 
-SHIMS = "shims"
-SPEC = "spec.json"
+RUNS, SHIMS, ROLES = "runs", "shims", "roles"
+CLONE, KEPT, KEPT_ROOM = "clone", "kept", "kept.tmp"
+CHECKOUT = "checkout-"
+PROMPT, SIGNAL = "prompt.md", "signal"
+SPEC, LOG = "spec.json", "output.log"
 RUN_IDS = "*-*-*-*-*"
 SOCKET_BYTES = 107
 """What sockaddr_un holds, less the closing zero."""
 ROOM = 60
 """Bytes for what comes behind TMPDIR: test runners put directories of their own there first."""
 SHORTEST = Path("/tmp")  # noqa: S108  our directory there is closed, and its owner is checked
+
+
+def given(home: Path, run_id: UUID) -> Path:
+    """The directory that a run's agent is given, made or not."""
+    return home / RUNS / str(run_id)
+
+
+def clone(home: Path, run_id: UUID) -> Path:
+    """Where the clone of a role's run is, until it is put aside."""
+    return given(home, run_id) / CLONE
+
+
+def home_of(home: Path, pipeline_id: str, role: str) -> Path:
+    """What all runs of a role have as their HOME."""
+    return home / ROLES / pipeline_id / role / "home"
+
+
+def layout(given: Path, *, directory: Path | None, tools: Path) -> Layout:
+    """Everything of the run whose agent is given *given*, where it sees the same paths as we do."""
+    own, clone = ours(given), given / CLONE
+    inside = Inside(directory or clone, prompt=given / PROMPT, signal=given / SIGNAL, tools=tools)
+    return Layout(given, own, clone, temporary=room(given), log=own / LOG, inside=inside)
 
 
 def ours(given: Path) -> Path:
@@ -50,7 +77,7 @@ def room(given: Path) -> Path:
 
 def rooms(home: Path) -> Path:
     """Where the short directories of runs are: in EGG_HOME, or in /tmp where that is too long."""
-    return room(home / "runs" / str(UUID(int=0))).parent
+    return room(given(home, UUID(int=0))).parent
 
 
 def short(home: Path, name: str) -> Path:

@@ -4,15 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from egg_tasks import removal
-from egg_tasks.run_places import SHIMS
+from egg_tasks.run_places import KEPT, ROLES, RUNS, SHIMS
 
-KEPT = "kept"
 FOLDERS: Mapping[str, tuple[str, ...]] = {
     "database": ("postgres", "valkey"),
     "repositories": ("repos",),
-    "clones": ("runs",),
+    "clones": (RUNS,),
     "kept": (),
-    "homes": ("roles", "tmp"),
+    "homes": (ROLES, "tmp"),
     "logs": (SHIMS, "logs"),
 }
 
@@ -23,7 +22,7 @@ MEGABYTE, FEW = 1_000_000, 10
 def measure(home: Path) -> Mapping[str, int]:
     """The bytes of disk that each kind takes; `other` is what is left."""
     found = {kind: sum(removal.size(home / name) for name in names) for kind, names in FOLDERS.items()}
-    kept = sum(removal.size(path) for path in (home / "runs").glob(f"*/{KEPT}"))
+    kept = sum(removal.size(path) for path in (home / RUNS).glob(f"*/{KEPT}"))
     named = frozenset(name for names in FOLDERS.values() for name in names)
     found["clones"], found["kept"] = max(0, found["clones"] - kept), kept
     return found | {"other": removal.size(home, but=named)}

@@ -74,7 +74,7 @@ class Attendance:
         self.workspace = workspace
         self.draining = draining
         self.leases = leases
-        self.clone = settings.home / "runs" / str(run_id) / "clone"
+        self.clone = workspace.clone_of(run_id)
         self.ending = Ending(run_id, runner=runner, workspace=workspace, clone=self.clone)
 
     def attend(self) -> Left:
@@ -179,7 +179,8 @@ class Attendance:
             with unit_of_work() as session:
                 commit, command = launching.check_to_run(session, run=run)
             directory = self.workspace.open_checkout(run.pipeline_id, run_id=run.id, commit=commit)
-            return launching.of_check(run, command=command, directory=directory, settings=self.settings)
+            layout = self.runner.layout(run.id, directory=directory)
+            return launching.of_check(run, command=command, layout=layout, settings=self.settings)
         with single_statements() as session:
             work_commit = launching.work_commit(session, run=run)
             reading = looks.read(session, run=run)
@@ -188,7 +189,10 @@ class Attendance:
         )
         seen = looks.seen_in(self.workspace, reading, commit=clone.head)
         with unit_of_work() as session:
-            return launching.of_agent(session, run=run, clone=clone, settings=self.settings, seen=seen)
+            layout = self.runner.layout(run.id, directory=clone.path)
+            return launching.of_agent(
+                session, run=run, clone=clone, layout=layout, settings=self.settings, seen=seen
+            )
 
     def _watch(self, run: AgentRun, lease: Lease) -> Exit | None:
         """Wait for the process to end; None when this worker is to go."""

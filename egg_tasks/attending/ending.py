@@ -10,9 +10,9 @@ from egg_tasks.clock import utcnow
 from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.foreign_files import is_there
 from egg_tasks.ports import Runner, Workspace
+from egg_tasks.run_places import KEPT
 from egg_tasks.services import agent_runs, briefs, clones, looks, tries
 from egg_tasks.services.agent_runs import Salvaged
-from egg_tasks.services.leftovers import KEPT
 from egg_tasks.use_cases.faults import NOBODYS, shortened
 from models.errors import Conflict, Rejected, Unavailable
 from models.queries import agent_runs as rows

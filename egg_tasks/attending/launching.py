@@ -3,11 +3,10 @@
 import os
 import secrets
 from collections.abc import Mapping
-from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from egg_tasks import agent_tools, proof, shell
+from egg_tasks import agent_tools, proof, run_places, shell
 from egg_tasks.backends.command import argv
 from egg_tasks.clock import utcnow
 from egg_tasks.config import Settings
@@ -18,6 +17,7 @@ from models.queries import agent_runs, phase_runs, pipelines, versions
 from models.schemas.brief import Brief
 from models.schemas.definition import Agent, Definition
 from models.schemas.git import Clone
+from models.schemas.layout import Layout
 from models.schemas.run import Launch
 from models.states import LIVE_RUNS
 from models.tables import AgentRun
@@ -31,7 +31,7 @@ def work_commit(session: Session, *, run: AgentRun) -> str:
 
 
 def of_agent(
-    session: Session, *, run: AgentRun, clone: Clone, settings: Settings, seen: signals.Seen
+    session: Session, *, run: AgentRun, clone: Clone, layout: Layout, settings: Settings, seen: signals.Seen
 ) -> Launch:
     """Make a role's launch: note what its clone has seen, hand over its brief, give it a new token.
 
@@ -55,16 +55,16 @@ def of_agent(
     hidden = {name: value for name, value in taken.items() if name not in places}
     return Launch(
         run_id=run.id,
-        argv=argv(agent.command, clone=clone.path),
+        argv=argv(agent.command, clone=layout.inside.directory),
         environment={
-            **_environment(brief, {**agent.literals, **places}, definition, clone.path, settings),
-            "PATH": _path(settings, path),
+            **_environment(brief, {**agent.literals, **places}, definition, layout, settings),
+            "PATH": _path(settings, layout, path),
             "EGG_HIDDEN": " ".join(sorted(hidden)),
             "EGG_CONCURRENT_MODE": "true" if epoch.policy.mode is Mode.CONCURRENT else "false",
         },
         secrets=hidden,
-        directory=clone.path,
-        home=settings.home / "roles" / run.pipeline_id / run.role / "home",
+        directory=layout.inside.directory,
+        home=run_places.home_of(settings.home, run.pipeline_id, run.role),
         prompt=render(brief),
         token=token,
         wake=agent.wake,
@@ -83,13 +83,13 @@ def check_to_run(session: Session, *, run: AgentRun) -> tuple[str, str]:
     return check.commit, rules.run
 
 
-def of_check(run: AgentRun, *, command: str, directory: Path, settings: Settings) -> Launch:
+def of_check(run: AgentRun, *, command: str, layout: Layout, settings: Settings) -> Launch:
     """Make a check's launch: its command in a fresh checkout, without a token."""
     return Launch(
         run_id=run.id,
         argv=("sh", "-c", command),
-        environment=_plain(directory, settings),
-        directory=directory,
+        environment=_plain(layout, settings),
+        directory=layout.inside.directory,
     )
 
 
@@ -100,31 +100,31 @@ def _agent(session: Session, run: AgentRun) -> tuple[Agent, Definition]:
     return definition.agent(phase_run.position, run.role or ""), definition
 
 
-def _plain(directory: Path, settings: Settings) -> dict[str, str]:
+def _plain(layout: Layout, settings: Settings) -> dict[str, str]:
     """What agents and checks find: the user's PATH and tools, and nothing of ours but `egg`."""
     return {
-        "PATH": _path(settings, settings.agents_path),
+        "PATH": _path(settings, layout, settings.agents_path),
         "LANG": os.environ.get("LANG", "C.UTF-8"),
-        "EGG_REPO_PATH": str(directory),
+        "EGG_REPO_PATH": str(layout.inside.directory),
     }
 
 
-def _path(settings: Settings, path: str) -> str:
-    """A PATH behind the directory that holds `egg` alone."""
-    return f"{agent_tools.install(settings.home)}{os.pathsep}{path}"
+def _path(settings: Settings, layout: Layout, path: str) -> str:
+    """A PATH behind the directory that holds `egg` alone, which is made unless it is there."""
+    agent_tools.install(settings.home)
+    return f"{layout.inside.tools}{os.pathsep}{path}"
 
 
 def _environment(
-    brief: Brief, given: Mapping[str, str], definition: Definition, clone: Path, settings: Settings
+    brief: Brief, given: Mapping[str, str], definition: Definition, layout: Layout, settings: Settings
 ) -> dict[str, str]:
     """What interface.md promises an agent, and nothing of ours."""
     person = {"NAME": brief.role, "EMAIL": f"{brief.role}@egg.localhost"}
     identity = {
         f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in person.items()
     }
-    run_directory = settings.home / "runs" / brief.run_id
     return {
-        **_plain(clone, settings),
+        **_plain(layout, settings),
         **identity,
         **given,
         "EGG_ORCHESTRATOR_URL": settings.api_url,
@@ -134,8 +134,8 @@ def _environment(
         "EGG_PHASE": brief.phase,
         "EGG_ITERATION": str(brief.iteration),
         "EGG_BRANCH": brief.branch,
-        "EGG_PROMPT_FILE": str(run_directory / "prompt.md"),
-        "EGG_SIGNAL_FILE": str(run_directory / "signal"),
+        "EGG_PROMPT_FILE": str(layout.inside.prompt),
+        "EGG_SIGNAL_FILE": str(layout.inside.signal),
         "EGG_SOFT_DEADLINE": brief.soft_deadline_at.isoformat() if brief.soft_deadline_at else "",
         "EGG_MESSAGE_POLL_INTERVAL": str(definition.config.message_poll_hint_seconds),
     }

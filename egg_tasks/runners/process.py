@@ -12,15 +12,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
-from egg_tasks import disk, removal, run_places
+from egg_tasks import agent_tools, disk, removal, run_places
 from egg_tasks.foreign_files import open_plain, written_at
 from egg_tasks.runners import alive, liveness, room, run_directory
 from models.errors import NoRoom, TooNew, Unavailable
+from models.schemas.layout import Layout
 from models.schemas.run import Exit, Launch
 from models.schemas.silence import Silence
 
 SHIM = Path(__file__).with_name("shim.py")
-LOG = "output.log"
 MARK_SECONDS = 20.0
 KILL_SECONDS = 5.0
 
@@ -41,6 +41,11 @@ class ProcessRunner:
     def directory(self, run_id: UUID) -> Path:
         """What a run's agent is given and may write: `prompt.md` is its prompt, `signal` what it is told."""
         return self._root / str(run_id)
+
+    def layout(self, run_id: UUID, *, directory: Path | None = None) -> Layout:
+        """Where everything of a run lies; its agent sees the same paths as we do."""
+        tools = agent_tools.place(self._root.parent)
+        return run_places.layout(self.directory(run_id), directory=directory, tools=tools)
 
     def own(self, run_id: UUID) -> Path:
         """What is ours of a run, where its agent has no business."""
@@ -128,11 +133,11 @@ class ProcessRunner:
 
     def last_active_at(self, run_id: UUID) -> datetime | None:
         """When the run last wrote output, or None if it never did."""
-        return written_at(self.own(run_id), LOG)
+        return written_at(self.own(run_id), run_places.LOG)
 
     def read_log(self, run_id: UUID, *, offset: int, limit: int) -> bytes:
         """Up to *limit* bytes of the run's output from byte *offset*; empty at the end."""
-        log = open_plain(self.own(run_id), LOG)
+        log = open_plain(self.own(run_id), run_places.LOG)
         if log is None:
             return b""
         with log:

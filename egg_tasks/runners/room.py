@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from egg_tasks.foreign_files import ENTERING, is_directory
-from egg_tasks.run_places import has_room, rooms, short
+from egg_tasks.run_places import ROLES, has_room, rooms, short
 from models.errors import Unavailable
 
 ROOM_AT_HOME = 32
@@ -44,7 +44,7 @@ def tidy(home: Path) -> None:
     with _alone_in(folder):
         for link in folder.iterdir():
             target = _target(link)
-            if target is not None and target.is_relative_to(home / "roles") and not is_directory(target):
+            if target is not None and target.is_relative_to(home / ROLES) and not is_directory(target):
                 link.unlink(missing_ok=True)
 
 

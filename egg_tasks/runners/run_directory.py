@@ -52,12 +52,12 @@ def write(given: Path, launch: Launch) -> None:
         "argv": launch.argv,
         "environment": _places(given, launch) | launch.environment,
         "directory": str(launch.directory),
-        "prompt_file": str(given / "prompt.md"),
+        "prompt_file": str(given / run_places.PROMPT),
         "wake": launch.wake,
         "inode": own.stat().st_ino,
         "brand": brand(launch.run_id),
     }
-    write_plain(given, "prompt.md", launch.prompt)
+    write_plain(given, run_places.PROMPT, launch.prompt)
     if own != given:
         # For a release before this one, which looks for it here: it then leaves the run alone.
         write_plain(given, SPEC, json.dumps({"layout": layout}))
@@ -105,7 +105,7 @@ def request_stop(own: Path) -> None:
 
 def leave_signal(given: Path, text: str) -> None:
     """Put what the agent is told where it looks for it."""
-    write_plain(given, "signal", text)
+    write_plain(given, run_places.SIGNAL, text)
 
 
 def note_told(own: Path, text: str) -> None:

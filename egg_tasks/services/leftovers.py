@@ -4,13 +4,11 @@ from collections.abc import Iterator
 
 from sqlalchemy.orm import Session
 
+from egg_tasks.run_places import KEPT
 from egg_tasks.services import journal
 from models.foreign import named
 from models.queries import agent_runs
 from models.tables import AgentRun
-
-KEPT = "kept"
-"""What a clone is called, beside where it was, once it was put aside."""
 
 
 def told(run: AgentRun) -> tuple[str, ...]:

@@ -16,7 +16,8 @@ from egg_tasks.attending.attendance import Attendance, Left
 from egg_tasks.attending.leases import Leases
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
-from egg_tasks.database import unit_of_work
+from egg_tasks.database import single_statements, unit_of_work
+from egg_tasks.ports import Runner
 from egg_tasks.tasks.dispatch import Dispatch, send_to_node
 from egg_tasks.use_cases import clearing, ticking
 from models.errors import Unavailable
@@ -60,11 +61,17 @@ def _attendance(run_id: UUID) -> Attendance:
         run_id,
         owner=owners.new_name(settings().node),
         settings=settings(),
-        runner=runner(),
+        runner=_runner(run_id),
         workspace=workspace(),
         draining=DRAINING,
         leases=LEASES,
     )
+
+
+def _runner(run_id: UUID) -> Runner:
+    """Where the run is, or is to be: its agent's isolation says so, whoever attends it and whenever."""
+    with single_statements() as session:
+        return runner(agent_runs.get_isolation(session, run_id=run_id))
 
 
 def _forward(run_id: str) -> None:

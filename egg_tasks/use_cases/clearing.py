@@ -6,7 +6,7 @@ from uuid import UUID
 
 import structlog
 
-from egg_tasks.adapters import runner, workspace
+from egg_tasks.adapters import runners, workspace
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import single_statements, unit_of_work
@@ -64,7 +64,8 @@ def _delete_pipeline(pipeline_id: str) -> None:
         runs = [run.id for run in rows.list_agent_runs(session, pipeline_id=pipeline_id)]
     for run_id in runs:
         workspace().forget(run_id)
-        runner().forget(run_id)
+        for each in runners():
+            each.forget(run_id)
     with unit_of_work() as session:
         # From here on alone: who was held up meanwhile would take the repository of the next one of its name.
         if not pipelines.lock_deleted(session, pipeline_id=pipeline_id):
@@ -91,7 +92,8 @@ class Tidier:
         while self._is_wanted.is_set() and self._lock.acquire(blocking=False):
             try:
                 self._is_wanted.clear()
-                runner().tidy()
+                for each in runners():
+                    each.tidy()
                 if not workspace().tidy(timeout=TIDYING):
                     log.warning("disk.untidy", home=str(settings().home))
             finally:

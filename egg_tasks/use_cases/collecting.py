@@ -12,15 +12,14 @@ from functools import partial
 from pathlib import Path
 from uuid import UUID
 
-from egg_tasks import removal, space, worktrees
-from egg_tasks.adapters import runner, workspace
+from egg_tasks import removal, run_places, space, worktrees
+from egg_tasks.adapters import runners, workspace
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.foreign_files import is_directory, is_there
-from egg_tasks.run_places import RUN_IDS, SHIMS
+from egg_tasks.run_places import CLONE, KEPT, ROLES, RUN_IDS, RUNS, SHIMS
 from egg_tasks.services import clones, journal
-from egg_tasks.services.leftovers import KEPT
 from egg_tasks.stack import postgres
 from egg_tasks.use_cases import clearing
 from models.errors import Conflict, NotFound
@@ -31,9 +30,9 @@ from models.tables import AgentRun
 
 FORGOTTEN_AFTER = timedelta(days=1)
 """So long nobody wrote in a directory that no row knows before it is taken for forgotten."""
-WORK = ("clone", KEPT)
+WORK = (CLONE, KEPT)
 TIDYING = timedelta(seconds=20)
-FOLDERS = ("runs", SHIMS, "repos", "roles", "tmp")
+FOLDERS = (RUNS, SHIMS, "repos", ROLES, "tmp")
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,8 @@ def collect() -> tuple[Item, ...]:
     found = list(_goers(settings().home))
     for goer in found:
         goer.go()
-    runner().tidy()
+    for each in runners():
+        each.tidy()
     workspace().tidy(timeout=TIDYING)
     return tuple(goer.item for goer in found)
 
@@ -82,7 +82,8 @@ def remove_kept(run_id: UUID) -> None:
         if run_id not in {one.run for one in _kept_of_nobody(settings().home)}:
             raise NotFound(f"nothing is kept of an agent run {run_id}: what is, `egg gc` lists")
         workspace().forget(run_id)
-        runner().forget(run_id)
+        for each in runners():
+            each.forget(run_id)
     workspace().tidy(timeout=TIDYING)
 
 
@@ -103,17 +104,17 @@ def _goers(home: Path) -> Iterator[Goer]:
     """All that may go."""
     with single_statements() as session:
         over = rows.list_uncleared_agent_runs(session)
-        ended = rows.list_ended_pipelines(session, among=_names(home / "roles"))
+        ended = rows.list_ended_pipelines(session, among=_names(home / ROLES))
         # An agent may have put a worktree into its HOME.
         keeping = {run.pipeline_id for run in rows.list_kept_agent_runs(session)}
     for run in over:
-        given = home / "runs" / str(run.id)
+        given = run_places.given(home, run.id)
         why = f"{journal.label(run)} of {run.pipeline_id} is over, and all in it is saved"
         if is_directory(given):
             yield _goer("clone", given, why, partial(clearing.clear_run, run.id))
     for name in (name for name in ended if name not in keeping):
         why = f"what agents of {name}, which is over, had as their HOME"
-        yield _goer("home", home / "roles" / name, why, partial(_put_away, home / "roles", name))
+        yield _goer("home", home / ROLES / name, why, partial(_put_away, home / ROLES, name))
     if _is_database_of(home):
         yield from _forgotten(home)
     for folder in FOLDERS:
@@ -131,16 +132,20 @@ def _forgotten(home: Path) -> Iterator[Goer]:
     with single_statements() as session:
         runs = _runs(home)
         strange = sorted(runs - rows.known_agent_runs(session, among=runs))
-        homes = set(_names(home / "roles"))
+        homes = set(_names(home / ROLES))
         homeless = sorted(homes - rows.known_pipelines(session, among=homes))
-    alive = runner().list_live()
+    alive = _live()
     for run_id in strange:
-        if run_id in alive or _has_work(home / "runs" / str(run_id)):
+        if run_id in alive or _has_work(run_places.given(home, run_id)):
             continue
-        for folder in ("runs", SHIMS):
+        for folder in (RUNS, SHIMS):
             yield from _orphan(home / folder, str(run_id), "no agent run of this name is known")
     for name in homeless:
-        yield from _orphan(home / "roles", name, "no pipeline of this name is known")
+        yield from _orphan(home / ROLES, name, "no pipeline of this name is known")
+
+
+def _live() -> frozenset[UUID]:
+    return frozenset(run_id for each in runners() for run_id in each.list_live())
 
 
 def _orphan(folder: Path, name: str, why: str) -> Iterator[Goer]:
@@ -166,9 +171,9 @@ def _kept_of_nobody(home: Path) -> Iterator[KeptRead]:
     with single_statements() as session:
         runs = _runs(home)
         strange = sorted(runs - rows.known_agent_runs(session, among=runs))
-    alive = runner().list_live() if strange else ()
+    alive = _live() if strange else frozenset()
     for run_id in strange:
-        if run_id not in alive and _has_work(home / "runs" / str(run_id)):
+        if run_id not in alive and _has_work(run_places.given(home, run_id)):
             yield _kept_read(home, run_id, None)
 
 
@@ -178,7 +183,7 @@ def _has_work(given: Path) -> bool:
 
 
 def _kept_read(home: Path, run_id: UUID, run: AgentRun | None) -> KeptRead:
-    given = home / "runs" / str(run_id)
+    given = run_places.given(home, run_id)
     path = next((given / name for name in reversed(WORK) if is_there(given, name)), given)
     return KeptRead(
         run=run_id,
@@ -202,7 +207,7 @@ def _repositories(home: Path) -> Iterator[RepositoryRead]:
 
 def _runs(home: Path) -> frozenset[UUID]:
     found = set()
-    for folder in ("runs", SHIMS):
+    for folder in (RUNS, SHIMS):
         for path in (home / folder).glob(RUN_IDS):
             with suppress(ValueError):
                 found.add(UUID(path.name))

@@ -7,7 +7,6 @@ from pydantic import BaseModel
 
 from egg_tasks.adapters import workspace
 from egg_tasks.clock import utcnow
-from egg_tasks.config import settings
 from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.services import briefs, looks, signals, standings
 from egg_tasks.services.signals import Look, Signal
@@ -72,7 +71,7 @@ def _take(who: Agent, signal: Signal, look: Look | None) -> ReadinessAnswer:
 
 def clone(who: Agent) -> Path:
     """Where the agent's clone is."""
-    return settings().home / "runs" / str(who.run_id) / "clone"
+    return workspace().clone_of(who.run_id)
 
 
 def _look(who: Agent, signal: Signal) -> Look:

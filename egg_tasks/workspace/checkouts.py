@@ -4,11 +4,11 @@ import shutil
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from uuid import UUID
 
 from pydantic import ValidationError
 
 from egg_tasks.foreign_files import LARGEST_RECORD, read_plain, write_plain
+from egg_tasks.run_places import CHECKOUT
 from egg_tasks.workspace import contents, packed_refs, submodules
 from egg_tasks.workspace.clones import alternates
 from egg_tasks.workspace.git import Git, GitFailed, quoted
@@ -74,9 +74,9 @@ def made_as(clone: Path) -> Clone | None:
         return None
 
 
-def open_checkout(git: Git, runs: Path, *, run_id: UUID, commit: str) -> Path:
+def open_checkout(git: Git, given: Path, *, commit: str) -> Path:
     """Make a checkout of *commit* on no branch; one that is there is left alone."""
-    target = runs / str(run_id) / f"checkout-{checked_commit(commit)[:12]}"
+    target = given / f"{CHECKOUT}{checked_commit(commit)[:12]}"
     with made_once(target) as partial:
         if partial:
             _furnish(git, partial, head=commit, branch=None, name="egg")

@@ -19,13 +19,13 @@ from egg_tasks.foreign_files import (
     read_plain,
     write_plain,
 )
+from egg_tasks.run_places import CHECKOUT, CLONE, KEPT, KEPT_ROOM, PROMPT, ROLES, RUNS, SHIMS
 from egg_tasks.workspace.places import locked
 from egg_tasks.workspace.repositories import is_of
 from models.errors import Conflict, Unavailable
 
-RUNS, REPOSITORIES, ROLES = "runs", "repos", "roles"
-FOLDERS = (RUNS, run_places.SHIMS, REPOSITORIES, ROLES, "tmp")
-CLONE, KEPT, KEPT_ROOM, PROMPT = "clone", "kept", "kept.tmp", "prompt.md"
+REPOSITORIES = "repos"
+FOLDERS = (RUNS, SHIMS, REPOSITORIES, ROLES, "tmp")
 LARGEST_PROMPT = MIB
 OF_THE_AGENT = frozenset({CLONE, KEPT, "home", "tmp", f"{CLONE}.partial", f"{CLONE}.lock"})
 """What an agent had where an earlier release laid a run out: its log lies there too, and stays."""
@@ -35,7 +35,7 @@ OF_THE_AGENT = frozenset({CLONE, KEPT, "home", "tmp", f"{CLONE}.partial", f"{CLO
 def kept_in_place(home: Path, run_id: UUID) -> Iterator[None]:
     """Have nobody clear a run's clone away while it is read; several may read it."""
     with ExitStack() as stack:
-        with _translated(home / RUNS / str(run_id)):
+        with _translated(run_places.given(home, run_id)):
             stack.enter_context(_locked(home, run_id, is_shared=True))
         yield
 
@@ -46,7 +46,7 @@ def keep(home: Path, run_id: UUID) -> bool:
     Repositories that its agent left beside it, or moved it to, are as good as one: they stay as they are.
     With them stays what the run has had as its TMPDIR, as `kept.tmp`, where a worktree may be in it.
     """
-    given = home / RUNS / str(run_id)
+    given = run_places.given(home, run_id)
     with _translated(given), _alone_at(home, run_id):
         if not is_directory(given):
             return False
@@ -65,14 +65,14 @@ def keep(home: Path, run_id: UUID) -> bool:
 
 def discard(home: Path, run_id: UUID) -> None:
     """Remove what a run's agent was given, but for its prompt."""
-    given = home / RUNS / str(run_id)
+    given = run_places.given(home, run_id)
     with _translated(given), _alone_at(home, run_id):
         _put_room_away(given)
         if run_places.ours(given) == given and is_directory(given):
             with os.scandir(given) as entries:
                 names = [each.name for each in entries]
             for name in names:
-                if name in OF_THE_AGENT or name.startswith("checkout-"):
+                if name in OF_THE_AGENT or name.startswith(CHECKOUT):
                     removal.put_away(home / RUNS, f"{run_id}/{name}")
             return
         prompt = read_plain(given, PROMPT, limit=LARGEST_PROMPT) if is_directory(given) else None
@@ -84,7 +84,7 @@ def discard(home: Path, run_id: UUID) -> None:
 
 def forget(home: Path, run_id: UUID) -> None:
     """Remove all that a run's agent was given."""
-    given = home / RUNS / str(run_id)
+    given = run_places.given(home, run_id)
     with _translated(given):
         _put_room_away(given)
         removal.put_away(home / RUNS, str(run_id))
@@ -174,7 +174,7 @@ def _alone_at(home: Path, run_id: UUID) -> Iterator[None]:
 @contextmanager
 def _locked(home: Path, run_id: UUID, *, is_shared: bool) -> Iterator[None]:
     """Hold the lock of a run's clone, which no agent has in its hands; one never launched has none."""
-    own = home / run_places.SHIMS / str(run_id)
+    own = home / SHIMS / str(run_id)
     if not is_directory(own):
         yield
         return

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
-from egg_tasks import settings_file
+from egg_tasks import run_places, settings_file
 from egg_tasks.foreign_files import is_directory, written_at
 from egg_tasks.workspace import (
     bounds,
@@ -46,7 +46,7 @@ STRAYS_LIMIT = timedelta(minutes=5)
 
 
 class GitWorkspace:
-    """`Workspace` over git: repositories at repos/<pipeline>.git of *home*, clones at runs/<run>/clone.
+    """`Workspace` over git: repositories at repos/<pipeline>.git of *home*, clones where `run_places` says.
 
     Safe for several threads and processes at once. No repository is ever packed or pruned.
     """
@@ -79,17 +79,19 @@ class GitWorkspace:
         """Fetch what *base* stands for now, and keep it; that commit."""
         return present_base.fetch(self._git(pipeline_id), source=source, base=base, reach=self._reach())
 
+    def clone_of(self, run_id: UUID) -> Path:
+        """Where the clone of a role's run is, made or not."""
+        return run_places.clone(self._home, run_id)
+
     def open_clone(self, pipeline_id: str, *, role: str, run_id: UUID, work_commit: str) -> Clone:
         """Make the run's clone; if it is there, leave it alone and return it as it was made."""
-        target = self._home / "runs" / str(run_id) / "clone"
-        git = self._git(pipeline_id)
+        git, target = self._git(pipeline_id), self.clone_of(run_id)
         return checkouts.open_clone(git, target, pipeline_id=pipeline_id, role=role, work_commit=work_commit)
 
     def open_checkout(self, pipeline_id: str, *, run_id: UUID, commit: str) -> Path:
-        """Make (or find) a checkout of *commit* at runs/<run>/checkout-<first twelve digits>."""
-        return checkouts.open_checkout(
-            self._git(pipeline_id), self._home / "runs", run_id=run_id, commit=commit
-        )
+        """Make (or find) a checkout of *commit* beside where the run's clone would be."""
+        given = run_places.given(self._home, run_id)
+        return checkouts.open_checkout(self._git(pipeline_id), given, commit=commit)
 
     def take(self, pipeline_id: str, *, run_id: UUID, clone: Path) -> Taken:
         """Fetch the clone's head and keep it; `Conflict` if something is uncommitted or unreadable."""

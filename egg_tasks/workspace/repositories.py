@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
-from egg_tasks.foreign_files import LARGEST_REF, read_plain
+from egg_tasks.foreign_files import LARGEST_REF, read_plain, write_plain
 from egg_tasks.workspace import packed_refs, remotes, sources, submodules
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.history import move_ref, tip
@@ -46,7 +46,7 @@ def prepare(
         if partial:
             copy(partial, source=source, base=base, reach=reach)
             if owner:
-                (partial / OWNER).write_text(owner)
+                write_plain(partial, OWNER, owner)
     if not is_of(repository, owner):
         raise Conflict(f"{repository} was made for another pipeline of this name")
     git = Git(repository)

@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 
 from models.errors import NotFound
 from models.queries.locks import NO_KEY
+from models.schemas.definition import Isolation
 from models.states import LIVE_RUNS, RunStatus
-from models.tables import AgentRun, AgentToken, Node
+from models.tables import AgentRun, AgentToken, Node, PhaseRun, Pipeline
 
 
 def add_agent_run(session: Session, *, run: AgentRun) -> None:
@@ -36,6 +37,18 @@ def get_agent_run_of(session: Session, *, pipeline_id: str, run_id: UUID) -> Age
             f"pipeline {pipeline_id} has no agent run {run_id}; see `egg agent list {pipeline_id}`"
         )
     return row
+
+
+def get_isolation(session: Session, *, run_id: UUID) -> str:
+    """The kind of isolation a run's agent has, a check's being a process; or `NotFound`."""
+    query = select(Pipeline.definition, PhaseRun.position, AgentRun.role).where(
+        AgentRun.id == run_id, PhaseRun.id == AgentRun.phase_run_id, Pipeline.id == AgentRun.pipeline_id
+    )
+    found = session.execute(query).one_or_none()
+    if found is None:
+        raise NotFound(f"there is no agent run {run_id}")
+    definition, position, role = found
+    return Isolation().kind if role is None else definition.agent(position, role).isolation.kind
 
 
 def lock_agent_run(session: Session, *, run_id: UUID) -> AgentRun:

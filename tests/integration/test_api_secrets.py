@@ -29,7 +29,8 @@ def launched(shop: Scene) -> Launch:
     clone = workspace().open_clone(NAME, role="coder", run_id=run_of(shop, "coder"), work_commit=_work())
     with unit_of_work() as session:
         run = agent_runs.get_agent_run(session, run_id=run_of(shop, "coder"))
-        return launching.of_agent(session, run=run, clone=clone, settings=settings(), seen={})
+        layout = runner().layout(run.id)
+        return launching.of_agent(session, run=run, clone=clone, layout=layout, settings=settings(), seen={})
 
 
 def test_an_agents_environment_holds_nothing_of_ours(shop: Scene) -> None:

@@ -21,8 +21,9 @@ from egg_tasks import run_places
 from egg_tasks.foreign_files import MIB
 from egg_tasks.runners.process import ProcessRunner
 from models.schemas.run import Exit, Wake
+from tests.integration.runner_scene import end, launch, output, started, until
 from tests.integration.test_foreign_files import KINDS, giant, link_to_nothing, pipe, within
-from tests.integration.test_process_runner import end, is_alive, launch, output, shim_pid, started, until
+from tests.integration.test_process_runner import is_alive, shim_pid
 
 AT_WORK = "trap 'exit 0' TERM; echo up; while :; do sleep 0.05; done"
 NAMES = (

@@ -46,7 +46,7 @@ class ReleaseBefore(ProcessRunner):
 
     def __init__(self, root: Path, *, layout: int) -> None:
         super().__init__(root)
-        self.layout = layout
+        self.number = layout
 
     def ensure(self, launch: Launch) -> None:
         """Lay the run out and start that release's shim."""
@@ -59,13 +59,13 @@ class ReleaseBefore(ProcessRunner):
             "environment": own | launch.environment,
             "directory": str(launch.directory),
             "prompt_file": str(directory / "prompt.md"),
-            **({"layout": self.layout} if self.layout else {}),
+            **({"layout": self.number} if self.number else {}),
         }
         (directory / "prompt.md").write_text(launch.prompt)
         (directory / "token").write_text(launch.token or "")
         (directory / "spec.json").write_text(json.dumps(spec))
         shim = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(SHIMS[self.layout]), str(directory)],
+            [sys.executable, "-I", "-S", str(SHIMS[self.number]), str(directory)],
             start_new_session=True,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -1,14 +1,12 @@
-"""Agents as real processes under real shims."""
+"""Agents as real processes under real shims: what they promise beside what every runner does."""
 
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -17,56 +15,15 @@ import pytest
 from egg_tasks import run_places
 from egg_tasks.runners.process import ProcessRunner
 from models.errors import Unavailable
-from models.schemas.run import Exit, Launch, Wake
-
-SOON = timedelta(seconds=30)
-AT_ONCE = timedelta(0)
-PATH = "/usr/local/bin:/usr/bin:/bin"
+from models.schemas.run import Exit, Wake
+from tests.integration.runner_scene import AT_ONCE, SOON, end, end_all, launch, output, started, until
 
 
 @pytest.fixture
 def runner(tmp_path: Path) -> Iterator[ProcessRunner]:
     runner = ProcessRunner(tmp_path / "runs")
     yield runner
-    for run_id in runner.list_live():
-        runner.kill(run_id)
-        runner.wait(run_id, timeout=SOON)
-
-
-def launch(script: str, **fields: object) -> Launch:
-    """Return the launch of a shell script."""
-    return Launch.model_validate(
-        {"run_id": uuid4(), "argv": ("sh", "-c", script), "environment": {"PATH": PATH}, "directory": "/"}
-        | fields
-    )
-
-
-def end(runner: ProcessRunner, run_id: UUID) -> Exit:
-    """Wait for a run's end."""
-    ended = runner.wait(run_id, timeout=SOON)
-    assert ended is not None
-    return ended
-
-
-def output(runner: ProcessRunner, run_id: UUID) -> str:
-    """Return all that a run has said."""
-    return runner.read_log(run_id, offset=0, limit=1 << 20).decode()
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Wait for something that is about to happen."""
-    deadline = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def started(runner: ProcessRunner, script: str, **fields: object) -> UUID:
-    """Start a script that says `up` when it is ready, and return then."""
-    run = launch(script, **fields)
-    runner.ensure(run)
-    until(lambda: "up\n" in output(runner, run.run_id))
-    return run.run_id
+    end_all(runner)
 
 
 def is_alive(pid: int) -> bool:
@@ -92,36 +49,6 @@ def children() -> set[int]:
         except (FileNotFoundError, ProcessLookupError):
             continue
     return found
-
-
-def test_output_and_exit_code_arrive(runner: ProcessRunner) -> None:
-    run = launch("echo out; echo err >&2; exit 3")
-
-    runner.ensure(run)
-    ended = end(runner, run.run_id)
-
-    assert (ended.exit_code, ended.signal, ended.stopped) == (3, None, False)
-    assert output(runner, run.run_id) == "out\nerr\n"
-
-
-def test_an_end_has_its_times(runner: ProcessRunner) -> None:
-    before, run = datetime.now(UTC), launch("true")
-
-    runner.ensure(run)
-    ended = end(runner, run.run_id)
-
-    assert ended.started_at is not None
-    assert ended.ended_at is not None
-    assert before <= ended.started_at <= ended.ended_at <= datetime.now(UTC)
-
-
-def test_the_prompt_is_on_standard_input(runner: ProcessRunner) -> None:
-    run = launch("cat", prompt="Grüße\nfrom the prompt")
-
-    runner.ensure(run)
-    end(runner, run.run_id)
-
-    assert output(runner, run.run_id) == "Grüße\nfrom the prompt"
 
 
 def test_the_environment_is_what_was_given_and_the_token(
@@ -175,37 +102,6 @@ def test_the_token_is_in_a_private_file_and_nowhere_else(runner: ProcessRunner) 
     assert own.stat().st_mode & 0o777 == 0o700
     shim = Path(f"/proc/{shim_pid(runner, run.run_id)}")
     assert "t0ken" not in (shim / "cmdline").read_text() + (shim / "environ").read_text()
-
-
-def test_two_ensures_start_once(runner: ProcessRunner, tmp_path: Path) -> None:
-    run = launch(f"echo x >> {tmp_path}/starts; sleep 0.1")
-
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(ProcessRunner.ensure, [runner, ProcessRunner(tmp_path / "runs")] * 4, [run] * 8))
-    end(runner, run.run_id)
-    runner.ensure(run)
-    end(runner, run.run_id)
-
-    assert (tmp_path / "starts").read_text() == "x\n"
-
-
-def test_an_agent_outlives_its_starter_and_another_process_gets_its_exit(
-    runner: ProcessRunner, tmp_path: Path
-) -> None:
-    run = launch(f"echo up; until test -e {tmp_path}/go; do sleep 0.02; done; exit 7")
-    program = (
-        "import sys; from pathlib import Path; from egg_tasks.runners.process import ProcessRunner;"
-        "from models.schemas.run import Launch;"
-        "ProcessRunner(Path(sys.argv[1])).ensure(Launch.model_validate_json(sys.argv[2]))"
-    )
-
-    subprocess.run([sys.executable, "-c", program, tmp_path / "runs", run.model_dump_json()], check=True)
-    assert runner.wait(run.run_id, timeout=AT_ONCE) is None
-    assert list(runner.list_live()) == [run.run_id]
-    (tmp_path / "go").touch()
-
-    assert end(runner, run.run_id).exit_code == 7
-    assert list(runner.list_live()) == []
 
 
 @pytest.mark.parametrize("hidden", ["", "env -i "])
@@ -314,39 +210,6 @@ def test_a_vanished_run_is_not_started_again(runner: ProcessRunner) -> None:
     assert end(runner, run.run_id).vanished
 
 
-def test_stop_reaches_the_whole_group_and_the_end_says_stopped(runner: ProcessRunner) -> None:
-    run_id = started(
-        runner, "sh -c 'trap \"echo child; exit\" TERM; echo up; while :; do sleep 0.05; done'; :"
-    )
-
-    runner.stop(run_id)
-    ended = end(runner, run_id)
-
-    assert (ended.signal, ended.stopped) == (signal.SIGTERM, True)
-
-
-def test_an_agent_may_save_its_work_when_stopped(runner: ProcessRunner) -> None:
-    run_id = started(runner, "trap 'echo saved; exit 0' TERM; echo up; while :; do sleep 0.05; done")
-
-    runner.stop(run_id)
-    ended = end(runner, run_id)
-
-    assert (ended.exit_code, ended.stopped) == (0, True)
-    assert "saved\n" in output(runner, run_id)
-
-
-def test_kill_ends_what_ignores_stop(runner: ProcessRunner, tmp_path: Path) -> None:
-    run_id = started(runner, "trap '' TERM; echo up; while :; do sleep 0.05; done")
-    other = ProcessRunner(tmp_path / "runs")
-
-    other.stop(run_id)
-    assert runner.wait(run_id, timeout=timedelta(milliseconds=200)) is None
-    other.kill(run_id)
-
-    ended = end(runner, run_id)
-    assert (ended.signal, ended.stopped) == (signal.SIGKILL, True)
-
-
 def test_kill_ends_a_run_whose_shim_is_stuck(runner: ProcessRunner) -> None:
     run_id = started(runner, "echo $$; echo up; sleep 603; :")
     os.kill(shim_pid(runner, run_id), signal.SIGSTOP)
@@ -355,17 +218,6 @@ def test_kill_ends_a_run_whose_shim_is_stuck(runner: ProcessRunner) -> None:
 
     assert end(runner, run_id) == Exit(stopped=True)
     assert not is_alive(int(output(runner, run_id).split()[0]))
-
-
-def test_a_run_stopped_before_it_starts_never_starts(runner: ProcessRunner, tmp_path: Path) -> None:
-    run = launch(f"touch {tmp_path}/ran")
-
-    runner.stop(run.run_id)
-    runner.ensure(run)
-    ended = end(runner, run.run_id)
-
-    assert (ended.signal, ended.stopped) == (signal.SIGTERM, True)
-    assert not (tmp_path / "ran").exists()
 
 
 def test_stop_at_any_moment_of_the_start_ends_as_stopped(runner: ProcessRunner) -> None:
@@ -441,28 +293,6 @@ def test_of_output_beyond_the_limit_the_end_is_kept_and_what_is_cut_is_said(runn
     assert len(log) < 17 << 20
 
 
-def test_activity_is_the_last_output(runner: ProcessRunner) -> None:
-    silent, talking = launch("true"), launch("echo x")
-    before = datetime.now(UTC) - timedelta(seconds=1)
-
-    for run in (silent, talking):
-        runner.ensure(run)
-        end(runner, run.run_id)
-
-    last = runner.last_active_at(talking.run_id)
-    assert runner.last_active_at(silent.run_id) is None
-    assert last is not None
-    assert before <= last <= datetime.now(UTC) + timedelta(seconds=1)
-
-
-def test_a_run_nobody_started_has_vanished_and_said_nothing(runner: ProcessRunner) -> None:
-    run_id = uuid4()
-
-    assert end(runner, run_id) == Exit()
-    assert output(runner, run_id) == ""
-    assert not runner.has_started(run_id)
-
-
 def test_a_place_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "runs").touch()
     run = launch("true")
@@ -500,28 +330,6 @@ def traps(runner: ProcessRunner) -> str:
     return f"trap 'cat {signal_file}' USR1; echo up; while :; do sleep 0.05; done"
 
 
-def test_one_that_catches_the_signal_is_told_once(runner: ProcessRunner) -> None:
-    run_id = started(runner, traps(runner), wake=Wake.USR1)
-
-    runner.tell(run_id, "CONVERGE\nsoon\n")
-    until(lambda: "soon" in output(runner, run_id))
-    ProcessRunner(runner.directory(run_id).parent).tell(run_id, "CONVERGE\nsoon\n")
-    runner.tell(run_id, "FINALIZE\nnow\n")
-    until(lambda: "now" in output(runner, run_id))
-
-    assert output(runner, run_id) == "up\nCONVERGE\nsoon\nFINALIZE\nnow\n"
-
-
-def test_one_that_does_not_catch_it_lives_on_and_finds_the_file(runner: ProcessRunner) -> None:
-    own = runner.directory(uuid4()).parent / "$EGG_AGENT_RUN_ID"
-    run_id = started(runner, f"echo up; until test -e {own}/signal; do sleep 0.05; done; cat {own}/signal")
-
-    runner.tell(run_id, "CONVERGE\n")
-
-    assert end(runner, run_id).exit_code == 0
-    assert output(runner, run_id) == "up\nCONVERGE\n"
-
-
 def test_of_an_agents_processes_only_those_that_catch_it_are_signalled(runner: ProcessRunner) -> None:
     run_id = started(
         runner,
@@ -548,17 +356,6 @@ def test_one_whose_directory_is_gone_cannot_be_told(runner: ProcessRunner) -> No
 
     with pytest.raises(Unavailable, match="cannot tell agent run"):
         runner.tell(run_id, "CONVERGE\n")
-
-
-def test_secrets_reach_the_agent_and_no_file(runner: ProcessRunner, tmp_path: Path) -> None:
-    run = launch("test ${#KEY} = 14", secrets={"KEY": "hush-hush-hush"})
-
-    runner.ensure(run)
-
-    assert end(runner, run.run_id).exit_code == 0
-    files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert [path for path in files if b"hush" in path.read_bytes()] == []
-    assert "hush" not in repr(run)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from egg_tasks import run_places
 from egg_tasks.runners import room
 from egg_tasks.runners.process import ProcessRunner
 from models.errors import Unavailable
-from tests.integration.test_process_runner import end, launch, output, shim_pid, started
+from tests.integration.runner_scene import end, launch, output, started
+from tests.integration.test_process_runner import shim_pid
 
 BIND = """
 import multiprocessing, os, socket

@@ -13,7 +13,7 @@ from egg_tasks import disk
 from egg_tasks.runners.process import ProcessRunner
 from egg_tasks.workspace.git import Git
 from models.errors import NoRoom, Unavailable
-from tests.integration.test_process_runner import launch
+from tests.integration.runner_scene import launch
 
 
 @pytest.fixture

@@ -268,6 +268,28 @@ def test_what_an_agent_may_have_written_is_opened_in_one_way() -> None:
     assert sorted(allowed - found) == []
 
 
+def test_where_the_files_of_a_run_are_is_said_in_one_module() -> None:
+    allowed = {
+        "egg_tasks/run_places.py",
+        "egg_tasks/runners/shim.py",  # stands alone, and is in the directory
+        "egg_tasks/stack/home.py",  # says of all that is in a home who may read it
+    }
+    names = {"runs", "shims", "roles", "clone", "kept", "prompt.md", "output.log"}
+
+    found = {
+        f"{path}: {node.right.value}"
+        for path, tree in sources().items()
+        if path.startswith("egg_tasks/") and path not in allowed
+        for node in ast.walk(tree)
+        if isinstance(node, ast.BinOp)
+        and isinstance(node.op, ast.Div)
+        and isinstance(node.right, ast.Constant)
+        and node.right.value in names
+    }
+
+    assert found == set()
+
+
 def test_task_bodies_are_short() -> None:
     found = [
         f"{path}:{function.name}"

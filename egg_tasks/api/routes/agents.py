@@ -69,7 +69,8 @@ def logs(
     with unit_of_work() as session:
         # Asked before the log is read: what a run writes last must not be missed.
         is_live = rows.get_agent_run_of(session, pipeline_id=pipeline_id, run_id=run).closed_at is None
-    text, size = _decoded(runner().read_log(run, offset=offset, limit=MAX_LOG), is_live=is_live)
+        where = runner(rows.get_isolation(session, run_id=run))
+    text, size = _decoded(where.read_log(run, offset=offset, limit=MAX_LOG), is_live=is_live)
     answer = LogAnswer(text=text, next_offset=offset + size, is_live=is_live)
     return Envelope(message=counted(size, "byte"), data=answer)
 
