@@ -42,7 +42,7 @@ OPENED_OTHERWISE = {
     },
     "in a directory that is made for it alone": {
         "workspace/packed_refs.py": {"write"},
-        "workspace/repositories.py": {"prepare", "trusting"},
+        "workspace/repositories.py": {"trusting"},
         "workspace/submodules.py": {"_fetched"},
         "workspace/staging.py": {"_keep_large"},
         "workspace/versions.py": {"_copy"},
