@@ -28,10 +28,6 @@ class Pauses:
         return min(self.longest, doubled)
 
 
-MERGE_PAUSES = Pauses(timedelta(seconds=15), timedelta(minutes=2))
-"""Between tries of a merge that git does not come to the end of."""
-
-
 FREE_RUNS = 3
 """So often a role runs in a phase run without a rest, whatever wakes it."""
 RESTS = Pauses(timedelta(seconds=5))
