@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from cli import typed, words, work_branch
 from egg_tasks.client import Client, Json
 from models.foreign import Shown, flat, indented, one_line, page
+from models.git_names import result_branch
 from models.states import StopReason
 
 Lines = Sequence[str]
@@ -122,7 +123,7 @@ def _more(pipeline: Json, phases: Sequence[Json]) -> Lines:
     """How to go on where a phase ended without converging: an end is an end."""
     if not any(phase.get("stop_reason") == StopReason.MAX_ITERATIONS for phase in phases):
         return []
-    again = f"egg pipeline rerun {pipeline['id']} --set base=egg/{pipeline['id']}"
+    again = f"egg pipeline rerun {pipeline['id']} --set base={result_branch(pipeline['id'])}"
     return [typed.hint(f"More iterations, from this work: {again}")]
 
 

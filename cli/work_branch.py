@@ -17,6 +17,7 @@ from egg_tasks.workspace.lfs import copy_lfs
 from egg_tasks.workspace.reach import of_person
 from models.errors import EggError
 from models.foreign import Shown, page
+from models.git_names import result_branch
 from models.states import PipelineStatus
 
 SETTINGS = (
@@ -62,7 +63,7 @@ def _brought(pipeline: Json) -> Sequence[str]:
     except NotBroughtError as why:
         told = f"{where}. It was not brought to {repository}: {why}. By hand:"
         return [told, *_by_hand(pipeline, repository)]
-    if branch != f"egg/{pipeline['id']}":
+    if branch != result_branch(pipeline["id"]):
         return [f"The work is in your repository already: branch {branch} holds {str(commit)[:10]}."]
     told = f"The work is in your repository, on branch {branch} at {str(commit)[:10]}:"
     return [told, *_lines(_commands(pipeline, repository, branch))]
@@ -72,7 +73,7 @@ def _bring(pipeline: Json, repository: Path, commit: str) -> str:
     """The branch of the person's repository that holds *commit*, made if there is none."""
     if owner := _owner_to_be_spared(repository):
         raise NotBroughtError(f"it belongs to {owner}, who could not write to what root leaves in it")
-    branch = f"egg/{pipeline['id']}"
+    branch = result_branch(pipeline["id"])
     likely = (branch, str(pipeline.get("base")))
     if holder := _holder(repository, commit, likely):
         return holder
@@ -149,7 +150,7 @@ def _in_the_way(branch: str, heads: Collection[str]) -> str | None:
 
 def _names(pipeline: str) -> Iterator[str]:
     """Names the branch may have, the best first."""
-    for stem in (f"egg/{pipeline}", f"egg-{pipeline}"):
+    for stem in (result_branch(pipeline), f"egg-{pipeline}"):
         yield stem
         yield from (f"{stem}-{number}" for number in range(2, MOST_NAMES))
 

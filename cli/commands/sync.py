@@ -9,6 +9,7 @@ from cli import options, render, server
 from egg_tasks.wire import LOOK_SECONDS
 from models.errors import Conflict, Malformed, Unavailable
 from models.foreign import named
+from models.git_names import work_branch
 
 
 @click.command()
@@ -24,7 +25,7 @@ def sync(*, pipeline: str, output: str) -> None:
     clone = os.environ.get("EGG_REPO_PATH")
     if not clone:
         raise Malformed("EGG_REPO_PATH is not set: egg starts agents with the path of their clone")
-    merge(clone, branch=f"origin/egg/{pipeline}/work")
+    merge(clone, branch=f"origin/{work_branch(pipeline)}")
     synced = server.agent().post(f"/pipelines/{pipeline}/sync", repeatable=True, seconds=LOOK_SECONDS)
     seen = ", ".join(f"{role} version {number}" for role, number in sorted(synced["seen"].items()))
     render.answer(synced, f"{synced['head']} has seen {seen or 'nobody yet'}", output=output)

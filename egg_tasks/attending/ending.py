@@ -11,10 +11,11 @@ from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.foreign_files import is_there
 from egg_tasks.ports import Runner, Workspace
 from egg_tasks.run_places import KEPT
-from egg_tasks.services import agent_runs, briefs, clones, looks, tries
+from egg_tasks.services import agent_runs, clones, looks, tries
 from egg_tasks.services.agent_runs import Salvaged
 from egg_tasks.use_cases.faults import NOBODYS, shortened
 from models.errors import Conflict, Rejected, Unavailable
+from models.git_names import role_branch
 from models.queries import agent_runs as rows
 from models.schemas.run import Exit
 from models.tables import AgentRun
@@ -123,7 +124,7 @@ class Ending:
             role=role,
             run_id=run.id,
             clone=self.clone,
-            branch=briefs.branch(run.pipeline_id, role),
+            branch=role_branch(run.pipeline_id, role),
             is_refused=is_refused,
         )
         outside = worktrees.unsaved(self.clone)

@@ -9,6 +9,7 @@ from egg_tasks.services import brief_budgets, bus, failures, focus, leftovers
 from models import budgets, log_tail
 from models.consensus.policy import PhasePolicy
 from models.consensus.step import ASKED_FOR_WORDS, Cause, CauseKind
+from models.git_names import role_branch, work_branch
 from models.queries import agent_runs, decisions, phase_runs, pipelines, versions
 from models.queries import messages as message_rows
 from models.schemas.brief import Brief, CauseText, DirectiveText, EndText, ObjectionText, RosterEntry
@@ -20,11 +21,6 @@ from models.tables import AgentRun, Objection, PhaseRun, Pipeline, Role
 MAX_MESSAGES = 500
 MOST_COUNTED = 1000
 """So many messages that are left out are counted at most."""
-
-
-def branch(pipeline_id: str, role: str) -> str:
-    """The branch of a role, or of `work`."""
-    return f"egg/{pipeline_id}/{role}"
 
 
 def write(session: Session, *, run: AgentRun) -> Brief:
@@ -45,8 +41,8 @@ def write(session: Session, *, run: AgentRun) -> Brief:
         role=run.role,
         run_id=str(run.id),
         round=run.number,
-        branch=branch(pipeline.id, run.role),
-        work_branch=branch(pipeline.id, "work"),
+        branch=role_branch(pipeline.id, run.role),
+        work_branch=work_branch(pipeline.id),
         task=definition.prompt,
         roster=tuple(_entry(role, policy) for role in roles if not role.is_dropped),
         causes=tuple(CauseText(kind=cause.kind, text=describe(cause)) for cause in causes),

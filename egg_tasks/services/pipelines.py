@@ -10,6 +10,7 @@ from egg_tasks.outbox import Preparation
 from egg_tasks.services import deadlines, epochs, focus, journal, phases, steps
 from models.errors import Conflict
 from models.events import EventType
+from models.git_names import result_branch
 from models.queries import phase_runs, pipelines
 from models.schemas.definition import Definition
 from models.schemas.http import SubmissionIn
@@ -201,7 +202,7 @@ def _more(pipeline: Pipeline, iterations: int) -> str:
     if pipeline.status is not PipelineStatus.COMPLETE:
         return f"to begin anew: egg pipeline rerun {name}"
     most = f" --set config.max_iterations={iterations}" if iterations else ""
-    return f"to go on from its work: egg pipeline rerun {name} --set base=egg/{name}{most}"
+    return f"to go on from its work: egg pipeline rerun {name} --set base={result_branch(name)}{most}"
 
 
 def _move_deadlines(pipeline: Pipeline, phase_run: PhaseRun | None, by: timedelta) -> None:

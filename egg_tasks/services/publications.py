@@ -4,8 +4,9 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from egg_tasks.services import briefs, journal
+from egg_tasks.services import journal
 from models.events import EventType
+from models.git_names import work_branch
 from models.queries import pipelines
 from models.tables import Pipeline
 from models.tries import BOUNDS, Work
@@ -44,7 +45,7 @@ def held_up(pipeline: Pipeline) -> str:
     """What keeps the branch from following, and when that is tried again; empty where nothing does."""
     if pipeline.tries_why is None or pipeline.deleted_at is not None:
         return ""
-    said = f"the branch {briefs.branch(pipeline.id, 'work')} cannot be moved: {pipeline.tries_why}"
+    said = f"the branch {work_branch(pipeline.id)} cannot be moved: {pipeline.tries_why}"
     if BOUND.is_over(pipeline.tries):
         return said
     return f"{said} (tried again at {pipeline.send_after:%H:%M:%S} UTC)" if pipeline.send_after else said

@@ -9,7 +9,6 @@ from sqlalchemy.orm import Session
 
 from egg_tasks.ports import Workspace
 from egg_tasks.services import (
-    briefs,
     failures,
     histories,
     leftovers,
@@ -23,6 +22,7 @@ from egg_tasks.services.standings import Standing
 from models.answers import after_a_mend, usual
 from models.consensus.policy import Mode
 from models.errors import NotFound
+from models.git_names import work_branch
 from models.masking import masked
 from models.queries import (
     agent_runs,
@@ -241,7 +241,7 @@ def _pipeline(row: Pipeline, last: PhaseRun | None, workspace: Workspace) -> Pip
         base_commit=row.base_commit or row.definition.base_commit,
         current_phase=last.phase if last else None,
         iteration=last.iteration if last else None,
-        work_branch=briefs.branch(row.id, "work"),
+        work_branch=work_branch(row.id),
         work_commit=row.work_commit,
         repository=str(workspace.repository(row.id)),
         rerun_of=row.rerun_of_name,

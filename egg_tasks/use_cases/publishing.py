@@ -6,7 +6,7 @@ from egg_tasks.adapters import workspace
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import briefs, publications
+from egg_tasks.services import publications
 from egg_tasks.use_cases.faults import is_nobodys, shortened
 
 log = structlog.get_logger()
@@ -29,7 +29,7 @@ def _publish(pipeline_id: str) -> None:
     commit = _work_commit(pipeline_id)
     if commit is None:
         return
-    branch = briefs.branch(pipeline_id, "work")
+    branch = work_branch(pipeline_id)
     stands = workspace().find_branch(pipeline_id, branch=branch)
     is_behind = stands is None or workspace().ancestors(pipeline_id, commit=commit, among=[stands])
     if not is_behind:

@@ -8,10 +8,11 @@ from pydantic import BaseModel
 from egg_tasks.adapters import workspace
 from egg_tasks.clock import utcnow
 from egg_tasks.database import single_statements, unit_of_work
-from egg_tasks.services import briefs, looks, signals, standings
+from egg_tasks.services import looks, signals, standings
 from egg_tasks.services.signals import Look, Signal
 from egg_tasks.use_cases.looking import LOOKS
 from models.errors import EggError, Leftovers, Unavailable
+from models.git_names import role_branch
 from models.queries import agent_runs
 from models.schemas.credential import Agent
 from models.schemas.report import Consensus
@@ -92,7 +93,7 @@ def _look(who: Agent, signal: Signal) -> Look:
 
 def _publish(who: Agent, commit: str) -> None:
     """Bring the role's branch up to its new version; what fails here is mended when the run is salvaged."""
-    branch = briefs.branch(who.pipeline_id, who.role)
+    branch = role_branch(who.pipeline_id, who.role)
     try:
         for _ in range(MOVES):
             stands = workspace().find_branch(who.pipeline_id, branch=branch)
@@ -118,7 +119,7 @@ def _keep(who: Agent, commit: str) -> None:
     """
     for number in range(1, BRANCHES + 1):
         name = f"salvage/{who.run_id}" if number == 1 else f"salvage/{who.run_id}.{number}"
-        branch = briefs.branch(who.pipeline_id, name)
+        branch = role_branch(who.pipeline_id, name)
         stands = workspace().find_branch(who.pipeline_id, branch=branch)
         if stands is not None and _contains(who, stands, commit):
             return

@@ -14,6 +14,7 @@ from egg_tasks.workspace.git import Git
 from egg_tasks.workspace.lfs import Pointer
 from egg_tasks.workspace.view import View
 from models.errors import Conflict
+from models.git_names import SHA1_DIGITS
 
 UNMERGED = frozenset({b"DD", b"AU", b"UD", b"UA", b"DU", b"AA", b"UU"})
 ENTRY = re.compile(
@@ -27,7 +28,6 @@ MOST = 300_000
 LOOK_LIMIT = timedelta(seconds=120)
 SECOND = 1_000_000_000
 WORD = 0xFFFFFFFF
-SHA1_DIGITS = 40
 PART = 1024 * 1024
 UNSET = frozenset({b"unspecified", b"unset", b"set"})
 

@@ -13,9 +13,10 @@ from egg_tasks.workspace import contents, packed_refs, submodules
 from egg_tasks.workspace.clones import alternates
 from egg_tasks.workspace.git import Git, GitFailed, quoted
 from egg_tasks.workspace.history import commit_tree, contains, merge_tree, tip
-from egg_tasks.workspace.names import checked_commit, role_branch, work_branch
+from egg_tasks.workspace.names import checked_commit, checked_role_branch
 from egg_tasks.workspace.places import made_once
 from models.errors import NotFound, Unavailable
+from models.git_names import SHA256_DIGITS, work_branch
 from models.schemas.git import Clone, Conflicted
 
 CHECKOUT_LIMIT = timedelta(minutes=10)
@@ -40,7 +41,6 @@ CONFIGURATION = """\
 	detachedHead = false
 """
 RECORD = "clone.json"
-SHA256_DIGITS = 64
 SHA256 = "[extensions]\n\tobjectFormat = sha256\n"
 
 
@@ -49,7 +49,7 @@ def open_clone(git: Git, target: Path, *, pipeline_id: str, role: str, work_comm
 
     Beside it stays the clone as it was made: what a second call returns.
     """
-    branch = role_branch(pipeline_id, role)
+    branch = checked_role_branch(pipeline_id, role)
     with made_once(target) as partial:
         if partial:
             start = tip(git, branch) or checked_commit(work_commit)

@@ -28,15 +28,15 @@ from egg_tasks.workspace.names import (
     branch_ref,
     checked_commit,
     checked_pipeline,
-    role_branch,
+    checked_role_branch,
     taken_ref,
-    work_branch,
 )
 from egg_tasks.workspace.reach import Reach, of_settings
 from egg_tasks.workspace.salvage import Salvage
 from egg_tasks.workspace.versions import fetch, judged, received, refuse_missing, refuse_uncommitted
 from models.errors import Conflict, NotFound, TookTooLong, Unavailable, Unprocessable
 from models.foreign import one_line
+from models.git_names import result_branch, work_branch
 from models.schemas.git import Branches, Clone, Conflicted, Merged, Saved, Strays, Taken
 
 DEFAULT_MERGE_SECONDS = 120
@@ -166,7 +166,7 @@ class GitWorkspace:
         self, pipeline_id: str, *, role: str, run_id: UUID, clone: Path, branch: str, is_refused: bool = False
     ) -> Saved | None:
         """Keep what the clone has; what became of it, or None if the clone is gone."""
-        role_branch(pipeline_id, role)
+        checked_role_branch(pipeline_id, role)
         branch_ref(branch)
         with clearing.kept_in_place(self._home, run_id), judged(clone):
             if not is_directory(clone):
@@ -207,7 +207,7 @@ class GitWorkspace:
         directory = self.repository(pipeline_id)
         if not directory.is_dir():
             return Branches(why=f"it has no repository at {directory}")
-        return safety.list_branches(Git(directory), source=source, below=f"egg/{pipeline_id}/")
+        return safety.list_branches(Git(directory), source=source, below=result_branch(pipeline_id))
 
     def put_strange_aside(self, pipeline_id: str, *, owner: str) -> str | None:
         """Rename a repository of the pipeline's name that was made for another; its new name."""

@@ -3,15 +3,15 @@
 import re
 from uuid import UUID
 
+from models import git_names
 from models.errors import Malformed
 from models.schemas.text import pipeline_id_fault
 
 ROLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
-COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+COMMIT = re.compile(git_names.COMMIT)
 START = "refs/egg/start"
 """What the base stood for when the repository was made."""
-RESERVED_ROLES = frozenset({"work", "salvage"})
 
 
 def checked_pipeline(pipeline_id: str) -> str:
@@ -37,29 +37,13 @@ def branch_ref(branch: str) -> str:
     return f"refs/heads/{branch}"
 
 
-def work_branch(pipeline_id: str) -> str:
-    """The branch the orchestrator merges into."""
-    return f"egg/{pipeline_id}/work"
-
-
-def role_branch(pipeline_id: str, role: str) -> str:
+def checked_role_branch(pipeline_id: str, role: str) -> str:
     """A role's own branch, or `Malformed` if the role's name cannot end one."""
-    if not ROLE.fullmatch(role) or role in RESERVED_ROLES:
+    if not ROLE.fullmatch(role) or role in git_names.RESERVED:
         raise Malformed(
             f"{role!r} cannot be a role: up to 64 letters, digits, '_' and '-', and not 'work' or 'salvage'"
         )
-    return f"egg/{pipeline_id}/{role}"
-
-
-def salvage_branch(pipeline_id: str, run_id: UUID, *, number: int) -> str:
-    """Where salvaged work goes that its role's branch has moved away from; *number* counts from 1."""
-    suffix = "" if number == 1 else f".{number}"
-    return f"egg/{pipeline_id}/salvage/{run_id}{suffix}"
-
-
-def stray_branch(pipeline_id: str, run_id: UUID, name: str) -> str:
-    """Where commits go that a run left on another branch of its clone."""
-    return f"egg/{pipeline_id}/salvage/{run_id}-{name}"
+    return git_names.role_branch(pipeline_id, role)
 
 
 def taken_ref(run_id: UUID, commit: str) -> str:

@@ -10,13 +10,13 @@ from egg_tasks.workspace.git import GitFailed
 from egg_tasks.workspace.names import COMMIT
 from egg_tasks.workspace.reach import Reach, ReachingGit
 from models.errors import Rejected, Unavailable, Unprocessable
+from models.git_names import SHA256_DIGITS
 from models.masking import masked
 from models.schemas.fault import Fault, Faulty, meant
 from models.schemas.source import is_remote, refuse_reckoned, split
 
 LOOK_LIMIT = timedelta(seconds=120)
 ABBREVIATED = re.compile(r"[0-9a-f]{7,64}")
-SHA256_DIGITS = 64
 NO_ACCESS = re.compile(
     r"denied|authentication|could not read (username|password)|terminal prompts disabled"
     r"|host key verification|no such identity|not found|\b40[1347]\b|invalid credentials",

@@ -22,13 +22,14 @@ from egg_tasks.workspace.clones import Evidence, giants, inspect, unreadable
 from egg_tasks.workspace.foreign_links import put_back
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.history import commit_tree, contains, move_ref, readable, tip, tree_of
-from egg_tasks.workspace.names import branch_ref, salvage_branch, work_branch
+from egg_tasks.workspace.names import branch_ref
 from egg_tasks.workspace.obstacles import obstacles
 from egg_tasks.workspace.staging import MOST_REPORTED, SAVE_LIMIT, Staging
 from egg_tasks.workspace.versions import bring, fetch, scratch
 from egg_tasks.workspace.view import View, agents_view, own_view
 from models.errors import Conflict, TookTooLong, Unavailable
 from models.foreign import one_line
+from models.git_names import salvage_branch, work_branch
 from models.schemas.git import Saved
 
 log = structlog.get_logger()

@@ -17,11 +17,12 @@ from egg_tasks.workspace import lfs, nested, packed_refs
 from egg_tasks.workspace.clones import Evidence, unreadable
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.history import move_ref
-from egg_tasks.workspace.names import COMMIT, branch_ref, stray_branch
+from egg_tasks.workspace.names import COMMIT, branch_ref
 from egg_tasks.workspace.nested import HEADS
 from egg_tasks.workspace.versions import MOST_SAID, bring
 from models.errors import Conflict
 from models.foreign import named, one_line
+from models.git_names import stray_branch
 from models.schemas.git import Strays
 
 MOST = 1000

@@ -18,6 +18,7 @@ from egg_tasks.workspace.origins import Origin
 from egg_tasks.workspace.reach import Reach, ReachingGit
 from egg_tasks.workspace.sources import NO_NETWORK, Source
 from models.errors import Unavailable
+from models.git_names import SHA256_DIGITS
 from models.masking import masked
 from models.schemas.source import is_remote, local_path, split
 
@@ -26,7 +27,6 @@ ASK_LIMIT = timedelta(seconds=20)
 NO_URL = "its URL is none that can be fetched from"
 LONGEST_NAME = 255
 """Bytes a directory's name can have."""
-SHA256 = 64
 """Digits of a commit's id."""
 DEEPEST = 5
 """So many submodules within one another are followed."""
@@ -194,7 +194,7 @@ def fill(git: Git, tree: Path, *, head: str, furnish: Furnish) -> tuple[str, ...
 def _copied(copy: Path, commit: str, place: Origin, reach: Reach) -> str | None:
     """Copy a submodule; why it could not be had, or None."""
     copy.mkdir(parents=True)
-    kind = ("--object-format=sha256",) if len(commit) == SHA256 else ()
+    kind = ("--object-format=sha256",) if len(commit) == SHA256_DIGITS else ()
     Git(copy).run("init", "--quiet", "--bare", "--template=", *kind)
     for key, value in (("gc.auto", "0"), ("gc.pruneExpire", "never"), ("maintenance.auto", "false")):
         Git(copy).run("config", key, value)

@@ -25,6 +25,7 @@ from egg_tasks.foreign_files import (
 )
 from egg_tasks.workspace.clones import Evidence, alternates
 from egg_tasks.workspace.git import Git, quoted
+from models.git_names import COMMIT, SHA256_DIGITS
 
 VALUES = frozenset(
     {
@@ -36,12 +37,11 @@ VALUES = frozenset(
 FILES = {"core.excludesfile": "ignore", "core.attributesfile": "attributes"}
 """Settings that name a file of patterns, and what that file is called if they are not set."""
 NAMES = re.compile("|".join(key.partition(".")[2] for key in (*VALUES, *FILES)).encode(), re.IGNORECASE)
-SHARED_INDEX = re.compile(r"sharedindex\.(?:[0-9a-f]{40}|[0-9a-f]{64})")
+SHARED_INDEX = re.compile(rf"sharedindex\.(?:{COMMIT})")
 SPLIT = b"link"
 MOST_SHARED = 100
 """So many old ones are looked past; git removes them after two weeks."""
 PIECE = 1024 * 1024
-SHA256_DIGITS = 64
 
 
 @dataclass(frozen=True)

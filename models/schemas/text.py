@@ -13,11 +13,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, Strict, ValidationI
 from pydantic_core import PydanticCustomError
 
 from models.foreign import JOINERS
+from models.git_names import COMMIT, PIPELINE_ID, RESERVED, role_branch
 
-PIPELINE_ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 ROLE = r"[a-z][a-z0-9_]{0,31}"
 PHASE = r"[a-z][a-z0-9_-]{0,31}"
-COMMIT = r"[0-9a-f]{40}|[0-9a-f]{64}"
 VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 
 BREAKS = frozenset("\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029")
@@ -34,7 +33,6 @@ STORED: Mapping[str, bool] = {"is_stored": True}
 ADDRESSES = frozenset({"all", "orchestrator", "human"})
 OURS = frozenset({"egg", "system"})
 """Who speaks in nobody's name but the orchestrator's own."""
-BRANCHES = frozenset({"work", "salvage"})
 
 
 def refused(sentence: str) -> PydanticCustomError:
@@ -120,8 +118,8 @@ def _check_role(name: str, info: ValidationInfo) -> str:
         raise refused(f"must not be `{name}`: messages to it go elsewhere")
     if name in OURS and not is_stored(info):
         raise refused(f"must not be `{name}`: its words would pass for the orchestrator's")
-    if name in BRANCHES:
-        raise refused(f"must not be `{name}`: egg/<pipeline>/{name} is the orchestrator's")
+    if name in RESERVED:
+        raise refused(f"must not be `{name}`: {role_branch('<pipeline>', name)} is the orchestrator's")
     return name
 
 

@@ -20,6 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from models.git_names import PIPELINE_ID
 from models.schemas.definition import Definition
 from models.schemas.text import STORED
 from models.shares import MESSAGE_QUOTA
@@ -59,7 +60,7 @@ class Pipeline(Base):
     __tablename__ = "pipelines"
     __table_args__ = (
         one_of("status", PipelineStatus),
-        CheckConstraint(r"id ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$' AND id !~ '\.\.'", name="id_well_formed"),
+        CheckConstraint(rf"id ~ '^{PIPELINE_ID}$' AND id !~ '\.\.'", name="id_well_formed"),
         Index("ix_pipelines_created", "created_at", "id"),
         UniqueConstraint("client_key"),
         Index("ix_pipelines_rerun_of", "rerun_of"),

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egg_tasks.workspace.names import branch_ref, checked_pipeline, work_branch
+from egg_tasks.workspace.names import branch_ref, checked_pipeline
 from models.errors import Malformed
+from models.git_names import work_branch
 from models.schemas.definition import validate
 from models.schemas.fault import Faulty
 from tests.integration.world import definition
