@@ -11,6 +11,7 @@ from cli.styled import Part, styled
 from egg_tasks.client import Json
 from models.answers import usual
 from models.foreign import flat, one_line
+from models.sizes import in_words
 from models.states import PipelineStatus
 
 LABEL = 11
@@ -150,10 +151,9 @@ def _questions(told: Json, *, now: datetime, width: int | None) -> list[Text]:
 
 
 def _disk(disk: Json) -> Text:
-    free = disk["free_bytes"] / 2**30
     if disk["shortage"]:
         return _line("disk", (flat(disk["shortage"]), "bold red"))
-    return _line("disk", f"{free:.1f} GB free" if free < 100 else f"{free:.0f} GB free")  # noqa: PLR2004
+    return _line("disk", f"{in_words(disk['free_bytes'])} free")
 
 
 def _failures(told: Json, *, now: datetime, width: int | None) -> list[Text]:

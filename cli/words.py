@@ -132,13 +132,15 @@ def style_of(word: object) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A stretch of time, short: 7s, 2m05s, 1h03m."""
+    """A stretch of time, short: 7s, 2m05s, 1h03m, 4d07h."""
     whole = int(seconds)
     if whole < 60:  # noqa: PLR2004  seconds of a minute
         return f"{whole}s"
     if whole < 3600:  # noqa: PLR2004  seconds of an hour
         return f"{whole // 60}m{whole % 60:02d}s"
-    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    if whole < 48 * 3600:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"
 
 
 def span(start: object, end: object) -> str:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from models.errors import NoRoom
+from models.sizes import in_words
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 WORDS = ("No space left on device", "Disk quota exceeded")
@@ -32,12 +33,12 @@ def shortage(place: Path) -> str | None:
     with suppress(OSError):
         existing = next(path for path in (place, *place.parents) if path.exists())
         found = os.statvfs(existing)
-        megabytes = found.f_bavail * found.f_frsize // 2**20
+        room = found.f_bavail * found.f_frsize
         # Some file systems count no files.
         has_files = not found.f_files or found.f_favail >= LEAST_FILES
-        if megabytes >= LEAST_MEGABYTES and has_files and not _refuses(existing):
+        if room >= LEAST_MEGABYTES * 10**6 and has_files and not _refuses(existing):
             return None
-        free = f"{megabytes} MB free" if has_files else f"{found.f_favail} files more may be made"
+        free = f"{in_words(room)} free" if has_files else f"{found.f_favail} files more may be made"
         return f"no room on the disk of {place}: {free}; everything goes on by itself when there is room"
     return None
 

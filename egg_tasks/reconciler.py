@@ -47,6 +47,7 @@ def main() -> None:
     answer_quickly()
     database.use(Dispatch())
     ticking.start()
+    log.info("reconciler.started")
     ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())

@@ -6,9 +6,9 @@ import click
 
 from cli import confirming, options, render, server, typed
 from egg_tasks.client import Client, Json
-from egg_tasks.space import in_words
 from models.errors import NotFound
 from models.foreign import page
+from models.sizes import in_words
 
 SECONDS = 300.0
 """So long a large disk may take to be looked at."""

@@ -12,6 +12,7 @@ import click
 from cli import options, render, server, typed, words
 from models.errors import NotFound, Rejected, Unavailable
 from models.foreign import flat, one_line
+from models.sizes import in_words
 
 if TYPE_CHECKING:
     from egg_tasks.stack.log_ends import Log
@@ -90,7 +91,7 @@ def _list(known: "Sequence[Log]", output: str) -> None:
     most = shutil.get_terminal_size().columns - BESIDE if render.is_terminal() else LONGEST
     columns: render.Columns = {
         "PROCESS": "name",
-        "SIZE": lambda log: _size(log["bytes"]),
+        "SIZE": lambda log: in_words(log["bytes"]),
         "WRITTEN": lambda log: _age(log["written_at"], now=now),
         "LAST LINE": lambda log: _cut(flat(log["last"]), most),
     }
@@ -130,14 +131,6 @@ def _pass_on(name: str, said: bytes, width: int) -> bytes:
         else:
             render.pass_on(f"{text}\n")
     return rest
-
-
-def _size(number: int) -> str:
-    for unit in ("B", "KB", "MB"):
-        if number < 1024 or unit == "MB":  # noqa: PLR2004  bytes of a KiB
-            return f"{number} {unit}"
-        number //= 1024
-    return ""
 
 
 def _age(at: str, *, now: datetime) -> str:

@@ -26,6 +26,7 @@ from egg_tasks.stack import home as homes
 from egg_tasks.stack.account import closed_parent
 from egg_tasks.stack.finding import Finding
 from models.errors import EggError
+from models.sizes import in_words
 
 __all__ = ["Finding", "examine"]
 
@@ -95,18 +96,18 @@ def _directory(home: Path) -> Finding:
 
 def _disk(home: Path) -> Finding:
     existing = next(path for path in (home, *home.parents) if path.exists())
-    free = shutil.disk_usage(existing).free // 2**20
-    wanted = homes.megabytes_needed(home)
-    mend = f"free some space ({wanted} MB are needed), or set EGG_HOME to another disk"
+    free = shutil.disk_usage(existing).free
+    wanted = homes.bytes_needed(home)
+    mend = f"free some space ({in_words(wanted)} are needed), or set EGG_HOME to another disk"
     # Room for files may be short where bytes are not.
     short = disk.shortage(home) if free >= wanted else None
-    return Finding("disk", free >= wanted and not short, short or f"{free} MB free", mend)
+    return Finding("disk", free >= wanted and not short, short or f"{in_words(free)} free", mend)
 
 
 def _space(home: Path) -> Finding:
     """What takes the space there."""
     found = sorted(space.measure(home).items(), key=lambda pair: -pair[1])
-    parts = ", ".join(f"{kind} {space.in_words(size)}" for kind, size in found if size)
+    parts = ", ".join(f"{kind} {in_words(size)}" for kind, size in found if size)
     return Finding("space", ok=True, text=parts or "nothing yet")
 
 
@@ -219,7 +220,12 @@ def _agents_path(home: Path, environ: Mapping[str, str]) -> Finding:
     except EggError as error:
         text, _, mend = str(error).rpartition(": ")
         return Finding("agents' PATH", ok=False, text=text, mend=mend)
-    return Finding("agents' PATH", ok=True, text=f"{taken[frozen.PATH]} (from {taken[frozen.ORIGIN]})")
+    return Finding("agents' PATH", ok=True, text=f"{once(taken[frozen.PATH])} (from {taken[frozen.ORIGIN]})")
+
+
+def once(path: str) -> str:
+    """A PATH with each of its directories once: what comes later is never looked into."""
+    return os.pathsep.join(dict.fromkeys(path.split(os.pathsep)))
 
 
 def _taken(home: Path, environ: Mapping[str, str]) -> Mapping[str, str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from egg_tasks.stack.account import closed_parent
 from models.errors import Unavailable, Unprocessable
+from models.sizes import in_words
 
 LOOKED_AT = 100
 NEW_MEGABYTES = 256
@@ -75,17 +76,17 @@ def _refuse_strange(home: Path) -> None:
         )
 
 
-def megabytes_needed(home: Path) -> int:
+def bytes_needed(home: Path) -> int:
     """Return how much free disk the servers of *home* need to start."""
-    return OLD_MEGABYTES if (home / "postgres").exists() else NEW_MEGABYTES
+    return (OLD_MEGABYTES if (home / "postgres").exists() else NEW_MEGABYTES) * 10**6
 
 
 def need_room(home: Path) -> None:
     """Raise `Unavailable` when too little disk is left for the servers to start."""
-    wanted = megabytes_needed(home)
-    free = shutil.disk_usage(home).free // 2**20
+    wanted = bytes_needed(home)
+    free = shutil.disk_usage(home).free
     if free < wanted:
-        raise _full(home, f"{free} MB free, {wanted} MB needed")
+        raise _full(home, f"{in_words(free)} free, {in_words(wanted)} needed")
 
 
 @contextmanager

@@ -80,6 +80,7 @@ class Supervisor:
                 environment = self._start()
                 if not self._is_stopping():
                     self._tell(READY)
+                    log.info("stack.started")
                 if not self._is_stopping():
                     self._keep(environment, is_home)
             finally:

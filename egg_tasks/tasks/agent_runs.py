@@ -1,11 +1,13 @@
 """Agent runs, as tasks."""
 
 import threading
+import warnings
 from logging import Logger
 from uuid import UUID
 
 import structlog
 from celery import Task, signals
+from celery.exceptions import SecurityWarning
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from egg_tasks import database, logging, shell
@@ -89,6 +91,12 @@ def log_in_lines(logger: Logger, **_: object) -> None:
         handler.setFormatter(logging.Indenting(handler.formatter))
 
 
+@signals.celeryd_init.connect(weak=False)  # type: ignore[untyped-decorator]
+def run_as_root_in_silence(**_: object) -> None:
+    """Have Celery not warn of root, line by line: it may be a stack's user, and no task is pickled."""
+    warnings.filterwarnings("ignore", category=SecurityWarning)
+
+
 @signals.worker_init.connect(weak=False)  # type: ignore[untyped-decorator]
 def send(**_: object) -> None:
     """Have what the worker's units of work leave behind sent as tasks."""
@@ -107,6 +115,7 @@ def take_up(**_: object) -> None:
 
     In threads of their own: the database may come up later than the worker.
     """
+    log.info("worker.started", node=settings().node)
     shell.variables()
     ticking.start()
     threading.Thread(target=_free_leases, daemon=True).start()

@@ -24,7 +24,7 @@ class Ticker:
 
     def __init__(self, runner: Runner, *, now: datetime) -> None:
         self._runner = runner
-        self._ticked_at = now
+        self._ticked_at = self._began_at = now
         self.slept = timedelta(0)
         """How long the machine has slept, as far as this process was the first to find it."""
         # Of the time before it was there it knows nothing.
@@ -43,7 +43,12 @@ class Ticker:
                 slept = sleep.wake(session, ticked_at=ticked_at, silences=silences, now=now)
             self.slept += slept
             if slept:
-                log.warning("machine.slept", seconds=slept.total_seconds(), since=ticked_at.isoformat())
+                seconds, since = slept.total_seconds(), ticked_at.isoformat()
+                # What was not heard of before this process was there did not sleep: the stack was down.
+                if ticked_at < self._began_at:
+                    log.info("stack.was_down", seconds=seconds, since=since)
+                else:
+                    log.warning("machine.slept", seconds=seconds, since=since)
         self._silences.clear()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from structlog.testing import capture_logs
 
 from egg_tasks import config, database
 from egg_tasks.clock import utcnow
@@ -151,9 +152,12 @@ def test_who_has_only_just_begun_knows_nothing_of_the_time_before(runner: Proces
     Ticker(runner, now=NOW).tick(now=NOW)
     after = NOW + timedelta(hours=8)
     ticker = Ticker(runner, now=after)
-    ticker.tick(now=after)
+    with capture_logs() as told:
+        ticker.tick(now=after)
+        ticker.tick(now=after + timedelta(hours=1))
 
-    assert ticker.slept == timedelta(hours=8)
+    assert ticker.slept == timedelta(hours=9)
+    assert [each["event"] for each in told] == ["stack.was_down", "machine.slept"]
 
 
 def point_at(monkeypatch: pytest.MonkeyPatch, url: str) -> None:

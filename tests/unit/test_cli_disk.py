@@ -5,7 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from egg_tasks.space import in_words
+from cli.words import duration
+from egg_tasks.stack import doctor
+from models.sizes import in_words
 from tests.unit.scripted_server import Scripted
 
 Egg = Callable[..., int]
@@ -131,7 +133,24 @@ def test_what_agents_called_their_files_stays_on_its_line(
         (100_000, "0.1 MB"),
         (9_940_000, "9.9 MB"),
         (2e8, "200 MB"),
+        (999_400_000, "999 MB"),
+        (999_600_000, "1.0 GB"),
+        (61.4e9, "61 GB"),
+        (2.5e12, "2.5 TB"),
+        (5e15, "5000 TB"),
     ],
 )
 def test_a_size_reads_as_people_say_it(size: float, words: str) -> None:
     assert in_words(int(size)) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.9, "0s"), (59, "59s"), (125, "2m05s"), (3780, "1h03m"), (47 * 3600, "47h00m"), (4 * 86400, "4d00h")],
+)
+def test_a_stretch_of_time_reads_as_people_say_it(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+def test_the_doctor_names_each_directory_of_a_path_once() -> None:
+    assert doctor.once("/b:/a:/b:/c:/a") == "/b:/a:/c"

@@ -121,7 +121,7 @@ def test_the_status_is_ten_lines_with_what_needs_you_and_the_command_that_answer
         '           answer: egg decision resolve 7 "Retry (respawn agent)"',
     ]
     assert lines[7:] == [
-        "disk       13.0 GB free",
+        "disk       14 GB free",
         "failures   1m00s ago demo-1: coder failed (run 2): exit code 3",
     ]
 

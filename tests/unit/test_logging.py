@@ -3,12 +3,15 @@
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
+from celery.platforms import check_privileges
 
 from egg_tasks.logging import Unfailing
 from egg_tasks.stack import logs
+from egg_tasks.tasks import agent_runs
 
 PROGRAM = """
 import structlog
@@ -73,3 +76,12 @@ def test_of_a_log_that_grew_out_of_bounds_its_end_is_kept(tmp_path: Path) -> Non
 
     assert (tmp_path / "api.log").read_text() == ""
     assert (tmp_path / "api.log.1").read_text() == "." * 97 + "end"
+
+
+def test_a_worker_of_root_writes_no_warning_of_celerys() -> None:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        agent_runs.run_as_root_in_silence()
+        check_privileges(["json"])
+
+    assert told == []

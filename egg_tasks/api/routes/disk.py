@@ -8,10 +8,10 @@ from pydantic import BaseModel
 
 from egg_tasks.api.auth import OPERATOR
 from egg_tasks.api.envelope import Envelope
-from egg_tasks.space import in_words
 from egg_tasks.use_cases import collecting
 from models.schemas.disk import DiskRead, Item
 from models.schemas.text import PipelineId
+from models.sizes import in_words
 
 router = APIRouter(tags=["disk"], dependencies=[OPERATOR])
 
