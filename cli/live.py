@@ -45,7 +45,7 @@ def follow(
     and after Ctrl-C, the pipeline goes on. With JSON as *output* the report is one document, and all else
     is told on stderr.
     """
-    show = partial(_lines, err=True) if output else _screen if render.is_terminal() else _lines
+    show = partial(_lines, err=True) if output else _screen if render.is_screen() else _lines
     at = math.inf if timeout is None else time.monotonic() + timeout
     until = Until(for_person=stop_for_person, at=at)
     try:

@@ -21,8 +21,8 @@ FADES_AFTER = timedelta(seconds=30)
 """So long a pipeline that has ended stays on the screen."""
 QUESTION_LINES = ("  ? ", "    ")
 """How the lines of a question begin: what is asked, and what answers it."""
-FOOT = "one of them: egg watch PIPELINE; q leaves"
-ASKED_FOOT = "answers: egg decision get ID; one of them: egg watch PIPELINE; q leaves"
+FOOT = "q leaves; one of them: egg watch PIPELINE"
+ASKED_FOOT = "q leaves; answers: egg decision get ID; one of them: egg watch PIPELINE"
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def _block(one: Json, name: str, *, width: int, now: datetime, is_told: bool) ->
     ]
     if asked is None:
         last = one.get("last_event")
-        happened = f"{last['role'] or ''} {flat(last['text'])}".strip() if last else flat(one["why"])
+        happened = _happened(last) if last else flat(one["why"])
         paused = f"{status} " if status == PipelineStatus.PAUSED else ""
         return [styled(*head, (paused, "bold"), (f" {happened}", "dim"))]
     if not is_told:
@@ -145,6 +145,12 @@ def _block(one: Json, name: str, *, width: int, now: datetime, is_told: bool) ->
         styled((f"{ask}{overview.question(asked)}", "bold yellow")),
         styled(f"{how}{answer}"),
     ]
+
+
+def _happened(event: Json) -> str:
+    """What happened last, and to whom, if it does not begin with that."""
+    text, role = flat(event["text"]), event["role"] or ""
+    return text if text.startswith(role) else f"{role} {text}"
 
 
 def _roles(roles: Sequence[Json]) -> list[Part]:

@@ -42,6 +42,11 @@ def is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
+def is_screen() -> bool:
+    """Whether stdout is a person's screen on which a cursor can be moved."""
+    return is_terminal() and os.environ.get("TERM", "").lower() not in {"dumb", "unknown"}
+
+
 def wants_json(output: str) -> bool:
     """Whether to print JSON: asked for; or an agent asks, whose programs have always read it in a pipe."""
     return output == "json" or (not output and "EGG_SESSION_TOKEN" in os.environ and not is_terminal())
@@ -155,7 +160,10 @@ def draw(drawn: "RenderableType") -> None:
         if not console.is_terminal:
             console.print(one, soft_wrap=True)
             continue
-        first, *rest = one.wrap(console, console.width - HANGING) if isinstance(one, Text) else [one]
+        is_long = isinstance(one, Text) and one.cell_len > console.width
+        first, *rest = (
+            one.wrap(console, console.width - HANGING) if is_long and isinstance(one, Text) else [one]
+        )
         console.print(first, *(Padding(line, (0, 0, 0, HANGING)) for line in rest), sep="\n")
 
 

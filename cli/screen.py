@@ -5,13 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from rich.console import Group
+from rich.console import Console, Group
 from rich.rule import Rule
 from rich.text import Text
 
 from cli import screen_lines as line
 from cli import typed, words
 from cli.following import ENDED
+from cli.render import is_terminal
 from cli.report import ANSWER
 from cli.styled import styled
 from egg_tasks.client import Json
@@ -126,7 +127,8 @@ def standing(status: Json) -> Group:
     if status.get("stop_reason") and status["status"] not in ENDED:
         lines.append(styled(("ended by: ", "dim"), status["stop_reason"]))
     lines += roles(look, now=now)
-    return Group(*lines, *results(status), *decisions(status, width=QUESTION_WIDTH))
+    width = min(QUESTION_WIDTH, Console().width) if is_terminal() else QUESTION_WIDTH
+    return Group(*lines, *results(status), *decisions(status, width=width))
 
 
 def results(status: Json) -> list[Text | Rule]:

@@ -57,9 +57,7 @@ def follow(client: Client, until: Until, *, output: str = "") -> int:
     On a terminal only the person ends it, or *until*; else it ends when nothing runs any more.
     """
     looks = Looks(client)
-    over = (
-        _screen(looks, until) if render.is_terminal() and not output else _lines(looks, until, bool(output))
-    )
+    over = _screen(looks, until) if render.is_screen() and not output else _lines(looks, until, bool(output))
     if output:
         render.write_json({"pipelines": looks.watched.running, "exit_code": over})
     return over

@@ -203,3 +203,25 @@ def test_who_leaves_is_told_what_becomes_of_the_pipeline(status: str, expected: 
 
         assert left(Client(script.url, "x"), "demo-1").startswith(expected)
         assert "{" not in left(Client(script.url, "x"), "demo-1")
+
+
+def test_a_terminal_that_cannot_move_a_cursor_is_told_in_lines(
+    server: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    server.say(200, "", data={**EVERYTHING, "status": "cancelled"})
+    ours, theirs = os.openpty()
+
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "watch", "demo-1"],
+        stdout=theirs,
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
+
+    shown = os.read(ours, 65536).decode()
+    os.close(ours)
+    os.close(theirs)
+    assert done.returncode == 5
+    assert "\x1b" not in shown
+    assert "consensus.reached" in shown and "demo-1: " in shown
