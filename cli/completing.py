@@ -145,13 +145,14 @@ def _items(named: Named, incomplete: str) -> "list[CompletionItem[str]]":
 
 @contextmanager
 def _at_most(seconds: float) -> Iterator[None]:
-    """Raise LateError in what takes longer, whatever it waits for."""
+    """Raise LateError in what takes longer, whatever it waits for; again, where something swallowed it."""
 
     def end(_number: int, _frame: object) -> None:
         raise LateError
 
     before = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    # What is raised in a finalizer, or in a callback of the collector, is only told.
+    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
     try:
         yield
     finally:

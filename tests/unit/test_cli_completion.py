@@ -3,13 +3,19 @@
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
+from cli import completing
 from cli.commands.message import TYPES
+from cli.main import egg
+from egg_tasks.client import Client
 from models.schemas.message import MessageType
 from tests.unit.cli_samples import DECISION, PIPELINE, SUMMARY
 from tests.unit.scripted_server import Scripted
@@ -17,6 +23,7 @@ from tests.unit.scripted_server import Scripted
 Shell = Callable[..., list[list[str]]]
 """Lines as they are typed up to a Tab; for each the words that are offered behind it."""
 
+NAME = click.Argument(["name"])
 BETWEEN = "-- the next line --"
 ROLES = [{"role": "coder"}, {"role": "tester"}]
 DEFINED = {**PIPELINE, "definition": {"phases": [{"name": "plan", "roles": ROLES}]}}
@@ -144,6 +151,27 @@ def test_a_server_that_is_slow_is_not_waited_for(server: Scripted) -> None:
     done = subprocess.run(["egg"], env=environment, capture_output=True, text=True, check=False)
 
     assert (done.stdout.strip(), done.stderr) == ("", "")
+
+
+def test_the_end_of_its_time_is_told_again_to_what_swallowed_it(
+    server: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.say(200, "", data=ANSWERS)
+    monkeypatch.setattr(completing, "SECONDS", 60)
+    assert completing.asked(lambda _client, _ctx: [("in time", "")])(click.Context(egg), NAME, "")
+    monkeypatch.setattr(completing, "SECONDS", 0.5)
+    swallowed = []
+
+    def find(_client: Client, _ctx: click.Context) -> completing.Named:
+        with suppress(completing.LateError):
+            threading.Event().wait(60)
+        swallowed.append(True)
+        threading.Event().wait(60)
+        return [("too late", "")]
+
+    offered = completing.asked(find)(click.Context(egg), NAME, "")
+
+    assert (offered, swallowed) == ([], [True])
 
 
 def test_the_types_that_are_completed_are_those_there_are() -> None:
