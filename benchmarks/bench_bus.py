@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import commands, crowds, memory_peer, polls, sends, wakes
+from benchmarks import commands, crowds, many_sends, memory_peer, polls, sends, wakes
 from benchmarks.agents import Seat, seat
 from benchmarks.buses import Bus, HttpBus, RedisBus
 from benchmarks.figures import Figure, as_table, machine, quantile, write_json
@@ -25,10 +25,14 @@ WAITING = {1: 100, 50: 100, 200: 50}
 
 def measure_sends(stack: Stack, memory_url: str) -> list[Figure]:
     """Sends a second."""
-    seats = seat("sends", [f"writer{number}" for number in range(max(sends.WRITERS))])
+    seats = seat("sends", [f"writer{number}" for number in range(many_sends.WRITERS)])
     seat("raw", ["writer"])
     found = stack.manifest
-    return sends.measure(found.api_url, memory_url, found.database_url, found.redis_url, seats)
+    figures = sends.measure(found.api_url, memory_url, found.database_url, found.redis_url, seats)
+    raw = next(each.value for each in reversed(figures) if each.what.startswith("raw INSERT"))
+    api = stack.pid("api")
+    assert api is not None, "its API has just answered"  # noqa: S101
+    return figures + many_sends.measure(found.api_url, memory_url, raw, api, seats)
 
 
 def measure_polls(stack: Stack, largest: int) -> list[Figure]:

@@ -39,6 +39,11 @@ def of(pids: Iterable[int], *, seconds: float = WATCH_SECONDS) -> Usage:
     return Usage(sum(map(resident, known)), busy)
 
 
+def spent(pid: int) -> float:
+    """The seconds of processor a process has used."""
+    return _ticks(pid) / os.sysconf("SC_CLK_TCK")
+
+
 def resident(pid: int) -> float:
     """The resident memory of a process, in megabytes; none of one that is gone."""
     return _memory(pid, "VmRSS:", "status")

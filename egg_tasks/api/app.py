@@ -78,7 +78,8 @@ def create_app(pace: Pace | None = None) -> FastAPI:
     app.add_middleware(errors.Bugs)
     app.add_middleware(versions.Named)
     seen = (overview, conversations, events, phases, results, disk)
-    kinds = (health, proof, halts, pipelines, agents, decisions, messages, signals, *seen)
+    # They are tried in this order for each request: what agents ask most comes first.
+    kinds = (messages, signals, agents, health, proof, halts, pipelines, decisions, *seen)
     for module in kinds:
         app.include_router(module.router, prefix=errors.PREFIX)
     app.include_router(front.router)
