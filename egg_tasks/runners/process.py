@@ -1,6 +1,6 @@
 """Agents as plain processes of this machine, each under a shim that outlives whoever started it."""
 
-import json
+import marshal
 import os
 import select
 import signal
@@ -58,8 +58,8 @@ class ProcessRunner:
             return
         directory = self.directory(launch.run_id)
         try:
-            run_directory.write(directory, launch)
-            self._start_shim(self.own(launch.run_id), launch.secrets)
+            spec = run_directory.write(directory, launch)
+            self._start_shim(self.own(launch.run_id), {**spec, "secrets": dict(launch.secrets)})
         except OSError as error:
             kind = NoRoom if disk.is_full(error) else Unavailable
             raise kind(
@@ -197,12 +197,12 @@ class ProcessRunner:
             )
         return self.own(run_id)
 
-    def _start_shim(self, own: Path, secrets: Mapping[str, str]) -> None:
+    def _start_shim(self, own: Path, spec: Mapping[str, object]) -> None:
         """Start a shim and wait until it, or another, has taken the run's mark."""
         reader, writer = os.pipe()
         try:
             try:
-                pid = _spawn(self._python, own, writer, secrets)
+                pid = _spawn(self._python, own, writer, spec)
             finally:
                 os.close(writer)
             _await_end_of_file(reader, MARK_SECONDS)
@@ -236,16 +236,18 @@ def _find_status(pid: int) -> int | None:
     return os.waitstatus_to_exitcode(status) if ended else None
 
 
-def _spawn(python: str, own: Path, writer: int, secrets: Mapping[str, str]) -> int:
+def _spawn(python: str, own: Path, writer: int, spec: Mapping[str, object]) -> int:
     """Start a shim that has nothing of ours: no descriptor, no signal setting, no environment.
 
-    What is to be written nowhere it reads from its standard input, a file in memory.
+    What it is to do it reads from its standard input, a file in memory, since secrets are to be written
+    nowhere; as Python writes it for itself, which is read without what takes long to import.
     """
     # An interpreter outside the system's library path needs this one to start at all.
     environment = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
-    stdin = os.memfd_create("egg-secrets")
+    stdin = os.memfd_create("egg-spec")
     try:
-        os.write(stdin, json.dumps(dict(secrets)).encode())
+        with open(stdin, "wb", closefd=False) as file:
+            marshal.dump(dict(spec), file)
         os.lseek(stdin, 0, os.SEEK_SET)
         return os.posix_spawn(
             python,

@@ -6,6 +6,7 @@
 import json
 import os
 import shlex
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
@@ -39,8 +40,11 @@ PROFILE = ".profile"
 GREETING = "# Written by egg: the PATH of agents, for login shells.\n"
 
 
-def write(given: Path, launch: Launch) -> None:
-    """Lay out what the shim needs, each file whole or not at all. The token is in its own file alone."""
+def write(given: Path, launch: Launch) -> Mapping[str, object]:
+    """Lay out what the shim needs, each file whole or not at all. The token is in its own file alone.
+
+    What is in spec.json, for the shim, which does not read it.
+    """
     own = run_places.ours(given)
     for directory in (own.parent, own, given):
         make_directory(directory)
@@ -65,7 +69,9 @@ def write(given: Path, launch: Launch) -> None:
         (own / "token").unlink(missing_ok=True)
     else:
         write_plain(own, "token", launch.token)
-    write_plain(own, SPEC, json.dumps(spec))
+    written = json.dumps(spec)
+    write_plain(own, SPEC, written)
+    return dict(json.loads(written))
 
 
 def find_layout(own: Path) -> int:
