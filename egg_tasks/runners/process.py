@@ -246,8 +246,7 @@ def _spawn(python: str, own: Path, writer: int, spec: Mapping[str, object]) -> i
     environment = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
     stdin = os.memfd_create("egg-spec")
     try:
-        with open(stdin, "wb", closefd=False) as file:
-            marshal.dump(dict(spec), file)
+        os.write(stdin, marshal.dumps(dict(spec)))
         os.lseek(stdin, 0, os.SEEK_SET)
         return os.posix_spawn(
             python,
