@@ -13,14 +13,13 @@ from egg_tasks.api.deliveries import Deliveries
 from egg_tasks.api.envelope import Envelope
 from egg_tasks.api.sends import Sends
 from egg_tasks.api.waiting import until
-from egg_tasks.clock import utcnow
-from egg_tasks.database import single_statements, unit_of_work
-from egg_tasks.services import bus, polls, receipts
+from egg_tasks.database import unit_of_work
+from egg_tasks.services import bus, receipts
 from egg_tasks.services.bus import PERSON, Draft, Outgoing
 from egg_tasks.services.polls import Page, Received, Selection, Waiting
-from models.errors import Forbidden, KeyTaken, Malformed
+from egg_tasks.use_cases import talking
+from models.errors import Forbidden, Malformed
 from models.foreign import counted
-from models.queries import phase_runs, pipelines
 from models.schemas.credential import Agent, Operator
 from models.schemas.history import MessagesRead
 from models.schemas.http import MessageIn, Name
@@ -79,7 +78,7 @@ async def send(
     )
     sent = await _send_together(request, who, draft) if isinstance(who, Agent) else None
     if sent is None:
-        sent = await run_in_threadpool(_send_alone, who, pipeline_id, draft)
+        sent = await run_in_threadpool(talking.send, who, pipeline_id, draft)
     return Envelope(message=f"message {sent.id} is sent", data=MessageAnswer(message=bus.read(sent)))
 
 
@@ -142,32 +141,8 @@ async def _send_together(request: Request, who: Agent, draft: Draft) -> Row | No
     sends: Sends = request.app.state.sends
     sent = await sends.send(Outgoing(who.run_id, who.role, draft))
     if sent is not None and bus.is_waking(sent):
-        await run_in_threadpool(_judge, sent)
+        await run_in_threadpool(talking.judge, sent)
     return sent
-
-
-def _send_alone(who: Operator | Agent, pipeline_id: str, draft: Draft) -> Row:
-    """Send what is not an agent's, or has something in its way: that is named."""
-    try:
-        return _send(who, pipeline_id, draft)
-    except KeyTaken:
-        # Somebody was first with this key: now the message is there to be found.
-        return _send(who, pipeline_id, draft)
-
-
-def _send(who: Operator | Agent, pipeline_id: str, draft: Draft) -> Row:
-    with unit_of_work() as session:
-        if isinstance(who, Agent):
-            sent = bus.send_from_run(session, run_id=who.run_id, draft=draft, now=utcnow())
-        else:
-            pipeline = pipelines.get_pipeline(session, pipeline_id=pipeline_id)
-            sent = bus.send(session, pipeline=pipeline, sender=PERSON, draft=draft, now=utcnow())
-    return sent
-
-
-def _judge(sent: Row) -> None:
-    with single_statements() as session:
-        bus.judge(session, sent)
 
 
 async def _receive(request: Request, who: Agent, selection: Selection, *, seconds: float) -> Page:
@@ -179,7 +154,7 @@ async def _receive(request: Request, who: Agent, selection: Selection, *, second
         nonlocal waiting
         found = await deliveries.ask(waiting) if waiting else None
         if found is None:
-            found = await run_in_threadpool(_read, who, selection)
+            found = await run_in_threadpool(talking.receive, who, selection)
         waiting = Waiting(found.reader, selection, found.page.tip)
         return found
 
@@ -188,28 +163,10 @@ async def _receive(request: Request, who: Agent, selection: Selection, *, second
     return found.page
 
 
-def _read(who: Agent, selection: Selection) -> Received:
-    with single_statements() as session:
-        return polls.receive(session, run_id=who.run_id, selection=selection)
-
-
 async def _look(
     request: Request, pipeline_id: str, role: str, selection: Selection, *, seconds: float
 ) -> Page:
     """Show a person what is for a role: nothing is taken from the role by that."""
-
-    def read() -> Page:
-        with unit_of_work() as session:
-            pipelines.get_pipeline(session, pipeline_id=pipeline_id)
-            last = phase_runs.find_last_phase_run(session, pipeline_id=pipeline_id)
-            return polls.look(
-                session,
-                pipeline_id=pipeline_id,
-                role=role,
-                phase_run_id=last.id if last else None,
-                selection=selection,
-            )
-
     topics = [hints.messages_to(pipeline_id, to_role) for to_role in (role, TO_ALL)]
-    reading = partial(run_in_threadpool, read)
+    reading = partial(run_in_threadpool, talking.look, pipeline_id, role, selection)
     return await until(request, topics, reading, lambda page: bool(page.messages), seconds=seconds)
