@@ -21,7 +21,7 @@ help:  ## say what each target does
 test: $(STAMP)  ## run all tests, with real PostgreSQL, Valkey, workers and git
 	$(PYTEST) -n 3
 
-# Tracing costs: only models and services are looked at (setup.cfg), which also have their gates here.
+# Only what tests pass through in their own processes counts, and of it models and services (docs/decisions/0063).
 COVERAGE := $(BIN)/python -m coverage
 coverage: $(STAMP)  ## run all tests and say which branches of models and services they leave out
 	rm -f .coverage .coverage.*
