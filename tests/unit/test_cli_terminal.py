@@ -71,10 +71,10 @@ def test_a_list_is_a_table(server: Scripted) -> None:
     ("arguments", "sentence"),
     [
         (("why", "demo-1"), "objects to version 1 of coder"),
-        (("pipeline", "status", "demo-1"), "demo-1  ● running"),
-        (("pipeline", "get", "demo-1"), "work_branch    egg/demo-1/work"),
+        (("pipeline", "status", "demo-1"), "demo-1 ● running"),
+        (("pipeline", "get", "demo-1"), "work_branch egg/demo-1/work"),
         (("phase", "list", "demo-1"), "consensus"),
-        (("phase", "get", "demo-1", "plan"), "stop_reason  consensus"),
+        (("phase", "get", "demo-1", "plan"), "stop_reason consensus"),
         (("decision", "list", "demo-1"), "Abort phase"),
         (("events", "demo-1"), "consensus.reached"),
         (("message", "status", "demo-1"), "total"),
@@ -89,7 +89,7 @@ def test_a_reading_command_speaks_to_people(
     code, shown = typed(*arguments)
 
     assert code == 0
-    assert sentence in shown
+    assert sentence in " ".join(shown.split())
 
 
 def test_the_live_screen_ends_with_the_report_and_the_exit_code_of_the_end(server: Scripted) -> None:

@@ -61,7 +61,17 @@ def fitting(kind: Any, said: dict[str, Any]) -> dict[str, Any]:
     """An envelope without the data that this kind of answer has no place for."""
     data = kind.model_fields["data"].annotation
     data = next((one for one in get_args(data) if one is not type(None)), data)
-    return {**said, "data": {name: one for name, one in said["data"].items() if name in data.model_fields}}
+    fields = data.model_fields
+    fit = {name: one for name, one in said["data"].items() if name in fields}
+    return {**said, "data": {name: one for name, one in fit.items() if _fits(fields[name].annotation, one)}}
+
+
+def _fits(kind: Any, said: object) -> bool:
+    try:
+        whole(kind, said)
+    except Untrue:
+        return False
+    return True
 
 
 def _filled(kind: Any, said: object, at: str) -> object:
