@@ -2,6 +2,7 @@
 
 import os
 import random
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -22,6 +23,7 @@ from tests.unit.consensus_world import Story, World, apply, beginning, view
 WALKS = int(os.environ.get("EGG_TWIN_WALKS", "8"))
 """How many walks; each is of so many moves at most."""
 STEPS = int(os.environ.get("EGG_TWIN_STEPS", "40"))
+SHORTENING_SECONDS = 60
 FIRST = int(os.environ.get("EGG_TWIN_SEED", "0"))
 
 ROSTER = ("coder", "tester", "documenter")
@@ -171,9 +173,9 @@ def again(names: Sequence[str]) -> "Callable[[dict[str, World]], str | None]":
 
 
 def shortest(rows: Rows, document: dict[str, object], names: list[str], wrong: str) -> tuple[list[str], str]:
-    """Leave out every move without which something still goes wrong."""
-    at = len(names) - 1
-    while at >= 0:
+    """Leave out every move without which something still goes wrong, as far as there is time for it."""
+    at, until = len(names) - 1, time.monotonic() + SHORTENING_SECONDS
+    while at >= 0 and time.monotonic() < until:
         shorter, still = made(rows, document, again(names[:at] + names[at + 1 :]))
         if still:
             names, wrong = shorter, still
