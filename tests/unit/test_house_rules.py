@@ -375,7 +375,6 @@ def test_no_task_is_run_but_by_a_worker() -> None:
 
 PUT_IN_PLACE = {
     "tests/integration/test_publishing.py:workspace": "an adapter with the port's full behaviour",
-    "tests/unit/test_cli_suggestions.py:egg": "how `egg` is typed where the test runs",
     "tests/integration/test_hostile_clones.py:_look_limit": "the time a look may take, made shorter",
     "tests/integration/test_workspace_salvage.py:__kwdefaults__": "the time git may take, made shorter",
     "tests/integration/test_migrations.py:_config": "migrations of a later release, which is not made yet",
