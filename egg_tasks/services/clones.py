@@ -15,12 +15,19 @@ from models.tables import AgentRun
 
 FIRST_PAUSE = timedelta(seconds=30)
 LONGEST_PAUSE = timedelta(hours=1)
+MOST_SENDS = 60
+"""Two days, nearly all of them at the longest pause."""
 UNKNOWN = "all of it (nobody wrote down what became of it)"
 
 
 def claim_due(session: Session, *, keep: timedelta, now: datetime, limit: int) -> Sequence[AgentRun]:
-    """The runs whose clones are to go or to be put aside; each is due again later, in case nobody does it."""
-    found = agent_runs.claim_uncleared_agent_runs(session, ended_before=now - keep, now=now, limit=limit)
+    """The runs whose clones are to go or to be put aside; each is due again later, in case nobody does it.
+
+    After `MOST_SENDS` its machine is taken for gone: nothing is sent there until a worker of it starts.
+    """
+    found = agent_runs.claim_uncleared_agent_runs(
+        session, ended_before=now - keep, now=now, limit=limit, most_sends=MOST_SENDS
+    )
     for run in found:
         run.sends += 1
         run.send_after = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(run.sends - 1, 10))

@@ -128,5 +128,8 @@ def _free_leases() -> None:
         held = agent_runs.list_lease_owners(session, node=node)
         dead = [owner for owner in held if owners.is_dead(owner)]
         freed = agent_runs.release_leases(session, owners=dead, now=utcnow()) if dead else 0
+        uncleared = agent_runs.send_uncleared_again(session, node=node, now=utcnow())
+    if uncleared:
+        log.info("clones.due", node=node, runs=uncleared)
     if freed:
         log.info("leases.freed", node=node, runs=freed)

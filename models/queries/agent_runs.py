@@ -168,9 +168,11 @@ def claim_unattended_agent_runs(session: Session, *, now: datetime, limit: int) 
 
 
 def claim_uncleared_agent_runs(
-    session: Session, *, ended_before: datetime, now: datetime, limit: int
+    session: Session, *, ended_before: datetime, now: datetime, limit: int, most_sends: int
 ) -> Sequence[AgentRun]:
     """Lock closed runs whose clone is neither put aside nor removed and due to be; skips locked ones.
+
+    Those that were sent *most_sends* times are left out.
 
     One of which not all is saved is due at once, the others when they ended before that time.
     """
@@ -178,12 +180,24 @@ def claim_uncleared_agent_runs(
         select(AgentRun)
         .where(AgentRun.closed_at.is_not(None))
         .where(AgentRun.clone_kept_at.is_(None), AgentRun.clone_removed_at.is_(None))
-        .where(AgentRun.send_after <= now)
+        .where(AgentRun.send_after <= now, AgentRun.sends < most_sends)
         .where(or_(AgentRun.closed_at <= ended_before, func.cardinality(AgentRun.kept_paths) > 0))
         .order_by(AgentRun.send_after, AgentRun.id)
         .limit(limit)
     )
     return session.scalars(query.with_for_update(key_share=True, skip_locked=True)).all()
+
+
+def send_uncleared_again(session: Session, *, node: str, now: datetime) -> int:
+    """Have the clearing away of a node's clones be due as if it was never sent; how many."""
+    statement = update(AgentRun).where(
+        AgentRun.node == node,
+        AgentRun.closed_at.is_not(None),
+        AgentRun.clone_kept_at.is_(None),
+        AgentRun.clone_removed_at.is_(None),
+    )
+    found = session.execute(statement.values(sends=0, send_after=now).returning(AgentRun.id))
+    return len(found.all())
 
 
 def release_leases(session: Session, *, owners: Sequence[str], now: datetime) -> int:

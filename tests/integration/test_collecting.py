@@ -2,14 +2,17 @@
 
 import os
 import time
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 import pytest
 
+from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
+from egg_tasks.services import clones
 from egg_tasks.use_cases import clearing, collecting
 from models.queries import agent_runs as rows
 from models.tables import AgentRun
@@ -157,3 +160,28 @@ def test_the_space_is_told_kind_by_kind(shop: Scene) -> None:
     assert found["logs"] >= 100_000
     assert found["clones"] > 10_000
     assert collecting.look().space == found
+
+
+@pytest.mark.usefixtures("shop")
+def test_what_is_on_a_machine_that_is_gone_is_not_sent_there_for_ever() -> None:
+    """And at once when a worker of it starts again."""
+    runs, now, sent = end(), utcnow(), 0
+    with unit_of_work() as session:
+        for run_id in runs:
+            rows.lock_agent_run(session, run_id=run_id).node = "gone"
+
+    while True:
+        now += timedelta(hours=2)
+        with unit_of_work() as session:
+            due = clones.claim_due(session, keep=timedelta(0), now=now, limit=100)
+        if not due:
+            break
+        sent += 1
+        assert {run.id for run in due} <= set(runs)
+        assert sent <= clones.MOST_SENDS
+
+    with unit_of_work() as session:
+        assert rows.send_uncleared_again(session, node="another", now=now) == 0
+        assert rows.send_uncleared_again(session, node="gone", now=now) == len(runs)
+        due = clones.claim_due(session, keep=timedelta(0), now=now, limit=100)
+    assert {run.id for run in due} == set(runs)
