@@ -224,4 +224,5 @@ def test_a_terminal_that_cannot_move_a_cursor_is_told_in_lines(
     os.close(theirs)
     assert done.returncode == 5
     assert "\x1b" not in shown
-    assert "consensus.reached" in shown and "demo-1: " in shown
+    assert "consensus.reached" in shown
+    assert "demo-1: " in shown
