@@ -46,10 +46,11 @@ def prepare(
     with made_once(repository, waits=False) as partial:
         if partial:
             copy(partial, source=source, base=base, reach=reach)
-            if owner:
-                write_plain(partial, OWNER, owner)
     if not is_of(repository, owner):
         raise Conflict(f"{repository} was made for another pipeline of this name")
+    if owner:
+        # Also what came in with the pipeline's creation, and of earlier releases: whoever prepares it has it.
+        write_plain(repository, OWNER, owner)
     git = Git(repository)
     commit = _start(git) or _resolve(git, base or "HEAD")
     if commit is None:
@@ -61,8 +62,9 @@ def prepare(
 
 
 def is_of(repository: Path, owner: str) -> bool:
-    """Whether a repository was made for this owner; those of earlier releases do not say for whom."""
-    return (read_plain(repository, OWNER, limit=LARGEST_REF) or b"").decode(errors="replace") == owner
+    """Whether a repository was made for this owner, or does not say for whom."""
+    said = read_plain(repository, OWNER, limit=LARGEST_REF)
+    return said is None or said.decode(errors="replace") == owner
 
 
 def copy(directory: Path, *, source: str, base: str | None, reach: Reach) -> str:

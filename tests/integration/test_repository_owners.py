@@ -36,10 +36,22 @@ def other_source(home: Path) -> Path:
     return source
 
 
-@pytest.mark.parametrize("owner", ["", "shop 2026-01-01T00:00:00+00:00"])
-def test_a_new_pipeline_does_not_take_over_what_lies_under_its_name(ground: Ground, owner: str) -> None:
+def test_what_came_in_with_a_pipelines_creation_is_its_own(ground: Ground) -> None:
+    ground.begin("shop")
+    adapters.workspace().prepare("shop", source=str(ground.scene.home / "source"), base=None)
+
+    pipeline_tasks.prepare("shop")
+
+    repositories = ground.scene.home / "repos"
+    assert [path.name for path in repositories.glob("*.git")] == ["shop.git"]
+    assert (repositories / "shop.git/egg-owner").read_text().startswith("shop 2")
+
+
+def test_a_new_pipeline_does_not_take_over_what_lies_under_its_name(ground: Ground) -> None:
     home, theirs = ground.scene.home, other_source(ground.scene.home)
-    adapters.workspace().prepare("shop", source=str(theirs), base=None, owner=owner)
+    adapters.workspace().prepare(
+        "shop", source=str(theirs), base=None, owner="shop 2026-01-01T00:00:00+00:00"
+    )
 
     ground.begin("shop")
     pipeline_tasks.prepare("shop")
