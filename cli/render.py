@@ -44,7 +44,9 @@ def is_terminal() -> bool:
 
 def is_screen() -> bool:
     """Whether stdout is a person's screen on which a cursor can be moved."""
-    return is_terminal() and os.environ.get("TERM", "").lower() not in {"dumb", "unknown"}
+    from rich.console import Console
+
+    return is_terminal() and not Console().is_dumb_terminal
 
 
 def wants_json(output: str) -> bool:
