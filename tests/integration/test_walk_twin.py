@@ -128,7 +128,10 @@ class Walk:
             assert isinstance(step, Wait), f"not at rest: {step}"
             # Deadlines are far away here, and are not in the twin.
             is_soon = step.until is not None and step.until < who.now + timedelta(days=1)
-            seen["waits"] = (step.why, step.on_person, is_soon)
+            why = step.why
+            for commit, tip in (names.tips or {}).items():
+                why = why.replace(f"the check of {commit}", f"the check of {tip}")
+            seen["waits"] = (why, step.on_person, is_soon)
         found = list(differences(twin, real))
         assert not found, "\n".join(found)
 
