@@ -18,7 +18,9 @@ from egg_tasks import outbox
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
 from egg_tasks.outbox import Runs
-from egg_tasks.services import agent_runs, pipelines, shares
+from egg_tasks.services.agents import agent_runs
+from egg_tasks.services.bus import shares
+from egg_tasks.services.people import pipelines
 from models.queries import agent_runs as run_rows
 from models.queries import pipelines as pipeline_rows
 from models.schemas.definition import validate

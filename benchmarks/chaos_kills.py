@@ -17,7 +17,7 @@ from sqlalchemy import select
 
 from benchmarks.stack import EGG
 from egg_tasks.database import unit_of_work
-from egg_tasks.stack import local
+from egg_tasks.stack import lifecycle
 from models.errors import Unavailable
 from models.states import RunStatus
 from models.tables import AgentRun
@@ -69,7 +69,7 @@ class Killer:
 
     def _kill(self, kind: str) -> bool:
         if kind == "supervisor":
-            found = local.find(self.home)
+            found = lifecycle.find(self.home)
             return _end([found.supervisor_pid] if found and found.supervisor_pid else [])
         if kind == "shim":
             shims = list(processes(self.home, b"shim.py"))
@@ -90,7 +90,7 @@ class Killer:
         return ended
 
     def _children(self, word: bytes) -> Iterator[int]:
-        found = local.find(self.home)
+        found = lifecycle.find(self.home)
         supervisor = found.supervisor_pid if found else None
         with suppress(OSError):
             for child in Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split():

@@ -15,7 +15,7 @@ from egg_tasks.app import app
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
 from egg_tasks.outbox import Parcel, Runs
-from egg_tasks.services import pipelines
+from egg_tasks.services.people import pipelines
 from models.schemas.definition import validate
 
 NODE = "nobody"

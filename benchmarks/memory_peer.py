@@ -16,7 +16,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from egg_tasks.stack import ports, probes
+from egg_tasks.stack import probes, tcp_ports
 
 FIRST_PORT = 8799
 
@@ -68,7 +68,7 @@ def _after(since_id: int, role: str) -> list[dict[str, Any]]:
 @contextmanager
 def served() -> Iterator[str]:
     """Serve it; its URL."""
-    port = ports.choose(FIRST_PORT)
+    port = tcp_ports.choose(FIRST_PORT)
     words = (sys.executable, "-m", "uvicorn", f"{__name__}:app", "--port", str(port), "--no-access-log")
     process = subprocess.Popen(
         [*words, "--log-level", "error"], cwd=Path(__file__).parents[1], env=os.environ

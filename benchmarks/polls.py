@@ -15,7 +15,7 @@ from benchmarks.agents import Seat
 from benchmarks.door import Door
 from benchmarks.figures import Figure, quantile
 from egg_tasks.database import unit_of_work
-from egg_tasks.services.polls import PAGE_BYTES
+from egg_tasks.services.bus.polls import PAGE_BYTES
 from models.queries import messages
 
 GROUP = "poll, p50"

@@ -13,8 +13,8 @@ from benchmarks.door import Door
 from benchmarks.figures import Figure
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import bus
-from egg_tasks.services.bus import Draft
+from egg_tasks.services.bus import messages
+from egg_tasks.services.bus.messages import Draft
 from models.queries import pipelines
 from models.schemas.message import MessageType
 
@@ -87,7 +87,7 @@ def _service(seat: Seat) -> Send:
     def send() -> None:
         with unit_of_work() as session:
             pipeline = pipelines.get_pipeline(session, pipeline_id=seat.pipeline_id)
-            bus.send(session, pipeline=pipeline, sender=seat.role, draft=draft, now=utcnow())
+            messages.send(session, pipeline=pipeline, sender=seat.role, draft=draft, now=utcnow())
 
     return send
 

@@ -16,8 +16,8 @@ from egg_tasks import database
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
 from egg_tasks.outbox import Parcel, WakeUp
-from egg_tasks.services import bus
-from egg_tasks.services.bus import Draft
+from egg_tasks.services.bus import messages
+from egg_tasks.services.bus.messages import Draft
 from egg_tasks.tasks.dispatch import Dispatch
 from models.errors import Unavailable
 from models.queries import phase_runs, pipelines, streams
@@ -117,7 +117,7 @@ def _find(session: Session, seat: Seat, draft: Draft) -> int | None:
 
 def _send(session: Session, seat: Seat, draft: Draft) -> Message:
     pipeline = pipelines.get_pipeline(session, pipeline_id=seat.pipeline_id)
-    return bus.send(session, pipeline=pipeline, sender=seat.role, draft=draft, now=utcnow())
+    return messages.send(session, pipeline=pipeline, sender=seat.role, draft=draft, now=utcnow())
 
 
 def _defer(session: Session, seat: Seat, drafts: Sequence[Draft]) -> None:

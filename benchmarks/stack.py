@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from egg_tasks import database
-from egg_tasks.stack import local, probes, programs
+from egg_tasks.stack import commands, lifecycle, probes
 from egg_tasks.stack.manifest import Manifest
 from egg_tasks.tasks.dispatch import Dispatch
 
@@ -50,7 +50,7 @@ class Stack:
 
     def is_well(self) -> bool:
         """Whether the API answers, and database and broker answer it."""
-        return probes.http_answers(self.manifest.api_port, programs.READY_PATH)
+        return probes.http_answers(self.manifest.api_port, commands.READY_PATH)
 
     def kill(self, name: str) -> bool:
         """Kill a server with -9 (of PostgreSQL the postmaster); whether there was one."""
@@ -75,7 +75,7 @@ def running(*, rate_limit: int | None = 0) -> Iterator[Stack]:
         environment["EGG_RATE_LIMIT"] = str(rate_limit)
     try:
         subprocess.run([EGG, "up"], env=environment, check=True, stdout=subprocess.DEVNULL)
-        found = local.find(home)
+        found = lifecycle.find(home)
         assert found is not None, "egg up has just said that it is there"  # noqa: S101
         os.environ.update(
             EGG_DATABASE_URL=found.database_url, EGG_REDIS_URL=found.redis_url, EGG_HOME=str(home)

@@ -12,7 +12,7 @@ from functools import partial
 
 from benchmarks.agents import Seat
 from benchmarks.door import Door
-from egg_tasks.services.bus import Draft
+from egg_tasks.services.bus.messages import Draft
 from models.schemas.message import MessageType
 
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from cli import following, render, words
+from cli import event_stream, formatting, render
 from egg_tasks.client import Client, Json
 from models.foreign import Shown, indented, named, page
 
 COLUMNS: render.Columns = {
     "ID": "id",
-    "TIME": lambda sent: words.moment(sent["timestamp"]),
+    "TIME": lambda sent: formatting.moment(sent["timestamp"]),
     "FROM": "from_role",
     "TO": "to_role",
     "TYPE": "message_type",
@@ -46,8 +46,8 @@ class Talk:
         while left is None or left > 0:
             # How it stands is asked before what was said: the last words are in what follows.
             status = self._client.get(f"/pipelines/{self._pipeline}")["pipeline"]["status"]
-            is_over = status in following.ENDED
-            found = self._read(left, wait=0 if is_over else following.WAIT_SECONDS)
+            is_over = status in event_stream.ENDED
+            found = self._read(left, wait=0 if is_over else event_stream.WAIT_SECONDS)
             yield from found
             left = None if left is None else left - len(found)
             if is_over and not self.has_more:
@@ -92,17 +92,17 @@ def conversation(messages: Iterable[Json]) -> Iterator[Shown]:
     """Each message as a person reads it, with a line where another phase begins."""
     place = None
     for sent in messages:
-        now = words.phase_name(sent["phase"], sent["iteration"])
+        now = formatting.phase_name(sent["phase"], sent["iteration"])
         if now != place:
             place = now
-            yield page([f"-- {now or 'before the first phase'}, {words.moment(sent['timestamp'])}"])
+            yield page([f"-- {now or 'before the first phase'}, {formatting.moment(sent['timestamp'])}"])
         yield told(sent)
 
 
 def told(sent: Json) -> Shown:
     """One message: when, its id, who to whom, what kind, its subject; the body indented below."""
     reply = f" (to {sent['in_reply_to']})" if sent.get("in_reply_to") else ""
-    head = f"{words.clock(sent['timestamp'])} {sent['id']:>4} {sent['from_role']} → {sent['to_role']}"
+    head = f"{formatting.clock(sent['timestamp'])} {sent['id']:>4} {sent['from_role']} → {sent['to_role']}"
     subject = f": {sent['subject']}" if sent.get("subject") else ""
     line = f"{head} {sent['message_type']}{reply}{subject}"
     return page([line, *([indented(sent["body"])] if sent.get("body") else [])])

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import click
 
-from cli import live_overview, overview, render, report, typed, words
+from cli import formatting, overview, render, report, typed, watch_all_screen
 from cli.paging import Page
 from egg_tasks.client import Client, Json
 from models.foreign import flat
@@ -31,8 +31,8 @@ def answered_columns() -> render.Columns:
         "PIPELINE": "pipeline_id",
         "STATUS": "status",
         "QUESTION": overview.question,
-        "ANSWER": words.answer,
-        "ASKED": lambda asked: words.moment(asked["created_at"]),
+        "ANSWER": formatting.answer,
+        "ASKED": lambda asked: formatting.moment(asked["created_at"]),
     }
 
 
@@ -56,14 +56,14 @@ def tell_running(answer: Json) -> None:
     """Print what each running pipeline waits for and what it asks, what needs a person first."""
     now = datetime.now(UTC)
     if answer.get("halt"):
-        render.say(words.halted(answer["halt"]))
+        render.say(formatting.halted(answer["halt"]))
     for one in answer["pipelines"]:
         asked = one["first_question"]
         # What is asked stands below, with its answers.
         why = overview.waits_for(asked) if asked and asked["holds"] != "nobody" else one["why"]
         render.say(
             *([""] if one is not answer["pipelines"][0] else []),
-            f"{live_overview.standing(one)}: {typed.hint(flat(why), others=one)}",
+            f"{watch_all_screen.standing(one)}: {typed.hint(flat(why), others=one)}",
         )
         if asked:
             took = overview.age(asked["created_at"], now=now)

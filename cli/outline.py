@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from cli import words
+from cli import formatting
 from models.foreign import one_line
 
 INDENT = "  "
@@ -19,7 +19,7 @@ def lines(record: Mapping[str, object], indent: str = "") -> Iterator[str]:
             yield f"{indent}{one_line(name)}"
             yield from _below(value, indent + INDENT)
         else:
-            yield f"{indent}{one_line(name):<{width}}  {one_line(words.text_of(value)) or EMPTY}"
+            yield f"{indent}{one_line(name):<{width}}  {one_line(formatting.text_of(value)) or EMPTY}"
 
 
 def _is_nested(value: object) -> bool:

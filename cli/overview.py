@@ -6,7 +6,7 @@ from datetime import datetime
 
 from rich.text import Text
 
-from cli import typed, words
+from cli import formatting, typed
 from cli.styled import Part, styled
 from egg_tasks.client import Json
 from models.answers import usual
@@ -65,7 +65,7 @@ def lines(seen: Seen, *, width: int | None = None) -> list[Text]:
     found += [_workers(seen, told), _agents(told), _pipelines(told)]
     found += _questions(told, now=seen.now, width=width)
     if told["halt"]:
-        found.append(_line("halt", (words.halted(told["halt"]), "bold yellow")))
+        found.append(_line("halt", (formatting.halted(told["halt"]), "bold yellow")))
     return [
         *found,
         _disk(told["disk"]),
@@ -89,7 +89,7 @@ def _server(seen: Seen) -> list[Text]:
             found.append(_line("agents", text))
         return found
     took = age(stack.since, now=seen.now)
-    told = f" since {words.moment(stack.since)} ({took}), egg {stack.version}, in {stack.home}"
+    told = f" since {formatting.moment(stack.since)} ({took}), egg {stack.version}, in {stack.home}"
     if seen.away:
         sign = ("up, but its server does not answer", "bold red")
         return [_line("stack", sign, told), _line("", flat(seen.away))]
@@ -133,7 +133,7 @@ def _pipelines(told: Json) -> Text:
     parts: list[Part] = []
     for status in known:
         parts += [", "] if parts else []
-        parts.append((f"{counts[status]} {status}", words.style_of(status)))
+        parts.append((f"{counts[status]} {status}", formatting.style_of(status)))
     return _line("pipelines", *parts)
 
 
@@ -179,7 +179,7 @@ def _held_up(told: Json, *, width: int | None) -> list[Text]:
 
 def age(moment: str, *, now: datetime) -> str:
     """How long ago something was."""
-    return words.duration(max(0.0, (now - datetime.fromisoformat(moment)).total_seconds()))
+    return formatting.duration(max(0.0, (now - datetime.fromisoformat(moment)).total_seconds()))
 
 
 def short(name: str, *, most: int = 24) -> str:
@@ -209,7 +209,7 @@ def default(asked: Json, *, now: datetime) -> str:
     if not asked.get("deadline") or not asked.get("default"):
         return ""
     left = (datetime.fromisoformat(asked["deadline"]) - now).total_seconds()
-    return f"; {flat(asked['default'])} in {words.duration(max(0.0, left))}"
+    return f"; {flat(asked['default'])} in {formatting.duration(max(0.0, left))}"
 
 
 def _line(label: str, *parts: Part) -> Text:

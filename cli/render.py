@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import click
 
-from cli import outline, typed, words
+from cli import formatting, outline, typed
 from egg_tasks.client import Json
 from models.foreign import flat, indented, one_line, page
 
@@ -171,4 +171,4 @@ def draw(drawn: "RenderableType") -> None:
 
 def cell(item: Json, show: str | Callable[[Json], object]) -> str:
     """The text of one cell."""
-    return words.text_of(item.get(show) if isinstance(show, str) else show(item))
+    return formatting.text_of(item.get(show) if isinstance(show, str) else show(item))

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from cli import typed, words, work_branch
+from cli import formatting, typed, work_branch
 from egg_tasks.client import Client, Json
 from models.foreign import Shown, flat, indented, one_line, page
 from models.git_names import result_branch
@@ -47,9 +47,9 @@ def write(pipeline: Json, phases: Sequence[Json], messages: Json, *, where: str 
 
 def question(asked: Json) -> Shown:
     """What a person is asked, what those it is about wrote last, and the commands that answer."""
-    head = f"decision {asked['id']}{words.asker(asked)}: {flat(asked['question'])}"
+    head = f"decision {asked['id']}{formatting.asker(asked)}: {flat(asked['question'])}"
     failed = [line for one in asked.get("failures") or [] for line in wrote(one, but=asked["question"])]
-    ways = (f"  {line}" for line in [*words.answers(asked), *words.after_a_mend(asked)])
+    ways = (f"  {line}" for line in [*formatting.answers(asked), *formatting.after_a_mend(asked)])
     return page([head, *failed, ANSWER, *ways])
 
 
@@ -75,7 +75,7 @@ def _headline(pipeline: Json, *, now: datetime) -> Lines:
     took = _between(pipeline.get("started_at"), pipeline.get("ended_at"), now=now)
     why = flat(pipeline.get("why"))
     head = f"{pipeline['id']}: {pipeline['status']}"
-    lineage = words.lineage(pipeline)
+    lineage = formatting.lineage(pipeline)
     known = [f"{lineage[0].upper()}{lineage[1:]}."] if lineage else []
     known += [f"Run again as {', '.join(pipeline['reruns'])}."] if pipeline.get("reruns") else []
     rebase = pipeline.get("rebase") or {}
@@ -92,7 +92,7 @@ def _phase_lines(phases: Sequence[Json], *, now: datetime) -> Lines:
 def _phase_row(phase: Json, *, now: datetime) -> tuple[str, ...]:
     checks = Counter(check["status"] for check in phase.get("checks") or [])
     return (
-        words.phase_name(phase["phase"], phase["iteration"]),
+        formatting.phase_name(phase["phase"], phase["iteration"]),
         str(phase.get("stop_reason") or phase["status"]),
         str(sum(role.get("rounds") or 0 for role in phase.get("roles") or [])),
         str(len(phase.get("versions") or [])),
@@ -110,8 +110,8 @@ def _talk(messages: Json) -> Lines:
 def _lacks(phases: Sequence[Json]) -> Lines:
     """Each phase run that was repeated until it converged: which one it was, and what it lacked."""
     lines = [
-        f"  {words.phase_name(phase['phase'], phase['iteration'])}: "
-        + words.iteration(phase["iterations_used"], phase["max_iterations"])
+        f"  {formatting.phase_name(phase['phase'], phase['iteration'])}: "
+        + formatting.iteration(phase["iterations_used"], phase["max_iterations"])
         + (f": {flat(phase['why'])}" if phase.get("ended_at") and phase.get("why") else "")
         for phase in phases
         if phase.get("max_iterations")
@@ -131,10 +131,10 @@ def _results(phases: Sequence[Json]) -> Lines:
     """The result of each role that gave one, with its figures."""
     rows = [
         (
-            f"  {words.phase_name(phase['phase'], phase['iteration'])}",
+            f"  {formatting.phase_name(phase['phase'], phase['iteration'])}",
             result["role"],
             str(result["fields"].get("status")),
-            words.figures(result["fields"]) or flat(result["fields"].get("summary")),
+            formatting.figures(result["fields"]) or flat(result["fields"].get("summary")),
         )
         for phase in phases
         for result in phase.get("results") or []
@@ -157,7 +157,7 @@ def _versions(phases: Sequence[Json]) -> Lines:
     """Every version with its commit and what became of it."""
     rows = [
         (
-            f"  {words.phase_name(phase['phase'], phase['iteration'])}",
+            f"  {formatting.phase_name(phase['phase'], phase['iteration'])}",
             version["role"],
             f"v{version['number']}",
             str(version["commit"])[:10],
@@ -187,7 +187,7 @@ def _between(start: str | None, end: str | None, *, now: datetime) -> str:
     if not start:
         return ""
     until = datetime.fromisoformat(end) if end else now
-    return words.duration((until - datetime.fromisoformat(start)).total_seconds())
+    return formatting.duration((until - datetime.fromisoformat(start)).total_seconds())
 
 
 def _counted(counts: Counter[str]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from cli import definition_file, following, options, render, server, submitting, typed
+from cli import definition_file, event_stream, options, render, server, submitting, typed
 from cli.definition_file import Checked
 from cli.definition_repository import Far
 from egg_tasks.client import Json
@@ -29,7 +29,7 @@ def check(first: Json, *, file: Path | None, as_stored: bool, overrides: Overrid
 
 def tell(first: Json, again: Json) -> None:
     """Say from where a rerun starts, and when that is where the first one started."""
-    if first["status"] not in following.ENDED and first["status"] != "pending":
+    if first["status"] not in event_stream.ENDED and first["status"] != "pending":
         word = (
             f"note: {first['id']} is still {first['status']}; end it with: egg pipeline cancel {first['id']}"
         )

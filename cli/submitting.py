@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
 
-from cli import definition_file, live, render, server, typed
+from cli import definition_file, render, server, typed, watch_one
 from cli.definition_file import Checked
 from cli.definition_repository import Far, persons_reach
 from egg_tasks.client import Client, Json
@@ -68,7 +68,7 @@ def start(
     name = str(created["id"])
     started = client.post(f"/pipelines/{name}/start", repeatable=True)
     if not detach:
-        return live.follow(client, name, stop_for_person=wait, timeout=timeout, output=output)
+        return watch_one.follow(client, name, stop_for_person=wait, timeout=timeout, output=output)
     render.answer(started, name, output=output)
     render.say(typed.hint(f"{name} runs; see it with: egg watch {name}"), err=True)
     return 0

@@ -7,7 +7,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from cli import words
+from cli import formatting
 from cli.styled import styled
 
 GAP = 2
@@ -49,7 +49,7 @@ def drawn(titles: Sequence[str], rows: Rows, console: Console) -> Iterator[Text]
     widths = fitted(natural, console.width)
     yield from _row([styled(title, style="bold") for title in titles], widths, console)
     for row in rows:
-        yield from _row([styled(cell, style=words.style_of(cell)) for cell in row], widths, console)
+        yield from _row([styled(cell, style=formatting.style_of(cell)) for cell in row], widths, console)
         left = zip(titles, row, widths, strict=True)
         beneath = " · ".join(f"{title.lower()}: {cell}" for title, cell, width in left if cell and not width)
         if beneath:

@@ -16,9 +16,9 @@ def tell_of_stack() -> None:
     written = server.manifest()
     if written is None or written.get("version", "") == version.ours():
         return
-    from egg_tasks.stack import local
+    from egg_tasks.stack import lifecycle
 
-    running = local.running(server.home())
+    running = lifecycle.running(server.home())
     if running is not None and running.version != version.ours():
         _say(
             f"the stack in {server.home()} was started by {version.named(running.version)}",

@@ -12,10 +12,10 @@ from urllib.parse import urlencode
 
 import httpx
 
-from egg_tasks import proof, wire
+from egg_tasks import proof, protocol
 from egg_tasks.client import FOLLOW_SECONDS
 from egg_tasks.proof import Question
-from egg_tasks.wire import AwayError, Draft, Json, Wanted
+from egg_tasks.protocol import AwayError, Draft, Json, Wanted
 from models.errors import Unavailable
 from models.masking import masked
 
@@ -26,15 +26,15 @@ class AsyncClient:
     """One server, one credential. Use it as a context: it keeps connections open."""
 
     def __init__(self, url: str, token: str, *, patience: float = 60.0) -> None:
-        parts = wire.address(url)
+        parts = protocol.address(url)
         self.url = masked(url.rstrip("/"))
         self.patience = patience
         self._extensions = {"trace": partial(_prove, self.url, token)} if proof.is_due(parts) else {}
         self._http = httpx.AsyncClient(
-            base_url=self.url + wire.PREFIX,
-            headers={"Accept": "application/json", "Authorization": f"Bearer {wire.presentable(token)}"},
+            base_url=self.url + protocol.PREFIX,
+            headers={"Accept": "application/json", "Authorization": f"Bearer {protocol.presentable(token)}"},
             # Proxies of the environment are for what is far away.
-            trust_env=not wire.is_loopback(parts.hostname),
+            trust_env=not protocol.is_loopback(parts.hostname),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
         )
 
@@ -77,14 +77,14 @@ class AsyncClient:
     ) -> Json:
         """Ask until there is an answer, or `Unavailable` after *patience* seconds; both may be repeated."""
         given = {name: value for name, value in (query or {}).items() if value is not None}
-        seconds = wire.READ_SECONDS + float(str(given.get("wait", 0)))
+        seconds = protocol.READ_SECONDS + float(str(given.get("wait", 0)))
         request = self._http.build_request(
             method,
-            wire.messages_path(pipeline),
+            protocol.messages_path(pipeline),
             params=httpx.QueryParams(urlencode(given, doseq=True, errors="surrogateescape")),
             content=None if body is None else json.dumps(body).encode(),
             headers=None if body is None else {"Content-Type": "application/json"},
-            timeout=httpx.Timeout(seconds, connect=wire.CONNECT_SECONDS),
+            timeout=httpx.Timeout(seconds, connect=protocol.CONNECT_SECONDS),
             extensions=self._extensions,
         )
         deadline, tries = time.monotonic() + self.patience, 0
@@ -95,15 +95,17 @@ class AsyncClient:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise Unavailable(away.reason) from away
-                await asyncio.sleep(min(left, away.pause if away.pause is not None else wire.pause(tries)))
+                await asyncio.sleep(
+                    min(left, away.pause if away.pause is not None else protocol.pause(tries))
+                )
                 tries += 1
 
     async def _try(self, request: httpx.Request) -> Json:
         try:
             answer = await self._http.send(request)
         except httpx.TransportError as error:
-            raise AwayError(wire.absent(self.url, error)) from error
-        return wire.understand(
+            raise AwayError(protocol.absent(self.url, error)) from error
+        return protocol.understand(
             self.url, answer.status_code, answer.content, answer.headers.get("Retry-After")
         )
 
@@ -130,5 +132,5 @@ async def _prove(url: str, token: str, happened: str, what: Mapping[str, Any]) -
     except BaseException as error:
         await connection.aclose()
         if isinstance(error, TimeoutError):
-            raise AwayError(wire.absent(url, error), unsent=True) from error
+            raise AwayError(protocol.absent(url, error), unsent=True) from error
         raise

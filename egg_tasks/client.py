@@ -13,9 +13,9 @@ from dataclasses import replace
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import quote, urlencode
 
-from egg_tasks import proof, wire
+from egg_tasks import proof, protocol
 from egg_tasks.proof import Question
-from egg_tasks.wire import AwayError, Draft, Json, Wanted
+from egg_tasks.protocol import AwayError, Draft, Json, Wanted
 from models.errors import Unavailable
 from models.masking import hiding, masked
 
@@ -41,7 +41,7 @@ class Client:
         hear_version: Callable[[str | None], None] = lambda _: None,
         hides: Mapping[str, str] | None = None,
     ) -> None:
-        parts = wire.address(url)
+        parts = protocol.address(url)
         self.url = masked(url.rstrip("/"))
         self.patience = patience
         self.once_seen = once_seen
@@ -54,20 +54,20 @@ class Client:
         self._kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         self._host = parts.hostname or ""
         self._port = parts.port
-        self._base = parts.path.rstrip("/") + wire.PREFIX
+        self._base = parts.path.rstrip("/") + protocol.PREFIX
         self._headers = {"Accept": "application/json"}
         self._unproven = token if token and proof.is_due(parts) else None
         if token:
-            self._headers["Authorization"] = f"Bearer {wire.presentable(token)}"
+            self._headers["Authorization"] = f"Bearer {protocol.presentable(token)}"
 
     def send(self, pipeline: str, draft: Draft) -> Json:
         """Send a message once, however often that has to be tried; the message with its id."""
-        sent = self.post(wire.messages_path(pipeline), draft.fields())["message"]
+        sent = self.post(protocol.messages_path(pipeline), draft.fields())["message"]
         return dict(sent)
 
     def poll(self, pipeline: str, wanted: Wanted) -> Json:
         """Read a page of messages: `messages`, `count`, `next_since_id`, `has_more`."""
-        return self.get(wire.messages_path(pipeline), wanted.query())
+        return self.get(protocol.messages_path(pipeline), wanted.query())
 
     def follow(self, pipeline: str, wanted: Wanted) -> Iterator[Json]:
         """Yield each message that is wanted once and in order, for ever; `Conflict` when the run is over."""
@@ -87,7 +87,7 @@ class Client:
         body: Mapping[str, object] | None = None,
         *,
         repeatable: bool = False,
-        seconds: float = wire.READ_SECONDS,
+        seconds: float = protocol.READ_SECONDS,
     ) -> Json:
         """Write to *path*; repeated only if nothing was sent, or it carries a client_key, or *repeatable*.
 
@@ -104,7 +104,7 @@ class Client:
         query: Mapping[str, object] | None = None,
         body: Mapping[str, object] | None = None,
         repeatable: bool = False,
-        seconds: float = wire.READ_SECONDS,
+        seconds: float = protocol.READ_SECONDS,
     ) -> Json:
         """Ask until there is an answer; the `data` of its envelope.
 
@@ -127,7 +127,7 @@ class Client:
                     is_told = True
                 if left <= 0 or not (repeatable or away.unsent):
                     raise Unavailable(away.reason) from away
-                time.sleep(min(left, away.pause if away.pause is not None else wire.pause(tries)))
+                time.sleep(min(left, away.pause if away.pause is not None else protocol.pause(tries)))
                 tries += 1
             else:
                 if is_told:
@@ -138,12 +138,12 @@ class Client:
 
     def _try(self, method: str, target: str, body: Mapping[str, object] | None, seconds: float) -> Json:
         """Ask once, on a connection of its own."""
-        connection = self._kind(self._host, self._port, timeout=wire.CONNECT_SECONDS)
+        connection = self._kind(self._host, self._port, timeout=protocol.CONNECT_SECONDS)
         with contextlib.closing(connection):
             try:
                 connection.connect()
             except (OSError, UnicodeError) as error:
-                raise AwayError(wire.absent(self.url, error), unsent=True) from error
+                raise AwayError(protocol.absent(self.url, error), unsent=True) from error
             if self._unproven:
                 self._prove(connection.sock, self._unproven)
             # the proof is this connection's
@@ -156,9 +156,9 @@ class Client:
                 response = connection.getresponse()
                 text = response.read()
             except (OSError, HTTPException) as error:
-                raise AwayError(wire.absent(self.url, error)) from error
-        self._hear_version(response.getheader(wire.VERSION_HEADER))
-        return wire.understand(self.url, response.status, text, response.getheader("Retry-After"))
+                raise AwayError(protocol.absent(self.url, error)) from error
+        self._hear_version(response.getheader(protocol.VERSION_HEADER))
+        return protocol.understand(self.url, response.status, text, response.getheader("Retry-After"))
 
     def _written(self, body: Mapping[str, object]) -> bytes:
         """A body as it is sent, without the values that are to be hidden."""
@@ -176,7 +176,7 @@ class Client:
             while not question.is_answered_by(connection.recv(proof.LONGEST_ANSWER)):
                 connection.settimeout(max(0.001, deadline - time.monotonic()))
         except OSError as error:
-            raise AwayError(wire.absent(self.url, error), unsent=True) from error
+            raise AwayError(protocol.absent(self.url, error), unsent=True) from error
 
 
 def _query(given: Mapping[str, object]) -> str:

@@ -12,8 +12,8 @@ import os
 from http import HTTPStatus
 from urllib.parse import SplitResult
 
-from egg_tasks import wire
-from egg_tasks.wire import AwayError
+from egg_tasks import protocol
+from egg_tasks.protocol import AwayError
 from models.errors import Unauthenticated
 
 PATH = "/proof"
@@ -38,7 +38,7 @@ def made(key: bytes, nonce: str) -> str:
 
 def is_due(parts: SplitResult) -> bool:
     """Whether a server is to prove itself: over TLS its certificate does, and far away the user named it."""
-    return parts.scheme == "http" and wire.is_loopback(parts.hostname)
+    return parts.scheme == "http" and protocol.is_loopback(parts.hostname)
 
 
 class Question:
@@ -52,8 +52,8 @@ class Question:
 
     def request(self) -> bytes:
         """The request."""
-        parts = wire.address(self._url)
-        path = f"{parts.path.rstrip('/')}{wire.PREFIX}{PATH}"
+        parts = protocol.address(self._url)
+        path = f"{parts.path.rstrip('/')}{protocol.PREFIX}{PATH}"
         query = f"credential={name_of(self._key)}&nonce={self._nonce}"
         host = parts.netloc.rpartition("@")[2]
         return f"GET {path}?{query} HTTP/1.1\r\nHost: {host}\r\nAccept: application/json\r\n\r\n".encode()

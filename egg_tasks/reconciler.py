@@ -17,7 +17,9 @@ from egg_tasks.clock import utcnow
 from egg_tasks.config import settings, settings_at_start
 from egg_tasks.database import advisory_lock, unit_of_work
 from egg_tasks.outbox import Clearing, Deletion, Preparation, Publication, RebaseKey, VersionKey
-from egg_tasks.services import clones, decisions, deletions, notices, phases, places
+from egg_tasks.services.agents import clones, deletions, scheduling
+from egg_tasks.services.engine import evaluation
+from egg_tasks.services.people import decisions, notifications
 from egg_tasks.tasks.dispatch import Dispatch, send_tidying
 from egg_tasks.use_cases import ticking
 from models.errors import Unavailable
@@ -164,13 +166,13 @@ def evaluate_due() -> int:
 
 def _evaluate(phase_run_id: UUID) -> None:
     with unit_of_work() as session:
-        phases.evaluate(session, phase_run_id=phase_run_id, now=utcnow())
+        evaluation.evaluate(session, phase_run_id=phase_run_id, now=utcnow())
 
 
 def send_unattended_runs() -> int:
     """Send agent runs nobody attends: never sent, lost by the broker, left by a worker, without a place."""
     with unit_of_work() as session:
-        return places.send_due(session, now=utcnow())
+        return scheduling.send_due(session, now=utcnow())
 
 
 def send_unattended_merges() -> int:
@@ -240,7 +242,7 @@ def send_notices() -> int:
     if settings().webhook is None:
         return 0
     with unit_of_work() as session:
-        return notices.send_due(session, now=utcnow(), limit=BATCH)
+        return notifications.send_due(session, now=utcnow(), limit=BATCH)
 
 
 def delete_pipelines() -> int:

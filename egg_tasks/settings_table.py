@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from egg_tasks.wire import LOOK_SECONDS
+from egg_tasks.protocol import LOOK_SECONDS
 from models.errors import Unprocessable
 
 LARGEST_PORT = 65535

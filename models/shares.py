@@ -1,4 +1,4 @@
-"""What one agent run may leave behind and have done for it, as data; `egg_tasks.services.shares` enforces it.
+"""What one agent run may leave behind and have done for it, as data; `services.bus.shares` enforces it.
 
 An agent that works needs a small part of each of these: some hundred messages of a few KiB, a READY or two, a
 result. One that does more fills what all pipelines share, as fast as it may, for as long as it lives.

@@ -17,11 +17,11 @@ from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 
 from cli import submitting
-from cli.live import refreshed
-from cli.screen import Look, draw
+from cli.watch_one import refreshed
+from cli.watch_screen import Look, draw
 from egg_tasks.client import Client
 from egg_tasks.demo.repository import make_repository
-from egg_tasks.stack import local
+from egg_tasks.stack import lifecycle
 from models.states import PipelineStatus, Readiness
 
 PICTURE = Path(__file__).parents[1] / "docs" / "live-screen.svg"
@@ -38,7 +38,7 @@ def main() -> None:
     home.chmod(0o711)
     os.environ["EGG_HOME"] = str(home)
     try:
-        manifest = local.up(home, report=_say)
+        manifest = lifecycle.up(home, report=_say)
         client = Client(manifest.api_url, manifest.operator_token)
         repository = make_repository(home / "shop")
         checked = submitting.check(repository / "egg.yaml", overrides=[("name", NAME)])
@@ -49,7 +49,7 @@ def main() -> None:
         while client.get(f"/pipelines/{NAME}/status")["status"] == PipelineStatus.RUNNING:
             time.sleep(POLL_SECONDS)
     finally:
-        local.down(home)
+        lifecycle.down(home)
         shutil.rmtree(home, ignore_errors=True)
 
 

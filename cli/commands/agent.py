@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import click
 
-from cli import options, paging, render, server, typed, words
+from cli import formatting, options, paging, render, server, typed
 from cli.paging import Page
 from egg_tasks.client import Client, Json
 from models.errors import NotFound
@@ -27,16 +27,16 @@ def took(agent: Json) -> str:
     if not agent.get("started_at"):
         return ""
     end = datetime.fromisoformat(agent["ended_at"]) if agent.get("ended_at") else datetime.now(UTC)
-    return words.duration(max(0.0, (end - datetime.fromisoformat(agent["started_at"])).total_seconds()))
+    return formatting.duration(max(0.0, (end - datetime.fromisoformat(agent["started_at"])).total_seconds()))
 
 
 COLUMNS: render.Columns = {
     "RUN": short_id,
     "ROLE": lambda agent: f"{agent['role'] or CHECK} {agent['number']}",
-    "PHASE": lambda agent: words.phase_name(agent["phase"], agent["iteration"]),
-    "STATUS": words.condition,
+    "PHASE": lambda agent: formatting.phase_name(agent["phase"], agent["iteration"]),
+    "STATUS": formatting.condition,
     "VERDICT": "verdict",
-    "STARTED": lambda agent: words.when(agent.get("started_at")),
+    "STARTED": lambda agent: formatting.when(agent.get("started_at")),
     "TOOK": took,
     "WHY": lambda agent: agent.get("said") or agent.get("error"),
     "BECAUSE": "causes",

@@ -5,10 +5,10 @@ from typing import Any, TypeVar
 
 import click
 
-from cli import answering, completing, exit_codes, options, paging, render, server, typed, words
+from cli import answering, completing, exit_codes, formatting, options, paging, render, server, typed
 from cli.paging import Page
 from egg_tasks.client import Client, Json
-from egg_tasks.wire import new_key
+from egg_tasks.protocol import new_key
 from models.foreign import flat
 from models.states import DecisionStatus
 
@@ -20,7 +20,7 @@ COLUMNS: render.Columns = {
     "PHASE": "phase",
     "ASKED BY": "asked_by",
     "QUESTION": "question",
-    "ANSWER": words.answer,
+    "ANSWER": formatting.answer,
 }
 
 

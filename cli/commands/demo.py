@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from cli import exit_codes, following, live, options, render, server
+from cli import event_stream, exit_codes, options, render, server, watch_one
 from cli.commands.stack import say
 from egg_tasks.client import Client
 
@@ -25,17 +25,17 @@ def demo(ctx: click.Context, *, directory: Path | None, output: str) -> None:
     """
     from cli import submitting
     from egg_tasks.demo.repository import make_repository
-    from egg_tasks.stack import local
+    from egg_tasks.stack import lifecycle
 
     home = server.home()
-    manifest = local.up(home, report=say)
+    manifest = lifecycle.up(home, report=say)
     client = Client(manifest.api_url, manifest.operator_token)
     name = _unused(client, home / "demo")
     repository = make_repository(directory or home / "demo" / name)
     submitting.create(client, submitting.check(repository / "egg.yaml", overrides=[("name", name)]))
     client.post(f"/pipelines/{name}/start", repeatable=True)
     say(f"{name} works on {repository}")
-    code = live.follow(client, name, output=output)
+    code = watch_one.follow(client, name, output=output)
     flower = f"Flower, Celery at work: {manifest.flower_url}  (login: {manifest.flower_login})"
     render.say(flower, err=bool(output))
     say("The stack goes on running; stop it with: egg down")
@@ -44,7 +44,7 @@ def demo(ctx: click.Context, *, directory: Path | None, output: str) -> None:
 
 def _unused(client: Client, directory: Path) -> str:
     """The first name demo-N that neither a pipeline nor a directory has."""
-    names = [pipeline["id"] for pipeline in following.pipelines(client)]
+    names = [pipeline["id"] for pipeline in event_stream.pipelines(client)]
     names += [path.name for path in directory.iterdir()] if directory.exists() else []
     numbers = [int(found[1]) for name in names if (found := re.fullmatch(r"demo-(\d{1,9})", name))]
     return f"demo-{max(numbers, default=0) + 1}"

@@ -29,9 +29,9 @@ def env(*, output: str) -> None:
     """
     if "EGG_SESSION_TOKEN" in os.environ:
         raise Forbidden("this command is for people; you are an agent, and have all you may use")
-    from egg_tasks.stack import local
+    from egg_tasks.stack import lifecycle
 
-    found = local.find(server.home())
+    found = lifecycle.find(server.home())
     if found is None:
         raise Unavailable(f"no stack runs in {server.home()}: start it with `egg up`")
     variables, notes = _variables(found)

@@ -4,7 +4,7 @@ from itertools import islice
 
 import click
 
-from cli import following, options, paging, render, server
+from cli import event_stream, options, paging, render, server
 
 
 @click.command()
@@ -21,7 +21,7 @@ def events(*, pipeline: str, follow: bool, after: int, limit: int | None, output
     Example:  egg events rate-limit --follow
     """
     client = server.follower() if follow else server.operator()
-    found = (following.coming if follow else following.stored)(client, pipeline, after=after)
+    found = (event_stream.coming if follow else event_stream.stored)(client, pipeline, after=after)
     shown = islice(found, limit)
     if output == "jsonl" or (follow and render.wants_json(output)):
         render.write_lines(shown)
@@ -33,6 +33,6 @@ def events(*, pipeline: str, follow: bool, after: int, limit: int | None, output
         last = after
         for event in shown:
             last = event["id"]
-            render.say(following.line(event))
+            render.say(event_stream.line(event))
         if limit and not follow and next(found, None):
             paging.say_more({"next_after": last})

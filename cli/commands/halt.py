@@ -2,7 +2,7 @@
 
 import click
 
-from cli import options, render, server, words
+from cli import formatting, options, render, server
 
 
 @click.command(name="stop-all")
@@ -26,5 +26,5 @@ def stop_all(*, why: str, running: bool, lift: bool, output: str) -> None:
         text = "agents start again" if answer["halt"] else "nothing was stopped"
     else:
         answer = client.post("/halt", {"why": why, "running": running}, repeatable=True)
-        text = words.halted(answer["halt"])
+        text = formatting.halted(answer["halt"])
     render.answer(answer, text, output=output)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli import options, render, server, typed, words
+from cli import formatting, options, render, server, typed
 from models.errors import NotFound, Rejected, Unavailable
 from models.foreign import flat, one_line
 from models.sizes import in_words
@@ -134,7 +134,7 @@ def _pass_on(name: str, said: bytes, width: int) -> bytes:
 
 
 def _age(at: str, *, now: datetime) -> str:
-    return f"{words.duration(max(0.0, (now - datetime.fromisoformat(at)).total_seconds()))} ago"
+    return f"{formatting.duration(max(0.0, (now - datetime.fromisoformat(at)).total_seconds()))} ago"
 
 
 def _cut(line: str, most: int) -> str:

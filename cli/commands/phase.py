@@ -2,15 +2,17 @@
 
 import click
 
-from cli import completing, options, paging, render, server, words
+from cli import completing, formatting, options, paging, render, server
 from cli.paging import Page
 from models.errors import NotFound
 
 COLUMNS: render.Columns = {
-    "PHASE": lambda phase: words.phase_name(phase["phase"], phase["iteration"]),
+    "PHASE": lambda phase: formatting.phase_name(phase["phase"], phase["iteration"]),
     "STATUS": "status",
     "ENDED BY": "stop_reason",
-    "ROLES": lambda phase: [f"{role['role']} {words.condition(role)}" for role in phase.get("roles") or []],
+    "ROLES": lambda phase: [
+        f"{role['role']} {formatting.condition(role)}" for role in phase.get("roles") or []
+    ],
     "WHY": lambda phase: None if phase.get("ended_at") else phase.get("why"),
 }
 
@@ -85,5 +87,5 @@ def restart(*, pipeline: str, name: str, output: str) -> None:
 def _move(pipeline: str, phase: str, verb: str, output: str) -> None:
     answer = server.operator().post(f"/pipelines/{pipeline}/phases/{phase}/{verb}")
     moved = answer["pipeline"]
-    where = words.phase_name(moved["current_phase"], moved["iteration"])
+    where = formatting.phase_name(moved["current_phase"], moved["iteration"])
     render.answer(answer, f"{moved['id']} is {moved['status']} in {where}", output=output)

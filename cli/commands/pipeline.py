@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from cli import completing, exit_codes, options, paging, render, server, words
+from cli import completing, exit_codes, formatting, options, paging, render, server
 from cli.commands import pipeline_delete
 from cli.commands.stack import ensure_stack
 from cli.paging import Page
@@ -13,10 +13,10 @@ from models.states import PipelineStatus
 COLUMNS: render.Columns = {
     "ID": "id",
     "STATUS": "status",
-    "PHASE": lambda pipeline: words.phase_name(pipeline.get("current_phase"), pipeline.get("iteration")),
+    "PHASE": lambda pipeline: formatting.phase_name(pipeline.get("current_phase"), pipeline.get("iteration")),
     "REPO": "repo",
-    "CREATED": lambda pipeline: words.moment(pipeline.get("created_at")),
-    "TOOK": lambda pipeline: words.span(pipeline.get("started_at"), pipeline.get("ended_at")),
+    "CREATED": lambda pipeline: formatting.moment(pipeline.get("created_at")),
+    "TOOK": lambda pipeline: formatting.span(pipeline.get("started_at"), pipeline.get("ended_at")),
 }
 
 
@@ -90,7 +90,7 @@ def status(*, pipeline: str, output: str) -> None:
     if render.wants_json(output):
         render.write_json(answer)
         return
-    from cli.screen import standing
+    from cli.watch_screen import standing
 
     render.draw(standing(answer))
 

@@ -112,10 +112,10 @@ def _look() -> None:
 
 def _need_port(host: str, port: int) -> None:
     """Refuse a port that is somebody else's: what the programs say of it is their traceback."""
-    from egg_tasks.stack import ports
+    from egg_tasks.stack import tcp_ports
     from models.errors import Unavailable
 
-    if fault := ports.fault(host, port):
+    if fault := tcp_ports.fault(host, port):
         raise Unavailable(f"port {port} of {host} {fault}: give another one with --port")
 
 

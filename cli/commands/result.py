@@ -5,17 +5,17 @@ from collections.abc import Mapping
 
 import click
 
-from cli import options, paging, render, server, words
+from cli import formatting, options, paging, render, server
 from cli.paging import Page
 from egg_tasks.client import Json
 from models.errors import Unprocessable
 
 COLUMNS: render.Columns = {
-    "PHASE": lambda result: words.phase_name(result["phase"], result["iteration"]),
+    "PHASE": lambda result: formatting.phase_name(result["phase"], result["iteration"]),
     "ROLE": "role",
     "STATUS": lambda result: result["fields"].get("status"),
     "FROM": lambda result: result["parse_status"] if result["stands"] else f"({result['parse_status']})",
-    "FIGURES": lambda result: words.figures(result["fields"]),
+    "FIGURES": lambda result: formatting.figures(result["fields"]),
     "SUMMARY": lambda result: result["fields"].get("summary") or result["faults"],
 }
 
@@ -52,7 +52,7 @@ def submit(*, pipeline: str, given: str, role: str | None, output: str) -> None:
         taken = server.agent().post(f"/pipelines/{pipeline}/results", body, repeatable=True)
     except Unprocessable as error:
         raise _telling(error) from error
-    figures = words.figures(taken["fields"])
+    figures = formatting.figures(taken["fields"])
     said = f"{taken['role']} reports {taken['fields']['status']}" + (f": {figures}" if figures else "")
     render.answer(taken, said, output=output)
 

@@ -7,7 +7,7 @@ import subprocess
 import click
 
 from cli import completing, options, render, server
-from egg_tasks import wire
+from egg_tasks import protocol
 from egg_tasks.client import Json
 from models.errors import Conflict, Unprocessable
 from models.foreign import flat
@@ -175,7 +175,7 @@ def _answer(text: str) -> tuple[str, str]:
 def _give(pipeline: str, fields: Json) -> Json:
     """Give a verdict; where it turns on what filters make of files, let the agent's own git look first."""
     try:
-        return _post(pipeline, fields, seconds=wire.LOOK_SECONDS)
+        return _post(pipeline, fields, seconds=protocol.LOOK_SECONDS)
     except Conflict as refusal:
         if not refusal.details.get("filters"):
             raise
@@ -183,7 +183,7 @@ def _give(pipeline: str, fields: Json) -> Json:
     # Whatever comes of it: the second answer says what is still uncommitted.
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         subprocess.run([*look, "--force-write-index"], capture_output=True, check=False, timeout=LOOK_SECONDS)
-    return _post(pipeline, fields, seconds=wire.LOOK_SECONDS)
+    return _post(pipeline, fields, seconds=protocol.LOOK_SECONDS)
 
 
 def _tell(pipeline: str, fields: Json, output: str) -> None:
@@ -193,7 +193,7 @@ def _tell(pipeline: str, fields: Json, output: str) -> None:
         render.write_json(taken)
 
 
-def _post(pipeline: str, fields: Json, *, seconds: float = wire.READ_SECONDS) -> Json:
+def _post(pipeline: str, fields: Json, *, seconds: float = protocol.READ_SECONDS) -> Json:
     """Signals say how things are, so one that was sent twice has said nothing new."""
     body = {name: value for name, value in fields.items() if value is not None}
     return server.agent().post(f"/pipelines/{pipeline}/signal", body, repeatable=True, seconds=seconds)

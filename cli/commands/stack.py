@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli import exit_codes, options, render, server, typed, words
+from cli import exit_codes, formatting, options, render, server, typed
 from models.errors import Unavailable
 from models.foreign import counted
 
@@ -34,9 +34,9 @@ def up(*, keeps_version: bool, output: str) -> None:
 
     Example:  egg up
     """
-    from egg_tasks.stack import local
+    from egg_tasks.stack import lifecycle
 
-    manifest = local.up(server.home(), report=say, keeps_version=keeps_version)
+    manifest = lifecycle.up(server.home(), report=say, keeps_version=keeps_version)
     _tell_of_newer_runs()
     known = {
         "home": str(server.home()),
@@ -60,9 +60,9 @@ def down(*, stops_agents: bool, output: str) -> None:
     Example:  egg down
     """
     from egg_tasks import local_runs
-    from egg_tasks.stack import local
+    from egg_tasks.stack import lifecycle
 
-    was_running = local.down(server.home(), report=say)
+    was_running = lifecycle.down(server.home(), report=say)
     if not was_running:
         say(f"no stack runs in {server.home()}")
     runner = local_runs.runner(server.home())
@@ -137,18 +137,18 @@ def _halt() -> "list[Finding]":
         return []
     if halt is None:
         return []
-    return [Finding("stop-all", ok=None, text=words.halted(halt))]
+    return [Finding("stop-all", ok=None, text=formatting.halted(halt))]
 
 
 def ensure_stack() -> None:
     """Start the local stack unless the environment names a server or one answers."""
     if server.is_given():
         return
-    from egg_tasks.stack import local
+    from egg_tasks.stack import lifecycle
 
-    if server.is_reachable() and not local.is_uprooted(server.home()):
+    if server.is_reachable() and not lifecycle.is_uprooted(server.home()):
         return
-    local.up(server.home(), report=say)
+    lifecycle.up(server.home(), report=say)
 
 
 def say(text: str) -> None:

@@ -51,9 +51,9 @@ def _look() -> Seen:
 def _stack(home: Path) -> Stack:
     """What is known of the local stack without its server."""
     from egg_tasks import local_runs
-    from egg_tasks.stack import census, local, lock
+    from egg_tasks.stack import census, lifecycle, lock
 
-    running, since = local.running(home), lock.taken_at(home)
+    running, since = lifecycle.running(home), lock.taken_at(home)
     if running is None or since is None:
         # One that is starting has the lock, and is not there yet.
         live, is_busy = local_runs.runner(home).list_live(), lock.holder(home) is not None

@@ -6,7 +6,7 @@ import subprocess
 import click
 
 from cli import options, render, server
-from egg_tasks.wire import LOOK_SECONDS
+from egg_tasks.protocol import LOOK_SECONDS
 from models.errors import Conflict, Malformed, Unavailable
 from models.foreign import named
 from models.git_names import work_branch

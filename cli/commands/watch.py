@@ -5,8 +5,20 @@ import time
 
 import click
 
-from cli import completing, exit_codes, inbox, live, options, paging, render, server, typed, watching, words
-from cli.following import ENDED, Until
+from cli import (
+    completing,
+    exit_codes,
+    formatting,
+    inbox,
+    options,
+    paging,
+    render,
+    server,
+    typed,
+    watch_all,
+    watch_one,
+)
+from cli.event_stream import ENDED, Until
 from cli.paging import Page
 
 
@@ -30,9 +42,9 @@ def watch(
     if pipeline is None:
         at = math.inf if timeout is None else time.monotonic() + timeout
         until = Until(for_person=wait, at=at)
-        exit_codes.end(ctx, watching.follow(server.operator(patience=0), until, output=output))
+        exit_codes.end(ctx, watch_all.follow(server.operator(patience=0), until, output=output))
         return
-    code = live.follow(server.follower(), pipeline, stop_for_person=wait, timeout=timeout, output=output)
+    code = watch_one.follow(server.follower(), pipeline, stop_for_person=wait, timeout=timeout, output=output)
     exit_codes.end(ctx, code)
 
 
@@ -49,7 +61,7 @@ def why(*, pipeline: str | None, page: Page, output: str) -> None:
     Example:  egg why rate-limit
     """
     if pipeline is None:
-        answer = server.operator().get(watching.PATH, {"limit": page.limit, "after": page.after})
+        answer = server.operator().get(watch_all.PATH, {"limit": page.limit, "after": page.after})
         if render.wants_json(output):
             render.write_json(answer)
         else:
@@ -66,10 +78,10 @@ def why(*, pipeline: str | None, page: Page, output: str) -> None:
     is_over = answer["status"] in ENDED
     phase = f", phase {answer['phase']}" if answer.get("phase") and not is_over else ""
     asked = answer.get("decisions") or []
-    reason = typed.hint(words.waits(answer.get("why"), asked) or "nothing to wait for", others=answer)
+    reason = typed.hint(formatting.waits(answer.get("why"), asked) or "nothing to wait for", others=answer)
     render.say(f"{answer['pipeline']} is {answer['status']}{phase}: {reason}")
     if answer.get("waiting"):
-        render.write_table(answer["waiting"], {"ROLE": "role", "STATE": words.condition, "WHY": "why"})
+        render.write_table(answer["waiting"], {"ROLE": "role", "STATE": formatting.condition, "WHY": "why"})
     from cli import report
 
     if left := report.leftovers(answer):

@@ -7,14 +7,15 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from egg_tasks import database, descriptors, hints, logging
+from egg_tasks import database, descriptors, logging, wakeups
 from egg_tasks.api import connections, errors, used_up, versions
 from egg_tasks.api.background import kept
-from egg_tasks.api.bodies import Bodies
-from egg_tasks.api.deliveries import Deliveries
+from egg_tasks.api.body_limit import Bodies
 from egg_tasks.api.envelope import Refusal
+from egg_tasks.api.fanout import Deliveries
 from egg_tasks.api.gate import Gate
-from egg_tasks.api.rates import Rates
+from egg_tasks.api.long_poll import Waiters
+from egg_tasks.api.rate_limit import Rates
 from egg_tasks.api.routes import (
     agents,
     conversations,
@@ -36,7 +37,6 @@ from egg_tasks.api.sends import Sends
 from egg_tasks.api.streaming import Pace
 from egg_tasks.api.tokens import Tokens
 from egg_tasks.api.turns import Shares, Turns
-from egg_tasks.api.waiting import Waiters
 from egg_tasks.app import answer_quickly
 from egg_tasks.config import settings
 from egg_tasks.tasks.dispatch import Dispatch
@@ -92,7 +92,7 @@ async def _listening(app: FastAPI) -> AsyncIterator[None]:
     settings()
     waiters: Waiters = app.state.waiters
     works: dict[str, Callable[[], Awaitable[None]]] = {
-        "hints": partial(hints.listen, waiters.wake),
+        "hints": partial(wakeups.listen, waiters.wake),
         "look_again": waiters.look_again,
     }
     tasks = [asyncio.create_task(kept(name, work)) for name, work in works.items()]

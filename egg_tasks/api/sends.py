@@ -6,11 +6,11 @@ from uuid import UUID
 
 import anyio.to_thread
 
-from egg_tasks.api.deliveries import Deliveries
+from egg_tasks.api.fanout import Deliveries
 from egg_tasks.clock import utcnow
 from egg_tasks.database import single_statements
-from egg_tasks.services import bus
-from egg_tasks.services.bus import Outgoing
+from egg_tasks.services.bus import messages
+from egg_tasks.services.bus.messages import Outgoing
 from models.tables import Message
 
 MOST = 64
@@ -96,10 +96,10 @@ class Sends:
 
 def _at_once(outgoing: Sequence[Outgoing]) -> Sequence[Message | None]:
     with single_statements() as session:
-        return bus.send_together(session, outgoing=outgoing, now=utcnow())
+        return messages.send_together(session, outgoing=outgoing, now=utcnow())
 
 
 def _tell(sent: Sequence[Message]) -> None:
     with single_statements() as session:
         for message in sent:
-            bus.wake(session, message)
+            messages.wake(session, message)

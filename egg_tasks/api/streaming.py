@@ -13,10 +13,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Send
 
-from egg_tasks.api.waiting import LOOK_AGAIN_SECONDS, Waiters, heard
+from egg_tasks.api.long_poll import LOOK_AGAIN_SECONDS, Waiters, heard
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import histories, reports
+from egg_tasks.services.reads import history, pipeline_status
 from models.errors import EggError, NotFound
 from models.queries import pipelines
 from models.queries import reports as rows
@@ -66,9 +66,9 @@ class Beginning:
 def begin(pipeline_id: str, after: int | None) -> Beginning:
     """Look at a pipeline from a cursor on; without one, from now on."""
     with unit_of_work() as session:
-        snapshot = reports.status(session, pipeline_id=pipeline_id, now=utcnow())
+        snapshot = pipeline_status.status(session, pipeline_id=pipeline_id, now=utcnow())
         cursor = rows.last_event_id(session, pipeline_id=pipeline_id) if after is None else after
-        page = histories.list_events(session, pipeline_id=pipeline_id, after=cursor, limit=PAGE)
+        page = history.list_events(session, pipeline_id=pipeline_id, after=cursor, limit=PAGE)
     return Beginning(snapshot, cursor, Look(snapshot.status, page))
 
 
@@ -132,7 +132,7 @@ def _look(pipeline_id: str, after: int) -> Look:
     with unit_of_work() as session:
         # Read before the events: of a pipeline that has ended, the page then holds the last one.
         status = pipelines.get_pipeline(session, pipeline_id=pipeline_id).status
-        return Look(status, histories.list_events(session, pipeline_id=pipeline_id, after=after, limit=PAGE))
+        return Look(status, history.list_events(session, pipeline_id=pipeline_id, after=after, limit=PAGE))
 
 
 def _written(name: str, data: BaseModel, *, number: int) -> str:

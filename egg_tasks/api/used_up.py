@@ -8,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from egg_tasks.api.envelope import refused
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import shares
+from egg_tasks.services.bus import shares
 from models.errors import UsedUp
 
 

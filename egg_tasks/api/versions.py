@@ -4,7 +4,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from egg_tasks import version
-from egg_tasks.wire import VERSION_HEADER
+from egg_tasks.protocol import VERSION_HEADER
 
 
 class Named:

@@ -24,8 +24,8 @@ from egg_tasks.clock import utcnow
 from egg_tasks.config import Settings
 from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.ports import Runner, Workspace
-from egg_tasks.services import agent_runs, looks, tries
-from egg_tasks.services.agent_runs import Answer
+from egg_tasks.services.agents import agent_runs, clone_inspection, tries
+from egg_tasks.services.agents.agent_runs import Answer
 from egg_tasks.use_cases.faults import is_nobodys, shortened
 from models.errors import DatabaseAway, EggError, Halted, NotSet, Unavailable
 from models.queries import agent_runs as rows
@@ -183,11 +183,11 @@ class Attendance:
             return launching.of_check(run, command=command, layout=layout, settings=self.settings)
         with single_statements() as session:
             work_commit = launching.work_commit(session, run=run)
-            reading = looks.read(session, run=run)
+            reading = clone_inspection.read(session, run=run)
         clone = self.workspace.open_clone(
             run.pipeline_id, role=run.role, run_id=run.id, work_commit=work_commit
         )
-        seen = looks.seen_in(self.workspace, reading, commit=clone.head)
+        seen = clone_inspection.seen_in(self.workspace, reading, commit=clone.head)
         with unit_of_work() as session:
             layout = self.runner.layout(run.id, directory=clone.path)
             return launching.of_agent(

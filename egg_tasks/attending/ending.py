@@ -11,8 +11,8 @@ from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.foreign_files import is_there
 from egg_tasks.ports import Runner, Workspace
 from egg_tasks.run_places import KEPT
-from egg_tasks.services import agent_runs, clones, looks, tries
-from egg_tasks.services.agent_runs import Salvaged
+from egg_tasks.services.agents import agent_runs, clone_inspection, clones, tries
+from egg_tasks.services.agents.agent_runs import Salvaged
 from egg_tasks.use_cases.faults import NOBODYS, shortened
 from models.errors import Conflict, Rejected, Unavailable
 from models.git_names import role_branch
@@ -134,8 +134,8 @@ class Ending:
                 return self._kept(Conflict("; ".join(("its clone is no directory any more", *outside))))
             return None
         with single_statements() as session:
-            reading = looks.read(session, run=rows.get_agent_run(session, run_id=run.id))
-        is_ahead = looks.is_ahead(self.workspace, reading, commit=saved.commit)
+            reading = clone_inspection.read(session, run=rows.get_agent_run(session, run_id=run.id))
+        is_ahead = clone_inspection.is_ahead(self.workspace, reading, commit=saved.commit)
         strays = self.workspace.save_strays(run.pipeline_id, run_id=run.id, clone=self.clone)
         kept = (*saved.kept, *strays.left, *outside)
         return Salvaged(saved.commit, is_ahead, saved.set_aside, kept, strays.saved)

@@ -11,7 +11,9 @@ from egg_tasks.backends.command import argv
 from egg_tasks.clock import utcnow
 from egg_tasks.config import Settings
 from egg_tasks.prompts.prompt import render
-from egg_tasks.services import briefs, credentials, epochs, halts, signals
+from egg_tasks.services import credentials
+from egg_tasks.services.agents import briefs, halts
+from egg_tasks.services.engine import epochs, readiness_signals
 from models.consensus.policy import Mode
 from models.queries import agent_runs, phase_runs, pipelines, versions
 from models.schemas.brief import Brief
@@ -31,7 +33,13 @@ def work_commit(session: Session, *, run: AgentRun) -> str:
 
 
 def of_agent(
-    session: Session, *, run: AgentRun, clone: Clone, layout: Layout, settings: Settings, seen: signals.Seen
+    session: Session,
+    *,
+    run: AgentRun,
+    clone: Clone,
+    layout: Layout,
+    settings: Settings,
+    seen: readiness_signals.Seen,
 ) -> Launch:
     """Make a role's launch: note what its clone has seen, hand over its brief, give it a new token.
 

@@ -16,8 +16,8 @@ import structlog
 
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import deadlines, sleep
-from egg_tasks.services.agent_runs import LEASE
+from egg_tasks.services.agents.agent_runs import LEASE
+from egg_tasks.services.engine import deadlines, sleep
 from models.errors import Unavailable
 from models.queries import agent_runs
 from models.states import LIVE_RUNS

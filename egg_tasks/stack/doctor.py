@@ -13,18 +13,18 @@ from egg_tasks.config import others
 from egg_tasks.settings_table import DATABASE_URL, REDIS_URL
 from egg_tasks.stack import (
     binaries,
+    commands,
     doctor_settings,
     frozen,
-    local,
+    lifecycle,
     manifest,
-    outside,
-    ports,
+    preflight,
     probes,
-    programs,
+    tcp_ports,
 )
 from egg_tasks.stack import home as homes
-from egg_tasks.stack.account import closed_parent
 from egg_tasks.stack.finding import Finding
+from egg_tasks.stack.run_as import closed_parent
 from models.errors import EggError
 from models.sizes import in_words
 
@@ -62,7 +62,7 @@ def examine(home: Path, environ: Mapping[str, str] | None = None) -> Sequence[Fi
 
 def _egg(home: Path) -> Finding:
     """This version, and whether the stack is of another."""
-    running, ours = local.running(home), version.ours()
+    running, ours = lifecycle.running(home), version.ours()
     if running is None or running.version == ours:
         return Finding("egg", ok=True, text=ours)
     text = f"{ours}; the stack was started by {version.named(running.version)}"
@@ -113,13 +113,13 @@ def _space(home: Path) -> Finding:
 
 def _postgres(environ: Mapping[str, str]) -> Finding:
     if url := environ.get(DATABASE_URL):
-        return _asked("PostgreSQL", outside.check_database, url, DATABASE_URL)
+        return _asked("PostgreSQL", preflight.check_database, url, DATABASE_URL)
     return _program("PostgreSQL", lambda: binaries.find_postgres(environ) / "postgres")
 
 
 def _valkey(environ: Mapping[str, str]) -> Finding:
     if url := environ.get(REDIS_URL):
-        return _asked("Valkey", outside.check_redis, url, REDIS_URL)
+        return _asked("Valkey", preflight.check_redis, url, REDIS_URL)
     return _program("Valkey", lambda: binaries.find_valkey(environ))
 
 
@@ -135,7 +135,7 @@ def _program(name: str, find: Callable[[], Path]) -> Finding:
 
 
 def _asked(name: str, check: Callable[[str], None], url: str, variable: str) -> Finding:
-    where = f"{outside.name_of(url)} ({variable})"
+    where = f"{preflight.name_of(url)} ({variable})"
     try:
         check(url)
     except EggError as error:
@@ -147,30 +147,30 @@ def _ports(home: Path, environ: Mapping[str, str]) -> Finding:
     """The API's port, which must be ours or free."""
     kept = manifest.read(home)
     given = environ.get("EGG_API_PORT", "")
-    if local.find(home) and kept:
+    if lifecycle.find(home) and kept:
         return Finding("port", ok=True, text=f"{kept.api_port} is this stack's")
     try:
-        ports.need_loopback()
+        tcp_ports.need_loopback()
     except EggError as error:
         return Finding("port", ok=False, text=str(error), mend="ip link set lo up")
     if not given.isdecimal() and not kept:
-        return Finding("port", ok=True, text=f"{ports.choose(manifest.API_PORT)} will be used")
+        return Finding("port", ok=True, text=f"{tcp_ports.choose(manifest.API_PORT)} will be used")
     port = int(given) if given.isdecimal() else kept.api_port if kept else manifest.API_PORT
-    if ports.is_free(port):
+    if tcp_ports.is_free(port):
         return Finding("port", ok=True, text=f"{port} is free")
     mend = "stop that, or set EGG_API_PORT to another port"
-    return Finding("port", ok=False, text=f"{port} is taken by {ports.holder(port)}", mend=mend)
+    return Finding("port", ok=False, text=f"{port} is taken by {tcp_ports.holder(port)}", mend=mend)
 
 
 def _stack(home: Path) -> Finding:
     """The stack, with the database and the broker it uses."""
-    found = local.find(home)
+    found = lifecycle.find(home)
     if found is None:
         return Finding("stack", ok=None, text="not running", mend="start it with `egg up`")
     wrong = []
     for check, url, variable in (
-        (outside.check_database, found.database_url, DATABASE_URL),
-        (outside.check_redis, found.redis_url, REDIS_URL),
+        (preflight.check_database, found.database_url, DATABASE_URL),
+        (preflight.check_redis, found.redis_url, REDIS_URL),
     ):
         if variable in found.frozen:  # one that was given: its password is not kept, and the API asks it
             continue
@@ -178,7 +178,7 @@ def _stack(home: Path) -> Finding:
             check(url)
         except EggError as error:
             wrong.append(str(error))
-    if not probes.http_answers(found.api_port, programs.READY_PATH):
+    if not probes.http_answers(found.api_port, commands.READY_PATH):
         wrong.append(f"the API at {found.api_url} is not ready")
     mend = f"look into {home / 'logs'}; `egg down` and `egg up` start it anew"
     return Finding("stack", not wrong, "; ".join(wrong) or f"runs at {found.api_url}", mend)
@@ -230,7 +230,7 @@ def once(path: str) -> str:
 
 def _taken(home: Path, environ: Mapping[str, str]) -> Mapping[str, str]:
     """What the stack that runs was started with, else what one would be that is started now."""
-    running = local.find(home)
+    running = lifecycle.find(home)
     return running.frozen if running and running.frozen else frozen.of(home, environ)
 
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from egg_tasks import settings_file
 from egg_tasks.config import webhook_of
 from egg_tasks.settings_table import BY_VARIABLE, fault_of
-from egg_tasks.stack import frozen, local
+from egg_tasks.stack import frozen, lifecycle
 from egg_tasks.stack.finding import Finding
 from models.errors import EggError
 
@@ -17,7 +17,7 @@ WEBHOOK = "EGG_WEBHOOK_URL"
 
 def examine(home: Path, environ: Mapping[str, str]) -> Sequence[Finding]:
     """Look at the settings; *environ* is this shell's, with what the file says."""
-    running = local.find(home)
+    running = lifecycle.find(home)
     taken = frozen.taken(running) if running else {}
     return (
         *_file(home),

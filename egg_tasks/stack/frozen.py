@@ -6,9 +6,9 @@ from pathlib import Path
 
 from egg_tasks import agent_tools, settings_file
 from egg_tasks.settings_table import BY_VARIABLE, Kind
-from egg_tasks.stack import programs
+from egg_tasks.stack import commands
 from egg_tasks.stack.manifest import Manifest
-from egg_tasks.stack.outside import name_of
+from egg_tasks.stack.preflight import name_of
 from models.masking import masked
 
 PATH, ORIGIN = "PATH", "PATH comes from"
@@ -26,7 +26,7 @@ def of(home: Path, environ: Mapping[str, str]) -> dict[str, str]:
 
     What may be secret is a digest; of a URL, it stands behind the host.
     """
-    ours = programs.environment(home, environ, None)
+    ours = commands.environment(home, environ, None)
     path = ours[agent_tools.VARIABLE]
     is_in_file = agent_tools.said_in_file(home) == path
     found = {

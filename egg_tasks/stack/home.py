@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 
-from egg_tasks.stack.account import closed_parent
+from egg_tasks.stack.run_as import closed_parent
 from models.errors import Unavailable, Unprocessable
 from models.sizes import in_words
 

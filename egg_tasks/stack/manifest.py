@@ -11,7 +11,7 @@ from typing import Any, get_origin, get_type_hints
 
 from egg_tasks import version
 from egg_tasks.settings_table import DATABASE_URL, REDIS_URL, number
-from egg_tasks.stack import ports
+from egg_tasks.stack import tcp_ports
 from egg_tasks.stack.home import translated
 from egg_tasks.stack.servers import Urls
 from models.errors import Unavailable
@@ -116,11 +116,11 @@ def settle(
     if kept and original(home):
         others, kept = {kept.api_port, kept.flower_port}, None
     api_port = _api_port(home, environ, kept, others)
-    flower_port = ports.choose(kept.flower_port if kept else FLOWER_PORT, other_than={*others, api_port})
+    flower_port = tcp_ports.choose(kept.flower_port if kept else FLOWER_PORT, other_than={*others, api_port})
     return Manifest(
-        api_url=f"http://{ports.LOOPBACK}:{api_port}",
+        api_url=f"http://{tcp_ports.LOOPBACK}:{api_port}",
         api_port=api_port,
-        flower_url=f"http://{ports.LOOPBACK}:{flower_port}",
+        flower_url=f"http://{tcp_ports.LOOPBACK}:{flower_port}",
         flower_port=flower_port,
         flower_login=kept.flower_login if kept else f"egg:{secrets.token_urlsafe(12)}",
         operator_token=environ.get("EGG_OPERATOR_TOKEN")
@@ -143,11 +143,11 @@ def _api_port(home: Path, environ: Mapping[str, str], kept: Manifest | None, oth
         port = kept.api_port
         way_out = f"set EGG_API_PORT to another port, or remove {home / NAME} to have a new one chosen"
     else:
-        return ports.choose(API_PORT, other_than=others)
-    if not ports.becomes_free(port):
+        return tcp_ports.choose(API_PORT, other_than=others)
+    if not tcp_ports.becomes_free(port):
         raise Unavailable(
-            f"port {port}, where this stack's API listens, is taken by {ports.holder(port)}: "
+            f"port {port}, where this stack's API listens, is taken by {tcp_ports.holder(port)}: "
             f"stop that, {way_out}"
         )
-    ports.take(port)
+    tcp_ports.take(port)
     return port

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from egg_tasks.stack import binaries, home, leftovers, probes
-from egg_tasks.stack.account import Account, identity, maker, of_servers, our_name, own_directory, own_tree
+from egg_tasks.stack import binaries, home, orphans, probes
 from egg_tasks.stack.processes import Program
+from egg_tasks.stack.run_as import Account, identity, maker, of_servers, our_name, own_directory, own_tree
 from models.errors import Unavailable, Unprocessable
 
 USER = DATABASE = "egg"
@@ -79,7 +79,7 @@ class Postgres:
 
     def clear(self) -> None:
         """Wait for a predecessor's last processes, then remove its locks: its pid may be another's by now."""
-        leftovers.clear(self.directory, names={"postgres"})
+        orphans.clear(self.directory, names={"postgres"})
         for stale in (self.directory / "postmaster.pid", self.socket, self.sockets / f"{SOCKET}.lock"):
             stale.unlink(missing_ok=True)
 

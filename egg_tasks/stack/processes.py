@@ -12,7 +12,7 @@ from pathlib import Path
 
 from egg_tasks import shell
 from egg_tasks.stack import logs
-from egg_tasks.stack.account import Account, identity
+from egg_tasks.stack.run_as import Account, identity
 
 PR_SET_PDEATHSIG = 1
 PROTECTION = -500

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from egg_tasks.settings_table import DATABASE_URL, REDIS_URL
 from egg_tasks.stack import home as homes
 from egg_tasks.stack import postgres, valkey
-from egg_tasks.stack.keeper import Keeper
+from egg_tasks.stack.children import Keeper
 from egg_tasks.stack.lock import locked
 from egg_tasks.stack.processes import Program
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from egg_tasks import settings_file
 from egg_tasks.settings_file import SettingsFile
 from egg_tasks.settings_table import BY_VARIABLE, SETTINGS, Kind, Setting, fault_of
-from egg_tasks.stack import frozen, local, manifest
-from egg_tasks.stack.outside import name_of
+from egg_tasks.stack import frozen, lifecycle, manifest
+from egg_tasks.stack.preflight import name_of
 from models.masking import masked
 
 ENVIRONMENT, FILE, STACK, DEFAULT = "environment", "file", "stack", "default"
@@ -70,10 +70,10 @@ def _in_use(
 
 def _running(home: Path, environ: Mapping[str, str]) -> Mapping[str, str]:
     """What the stack that runs has instead, by variable."""
-    found = local.find(home)
+    found = lifecycle.find(home)
     if found is None:
         return {}
-    now, taken = frozen.of(home, local.surroundings(home, environ)), frozen.taken(found)
+    now, taken = frozen.of(home, lifecycle.surroundings(home, environ)), frozen.taken(found)
     return {
         "EGG_AGENTS_PATH" if name == frozen.PATH else name: _of_the_stack(name, taken)
         for name in frozen.differing(taken, now)

@@ -19,15 +19,15 @@ import structlog
 
 from egg_tasks import agent_tools, interpreter, logging, shell
 from egg_tasks.config import default_home
-from egg_tasks.stack import census, frozen, manifest, outside, programs
+from egg_tasks.stack import census, commands, frozen, manifest, preflight
 from egg_tasks.stack.census import Process
-from egg_tasks.stack.keeper import Keeper
+from egg_tasks.stack.children import Keeper
 from egg_tasks.stack.lock import locked
 from egg_tasks.stack.manifest import Manifest
-from egg_tasks.stack.pings import Pings
 from egg_tasks.stack.processes import Child, Program, protect
 from egg_tasks.stack.servers import SECONDS, plan
 from egg_tasks.stack.silences import Beats, Knocks
+from egg_tasks.stack.worker_health import Pings
 from models.errors import Conflict, EggError, Rejected, Unavailable, Unprocessable
 
 READY = "ready"
@@ -59,7 +59,7 @@ class Supervisor:
         home: Path,
         environ: Mapping[str, str],
         *,
-        own_programs: OwnPrograms = programs.ours,
+        own_programs: OwnPrograms = commands.ours,
         tell: Callable[[str], None],
         is_forsaken: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -97,7 +97,7 @@ class Supervisor:
                 f"this is a copy of {original}: it gets its own ports and token, and leaves that alone"
             )
         settled = manifest.settle(self._home, self._environ, found.urls, frozen.of(self._home, self._environ))
-        environment = programs.environment(self._home, self._environ, settled)
+        environment = commands.environment(self._home, self._environ, settled)
         own = self._own_programs(settled, environment)
         agent_tools.renew(self._home)
         for program in found.programs:
@@ -157,14 +157,14 @@ class Supervisor:
 
 def _look_outside(environment: Mapping[str, str]) -> None:
     """Have the servers checked and the schema migrated; what is wrong is raised."""
-    command = interpreter.command(outside.__name__)
+    command = interpreter.command(preflight.__name__)
     done = subprocess.run(
         command, env=dict(environment), cwd="/", capture_output=True, text=True, check=False
     )
     if done.returncode == 0:
         return
-    if done.returncode in {outside.REFUSED, outside.AWAY} and done.stdout.strip():
-        kind = Unavailable if done.returncode == outside.AWAY else Unprocessable
+    if done.returncode in {preflight.REFUSED, preflight.AWAY} and done.stdout.strip():
+        kind = Unavailable if done.returncode == preflight.AWAY else Unprocessable
         raise kind(done.stdout.strip())
     raise Unavailable(f"the database could not be migrated:\n{done.stderr.strip()[-2000:]}")
 
@@ -188,7 +188,7 @@ def is_forsaken() -> bool:
     return any(event & select.POLLERR for _, event in listening.poll(0))
 
 
-def main(own_programs: OwnPrograms = programs.ours) -> int:
+def main(own_programs: OwnPrograms = commands.ours) -> int:
     """Run the stack of this environment's EGG_HOME; the exit code says how it ended."""
     logging.configure()
     protect()
@@ -207,7 +207,7 @@ def main(own_programs: OwnPrograms = programs.ours) -> int:
     except EggError as error:
         log.warning("stack.failed", error=str(error))
         tell(f"{FAILED}{error}")
-        return outside.REFUSED if isinstance(error, Rejected) else outside.AWAY
+        return preflight.REFUSED if isinstance(error, Rejected) else preflight.AWAY
     return 0
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from egg_tasks.stack import binaries, home, leftovers, probes
-from egg_tasks.stack.account import own_directory
+from egg_tasks.stack import binaries, home, orphans, probes
 from egg_tasks.stack.processes import Program
+from egg_tasks.stack.run_as import own_directory
 
 SETTINGS = (
     ("--port", "0"),
@@ -52,7 +52,7 @@ class Valkey:
 
     def clear(self) -> None:
         """Wait for a predecessor: two servers would write one log."""
-        leftovers.clear(self.directory, names={"valkey-server", "redis-server", self.program_path.name[:15]})
+        orphans.clear(self.directory, names={"valkey-server", "redis-server", self.program_path.name[:15]})
 
 
 def prepare(directory: Path, environ: Mapping[str, str]) -> Valkey:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from celery import Signature, chord, group
 
-from egg_tasks import hints
+from egg_tasks import wakeups
 from egg_tasks.app import AGENTS, CONTROL, app
 from egg_tasks.config import settings
 from egg_tasks.outbox import (
@@ -32,7 +32,7 @@ class Dispatch:
         """Send one parcel of a unit of work that has committed."""
         match parcel:
             case WakeUp():
-                hints.publish([_topic(news) for news in parcel.news])
+                wakeups.publish([_topic(news) for news in parcel.news])
             case Runs():
                 _send_runs(parcel.phase_run_id, parcel.runs)
             case Notice() if settings().webhook is None:
@@ -89,8 +89,8 @@ def _single(
 
 def _topic(news: News) -> str:
     if news.to_role:
-        return hints.messages_to(news.pipeline_id, news.to_role)
-    return hints.events_of(news.pipeline_id)
+        return wakeups.messages_to(news.pipeline_id, news.to_role)
+    return wakeups.events_of(news.pipeline_id)
 
 
 def _attend(run: RunToSend) -> Signature:

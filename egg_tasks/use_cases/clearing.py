@@ -10,8 +10,8 @@ from egg_tasks.adapters import runners, workspace
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import single_statements, unit_of_work
-from egg_tasks.services import clones
-from egg_tasks.services import deletions as going
+from egg_tasks.services.agents import clones
+from egg_tasks.services.agents import deletions as going
 from egg_tasks.use_cases.faults import is_nobodys, shortened
 from models.errors import Conflict
 from models.queries import agent_runs as rows

@@ -19,7 +19,8 @@ from egg_tasks.config import settings
 from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.foreign_files import is_directory, is_there
 from egg_tasks.run_places import CLONE, KEPT, ROLES, RUN_IDS, RUNS, SHIMS
-from egg_tasks.services import clones, journal
+from egg_tasks.services.agents import clones
+from egg_tasks.services.bus import events
 from egg_tasks.stack import postgres
 from egg_tasks.use_cases import clearing
 from models.errors import Conflict, NotFound
@@ -109,7 +110,7 @@ def _goers(home: Path) -> Iterator[Goer]:
         keeping = {run.pipeline_id for run in rows.list_kept_agent_runs(session)}
     for run in over:
         given = run_places.given(home, run.id)
-        why = f"{journal.label(run)} of {run.pipeline_id} is over, and all in it is saved"
+        why = f"{events.label(run)} of {run.pipeline_id} is over, and all in it is saved"
         if is_directory(given):
             yield _goer("clone", given, why, partial(clearing.clear_run, run.id))
     for name in (name for name in ended if name not in keeping):
@@ -188,7 +189,7 @@ def _kept_read(home: Path, run_id: UUID, run: AgentRun | None) -> KeptRead:
     return KeptRead(
         run=run_id,
         pipeline=run.pipeline_id if run else None,
-        label=journal.label(run) if run else "an agent run that is not known",
+        label=events.label(run) if run else "an agent run that is not known",
         path=str(path),
         size=removal.size(path),
         holds=tuple(run.kept_paths or ()) if run else ("all of it",),

@@ -15,9 +15,9 @@ from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.outbox import VersionKey
-from egg_tasks.services import merges, rebases
-from egg_tasks.services.merges import MergeOrder
-from egg_tasks.services.rebases import RebaseOrder
+from egg_tasks.services.engine import merges, rebases
+from egg_tasks.services.engine.merges import MergeOrder
+from egg_tasks.services.engine.rebases import RebaseOrder
 from egg_tasks.use_cases import publishing
 from egg_tasks.use_cases.alone import alone_at
 from egg_tasks.use_cases.faults import is_nobodys, shortened

@@ -8,7 +8,7 @@ from egg_tasks.adapters import workspace
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import pipelines
+from egg_tasks.services.people import pipelines
 from egg_tasks.use_cases.faults import is_nobodys, shortened
 from models.errors import Conflict, EggError, NoRoom, Rejected
 from models.queries import pipelines as rows

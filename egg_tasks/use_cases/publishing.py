@@ -6,7 +6,7 @@ from egg_tasks.adapters import workspace
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import publications
+from egg_tasks.services.agents import publications
 from egg_tasks.use_cases.faults import is_nobodys, shortened
 from models.git_names import work_branch
 

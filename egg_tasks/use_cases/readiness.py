@@ -8,8 +8,10 @@ from pydantic import BaseModel
 from egg_tasks.adapters import workspace
 from egg_tasks.clock import utcnow
 from egg_tasks.database import single_statements, unit_of_work
-from egg_tasks.services import looks, signals, standings
-from egg_tasks.services.signals import Look, Signal
+from egg_tasks.services.agents import clone_inspection
+from egg_tasks.services.engine import readiness_signals
+from egg_tasks.services.engine.readiness_signals import Look, Signal
+from egg_tasks.services.reads import consensus_status
 from egg_tasks.use_cases.looking import LOOKS
 from models.errors import EggError, Leftovers, Unavailable
 from models.git_names import role_branch
@@ -57,8 +59,8 @@ def take(who: Agent, signal: Signal) -> ReadinessAnswer:
 def _take(who: Agent, signal: Signal, look: Look | None) -> ReadinessAnswer:
     now = utcnow()
     with unit_of_work() as session:
-        said = signals.readiness(session, run_id=who.run_id, signal=signal, look=look, now=now)
-        standing = standings.of(session, said.epoch.pipeline, said.epoch.phase_run, now=now)
+        said = readiness_signals.readiness(session, run_id=who.run_id, signal=signal, look=look, now=now)
+        standing = consensus_status.of(session, said.epoch.pipeline, said.epoch.phase_run, now=now)
         return ReadinessAnswer(
             readiness=ReadinessRead(
                 role=said.role.role,
@@ -66,7 +68,7 @@ def _take(who: Agent, signal: Signal, look: Look | None) -> ReadinessAnswer:
                 reason=said.role.reason,
                 version=said.role.version,
             ),
-            consensus=standings.consensus(session, standing),
+            consensus=consensus_status.consensus(session, standing),
         )
 
 
@@ -78,17 +80,17 @@ def clone(who: Agent) -> Path:
 def _look(who: Agent, signal: Signal) -> Look:
     """Look at the clone's head; the transaction that follows checks that the run may still speak."""
     with single_statements() as session:
-        signals.attempt(session, run_id=who.run_id, signal=signal, now=utcnow())
+        readiness_signals.attempt(session, run_id=who.run_id, signal=signal, now=utcnow())
     try:
         taken = workspace().take(who.pipeline_id, run_id=who.run_id, clone=clone(who))
     except Leftovers:
         # Before the agent is told: what it leaves so is never merged as if it had been committed.
         with unit_of_work() as session:
-            signals.note_refused(session, run_id=who.run_id, now=utcnow())
+            readiness_signals.note_refused(session, run_id=who.run_id, now=utcnow())
         raise
     with single_statements() as session:
-        reading = looks.read(session, run=agent_runs.get_agent_run(session, run_id=who.run_id))
-    return looks.look(workspace(), reading, taken=taken)
+        reading = clone_inspection.read(session, run=agent_runs.get_agent_run(session, run_id=who.run_id))
+    return clone_inspection.look(workspace(), reading, taken=taken)
 
 
 def _publish(who: Agent, commit: str) -> None:

@@ -7,7 +7,9 @@ from pydantic import BaseModel
 from egg_tasks.adapters import workspace
 from egg_tasks.clock import utcnow
 from egg_tasks.database import single_statements, unit_of_work
-from egg_tasks.services import looks, shares, signals
+from egg_tasks.services.agents import clone_inspection
+from egg_tasks.services.bus import shares
+from egg_tasks.services.engine import readiness_signals
 from egg_tasks.use_cases import readiness
 from egg_tasks.use_cases.looking import LOOKS
 from models.consensus.snapshot import BASE
@@ -30,8 +32,8 @@ def note(who: Agent) -> Synced:
             shares.spend(session, run_id=who.run_id, share=Share.SYNC, now=utcnow())
         head = workspace().head(who.pipeline_id, clone=readiness.clone(who))
         with single_statements() as session:
-            reading = looks.read(session, run=agent_runs.get_agent_run(session, run_id=who.run_id))
-        seen = looks.seen_in(workspace(), reading, commit=head)
+            reading = clone_inspection.read(session, run=agent_runs.get_agent_run(session, run_id=who.run_id))
+        seen = clone_inspection.seen_in(workspace(), reading, commit=head)
     with unit_of_work() as session:
-        signals.sync(session, run_id=who.run_id, seen=seen, now=utcnow())
+        readiness_signals.sync(session, run_id=who.run_id, seen=seen, now=utcnow())
     return Synced(head=head, seen={role: number for role, number in seen.items() if role != BASE})

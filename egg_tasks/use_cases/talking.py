@@ -2,9 +2,9 @@
 
 from egg_tasks.clock import utcnow
 from egg_tasks.database import single_statements, unit_of_work
-from egg_tasks.services import bus, polls
-from egg_tasks.services.bus import PERSON, Draft
-from egg_tasks.services.polls import Page, Received, Selection
+from egg_tasks.services.bus import messages, polls
+from egg_tasks.services.bus.messages import PERSON, Draft
+from egg_tasks.services.bus.polls import Page, Received, Selection
 from models.errors import KeyTaken
 from models.queries import phase_runs, pipelines
 from models.schemas.credential import Agent, Operator
@@ -23,7 +23,7 @@ def send(who: Operator | Agent, pipeline_id: str, draft: Draft) -> Message:
 def judge(sent: Message) -> None:
     """Have decided what follows from a message that was sent together with others."""
     with single_statements() as session:
-        bus.judge(session, sent)
+        messages.judge(session, sent)
 
 
 def receive(who: Agent, selection: Selection) -> Received:
@@ -49,6 +49,6 @@ def look(pipeline_id: str, role: str, selection: Selection) -> Page:
 def _send(who: Operator | Agent, pipeline_id: str, draft: Draft) -> Message:
     with unit_of_work() as session:
         if isinstance(who, Agent):
-            return bus.send_from_run(session, run_id=who.run_id, draft=draft, now=utcnow())
+            return messages.send_from_run(session, run_id=who.run_id, draft=draft, now=utcnow())
         pipeline = pipelines.get_pipeline(session, pipeline_id=pipeline_id)
-        return bus.send(session, pipeline=pipeline, sender=PERSON, draft=draft, now=utcnow())
+        return messages.send(session, pipeline=pipeline, sender=PERSON, draft=draft, now=utcnow())

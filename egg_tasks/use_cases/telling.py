@@ -10,7 +10,7 @@ from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
 from egg_tasks.outbox import Notice
-from egg_tasks.services import notices
+from egg_tasks.services.people import notifications
 from egg_tasks.webhook import tell
 from models.errors import Unavailable
 
@@ -65,14 +65,14 @@ def make(attempt: Notice) -> None:
     if webhook is None:
         return
     with unit_of_work() as session:
-        content = notices.begin(session, attempt=attempt, now=utcnow())
+        content = notifications.begin(session, attempt=attempt, now=utcnow())
     if content is None:
         return
     why = tell(webhook, content, message_id=f"decision-{attempt.decision_id}", now=utcnow())
     if why is None:
         with unit_of_work() as session:
-            notices.told(session, decision_id=attempt.decision_id)
-    elif notices.BOUND.is_over(attempt.number):
+            notifications.told(session, decision_id=attempt.decision_id)
+    elif notifications.BOUND.is_over(attempt.number):
         log.warning("notice.given_up", decision=attempt.decision_id, tries=attempt.number, why=why)
     else:
         log.info("notice.failed", decision=attempt.decision_id, tries=attempt.number, why=why)

@@ -10,7 +10,7 @@ from egg_tasks.adapters import runner
 from egg_tasks.clock import utcnow
 from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.ports import Runner
-from egg_tasks.services import sleep
+from egg_tasks.services.engine import sleep
 from models.errors import Unavailable
 from models.schemas.silence import ASLEEP, BEGINNING, Silence
 

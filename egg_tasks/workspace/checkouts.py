@@ -10,11 +10,11 @@ from pydantic import ValidationError
 from egg_tasks.foreign_files import LARGEST_RECORD, read_plain, write_plain
 from egg_tasks.run_places import CHECKOUT
 from egg_tasks.workspace import contents, packed_refs, submodules
+from egg_tasks.workspace.atomic_directory import made_once
 from egg_tasks.workspace.clones import alternates
 from egg_tasks.workspace.git import Git, GitFailed, quoted
 from egg_tasks.workspace.history import commit_tree, contains, merge_tree, tip
 from egg_tasks.workspace.names import checked_commit, checked_role_branch
-from egg_tasks.workspace.places import made_once
 from models.errors import NotFound, Unavailable
 from models.git_names import SHA256_DIGITS, work_branch
 from models.schemas.git import Clone, Conflicted

@@ -20,7 +20,7 @@ from egg_tasks.foreign_files import (
     write_plain,
 )
 from egg_tasks.run_places import CHECKOUT, CLONE, KEPT, KEPT_ROOM, PROMPT, ROLES, RUNS, SHIMS
-from egg_tasks.workspace.places import locked
+from egg_tasks.workspace.atomic_directory import locked
 from egg_tasks.workspace.repositories import is_of
 from models.errors import Conflict, Unavailable
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from egg_tasks.workspace import merge_attributes
+from egg_tasks.workspace.atomic_directory import locked
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.names import branch_ref, checked_commit
-from egg_tasks.workspace.places import locked
 from models.errors import NotFound, Unavailable
 from models.foreign import one_line
 from models.schemas.git import Conflicted, Merged

@@ -8,8 +8,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from egg_tasks.workspace import repositories
+from egg_tasks.workspace.atomic_directory import locked, made_once
 from egg_tasks.workspace.names import checked_pipeline
-from egg_tasks.workspace.places import locked, made_once
 from egg_tasks.workspace.reach import Reach
 from models.errors import Conflict, Unavailable
 

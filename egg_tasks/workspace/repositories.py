@@ -9,11 +9,11 @@ from uuid import uuid4
 
 from egg_tasks.foreign_files import LARGEST_REF, read_plain, write_plain
 from egg_tasks.workspace import packed_refs, remotes, sources, submodules
+from egg_tasks.workspace.atomic_directory import made_once
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.history import move_ref, tip
 from egg_tasks.workspace.names import COMMIT, START, branch_ref
 from egg_tasks.workspace.origins import Origin
-from egg_tasks.workspace.places import made_once
 from egg_tasks.workspace.reach import Reach, ReachingGit
 from egg_tasks.workspace.remotes import Remote
 from egg_tasks.workspace.sources import Source

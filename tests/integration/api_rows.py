@@ -7,7 +7,7 @@ from sqlalchemy import Table, text
 
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import agent_runs
+from egg_tasks.services.agents import agent_runs
 from models.consensus.step import DecisionKind
 from models.queries import decisions
 from models.queries import phase_runs as phase_rows

@@ -19,14 +19,16 @@ import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import Pool, QueuePool
 
-from egg_tasks import adapters, config, database, hints, outbox
+from egg_tasks import adapters, config, database, outbox, wakeups
 from egg_tasks.api.app import create_app
 from egg_tasks.api.connections import Connection
 from egg_tasks.api.streaming import Pace
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
 from egg_tasks.outbox import VersionKey
-from egg_tasks.services import agent_runs, merges, pipelines
+from egg_tasks.services.agents import agent_runs
+from egg_tasks.services.engine import merges
+from egg_tasks.services.people import pipelines
 from models.queries import agent_runs as rows
 from models.queries import phase_runs, versions
 from models.schemas.definition import validate
@@ -243,9 +245,9 @@ def forget() -> None:
     if database.engine.cache_info().currsize:
         _await_return(database.engine().pool)
         database.engine().dispose()
-    if hints.connection.cache_info().currsize:
-        hints.connection().close()
-    for known in (config.settings, database.engine, adapters.workspace, adapters.runner, hints.connection):
+    if wakeups.connection.cache_info().currsize:
+        wakeups.connection().close()
+    for known in (config.settings, database.engine, adapters.workspace, adapters.runner, wakeups.connection):
         known.cache_clear()
 
 

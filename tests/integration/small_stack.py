@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from egg_tasks.stack import local, manifest, probes, programs, supervisor
+from egg_tasks.stack import commands, lifecycle, manifest, probes, supervisor
 from egg_tasks.stack.processes import Program
 
 SUPERVISOR = (sys.executable, __file__)
@@ -44,14 +44,14 @@ def small_programs(found: manifest.Manifest, env: Mapping[str, str]) -> tuple[Pr
             name="api",
             argv=(sys.executable, "-c", web, str(port)),
             environment=env,
-            tier=programs.FRONT,
-            is_ready=lambda: probes.http_answers(port, programs.READY_PATH),
+            tier=commands.FRONT,
+            is_ready=lambda: probes.http_answers(port, commands.READY_PATH),
         ),
         Program(
             name="worker",
             argv=(sys.executable, "-c", PARENT, env["EGG_HOME"] + "/outliving"),
             environment=env,
-            tier=programs.WORKERS,
+            tier=commands.WORKERS,
         ),
     )
 
@@ -62,7 +62,7 @@ def temporary_home() -> Iterator[Path]:
     top = Path(tempfile.mkdtemp(prefix="egg-test-", dir="/tmp"))
     top.chmod(0o711)
     yield top / "home"
-    local.down(top / "home")
+    lifecycle.down(top / "home")
     end_of_outliving(top / "home")
     shutil.rmtree(top, ignore_errors=True)
 
@@ -80,7 +80,7 @@ def environ(**more: str) -> dict[str, str]:
 
 def up(home: Path, **more: str) -> manifest.Manifest:
     """Bring the small stack up."""
-    return local.up(home, report=lambda _: None, environ=environ(**more), command=SUPERVISOR)
+    return lifecycle.up(home, report=lambda _: None, environ=environ(**more), command=SUPERVISOR)
 
 
 if __name__ == "__main__":

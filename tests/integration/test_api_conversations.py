@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from egg_tasks.services import conversations
+from egg_tasks.services.reads import conversations
 from tests.integration.api_rows import digests
 from tests.integration.api_scene import NAME, Scene
 

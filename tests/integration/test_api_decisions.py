@@ -4,7 +4,7 @@ import pytest
 
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import agent_runs
+from egg_tasks.services.agents import agent_runs
 from models.schemas.run import Exit
 from models.schemas.text import MAX_OPTION, MAX_OPTIONS, MAX_QUESTION
 from tests.integration.api_rows import run_of

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from egg_tasks import version
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import pipelines
+from egg_tasks.services.people import pipelines
 from tests.integration.api_scene import NAME, OPERATOR, Scene, forget
 
 MIB = 1024 * 1024

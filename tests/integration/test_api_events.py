@@ -14,7 +14,7 @@ import pytest
 from egg_tasks.api.streaming import Pace
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import journal
+from egg_tasks.services.bus import events
 from models.events import EventType
 from models.queries import pipelines
 from tests.integration.api_scene import NAME, OPERATOR, Scene, served
@@ -163,7 +163,7 @@ def tell_much() -> None:
         pipeline = pipelines.get_pipeline(session, pipeline_id=NAME)
         for _ in range(16):
             details: dict[str, object] = {"text": "x" * 1_000_000}
-            journal.record(
+            events.record(
                 session, EventType.AGENT_PROGRESS, "much", now=utcnow(), pipeline=pipeline, details=details
             )
 

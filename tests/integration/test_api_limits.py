@@ -11,7 +11,7 @@ from contextlib import suppress
 import pytest
 from sqlalchemy import event, text
 
-from egg_tasks.api import bodies, connections
+from egg_tasks.api import body_limit, connections
 from egg_tasks.api.app import create_app
 from egg_tasks.database import engine, single_statements, unit_of_work
 from tests.integration.api_rows import ask_a_person, run_of
@@ -134,7 +134,7 @@ def test_who_asks_much_ahead_and_hangs_up_leaves_no_traceback(
 
 
 def test_a_body_that_never_ends_is_refused(shop: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "SECONDS", 0.5)
+    monkeypatch.setattr(body_limit, "SECONDS", 0.5)
 
     with connect(
         shop, head(shop, "POST", f"{P}/signal", "coder", "Content-Length: 100") + b"{"

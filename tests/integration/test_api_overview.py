@@ -9,8 +9,9 @@ from sqlalchemy import event
 
 from egg_tasks.clock import utcnow
 from egg_tasks.database import engine, unit_of_work
-from egg_tasks.services import agent_runs, pipelines
-from egg_tasks.services import decisions as answers
+from egg_tasks.services.agents import agent_runs
+from egg_tasks.services.people import decisions as answers
+from egg_tasks.services.people import pipelines
 from models.consensus.step import DecisionKind
 from models.queries import decisions, phase_runs
 from models.queries import pipelines as rows

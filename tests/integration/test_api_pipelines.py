@@ -9,7 +9,7 @@ import pytest
 from egg_tasks import run_places
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import pipelines
+from egg_tasks.services.people import pipelines
 from models.consensus.step import RETRY
 from tests.integration.api_scene import NAME, Scene, definition, merge
 

@@ -14,7 +14,9 @@ from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
 from egg_tasks.runners.process import ProcessRunner
-from egg_tasks.services import halts, pipelines, signals
+from egg_tasks.services.agents import halts
+from egg_tasks.services.engine import readiness_signals
+from egg_tasks.services.people import pipelines
 from egg_tasks.use_cases import clearing
 from egg_tasks.workspace import GitWorkspace
 from models.errors import Leftovers
@@ -46,7 +48,7 @@ class RefusedWorkspace(GitWorkspace):
         with pytest.raises(Leftovers):
             self.take(pipeline_id, run_id=run_id, clone=clone.path)
         with unit_of_work() as session:
-            signals.note_refused(session, run_id=run_id, now=utcnow())
+            readiness_signals.note_refused(session, run_id=run_id, now=utcnow())
         return clone
 
 

@@ -19,8 +19,8 @@ from sqlalchemy.orm import Session
 from benchmarks.agents import Seat, seat
 from egg_tasks.clock import utcnow
 from egg_tasks.config import sqlalchemy_url
-from egg_tasks.services import bus
-from egg_tasks.services.bus import Draft
+from egg_tasks.services.bus import messages
+from egg_tasks.services.bus.messages import Draft
 from models.queries import pipelines, streams
 from models.schemas.message import MessageType
 from tests.integration.api_scene import Scene
@@ -92,7 +92,7 @@ class Interleavings(RuleBasedStateMachine):
         sent = self.new(sender, to)
         pipeline = pipelines.get_pipeline(work.session, pipeline_id=self.name)
         draft = Draft(MessageType.PROGRESS, to_role=to, subject=sent.subject)
-        bus.send(work.session, pipeline=pipeline, sender=sender, draft=draft, now=utcnow())
+        messages.send(work.session, pipeline=pipeline, sender=sender, draft=draft, now=utcnow())
         work.written.append(sent)
 
     @precondition(lambda self: self.has_open() and self.is_free())

@@ -17,7 +17,7 @@ from egg_tasks import database
 from egg_tasks.async_client import AsyncClient
 from egg_tasks.client import Client, Draft, Wanted
 from egg_tasks.proof import PATH
-from egg_tasks.wire import PREFIX
+from egg_tasks.protocol import PREFIX
 from models.errors import Conflict
 from tests.integration.api_scene import NAME, Scene
 

@@ -12,7 +12,7 @@ import pytest
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import clones
+from egg_tasks.services.agents import clones
 from egg_tasks.use_cases import clearing, collecting
 from models.queries import agent_runs as rows
 from models.tables import AgentRun

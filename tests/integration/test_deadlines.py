@@ -5,8 +5,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from egg_tasks.services import activity, deadlines, orders, pipelines
-from egg_tasks.services.signals import Signal
+from egg_tasks.services.agents import agent_signals
+from egg_tasks.services.engine import deadlines
+from egg_tasks.services.engine.readiness_signals import Signal
+from egg_tasks.services.people import operator_actions, pipelines
 from models.consensus.step import DecisionKind
 from models.queries import agent_runs as run_rows
 from models.schemas.definition import validate
@@ -319,7 +321,7 @@ def test_a_phase_begun_while_its_pipeline_is_paused_has_its_whole_time(world: Wo
     begin(world)
     world.do(pipelines.pause)
     with world.work() as session:
-        orders.restart_phase(session, pipeline_id="p", phase="build", now=world.now)
+        operator_actions.restart_phase(session, pipeline_id="p", phase="build", now=world.now)
         world.finish(session)
     world.pass_time(7200)
 
@@ -433,7 +435,7 @@ def test_the_orchestrators_clock_and_an_agents_do_not_turn_activity_back(world: 
     later = world.now + MINUTE
     for now in (later, world.now):
         with world.work() as session:
-            activity.heartbeat(session, run_id=world.live("coder").id, now=now)
+            agent_signals.heartbeat(session, run_id=world.live("coder").id, now=now)
             world.finish(session)
 
     assert world.live("coder").last_active_at == later

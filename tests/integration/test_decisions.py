@@ -6,9 +6,11 @@ from functools import partial
 import pytest
 
 from egg_tasks.outbox import Evaluation
-from egg_tasks.services import briefs, decisions, orders, phases, pipelines, questions
-from egg_tasks.services.questions import Question
-from egg_tasks.services.signals import Signal
+from egg_tasks.services.agents import briefs
+from egg_tasks.services.engine import evaluation
+from egg_tasks.services.engine.readiness_signals import Signal
+from egg_tasks.services.people import decisions, operator_actions, pipelines, questions
+from egg_tasks.services.people.questions import Question
 from models.consensus.step import ABORT, DecisionKind
 from models.errors import Conflict, Unprocessable
 from models.queries import decisions as rows
@@ -41,7 +43,7 @@ def answer(world: World, decision: Decision, words: str) -> None:
     for parcel in world.sent:
         if isinstance(parcel, Evaluation):
             with world.work() as session:
-                phases.evaluate(session, phase_run_id=parcel.phase_run_id, now=world.now)
+                evaluation.evaluate(session, phase_run_id=parcel.phase_run_id, now=world.now)
                 world.finish(session)
 
 
@@ -363,7 +365,7 @@ def test_a_person_advances_a_phase_unasked(world: World) -> None:
     world.begin(definition(CODER))
     world.start("coder")
 
-    world.do(partial(orders.advance_phase, phase="build"))
+    world.do(partial(operator_actions.advance_phase, phase="build"))
 
     order = world.decisions()[0]
     assert (order.kind, order.status, order.notify_after) == (
@@ -379,7 +381,7 @@ def test_a_person_advances_a_phase_unasked(world: World) -> None:
 def test_a_phase_that_closes_or_is_another_is_not_advanced(world: World, phase: str, why: str) -> None:
     world.begin(definition(CODER))
     world.start("coder")
-    world.do(partial(orders.advance_phase, phase="build"))
+    world.do(partial(operator_actions.advance_phase, phase="build"))
 
     with pytest.raises(Conflict, match=why):
-        world.do(partial(orders.advance_phase, phase=phase))
+        world.do(partial(operator_actions.advance_phase, phase=phase))

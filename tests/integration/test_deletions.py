@@ -15,13 +15,14 @@ from tenacity import Retrying, stop_after_delay, wait_fixed
 from egg_tasks import reconciler
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import agent_runs, pipelines
-from egg_tasks.services import deletions as service
-from egg_tasks.services.agent_runs import Salvaged
+from egg_tasks.services.agents import agent_runs
+from egg_tasks.services.agents import deletions as service
+from egg_tasks.services.agents.agent_runs import Salvaged
+from egg_tasks.services.people import pipelines
 from egg_tasks.tasks import pipelines as pipeline_tasks
 from egg_tasks.use_cases import clearing
 from egg_tasks.workspace import safety
-from egg_tasks.workspace.places import locked
+from egg_tasks.workspace.atomic_directory import locked
 from models.queries import agent_runs as rows
 from models.queries import deletions
 from models.queries import pipelines as pipeline_rows

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from egg_tasks.services import polls
-from egg_tasks.services.polls import Received, Selection, Waiting
+from egg_tasks.services.bus import polls
+from egg_tasks.services.bus.polls import Received, Selection, Waiting
 from models.schemas.message import MessageType
 from models.tables import Role
 from tests.integration.world import World, definition

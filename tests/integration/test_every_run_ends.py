@@ -21,7 +21,8 @@ from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
 from egg_tasks.runners.process import ProcessRunner
-from egg_tasks.services import pipelines, tries
+from egg_tasks.services.agents import tries
+from egg_tasks.services.people import pipelines
 from egg_tasks.use_cases.faults import is_nobodys
 from egg_tasks.workspace import GitWorkspace
 from models.errors import DatabaseAway, Unavailable

@@ -5,8 +5,10 @@ from itertools import pairwise
 
 import pytest
 
-from egg_tasks.services import activity, histories, orders, reports
-from egg_tasks.services.signals import Signal
+from egg_tasks.services.agents import agent_signals
+from egg_tasks.services.engine.readiness_signals import Signal
+from egg_tasks.services.people import operator_actions
+from egg_tasks.services.reads import history, pipeline_status
 from models.schemas.run import Exit
 from models.states import Failure, Readiness, RunStatus
 from tests.integration.world import World, definition
@@ -19,7 +21,7 @@ MINUTE = timedelta(minutes=1)
 def report(world: World, kind: Failure, *, retry_at: datetime | None = None) -> None:
     run = world.live("coder")
     with world.work() as session:
-        activity.error(session, run_id=run.id, text="", kind=kind, retry_at=retry_at, now=world.now)
+        agent_signals.error(session, run_id=run.id, text="", kind=kind, retry_at=retry_at, now=world.now)
         world.finish(session)
 
 
@@ -70,7 +72,7 @@ def test_a_role_without_quota_runs_again_when_it_is_back_and_uses_up_no_round(wo
 
     assert world.phase_run().next_evaluation_at == world.now + 20 * MINUTE
     with world.work() as session:
-        why = reports.why(session, pipeline_id="p", now=world.now).waiting[0].why
+        why = pipeline_status.why(session, pipeline_id="p", now=world.now).waiting[0].why
     assert (
         why
         == "is out of quota (run 1): it said: is out of quota; it is tried again at 2026-01-01 00:20:00 UTC"
@@ -162,14 +164,14 @@ def test_what_an_agent_reported_stays_beside_its_run_however_that_ends(world: Wo
     world.start("coder")
     run_id = world.live("coder").id
     with world.work() as session:
-        activity.error(session, run_id=run_id, text="disk of the provider is full", now=world.now)
+        agent_signals.error(session, run_id=run_id, text="disk of the provider is full", now=world.now)
         world.finish(session)
 
     world.end("coder", CRASH)
 
     with world.work() as session:
-        run = histories.agent(session, pipeline_id="p", run_id=run_id)
-        page = histories.list_events(session, pipeline_id="p", after=0, limit=100)
+        run = history.agent(session, pipeline_id="p", run_id=run_id)
+        page = history.list_events(session, pipeline_id="p", after=0, limit=100)
     assert run.error == "disk of the provider is full"
     said = "coder (run 1) failed: exit code 1; it said: disk of the provider is full. It wrote last: the log"
     assert said in [event.text for event in page.events]
@@ -211,7 +213,7 @@ def test_a_person_may_let_it_run_earlier(world: World) -> None:
     run = world.runs()[0]
 
     with world.work() as session:
-        orders.retry(session, pipeline_id="p", run_id=run.id, now=world.now)
+        operator_actions.retry(session, pipeline_id="p", run_id=run.id, now=world.now)
         world.finish(session)
 
     assert world.roles_live() == {"coder"}

@@ -8,8 +8,10 @@ from sqlalchemy.orm import Session
 
 from egg_tasks.outbox import Notice
 from egg_tasks.prompts.prompt import render
-from egg_tasks.services import failures, histories, notices, overviews, pipelines, reports, standings
-from egg_tasks.services.signals import Signal
+from egg_tasks.services.engine import failures
+from egg_tasks.services.engine.readiness_signals import Signal
+from egg_tasks.services.people import notifications, pipelines
+from egg_tasks.services.reads import consensus_status, history, overviews, pipeline_status
 from models.consensus.step import DecisionKind
 from models.schemas.report import Consensus, DecisionRead, FailureRead
 from models.schemas.run import Exit
@@ -33,7 +35,7 @@ def crash(world: World, role: str = "coder", *, code: int = 1, log: str = LOG) -
 
 
 def asked(world: World) -> DecisionRead:
-    found = read(world, lambda session: reports.list_decisions(session, pipeline_id="p"))
+    found = read(world, lambda session: pipeline_status.list_decisions(session, pipeline_id="p"))
     return found[-1]
 
 
@@ -43,7 +45,7 @@ def failed(world: World) -> FailureRead:
 
 
 def event(world: World, kind: str) -> tuple[str, dict[str, object]]:
-    page = read(world, lambda s: histories.list_events(s, pipeline_id="p", after=0, limit=100))
+    page = read(world, lambda s: history.list_events(s, pipeline_id="p", after=0, limit=100))
     found = [each for each in page.events if each.type == kind][-1]
     return found.text, dict(found.data)
 
@@ -78,7 +80,7 @@ def test_the_webhook_is_told_the_same(world: World) -> None:
     crash(world)
     attempt = Notice(world.decisions()[0].id, 1)
 
-    content = read(world, lambda session: notices.begin(session, attempt=attempt, now=world.now))
+    content = read(world, lambda session: notifications.begin(session, attempt=attempt, now=world.now))
 
     assert content is not None
     said = content["decision"]
@@ -92,7 +94,7 @@ def test_why_and_the_report_of_a_pipeline_that_failed_carry_the_same(world: Worl
     crash(world)
     world.evaluate()
 
-    why = read(world, lambda session: reports.why(session, pipeline_id="p", now=world.now))
+    why = read(world, lambda session: pipeline_status.why(session, pipeline_id="p", now=world.now))
     (one,) = why.failures
     assert one.log_tail == TAIL
     assert "coder failed (run 1): exit code 1. It wrote last: KeyError: 'api_key'" in why.why
@@ -181,8 +183,8 @@ def test_a_role_reads_the_same_wherever_it_is_listed(world: World) -> None:
     crash(world, "coder")
 
     def told() -> list[dict[str, str]]:
-        status = read(world, lambda s: reports.status(s, pipeline_id="p", now=world.now))
-        phases = read(world, lambda s: histories.list_phases(s, pipeline_id="p", now=world.now))
+        status = read(world, lambda s: pipeline_status.status(s, pipeline_id="p", now=world.now))
+        phases = read(world, lambda s: history.list_phases(s, pipeline_id="p", now=world.now))
         page = read(world, lambda s: overviews.running(s, after=None, limit=10, now=world.now))
         return [
             {name: one.condition for name, one in status.concurrent.consensus.agents.items()},
@@ -227,7 +229,7 @@ def test_an_answered_question_still_says_what_it_was_about(world: World) -> None
     world.answer("Retry (respawn agent)")
     crash(world, log="another")
 
-    first = read(world, lambda session: reports.list_decisions(session, pipeline_id="p"))[0]
+    first = read(world, lambda session: pipeline_status.list_decisions(session, pipeline_id="p"))[0]
 
     assert [one.log_tail for one in first.failures] == [TAIL]
 
@@ -243,7 +245,9 @@ def test_a_cancelled_run_has_not_failed(world: World) -> None:
 
 def consensus(world: World) -> Consensus:
     def look(session: Session) -> Consensus:
-        return standings.consensus(session, standings.read(session, pipeline_id="p", now=world.now))
+        return consensus_status.consensus(
+            session, consensus_status.read(session, pipeline_id="p", now=world.now)
+        )
 
     return read(world, look)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from egg_tasks.stack import doctor, frozen, local, manifest, programs
+from egg_tasks.stack import commands, doctor, frozen, lifecycle, manifest
 from tests.integration.small_stack import SUPERVISOR, environ, temporary_home
 
 
@@ -20,7 +20,7 @@ def home() -> Iterator[Path]:
 def up(home: Path, **more: str) -> list[str]:
     """Bring the small stack up; what was reported."""
     said: list[str] = []
-    local.up(home, report=said.append, environ=environ(**more), command=SUPERVISOR)
+    lifecycle.up(home, report=said.append, environ=environ(**more), command=SUPERVISOR)
     return said
 
 
@@ -105,7 +105,7 @@ def test_the_doctor_shows_settings_as_the_running_stack_has_them_and_where_other
     webhook = next(each for each in found if each.name == "webhook")
 
     assert texts == {
-        f"EGG_API_PORT is 1234 in this shell, but {local.find(home).api_port} in the running stack",  # type: ignore[union-attr]
+        f"EGG_API_PORT is 1234 in this shell, but {lifecycle.find(home).api_port} in the running stack",  # type: ignore[union-attr]
         "EGG_NODE_CAPACITY is 9 in settings.toml, but 5 in the running stack",
         "EGG_RATE_LIMIT is 7 in settings.toml, but not set in the running stack",
         "EGG_WEBHOOK_SECRET is not set in this shell, but set in the running stack",
@@ -121,7 +121,7 @@ def test_a_stack_takes_the_file_when_it_starts_and_keeps_it(home: Path) -> None:
     (home / "settings.toml").write_text("[node]\ncapacity = 9\n[api]\nrate_limit = 7\n")
     up(home, EGG_RATE_LIMIT="8")
     (home / "settings.toml").write_text("[node]\ncapacity = 3\n[api]\nlook_seconds = 60\n")
-    supervisor = local.find(home)
+    supervisor = lifecycle.find(home)
     assert supervisor is not None
     has = Path(f"/proc/{supervisor.supervisor_pid}/environ").read_bytes().split(b"\0")
 
@@ -130,7 +130,7 @@ def test_a_stack_takes_the_file_when_it_starts_and_keeps_it(home: Path) -> None:
 
 def test_what_egg_env_says_of_a_stack_is_no_server_of_somebody_elses(home: Path) -> None:
     up(home)
-    found = local.find(home)
+    found = lifecycle.find(home)
     assert found is not None
     taken = {
         "EGG_DATABASE_URL": found.database_url,
@@ -139,7 +139,7 @@ def test_what_egg_env_says_of_a_stack_is_no_server_of_somebody_elses(home: Path)
         "EGG_OPERATOR_TOKEN": found.operator_token,
     }
     differs = [each for each in doctor.examine(home, environ(**taken)) if each.name == "differs"]
-    local.down(home)
+    lifecycle.down(home)
 
     assert differs == []
     assert up(home, **taken) != []
@@ -148,7 +148,7 @@ def test_what_egg_env_says_of_a_stack_is_no_server_of_somebody_elses(home: Path)
 
 def test_a_manifest_of_an_older_stack_is_read_and_nothing_is_said_of_it(home: Path) -> None:
     up(home)
-    local.down(home)
+    lifecycle.down(home)
     old = json.loads((home / manifest.NAME).read_text())
     del old["frozen"]
     (home / manifest.NAME).write_text(json.dumps(old))
@@ -160,7 +160,7 @@ def test_a_manifest_of_an_older_stack_is_read_and_nothing_is_said_of_it(home: Pa
 
 
 def test_our_own_processes_search_nothing_that_depends_on_where_they_are(home: Path) -> None:
-    found = programs.environment(home, environ(PATH=".:/usr/bin::node_modules/.bin:/bin"), None)
+    found = commands.environment(home, environ(PATH=".:/usr/bin::node_modules/.bin:/bin"), None)
 
     assert found["PATH"] == "/usr/bin:/bin"
     assert found["EGG_AGENTS_PATH"] == ".:/usr/bin::node_modules/.bin:/bin"

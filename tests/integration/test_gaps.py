@@ -25,9 +25,11 @@ from egg_tasks.database import unit_of_work
 from egg_tasks.outbox import Notice
 from egg_tasks.proof import key_of, name_of
 from egg_tasks.runners.process import ProcessRunner
-from egg_tasks.services import pipelines, questions, rebases, tries
-from egg_tasks.services.questions import Question
-from egg_tasks.services.signals import Signal
+from egg_tasks.services.agents import tries
+from egg_tasks.services.engine import rebases
+from egg_tasks.services.engine.readiness_signals import Signal
+from egg_tasks.services.people import pipelines, questions
+from egg_tasks.services.people.questions import Question
 from egg_tasks.tasks import agent_runs, versions
 from egg_tasks.tasks import pipelines as pipeline_tasks
 from egg_tasks.tasks import rebases as rebase_tasks

@@ -9,7 +9,8 @@ import pytest
 from egg_tasks import removal, settings_edit, settings_file
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import deletions, pipelines
+from egg_tasks.services.agents import deletions
+from egg_tasks.services.people import pipelines
 from egg_tasks.tasks import pipelines as pipeline_tasks
 from egg_tasks.use_cases import clearing
 from models.errors import NotFound

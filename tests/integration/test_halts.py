@@ -5,8 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from egg_tasks.services import agent_runs, halts, places, reports
-from egg_tasks.services.agent_runs import Answer, Claim
+from egg_tasks.services.agents import agent_runs, halts, scheduling
+from egg_tasks.services.agents.agent_runs import Answer, Claim
+from egg_tasks.services.reads import pipeline_status
 from models.errors import Halted
 from models.queries import halts as rows
 from models.queries import phase_runs
@@ -72,7 +73,7 @@ def test_the_reconciler_sends_nothing_that_may_not_start(world: World) -> None:
     world.pass_time(600)
 
     with world.work() as session:
-        assert places.send_due(session, now=world.now) == 0
+        assert scheduling.send_due(session, now=world.now) == 0
 
 
 def test_a_run_that_is_to_end_is_taken_although_all_is_stopped(world: World) -> None:
@@ -209,9 +210,9 @@ def test_why_and_status_say_that_all_is_stopped(world: World) -> None:
     stop_all(world, why="the bill")
 
     with world.work() as session:
-        why = reports.why(session, pipeline_id="p", now=world.now)
+        why = pipeline_status.why(session, pipeline_id="p", now=world.now)
     with world.work() as session:
-        status = reports.status(session, pipeline_id="p", now=world.now)
+        status = pipeline_status.status(session, pipeline_id="p", now=world.now)
 
     said = (
         "all is stopped since 2026-01-01 00:00:00 UTC (the bill): no agent starts until `egg stop-all --lift`"

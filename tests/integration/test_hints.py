@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from egg_tasks import config, hints
+from egg_tasks import config, wakeups
 
 ODD = [b"\xff\xfe", b"", b"\n\n\n", b"\x00" * 100_000, b"a\nb\xff\nc", "ä\u2028\nö".encode()]
 
@@ -15,11 +15,11 @@ ODD = [b"\xff\xfe", b"", b"\n\n\n", b"\x00" * 100_000, b"a\nb\xff\nc", "ä\u2028
 async def heard_after_all(url: str) -> list[str | None]:
     """What is heard when odd things, and then a hint, are published by somebody else."""
     found: list[str | None] = []
-    task = asyncio.create_task(hints.listen(found.append))
+    task = asyncio.create_task(wakeups.listen(found.append))
     with Redis.from_url(url) as others:
         await until(lambda: None in found)
         for payload in (*ODD, b"somebody\nshop coder"):
-            others.publish(hints.CHANNEL, payload)
+            others.publish(wakeups.CHANNEL, payload)
     await until(lambda: "shop coder" in found)
     task.cancel()
     return found

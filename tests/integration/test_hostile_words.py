@@ -18,7 +18,7 @@ from egg_tasks import run_places
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
 from egg_tasks.prompts.prompt import render
-from egg_tasks.services import briefs, halts
+from egg_tasks.services.agents import briefs, halts
 from models.queries import agent_runs
 from models.states import MergeStatus
 from models.tables.base import Base

@@ -4,8 +4,10 @@ from functools import partial
 
 import pytest
 
-from egg_tasks.services import histories, orders, phases, pipelines, reports, results
-from egg_tasks.services.signals import Signal
+from egg_tasks.services.engine import evaluation, results
+from egg_tasks.services.engine.readiness_signals import Signal
+from egg_tasks.services.people import operator_actions, pipelines
+from egg_tasks.services.reads import history, pipeline_status
 from models.errors import Conflict
 from models.schemas.fault import Faulty
 from models.schemas.report import ResultRead
@@ -46,7 +48,7 @@ def told(world: World) -> tuple[ResultRead, ...]:
 
 def events(world: World, kind: str) -> list[str]:
     with world.work() as session:
-        page = histories.list_events(session, pipeline_id="p", after=0, limit=500)
+        page = history.list_events(session, pipeline_id="p", after=0, limit=500)
     return [event.text for event in page.events if event.type == kind]
 
 
@@ -101,7 +103,7 @@ def test_a_phase_that_never_converges_ends_with_what_it_lacks(world: World) -> N
     assert world.pipeline().why == why
     assert events(world, "pipeline.completed") == [f"pipeline p is complete: {why}"]
     with world.work() as session:
-        assert reports.why(session, pipeline_id="p", now=world.now).why == (
+        assert pipeline_status.why(session, pipeline_id="p", now=world.now).why == (
             f"build ended by max_iterations; {why}"
         )
 
@@ -144,7 +146,7 @@ def test_a_phase_run_is_followed_by_one_iteration_however_often_it_is_evaluated(
     for _ in range(2):
         world.evaluate()
         with world.work() as session:
-            phases.evaluate(session, phase_run_id=first.id, now=world.now)
+            evaluation.evaluate(session, phase_run_id=first.id, now=world.now)
             world.finish(session)
 
     assert [row.iteration for row in world.phase_runs()] == [1, 2]
@@ -219,7 +221,7 @@ def test_a_restart_uses_no_iteration_up_and_keeps_the_feedback(world: World) -> 
     begin(world)
     iterate(world, 50)
 
-    world.do(partial(orders.restart_phase, phase="build"))
+    world.do(partial(operator_actions.restart_phase, phase="build"))
 
     assert (world.phase_run().iteration, world.phase_run().iterations_used) == (3, 2)
     assert world.phase_run().feedback == {"coder": [LACK]}
@@ -303,7 +305,7 @@ def test_an_output_without_a_block_is_no_result(world: World) -> None:
 def test_the_output_of_a_cancelled_run_is_no_result(world: World) -> None:
     begin(world)
     world.start("coder")
-    world.do(partial(orders.restart_phase, phase="build"))
+    world.do(partial(operator_actions.restart_phase, phase="build"))
 
     world.end("coder", Exit(stopped=True), log=BLOCK)
 
@@ -390,9 +392,9 @@ def test_the_status_tells_the_iteration_and_what_stands(world: World) -> None:
     world.report("coder", coverage=70)
 
     with world.work() as session:
-        status = reports.status(session, pipeline_id="p", now=world.now)
+        status = pipeline_status.status(session, pipeline_id="p", now=world.now)
     with world.work() as session:
-        (phase,) = histories.list_phases(session, pipeline_id="p", now=world.now)
+        (phase,) = history.list_phases(session, pipeline_id="p", now=world.now)
 
     assert (status.iterations_used, status.max_iterations, status.stop_reason) == (1, 5, None)
     assert [row.fields["coverage"] for row in status.results] == [70.0]

@@ -21,7 +21,7 @@ from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
 from egg_tasks.runners.process import ProcessRunner
 from egg_tasks.runners.run_directory import LAYOUT
-from egg_tasks.services import orders, pipelines
+from egg_tasks.services.people import operator_actions, pipelines
 from egg_tasks.workspace import GitWorkspace
 from models.errors import Unavailable
 from models.queries import agent_runs
@@ -149,7 +149,7 @@ def test_a_run_of_the_release_before_is_adopted_told_stopped_and_its_work_saved(
     assert (clone.parent / "signal").read_text() == "CONVERGE\nsoon\nwhy\n"
     assert row(started).status is RunStatus.RUNNING
     with unit_of_work() as session:
-        orders.stop(session, pipeline_id=NAME, run_id=started, now=utcnow())
+        operator_actions.stop(session, pipeline_id=NAME, run_id=started, now=utcnow())
     watching.join(60)
 
     assert left == [Left.FINISHED]

@@ -10,8 +10,8 @@ from egg_tasks.attending import leases
 from egg_tasks.attending.leases import Lease, Leases
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import agent_runs
-from egg_tasks.services.agent_runs import Answer
+from egg_tasks.services.agents import agent_runs
+from egg_tasks.services.agents.agent_runs import Answer
 from models.queries import agent_runs as rows
 from models.states import Failure
 from models.tables import AgentRun

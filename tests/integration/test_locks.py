@@ -3,9 +3,13 @@
 import threading
 from collections.abc import Callable
 
-from egg_tasks.services import agent_runs, bus, credentials, epochs, journal, pipelines
-from egg_tasks.services.agent_runs import Answer
-from egg_tasks.services.bus import Draft
+from egg_tasks.services import credentials
+from egg_tasks.services.agents import agent_runs
+from egg_tasks.services.agents.agent_runs import Answer
+from egg_tasks.services.bus import events, messages
+from egg_tasks.services.bus.messages import Draft
+from egg_tasks.services.engine import epochs
+from egg_tasks.services.people import pipelines
 from models.events import EventType
 from models.queries import pipelines as pipeline_rows
 from models.schemas.message import MessageType
@@ -46,7 +50,7 @@ def test_a_message_with_a_key_and_an_evaluation_do_not_deadlock(world: World) ->
             credentials.hold(session, run_id=run.id)
             pipeline = pipeline_rows.get_pipeline(session, pipeline_id="p")
             draft = Draft(MessageType.STATUS, body="x", client_key="k")
-            bus.send(session, pipeline=pipeline, sender="coder", draft=draft, now=world.now)
+            messages.send(session, pipeline=pipeline, sender="coder", draft=draft, now=world.now)
             has_stream.set()
             has_pipeline.wait()
             world.finish(session)
@@ -56,9 +60,7 @@ def test_a_message_with_a_key_and_an_evaluation_do_not_deadlock(world: World) ->
         with world.work() as session:
             epoch = epochs.lock(session, phase_run_id=phase_run_id, now=world.now)
             has_pipeline.set()
-            journal.record(
-                session, EventType.PIPELINE_STARTED, "told", now=world.now, pipeline=epoch.pipeline
-            )
+            events.record(session, EventType.PIPELINE_STARTED, "told", now=world.now, pipeline=epoch.pipeline)
             world.finish(session)
 
     assert errors_of(send, evaluate) == []

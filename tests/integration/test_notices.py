@@ -21,7 +21,7 @@ from egg_tasks.config import settings, webhook_of
 from egg_tasks.database import unit_of_work
 from egg_tasks.outbox import Notice
 from egg_tasks.reconciler import default_decisions, send_notices
-from egg_tasks.services import notices
+from egg_tasks.services.people import notifications
 from egg_tasks.use_cases.telling import make
 from egg_tasks.webhook import sign
 from models.errors import Unprocessable
@@ -87,7 +87,7 @@ def asked(hook: Hook, shop: Scene) -> int:
 def due(after: timedelta = timedelta(0)) -> list[Notice]:
     """The tries that would be due after some time; they are put off by that."""
     with unit_of_work() as session:
-        notices.send_due(session, now=utcnow() + after, limit=10)
+        notifications.send_due(session, now=utcnow() + after, limit=10)
         parcels = outbox.of(session).parcels
     return [parcel for parcel in parcels if isinstance(parcel, Notice)]
 
@@ -136,14 +136,14 @@ def test_nobody_is_told_without_a_webhook(shop: Scene) -> None:
 
 def test_the_pauses_grow_to_an_hour_and_the_tries_end(asked: int) -> None:
     numbers = []
-    for _ in range(notices.BOUND.most + 2):
+    for _ in range(notifications.BOUND.most + 2):
         for attempt in due(timedelta(days=1)):
             numbers.append(attempt.number)
             with unit_of_work() as session:
-                assert notices.begin(session, attempt=attempt, now=utcnow()) is not None
+                assert notifications.begin(session, attempt=attempt, now=utcnow()) is not None
 
-    assert numbers == list(range(1, notices.BOUND.most + 1)), asked
-    assert [notices.BOUND.pause(tries).seconds for tries in (1, 2, 3, 20)] == [5, 10, 20, 3600]
+    assert numbers == list(range(1, notifications.BOUND.most + 1)), asked
+    assert [notifications.BOUND.pause(tries).seconds for tries in (1, 2, 3, 20)] == [5, 10, 20, 3600]
 
 
 def test_the_reconciler_gives_an_overdue_question_its_default(shop: Scene) -> None:

@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from egg_tasks.services import orders, pipelines
+from egg_tasks.services.people import operator_actions, pipelines
 from models.consensus.step import DecisionKind
 from models.errors import Conflict, NotFound
 from models.schemas.run import Exit
@@ -20,14 +20,14 @@ STOPPED = Exit(stopped=True, signal=15)
 def stop(world: World, role: str | None = "coder") -> None:
     run = [run for run in world.runs() if run.role == role][-1]
     with world.work() as session:
-        orders.stop(session, pipeline_id="p", run_id=run.id, now=world.now)
+        operator_actions.stop(session, pipeline_id="p", run_id=run.id, now=world.now)
         world.finish(session)
 
 
 def retry(world: World, role: str | None = "coder") -> None:
     run = [run for run in world.runs() if run.role == role][-1]
     with world.work() as session:
-        orders.retry(session, pipeline_id="p", run_id=run.id, now=world.now)
+        operator_actions.retry(session, pipeline_id="p", run_id=run.id, now=world.now)
         world.finish(session)
 
 
@@ -102,7 +102,7 @@ def test_a_run_nobody_knows_is_not_found(world: World) -> None:
     world.begin(definition(CODER))
 
     with world.work() as session, pytest.raises(NotFound):
-        orders.stop(session, pipeline_id="p", run_id=uuid4(), now=world.now)
+        operator_actions.stop(session, pipeline_id="p", run_id=uuid4(), now=world.now)
 
 
 def test_a_retry_answers_the_question_about_the_role(world: World) -> None:

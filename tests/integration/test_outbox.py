@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from egg_tasks import database, outbox
 from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.outbox import Deletion, News, Parcel, Preparation, WakeUp
-from egg_tasks.services import pipelines
+from egg_tasks.services.people import pipelines
 from models.errors import DatabaseAway
 from models.queries import pipelines as rows
 from models.schemas.definition import validate

@@ -5,9 +5,11 @@ from functools import partial
 import pytest
 
 from egg_tasks.outbox import VersionKey
-from egg_tasks.services import merges, orders, pipelines, reports
-from egg_tasks.services.agent_runs import Salvaged
-from egg_tasks.services.signals import Signal
+from egg_tasks.services.agents.agent_runs import Salvaged
+from egg_tasks.services.engine import merges
+from egg_tasks.services.engine.readiness_signals import Signal
+from egg_tasks.services.people import operator_actions, pipelines
+from egg_tasks.services.reads import pipeline_status
 from models.consensus.step import DecisionKind
 from models.errors import Conflict
 from models.schemas.message import MessageType
@@ -305,7 +307,7 @@ def test_what_was_set_aside_or_kept_is_owed_and_named_to_the_next_run(world: Wor
     brief = world.start("coder")
 
     with world.work() as session:
-        told = reports.why(session, pipeline_id=world.pipeline().id, now=world.now).leftovers
+        told = pipeline_status.why(session, pipeline_id=world.pipeline().id, now=world.now).leftovers
     assert told[0] == "coder (run 1): what READY was refused for is set aside on egg/p/salvage/x"
     assert "not saved, kept in runs/" in told[1]
     assert told[1].endswith(": data.bin, secret")
@@ -442,7 +444,7 @@ def test_a_check_that_has_itself_stopped_is_not_run_for_ever(world: World) -> No
 def test_a_restarted_phase_waits_for_its_roles_old_runs_to_be_safe(world: World) -> None:
     world.begin(definition(CODER))
     world.start("coder")
-    world.do(partial(orders.restart_phase, phase="build"))
+    world.do(partial(operator_actions.restart_phase, phase="build"))
 
     assert [run.status for run in world.runs()] == [RunStatus.CANCELLED]
     world.end("coder", Exit(stopped=True, signal=15))

@@ -9,8 +9,9 @@ from sqlalchemy.orm import Session
 
 from egg_tasks import outbox
 from egg_tasks.outbox import RunToSend
-from egg_tasks.services import agent_runs, pipelines, places
-from egg_tasks.services.agent_runs import Answer
+from egg_tasks.services.agents import agent_runs, scheduling
+from egg_tasks.services.agents.agent_runs import Answer
+from egg_tasks.services.people import pipelines
 from models.queries import agent_runs as rows
 from models.queries import places as place_rows
 from models.queries import streams
@@ -130,7 +131,7 @@ def test_the_reconciler_sends_only_what_there_is_room_for(crowd: Crowd) -> None:
 
     with crowd.work() as session:
         assert place_rows.count_free_places(session) == 0
-        places.send_due(session, now=crowd.now)
+        scheduling.send_due(session, now=crowd.now)
         found = runs_in(outbox.of(session).parcels)
 
     # Those that run and whose worker is silent are attended again; nobody else.
@@ -144,14 +145,14 @@ def test_before_any_node_is_known_all_is_sent(crowd: Crowd) -> None:
 
     with crowd.work() as session:
         assert place_rows.count_free_places(session) is None
-        assert places.send_due(session, now=crowd.now) == len(ROLES)
+        assert scheduling.send_due(session, now=crowd.now) == len(ROLES)
 
 
 def test_what_was_just_sent_is_not_sent_again(crowd: Crowd) -> None:
     crowd.begin("first")
 
     with crowd.work() as session:
-        assert places.send_due(session, now=crowd.now) == 0
+        assert scheduling.send_due(session, now=crowd.now) == 0
 
 
 def test_a_phase_that_cannot_be_manned_leaves_nothing_running(world: World) -> None:
@@ -182,7 +183,7 @@ def test_a_run_that_was_sent_in_vain_and_then_attended_is_sent_again_without_del
     for _ in range(5):
         crowd.now += timedelta(minutes=2)
         with crowd.work() as session:
-            places.send_due(session, now=crowd.now)
+            scheduling.send_due(session, now=crowd.now)
             crowd.finish(session)
     with crowd.work() as session:
         agent_runs.claim(session, run_id=run.run_id, owner="n/1/1/x", node="n", capacity=9, now=crowd.now)
@@ -190,9 +191,9 @@ def test_a_run_that_was_sent_in_vain_and_then_attended_is_sent_again_without_del
 
     crowd.now += agent_runs.LEASE + timedelta(minutes=2)
     with crowd.work() as session:
-        places.send_due(session, now=crowd.now)
+        scheduling.send_due(session, now=crowd.now)
         sent = [each.run_id for each in runs_in(outbox.of(session).parcels)]
         row = rows.get_agent_run(session, run_id=run.run_id)
 
     assert run.run_id in sent
-    assert row.send_after - crowd.now == 2 * places.FIRST_RESEND
+    assert row.send_after - crowd.now == 2 * scheduling.FIRST_RESEND

@@ -15,7 +15,7 @@ import pytest
 
 from egg_tasks.async_client import AsyncClient, Wanted
 from egg_tasks.client import Client
-from egg_tasks.stack import local
+from egg_tasks.stack import lifecycle
 from egg_tasks.stack.manifest import Manifest
 from models.errors import Unauthenticated, Unavailable
 from tests.integration.api_scene import NAME, Scene
@@ -83,7 +83,7 @@ def stack() -> Iterator[tuple[Path, Manifest]]:
     """A stack that ran, and does not any more."""
     with temporary_home() as home:
         found = up(home)
-        local.down(home)
+        lifecycle.down(home)
         yield home, found
 
 

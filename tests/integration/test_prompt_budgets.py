@@ -5,9 +5,10 @@ import re
 import pytest
 
 from egg_tasks.prompts.prompt import render
-from egg_tasks.services import briefs, polls
-from egg_tasks.services.polls import Page, Selection
-from egg_tasks.services.signals import Signal
+from egg_tasks.services.agents import briefs
+from egg_tasks.services.bus import polls
+from egg_tasks.services.bus.polls import Page, Selection
+from egg_tasks.services.engine.readiness_signals import Signal
 from models import budgets
 from models.schemas.brief import Brief
 from models.schemas.message import MessageType

@@ -13,7 +13,7 @@ from egg_tasks import adapters, reconciler
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import publications
+from egg_tasks.services.agents import publications
 from egg_tasks.use_cases import publishing
 from egg_tasks.workspace import GitWorkspace
 from models.queries import pipelines as rows

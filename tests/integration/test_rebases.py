@@ -6,8 +6,10 @@ import pytest
 from sqlalchemy import select
 
 from egg_tasks.outbox import RebaseKey
-from egg_tasks.services import looks, orders, pipelines, rebases
-from egg_tasks.services.signals import Signal
+from egg_tasks.services.agents import clone_inspection
+from egg_tasks.services.engine import rebases
+from egg_tasks.services.engine.readiness_signals import Signal
+from egg_tasks.services.people import operator_actions, pipelines
 from models.consensus.snapshot import BASE
 from models.consensus.step import ABORT, KEEP_BASE, RETRY, TAKE_BASE, DecisionKind
 from models.errors import Conflict
@@ -293,7 +295,7 @@ def test_a_base_that_a_phase_could_not_merge_comes_into_the_next_one(world: Worl
     wish(world)
 
     with world.work() as session:
-        orders.advance_phase(session, pipeline_id="p", phase="build", now=world.now)
+        operator_actions.advance_phase(session, pipeline_id="p", phase="build", now=world.now)
         world.finish(session)
     assert last(world).status is RebaseStatus.PENDING, "a phase that closes merges nothing"
     world.end("coder")
@@ -306,7 +308,7 @@ def test_a_restart_begins_the_merge_anew(world: World) -> None:
     wish(world)
 
     with world.work() as session:
-        orders.restart_phase(session, pipeline_id="p", phase="build", now=world.now)
+        operator_actions.restart_phase(session, pipeline_id="p", phase="build", now=world.now)
         world.finish(session)
 
     assert last(world).status is RebaseStatus.MERGING
@@ -357,6 +359,6 @@ def test_a_role_that_failed_is_run_again_on_the_new_base(world: World) -> None:
 
     assert world.live("coder").number == 2
     with world.work() as session:
-        reading = looks.read(session, run=world.live("coder"))
+        reading = clone_inspection.read(session, run=world.live("coder"))
     assert reading.work_commits == ("with-base", "base")
     assert reading.bases == ((last(world).id, NEW),)

@@ -2,8 +2,9 @@
 
 from sqlalchemy import select
 
-from egg_tasks.services import decisions, polls, receipts
-from egg_tasks.services.polls import Page, Selection
+from egg_tasks.services.bus import polls, receipts
+from egg_tasks.services.bus.polls import Page, Selection
+from egg_tasks.services.people import decisions
 from models.schemas.history import Receipt
 from models.schemas.message import MessageType
 from models.schemas.run import Exit

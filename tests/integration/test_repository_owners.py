@@ -9,10 +9,11 @@ import pytest
 from egg_tasks import adapters
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import deletions, pipelines
+from egg_tasks.services.agents import deletions
+from egg_tasks.services.people import pipelines
 from egg_tasks.tasks import pipelines as pipeline_tasks
 from egg_tasks.use_cases import clearing, collecting, preparing
-from egg_tasks.workspace.places import locked
+from egg_tasks.workspace.atomic_directory import locked
 from models.errors import Conflict
 from tests.integration import test_gaps
 from tests.integration.api_scene import GIT

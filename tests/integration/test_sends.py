@@ -10,8 +10,9 @@ from sqlalchemy import text
 from benchmarks.agents import Seat, seat
 from egg_tasks.clock import utcnow
 from egg_tasks.database import engine, single_statements, unit_of_work
-from egg_tasks.services import agent_runs, bus
-from egg_tasks.services.bus import Draft, Outgoing
+from egg_tasks.services.agents import agent_runs
+from egg_tasks.services.bus import messages
+from egg_tasks.services.bus.messages import Draft, Outgoing
 from models.schemas.message import MessageType
 from models.schemas.run import Exit
 from models.shares import MOST_QUOTA, ROW_BYTES, message_limit
@@ -40,7 +41,7 @@ def outgoing(one: Seat, **more: object) -> Outgoing:
 def together(sent: Sequence[Outgoing]) -> list[int | None]:
     """Send all at once; the ids they got."""
     with single_statements() as session:
-        found = bus.send_together(session, outgoing=sent, now=utcnow())
+        found = messages.send_together(session, outgoing=sent, now=utcnow())
     return [message.id if message else None for message in found]
 
 
@@ -179,7 +180,7 @@ def test_groups_in_any_order_never_wait_in_a_circle(seats: dict[str, Seat]) -> N
 
     def send(group: Sequence[Outgoing]) -> list[Message | None]:
         with single_statements() as session:
-            return bus.send_together(session, outgoing=group, now=utcnow())
+            return messages.send_together(session, outgoing=group, now=utcnow())
 
     with ThreadPoolExecutor(4) as pool:
         for group in [ways, ways[::-1], ways[3:] + ways[:3], ways[::2] + ways[1::2]] * 15:

@@ -8,28 +8,14 @@ import pytest
 from sqlalchemy.orm import Session
 
 from egg_tasks import outbox
-from egg_tasks.services import (
-    activity,
-    agent_runs,
-    bus,
-    decisions,
-    deletions,
-    halts,
-    merges,
-    notices,
-    orders,
-    pipelines,
-    places,
-    questions,
-    rebases,
-    results,
-    shares,
-    signals,
-)
-from egg_tasks.services.agent_runs import Salvaged
-from egg_tasks.services.bus import Draft, Outgoing
-from egg_tasks.services.questions import Question
-from egg_tasks.services.signals import Look, Signal
+from egg_tasks.services.agents import agent_runs, agent_signals, deletions, halts, scheduling
+from egg_tasks.services.agents.agent_runs import Salvaged
+from egg_tasks.services.bus import messages, shares
+from egg_tasks.services.bus.messages import Draft, Outgoing
+from egg_tasks.services.engine import merges, readiness_signals, rebases, results
+from egg_tasks.services.engine.readiness_signals import Look, Signal
+from egg_tasks.services.people import decisions, notifications, operator_actions, pipelines, questions
+from egg_tasks.services.people.questions import Question
 from models.errors import UsedUp
 from models.queries import pipelines as pipeline_rows
 from models.queries import rebases as rebase_rows
@@ -145,7 +131,7 @@ def coder(world: World) -> UUID:
 
 
 def say(signal: Signal, look: Look | None = None) -> Act:
-    return lambda world, session: signals.readiness(
+    return lambda world, session: readiness_signals.readiness(
         session, run_id=coder(world), signal=signal, look=look, now=world.now
     )
 
@@ -195,7 +181,7 @@ def send(to: str, kind: MessageType, sender: str = "human") -> Act:
     def act(world: World, session: Session) -> None:
         pipeline = pipeline_rows.get_pipeline(session, pipeline_id="p")
         draft = Draft(kind, to_role=to)
-        bus.send(session, pipeline=pipeline, sender=sender, draft=draft, now=world.now)
+        messages.send(session, pipeline=pipeline, sender=sender, draft=draft, now=world.now)
 
     return act
 
@@ -203,10 +189,10 @@ def send(to: str, kind: MessageType, sender: str = "human") -> Act:
 def send_at_once(world: World, session: Session) -> None:
     draft = Draft(MessageType.QUESTION, to_role="tester")
     outgoing = Outgoing(coder(world), "coder", draft)
-    (sent,) = bus.send_together(session, outgoing=[outgoing], now=world.now)
+    (sent,) = messages.send_together(session, outgoing=[outgoing], now=world.now)
     assert sent is not None
-    bus.wake(session, sent)
-    bus.judge(session, sent)
+    messages.wake(session, sent)
+    messages.judge(session, sent)
 
 
 def resolve(words: str) -> Act:
@@ -222,7 +208,7 @@ def default(world: World, session: Session) -> None:
 
 
 def stop(world: World, session: Session) -> None:
-    orders.stop(session, pipeline_id="p", run_id=coder(world), now=world.now)
+    operator_actions.stop(session, pipeline_id="p", run_id=coder(world), now=world.now)
 
 
 def note(world: World, session: Session) -> None:
@@ -262,10 +248,10 @@ CASES: dict[str, tuple[Callable[[World], None], Act, list[str]]] = {
     "it is extended": (begun, do(pipelines.extend, iterations=1, minutes=1), ["wake p"]),
     "its phase is restarted": (
         begun,
-        do(orders.restart_phase, phase="build"),
+        do(operator_actions.restart_phase, phase="build"),
         ["wake p", "run coder, tester"],
     ),
-    "its phase is accepted": (begun, do(orders.advance_phase, phase="build"), ["wake p"]),
+    "its phase is accepted": (begun, do(operator_actions.advance_phase, phase="build"), ["wake p"]),
     "it is deleted": (over, do(deletions.order), ["wake p", "deletion of p"]),
     "its quota is raised": (begun, do(shares.grant, quota=2**30), ["wake p"]),
     "its base is wanted": (at_work, do(rebases.wish, commit="b" * 40), ["wake p", "merge the base"]),
@@ -282,9 +268,9 @@ CASES: dict[str, tuple[Callable[[World], None], Act, list[str]]] = {
     "a run that waits is stopped": (begun, stop, ["wake p", "run coder"]),
     "a run says READY": (at_work, say(Signal(Readiness.READY), READY), ["wake p", "merge coder 1"]),
     "a run says BLOCKED": (at_work, say(Signal(Readiness.BLOCKED, reason="so", on="tester")), ["wake p"]),
-    "a run shows life": (at_work, run(activity.heartbeat), []),
-    "a run tells how far it is": (at_work, run(activity.progress, text="half"), ["wake p"]),
-    "a run tells an error": (at_work, run(activity.error, text="oh"), ["wake p"]),
+    "a run shows life": (at_work, run(agent_signals.heartbeat), []),
+    "a run tells how far it is": (at_work, run(agent_signals.progress, text="half"), ["wake p"]),
+    "a run tells an error": (at_work, run(agent_signals.error, text="oh"), ["wake p"]),
     "a run submits its result": (
         at_work,
         run(results.submit, fields={"status": "success", "summary": "done"}),
@@ -310,8 +296,8 @@ CASES: dict[str, tuple[Callable[[World], None], Act, list[str]]] = {
     "an agent tells its progress": (at_work, send("all", MessageType.PROGRESS, "coder"), ["wake p, p all"]),
     "all is halted": (begun, lambda w, s: halts.order(s, why="", stops_running=True, now=w.now), []),
     "a halt is lifted": (halted, lambda w, s: halts.lift(s, now=w.now), ["run coder"]),
-    "a place is looked for": (left, lambda w, s: places.send_due(s, now=w.now), ["run coder"]),
-    "people are told": (asked, lambda w, s: notices.send_due(s, now=w.now, limit=9), ["notify, try 1"]),
+    "a place is looked for": (left, lambda w, s: scheduling.send_due(s, now=w.now), ["run coder"]),
+    "people are told": (asked, lambda w, s: notifications.send_due(s, now=w.now, limit=9), ["notify, try 1"]),
 }
 
 

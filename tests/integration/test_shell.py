@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from egg_tasks import shell
-from egg_tasks.stack import programs
+from egg_tasks.stack import commands
 from egg_tasks.stack.manifest import Manifest
 from models.errors import NotSet
 
@@ -95,9 +95,9 @@ def test_only_the_worker_that_launches_agents_hears_it(tmp_path: Path) -> None:
         api_url="", api_port=1, flower_url="", flower_port=2, flower_login="a:b", operator_token="t",
         database_url="", redis_url="", supervisor_pid=0,
     )  # fmt: skip
-    env = programs.environment(tmp_path, {"PATH": "/bin", "KEY": SECRET}, manifest)
+    env = commands.environment(tmp_path, {"PATH": "/bin", "KEY": SECRET}, manifest)
 
-    found = programs.ours(manifest, env)
+    found = commands.ours(manifest, env)
 
     assert [program.name for program in found if program.hears_shell] == ["worker-agents"]
     assert SECRET not in str([dict(program.environment) for program in found])

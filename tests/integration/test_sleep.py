@@ -6,9 +6,11 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from egg_tasks.services import decisions, halts, orders, pipelines, questions, sleep
-from egg_tasks.services.questions import Question
-from egg_tasks.services.signals import Signal
+from egg_tasks.services.agents import halts
+from egg_tasks.services.engine import sleep
+from egg_tasks.services.engine.readiness_signals import Signal
+from egg_tasks.services.people import decisions, operator_actions, pipelines, questions
+from egg_tasks.services.people.questions import Question
 from models.errors import JustAwake
 from models.schemas.silence import BEGINNING, Silence
 from models.states import DecisionStatus, PhaseStatus, Readiness
@@ -167,7 +169,7 @@ def test_an_order_to_stop_given_at_the_waking_holds(asleep: World, stops: str) -
     run = asleep.live("coder")
     with asleep.work() as session:
         if stops == "one":
-            orders.stop(session, pipeline_id="p", run_id=run.id, now=asleep.now)
+            operator_actions.stop(session, pipeline_id="p", run_id=run.id, now=asleep.now)
         else:
             halts.order(session, why="", stops_running=True, now=asleep.now)
         asleep.finish(session)

@@ -21,13 +21,13 @@ from redis.exceptions import RedisError
 from egg_tasks import interpreter
 from egg_tasks.config import celery_url
 from egg_tasks.settings_table import BY_VARIABLE
-from egg_tasks.stack import census, local, lock, manifest, ports, probes, programs
+from egg_tasks.stack import census, commands, lifecycle, lock, manifest, probes, tcp_ports
 from egg_tasks.stack import home as homes
-from egg_tasks.stack.keeper import Keeper
-from egg_tasks.stack.pings import Pings
+from egg_tasks.stack.children import Keeper
 from egg_tasks.stack.processes import PROTECTION, Child, Program
 from egg_tasks.stack.servers import servers
 from egg_tasks.stack.silences import Beats, Knocks
+from egg_tasks.stack.worker_health import Pings
 from models.errors import Conflict, Unavailable
 from tests.integration.small_stack import SUPERVISOR, WEB, end_of_outliving, environ, temporary_home, up
 
@@ -71,7 +71,7 @@ def answers(found: manifest.Manifest) -> bool:
     with contextlib.suppress(psycopg.Error, RedisError):
         psycopg.connect(found.database_url).close()
         Redis.from_url(found.redis_url).ping()
-        return probes.http_answers(found.api_port, programs.READY_PATH)
+        return probes.http_answers(found.api_port, commands.READY_PATH)
     return False
 
 
@@ -145,14 +145,14 @@ def test_up_brings_a_stack_that_is_found_and_down_ends_it(home: Path) -> None:
     found = up(home)
 
     assert answers(found)
-    assert local.find(home) == found
+    assert lifecycle.find(home) == found
     eventually(lambda: [each.name for each in census.read(home) if each.pid] == NAMES)
     assert (home / "stack.json").stat().st_mode & 0o777 == 0o600
-    assert local.down(home) is True
-    assert local.find(home) is None
+    assert lifecycle.down(home) is True
+    assert lifecycle.find(home) is None
     assert not answers(found)
     assert [each.pid for each in census.read(home)] == [None] * len(NAMES)
-    assert local.down(home) is False
+    assert lifecycle.down(home) is False
 
 
 def test_stacks_started_at_once_are_one(home: Path) -> None:
@@ -219,17 +219,17 @@ def test_a_stack_whose_home_is_removed_ends_and_another_comes_up_there(home: Pat
 
 def test_a_copy_of_a_home_has_a_door_and_a_token_of_its_own(home: Path) -> None:
     before = up(home)
-    local.down(home)
+    lifecycle.down(home)
     copy = home.with_name("copy")
     subprocess.run(["cp", "-a", str(home), str(copy)], check=True)
 
     said: list[str] = []
     try:
-        of_the_copy = local.up(copy, report=said.append, environ=environ(), command=SUPERVISOR)
+        of_the_copy = lifecycle.up(copy, report=said.append, environ=environ(), command=SUPERVISOR)
         after = up(home)
         again = up(copy)
     finally:
-        local.down(copy)
+        lifecycle.down(copy)
         end_of_outliving(copy)
 
     assert any(f"a copy of {home}" in line for line in said)
@@ -241,13 +241,13 @@ def test_a_copy_of_a_home_has_a_door_and_a_token_of_its_own(home: Path) -> None:
 
 def test_a_home_that_was_moved_keeps_its_door_and_its_token(home: Path) -> None:
     before = up(home)
-    local.down(home)
+    lifecycle.down(home)
     moved = home.rename(home.with_name("moved"))
 
     try:
         after = up(moved)
     finally:
-        local.down(moved)
+        lifecycle.down(moved)
         end_of_outliving(moved)
 
     assert (after.api_port, after.operator_token) == (before.api_port, before.operator_token)
@@ -257,7 +257,7 @@ def test_what_workers_started_outlives_an_orderly_end(home: Path) -> None:
     up(home)
     eventually(lambda: (home / "outliving").exists() and (home / "outliving").read_text())
 
-    local.down(home)
+    lifecycle.down(home)
 
     assert is_alive(int((home / "outliving").read_text()))
 
@@ -265,7 +265,7 @@ def test_what_workers_started_outlives_an_orderly_end(home: Path) -> None:
 def test_given_servers_are_used_and_not_started(home: Path) -> None:
     with servers(home.parent / "other", environ()) as urls:
         found = up(home, EGG_DATABASE_URL=urls.database_url, EGG_REDIS_URL=urls.redis_url)
-        local.down(home)
+        lifecycle.down(home)
 
     assert (found.database_url, found.redis_url) == urls
     assert not (home / "postgres").exists()
@@ -275,7 +275,7 @@ def test_the_password_of_a_given_server_is_in_no_file_of_the_home(home: Path) ->
     with servers(home.parent / "other", environ()) as urls:
         given = urls.database_url.replace("egg@", "egg:pl4nted@")
         found = up(home, EGG_DATABASE_URL=given, EGG_REDIS_URL=urls.redis_url)
-        local.down(home)
+        lifecycle.down(home)
 
     assert "postgresql://" in found.database_url
     files = [path for path in home.rglob("*") if path.is_file()]
@@ -303,7 +303,7 @@ def test_a_database_with_others_tables_takes_ours_beside_them(home: Path) -> Non
                 "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
             ).fetchall()
             ours = connection.execute("SELECT count(*) FROM egg.events").fetchone()
-        local.down(home)
+        lifecycle.down(home)
 
     assert sorted(theirs) == [("alembic_version",), ("events",)]
     assert ours == (0,)
@@ -314,7 +314,7 @@ def test_a_broker_that_is_given_for_itself_reaches_our_processes(home: Path) -> 
     found = manifest.read(home)
     given = environ(EGG_BROKER_URL="amqp://broker")
 
-    env = programs.environment(home, given, found)
+    env = commands.environment(home, given, found)
 
     assert env["EGG_BROKER_URL"] == "amqp://broker"
 
@@ -329,10 +329,10 @@ def test_our_processes_get_nothing_else_of_the_users_environment(home: Path) -> 
         CELERY_BROKER_URL="amqp://theirs",
     )
 
-    found = programs.environment(home, given, None)
+    found = commands.environment(home, given, None)
 
     names = {"EGG_AGENTS_PATH", "EGG_HOME", "EGG_NODE_CAPACITY", "HOME", "LANG", "PATH"}
-    assert {name for name in found if found[name]} == names | set(programs.LARGE_PAGES)
+    assert {name for name in found if found[name]} == names | set(commands.LARGE_PAGES)
     # Nor what settings.toml says later: a setting that is not set is there as such.
     assert {name for name in found if not found[name]} == set(BY_VARIABLE) - names - {"EGG_DEBUG"}
 
@@ -355,7 +355,7 @@ def test_a_worker_that_hangs_is_found_by_its_silence(home: Path) -> None:
                 "INFO",
             ),
             environment=env,
-            tier=programs.WORKERS,
+            tier=commands.WORKERS,
             celery_node="control@local",
         )
         keeper = Keeper(home / "logs")
@@ -429,22 +429,22 @@ while True:
 
 
 def test_a_crowded_server_that_hangs_up_is_none_that_hangs(home: Path) -> None:
-    port = ports.choose(23456)
+    port = tcp_ports.choose(23456)
     code = (sys.executable, "-c", HANGING_UP, str(port))
-    program = Program(name="api", argv=code, environment=environ(), tier=programs.FRONT, door=port)
+    program = Program(name="api", argv=code, environment=environ(), tier=commands.FRONT, door=port)
 
     assert replaced(home, program, Knocks(period=1, patience=200), stop=False) == []
 
 
 @pytest.mark.parametrize("how", ["stopped", "blocked"])
 def test_a_server_that_answers_nobody_is_found_though_it_lives(home: Path, how: str) -> None:
-    port = ports.choose(23456)
+    port = tcp_ports.choose(23456)
     code = WEB if how == "stopped" else DEAF
     program = Program(
         name="api",
         argv=(sys.executable, "-c", code, str(port)),
         environment=environ(),
-        tier=programs.FRONT,
+        tier=commands.FRONT,
         door=port,
     )
 
@@ -458,7 +458,7 @@ def test_a_loop_that_stands_still_is_found_though_it_lives(home: Path) -> None:
         name="reconciler",
         argv=(sys.executable, "-c", BEATING),
         environment=environ(PYTHONPATH=str(interpreter.OURS)),
-        tier=programs.FRONT,
+        tier=commands.FRONT,
         beats=True,
     )
 

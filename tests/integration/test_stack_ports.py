@@ -4,7 +4,7 @@ import socket
 import subprocess
 import sys
 
-from egg_tasks.stack import ports
+from egg_tasks.stack import tcp_ports
 
 PREFERRED = 28700
 CHOOSE = f"from egg_tasks.stack import ports; print(ports.choose({PREFERRED}))"
@@ -17,17 +17,17 @@ def choose_elsewhere() -> int:
 
 
 def test_a_port_that_one_stack_chose_is_not_chosen_by_another_before_anybody_listens() -> None:
-    chosen = ports.choose(PREFERRED)
+    chosen = tcp_ports.choose(PREFERRED)
 
     assert choose_elsewhere() != chosen
 
 
 def test_a_server_that_asks_for_reuse_listens_on_the_port_its_stack_chose() -> None:
-    chosen = ports.choose(PREFERRED)
+    chosen = tcp_ports.choose(PREFERRED)
 
     with socket.socket() as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        server.bind((ports.LOOPBACK, chosen))
+        server.bind((tcp_ports.LOOPBACK, chosen))
         server.listen()
 
-        assert not ports.is_free(chosen)
+        assert not tcp_ports.is_free(chosen)

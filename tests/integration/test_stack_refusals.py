@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from egg_tasks.stack import binaries, doctor, local
+from egg_tasks.stack import binaries, doctor, lifecycle
 from egg_tasks.stack.servers import servers
 from models.errors import EggError, Unavailable, Unprocessable
 from tests.integration.small_stack import environ, temporary_home, up
@@ -33,7 +33,7 @@ def refusal(home: Path, **more: str) -> str:
 
 def test_a_program_that_does_not_start_is_quoted(home: Path) -> None:
     assert "no teapot" in refusal(home, EGG_TEST_BROKEN="yes")
-    assert local.find(home) is None
+    assert lifecycle.find(home) is None
 
 
 def test_a_port_that_is_taken_is_named_with_its_holder(home: Path) -> None:
@@ -49,7 +49,7 @@ def test_a_port_that_is_taken_is_named_with_its_holder(home: Path) -> None:
 
 def test_a_kept_port_that_is_taken_is_not_silently_changed(home: Path) -> None:
     port = up(home).api_port
-    local.down(home)
+    lifecycle.down(home)
 
     with socket.create_server(("127.0.0.1", port)):
         said = refusal(home)
@@ -73,7 +73,7 @@ def test_a_data_directory_may_have_an_odd_name(home: Path, name: str) -> None:
 
     with psycopg.connect(found.database_url) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
-    assert local.down(odd)
+    assert lifecycle.down(odd)
     shutil.rmtree((odd / "sockets").resolve())
 
 
@@ -84,7 +84,7 @@ def test_a_data_directory_may_be_a_link_and_have_slashes_behind_it(home: Path) -
 
     up(Path(f"{home}/link//"))
 
-    assert local.down(home / "real")
+    assert lifecycle.down(home / "real")
 
 
 def test_a_directory_that_is_in_use_for_something_else_is_refused_and_left_as_it_is(home: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from egg_tasks.stack import account, binaries
+from egg_tasks.stack import binaries, run_as
 from egg_tasks.stack.servers import Urls, servers
 from models.errors import Unprocessable
 from tests.integration.small_stack import environ, temporary_home
@@ -178,7 +178,7 @@ def test_a_file_of_others_is_not_given_away_with_a_cluster(home: Path) -> None:
     (tree / "link").symlink_to(home / "of root")
 
     with pytest.raises(Unprocessable, match="two names"):
-        account.own_tree(tree, account.Account(1900000000, 1900000000))
+        run_as.own_tree(tree, run_as.Account(1900000000, 1900000000))
 
     assert (home / "of root").stat().st_uid == 0
     shutil.rmtree(tree)

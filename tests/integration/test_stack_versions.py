@@ -14,7 +14,7 @@ import pytest
 
 from egg_tasks import version
 from egg_tasks.runners import run_directory
-from egg_tasks.stack import doctor, local, manifest
+from egg_tasks.stack import doctor, lifecycle, manifest
 from egg_tasks.stack.manifest import Manifest
 from tests.integration import small_stack
 from tests.integration.small_stack import SUPERVISOR, environ, temporary_home
@@ -41,7 +41,7 @@ def other(home: Path) -> Manifest:
 def up(home: Path, *, keeps_version: bool = False) -> tuple[Manifest, list[str]]:
     """Type `egg up`; the stack, and what was said."""
     said: list[str] = []
-    found = local.up(
+    found = lifecycle.up(
         home, report=said.append, environ=environ(), command=SUPERVISOR, keeps_version=keeps_version
     )
     return found, said
@@ -82,16 +82,16 @@ def test_a_stack_that_does_not_tell_its_version_is_an_earlier_one(other: Manifes
 
 def test_a_stack_whose_program_is_gone_is_started_anew(other: Manifest, home: Path) -> None:
     manifest.write(home, replace(other, version=version.ours(), program="/nowhere/python"))
-    assert local.is_uprooted(home)
+    assert lifecycle.is_uprooted(home)
 
     found, _ = up(home)
 
     assert found.supervisor_pid != other.supervisor_pid
-    assert not local.is_uprooted(home)
+    assert not lifecycle.is_uprooted(home)
 
 
 def test_one_that_is_just_starting_is_not_taken_for_what_ran_before(other: Manifest, home: Path) -> None:
-    local.down(home)
+    lifecycle.down(home)
 
     with ThreadPoolExecutor(4) as together:
         found = list(together.map(lambda _: up(home)[0], range(4)))

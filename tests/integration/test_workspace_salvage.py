@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from egg_tasks.workspace.atomic_directory import locked
 from egg_tasks.workspace.git import Git
-from egg_tasks.workspace.places import locked
 from models.errors import Unavailable
 from models.schemas.git import Clone
 from tests.integration.workspace_scene import (

@@ -6,10 +6,12 @@ from typing import Any
 
 from sqlalchemy import text
 
-from egg_tasks.services import activity, decisions, orders, pipelines, questions, signals
-from egg_tasks.services.agent_runs import Salvaged
-from egg_tasks.services.questions import Question
-from egg_tasks.services.signals import Signal
+from egg_tasks.services.agents import agent_signals
+from egg_tasks.services.agents.agent_runs import Salvaged
+from egg_tasks.services.engine import readiness_signals
+from egg_tasks.services.engine.readiness_signals import Signal
+from egg_tasks.services.people import decisions, operator_actions, pipelines, questions
+from egg_tasks.services.people.questions import Question
 from models.consensus.snapshot import BASE, RunView, Snapshot
 from models.consensus.step import Cause, CauseKind
 from models.queries import decisions as decision_rows
@@ -124,7 +126,7 @@ class Real:
     def _sync(self, at: int, after: Twin) -> None:
         run = self.rows.live(self.story.names[at])
         with self.rows.work() as session:
-            signals.sync(session, run_id=run.id, seen=self._seen(at, after), now=self.rows.now)
+            readiness_signals.sync(session, run_id=run.id, seen=self._seen(at, after), now=self.rows.now)
             self.rows.finish(session)
 
     def _ask(self, role: str) -> None:
@@ -137,7 +139,7 @@ class Real:
     def _order(self, role: str) -> None:
         run = max((run for run in self.rows.runs() if run.role == role), key=lambda run: run.number)
         with self.rows.work() as session:
-            orders.retry(session, pipeline_id="p", run_id=run.id, now=self.rows.now)
+            operator_actions.retry(session, pipeline_id="p", run_id=run.id, now=self.rows.now)
             self.rows.finish(session)
 
     def _say(self, at: int, state: Readiness, rest: list[str], after: Twin) -> None:
@@ -182,7 +184,7 @@ class Real:
             case "is stopped":
                 run = self.rows.live(role)
                 with self.rows.work() as session:
-                    orders.stop(session, pipeline_id="p", run_id=run.id, now=self.rows.now)
+                    operator_actions.stop(session, pipeline_id="p", run_id=run.id, now=self.rows.now)
                     self.rows.finish(session)
                 self.rows.end(role, Exit(signal=15, stopped=True), salvaged=clean)
             case _:
@@ -192,7 +194,7 @@ class Real:
     def _report(self, role: str, kind: Failure) -> None:
         run = self.rows.live(role)
         with self.rows.work() as session:
-            activity.error(session, run_id=run.id, text="it says", kind=kind, now=self.rows.now)
+            agent_signals.error(session, run_id=run.id, text="it says", kind=kind, now=self.rows.now)
             self.rows.finish(session)
 
     def _check_ends(self, status: str) -> None:

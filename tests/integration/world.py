@@ -11,20 +11,13 @@ from sqlalchemy.orm import Session
 
 from egg_tasks import outbox
 from egg_tasks.outbox import Parcel, VersionKey
-from egg_tasks.services import (
-    agent_runs,
-    briefs,
-    bus,
-    decisions,
-    merges,
-    phases,
-    pipelines,
-    results,
-    signals,
-)
-from egg_tasks.services.agent_runs import Answer, Salvaged
-from egg_tasks.services.bus import Draft
-from egg_tasks.services.signals import Look, Signal
+from egg_tasks.services.agents import agent_runs, briefs
+from egg_tasks.services.agents.agent_runs import Answer, Salvaged
+from egg_tasks.services.bus import messages
+from egg_tasks.services.bus.messages import Draft
+from egg_tasks.services.engine import evaluation, merges, readiness_signals, results
+from egg_tasks.services.engine.readiness_signals import Look, Signal
+from egg_tasks.services.people import decisions, pipelines
 from models.queries import agent_runs as run_rows
 from models.queries import decisions as decision_rows
 from models.queries import phase_runs, streams, versions
@@ -128,7 +121,7 @@ class World:
             phase_runs.mark_seen(session, phase_run_id=run.phase_run_id, role=role, versions=seen)
             commit = f"{role}-{next(self.ids)}"
             look = Look(commit, f"tree-{commit}", is_new, is_mended, number, seen)
-            signals.readiness(session, run_id=run.id, signal=signal, look=look, now=self.now)
+            readiness_signals.readiness(session, run_id=run.id, signal=signal, look=look, now=self.now)
             self.finish(session)
 
     def ready(self, role: str, *, is_new: bool = True, is_mended: bool = False, **seen: int) -> None:
@@ -196,7 +189,7 @@ class World:
     def evaluate(self) -> None:
         """Evaluate as the reconciler does."""
         with self.work() as session:
-            phases.evaluate(session, phase_run_id=self.phase_run().id, now=self.now)
+            evaluation.evaluate(session, phase_run_id=self.phase_run().id, now=self.now)
             self.finish(session)
 
     def send(
@@ -206,7 +199,7 @@ class World:
         with self.work() as session:
             pipeline = pipeline_rows.get_pipeline(session, pipeline_id="p")
             draft = Draft(kind, to_role=to, body=body, client_key=key)
-            message = bus.send(session, pipeline=pipeline, sender=sender, draft=draft, now=self.now)
+            message = messages.send(session, pipeline=pipeline, sender=sender, draft=draft, now=self.now)
             self.finish(session)
         return message.id
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from cli import report, words
+from cli import formatting, report
 from models.answers import command
 from tests.unit.cli_samples import DECISION, FAILURE, PIPELINE, STATUS
 from tests.unit.scripted_server import Scripted
@@ -217,10 +217,10 @@ def test_a_phase_is_advanced(server: Scripted, egg: Egg, capsys: Captured) -> No
     ],
 )
 def test_a_list_shows_the_answer_or_those_there_may_be(changes: dict[str, object], shown: str) -> None:
-    assert words.answer({**DECISION, **changes}) == shown
+    assert formatting.answer({**DECISION, **changes}) == shown
 
 
 def test_a_default_that_will_be_taken_says_when() -> None:
     asked = {**DECISION, "deadline": "2026-11-21T07:31:30+00:00"}
 
-    assert "; default Abort phase, taken at 2026-11-2" in words.answer(asked)
+    assert "; default Abort phase, taken at 2026-11-2" in formatting.answer(asked)

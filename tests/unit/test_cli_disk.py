@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from cli.words import duration
+from cli.formatting import duration
 from egg_tasks.stack import doctor
 from models.sizes import in_words
 from tests.unit.scripted_server import Scripted

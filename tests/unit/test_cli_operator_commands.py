@@ -238,7 +238,7 @@ def test_the_report_names_versions_that_change_nothing() -> None:
 def test_a_watch_in_which_nothing_happens_says_once_what_is_waited_for(
     server: Scripted, egg: Egg, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cli.following.SHORTEST_ROUND_SECONDS", 0)
+    monkeypatch.setattr("cli.event_stream.SHORTEST_ROUND_SECONDS", 0)
     for status in ("running", "running", "cancelled", "cancelled"):
         server.say(200, "", data={**STATUS, "status": status})
         if len(server.answers) < 6:
@@ -535,7 +535,7 @@ def test_doctor_says_that_all_is_stopped(server: Scripted, egg: Egg, capsys: Cap
 def test_a_watch_without_a_screen_says_at_once_and_once_with_what_a_person_answers(
     server: Scripted, egg: Egg, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cli.following.SHORTEST_ROUND_SECONDS", 0)
+    monkeypatch.setattr("cli.event_stream.SHORTEST_ROUND_SECONDS", 0)
     asked = {**STATUS, "status": "awaiting_human", "pending_decisions": [{**DECISION, "failures": [FAILURE]}]}
     for look in (asked, asked, {**STATUS, "status": "cancelled"}):
         server.say(200, "", data=look)

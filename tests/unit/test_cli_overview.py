@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cli import inbox, live_overview, overview
-from cli.live_overview import Watched
+from cli import inbox, overview, watch_all_screen
 from cli.overview import Seen, Stack
+from cli.watch_all_screen import Watched
 from tests.hostile_words import ALL_AT_ONCE, faults
 from tests.unit.cli_samples import DECISION, PIPELINE, at
 from tests.unit.scripted_server import Scripted
@@ -95,7 +95,7 @@ def shown(seen: Seen, width: int | None = None) -> list[str]:
 def drawn(watched: Watched, *, width: int = 80, height: int = 24) -> list[str]:
     console = Console(width=width, height=height, force_terminal=False)
     with console.capture() as captured:
-        console.print(live_overview.draw(watched, width=width, height=height, now=NOW))
+        console.print(watch_all_screen.draw(watched, width=width, height=height, now=NOW))
     return [line.rstrip() for line in captured.get().splitlines()]
 
 
@@ -336,7 +336,7 @@ def test_nobodys_words_begin_a_line_of_an_overview_like_ours() -> None:
         "\n".join(shown(replace(SEEN, overview=None, away=ALL_AT_ONCE))),
         "\n".join(drawn(watched(*pipelines))),
         "\n".join(drawn(ended)),
-        *(live_overview.text(one) for one in pipelines),
+        *(watch_all_screen.text(one) for one in pipelines),
     ]
 
     assert [faults(output) for output in outputs] == [[]] * len(outputs)

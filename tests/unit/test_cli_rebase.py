@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from cli import report
-from cli.screen import standing
+from cli.watch_screen import standing
 from tests.unit.cli_samples import DECISION, PHASES, PIPELINE, STATUS
 from tests.unit.scripted_server import Scripted
 

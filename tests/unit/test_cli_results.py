@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cli import report, words
-from cli.screen import standing
+from cli import formatting, report
+from cli.watch_screen import standing
 from tests.unit.cli_samples import PHASES, PIPELINE, STATUS, at
 from tests.unit.scripted_server import Scripted
 
@@ -130,7 +130,7 @@ def test_what_is_no_size_is_refused(server: Scripted, egg: Egg, size: str) -> No
 
 
 def test_figures_are_one_line() -> None:
-    assert words.figures(FIELDS) == FIGURES
+    assert formatting.figures(FIELDS) == FIGURES
 
 
 def test_the_status_tells_the_iteration_the_results_and_how_the_phase_ended() -> None:

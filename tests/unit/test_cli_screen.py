@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cli import following, report
-from cli.screen import Look, draw, standing
+from cli import event_stream, report
+from cli.watch_screen import Look, draw, standing
 from egg_tasks.client import Json
 from tests.hostile_words import ALL_AT_ONCE, HOSTILE, faults
 from tests.unit.cli_samples import DECISION, EVENTS, FAILURE, OBJECTION, PHASES, PIPELINE, STATUS, at
@@ -171,7 +171,7 @@ def test_the_status_shows_roles_without_a_clock() -> None:
 
 
 def test_an_event_is_one_line_whatever_its_text() -> None:
-    line = following.line(EVENTS[0] | {"text": "two\nlines \x1b[2J"})
+    line = event_stream.line(EVENTS[0] | {"text": "two\nlines \x1b[2J"})
 
     assert line.endswith("agent.started        implement coder      two lines \\x1b[2J")
 
@@ -244,7 +244,7 @@ def test_nobody_s_words_begin_a_line_of_the_screen_or_the_report_like_ours(words
 
     shown = [
         "\n".join(drawn(look, width=width)),
-        "\n".join(following.line(event) for event in look.events),
+        "\n".join(event_stream.line(event) for event in look.events),
         report.question(look.status["pending_decisions"][0]),
         report.write(ended, look.phases, {"total": 0, "by_type": {words: 1}}, now=NOW),
     ]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.live import left
+from cli.watch_one import left
 from egg_tasks.client import Client
 from tests.unit.scripted_server import Scripted, serving
 from tests.unit.test_cli_terminal import EVERYTHING, PROGRAM, STYLE

@@ -1,6 +1,6 @@
 """What an API keeps of the messages it has sent: the newest, and never with a gap."""
 
-from egg_tasks.api.deliveries import KEPT, KEPT_BODY, Deliveries
+from egg_tasks.api.fanout import KEPT, KEPT_BODY, Deliveries
 from models.tables import Message
 
 

@@ -56,7 +56,7 @@ OPENED_OTHERWISE = {
         "workspace/merge_attributes.py": {"_write"},
     },
     "follows no link, and does not wait for a pipe, since it is opened for writing as well": {
-        "workspace/places.py": {"locked"},
+        "workspace/atomic_directory.py": {"locked"},
     },
 }  # fmt: skip
 """Where files near an agent's are opened by other means than `foreign_files`, and why that is right."""
@@ -135,7 +135,7 @@ def test_a_state_changes_only_along_its_paths() -> None:
     allowed = {
         ("models/tables/base.py", "status"): "here move_to is",
         ("models/tables/version.py", "merge_status"): "here merge_to is",
-        ("egg_tasks/services/signals.py", "state"): "here an agent's own word is taken",
+        ("egg_tasks/services/engine/readiness_signals.py", "state"): "here an agent's own word is taken",
         ("cli/streams.py", "setattr"): "sys.stdin, stdout and stderr",
         ("tests/integration/gaps.py", "setattr"): "a kill before each function that others see",
         (HERE, "SQL state"): "what the next test finds",
@@ -175,8 +175,8 @@ def test_a_row_is_born_in_a_first_state() -> None:
     """No path leads there: whoever adds a row in a later state has gone round them."""
     first = {"PENDING", "QUEUED", "RUNNING", "OPEN"}
     allowed = {
-        "egg_tasks/services/objections.py:Objection": "of a version that is left behind: as if answered",
-        "egg_tasks/services/results.py:Result": "how it was read is no state: it never changes",
+        "egg_tasks/services/engine/objections.py:Objection": "of a version left behind: as if answered",
+        "egg_tasks/services/engine/results.py:Result": "how it was read is no state: it never changes",
     }
 
     born = {

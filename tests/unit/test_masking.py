@@ -7,7 +7,7 @@ import pytest
 
 from egg_tasks.client import Client
 from egg_tasks.logging import Indenting
-from egg_tasks.stack import outside
+from egg_tasks.stack import preflight
 from egg_tasks.workspace.git import GitFailed
 from models.errors import EggError, Malformed, Unavailable, Unprocessable
 from models.masking import hidden, masked
@@ -87,7 +87,7 @@ def test_what_is_no_password_stays(text: str) -> None:
 @pytest.mark.parametrize("url", ["postgresql://egg:h%zzdden@db/egg", "postgresql://egg:h/dden@db:5432/egg"])
 def test_a_url_that_cannot_be_read_is_not_repeated(url: str) -> None:
     with pytest.raises(Unavailable) as caught:
-        outside.check_database(url)
+        preflight.check_database(url)
 
     assert "dden" not in repr(caught.value.args)
     password = url.rpartition("@")[0].rpartition(":")[2]

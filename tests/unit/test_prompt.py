@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from egg_tasks.prompts.prompt import render
-from egg_tasks.services import focus
+from egg_tasks.services.engine import focus
 from models.consensus.policy import DEFAULT_CRITERIA, Criteria
 from models.schemas.brief import Brief, CauseText, DirectiveText, EndText, ObjectionText, RosterEntry
 from models.schemas.message import Message, MessageType

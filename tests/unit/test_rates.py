@@ -2,8 +2,8 @@
 
 import pytest
 
-from egg_tasks.api import rates
-from egg_tasks.api.rates import Rates
+from egg_tasks.api import rate_limit
+from egg_tasks.api.rate_limit import Rates
 from models.errors import TooMany
 
 
@@ -68,7 +68,7 @@ def test_without_a_limit_all_is_granted() -> None:
 
 
 def test_who_is_long_gone_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rates, "MOST", 3)
+    monkeypatch.setattr(rate_limit, "MOST", 3)
     clock = Clock()
     bucket = Rates(clock)
     for number in range(4):

@@ -7,9 +7,9 @@ from uuid import UUID
 
 import pytest
 
-from egg_tasks.api.deliveries import Deliveries
+from egg_tasks.api.fanout import Deliveries
 from egg_tasks.api.sends import MOST, Sends
-from egg_tasks.services.bus import Draft, Outgoing
+from egg_tasks.services.bus.messages import Draft, Outgoing
 from models.errors import DatabaseAway, Forbidden
 from models.schemas.message import MessageType
 from models.tables import Message

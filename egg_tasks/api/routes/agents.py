@@ -13,7 +13,8 @@ from egg_tasks.api.auth import OPERATOR
 from egg_tasks.api.envelope import Envelope
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import histories, orders
+from egg_tasks.services.people import operator_actions
+from egg_tasks.services.reads import history
 from models.foreign import counted
 from models.queries import agent_runs as rows
 from models.schemas.history import AgentRead
@@ -49,7 +50,7 @@ class LogAnswer(BaseModel):
 def list_(pipeline_id: PipelineId) -> Envelope[AgentsAnswer]:
     """List the agent runs."""
     with unit_of_work() as session:
-        found = histories.list_agents(session, pipeline_id=pipeline_id)
+        found = history.list_agents(session, pipeline_id=pipeline_id)
     return Envelope(message=counted(len(found), "agent run"), data=AgentsAnswer(agents=found))
 
 
@@ -57,7 +58,7 @@ def list_(pipeline_id: PipelineId) -> Envelope[AgentsAnswer]:
 def get(pipeline_id: PipelineId, run: UUID) -> Envelope[AgentAnswer]:
     """Show an agent run."""
     with unit_of_work() as session:
-        found = histories.agent(session, pipeline_id=pipeline_id, run_id=run)
+        found = history.agent(session, pipeline_id=pipeline_id, run_id=run)
     return Envelope(message=f"agent run {run} is {found.status}", data=AgentAnswer(agent=found))
 
 
@@ -78,19 +79,19 @@ def logs(
 @router.post("/pipelines/{pipeline_id}/agents/{run}/stop")
 def stop(pipeline_id: PipelineId, run: UUID) -> Envelope[AgentAnswer]:
     """Stop a live agent run: its work is kept, and its role's `on_failure` says what follows."""
-    return _ordered(pipeline_id, run, orders.stop, "is asked to end")
+    return _ordered(pipeline_id, run, operator_actions.stop, "is asked to end")
 
 
 @router.post("/pipelines/{pipeline_id}/agents/{run}/retry")
 def retry(pipeline_id: PipelineId, run: UUID) -> Envelope[AgentAnswer]:
     """Run the role of a run that is over once more; a question about the role is answered by it."""
-    return _ordered(pipeline_id, run, orders.retry, "runs again")
+    return _ordered(pipeline_id, run, operator_actions.retry, "runs again")
 
 
 def _ordered(pipeline_id: str, run: UUID, order: Callable[..., None], what: str) -> Envelope[AgentAnswer]:
     with unit_of_work() as session:
         order(session, pipeline_id=pipeline_id, run_id=run, now=utcnow())
-        found = histories.agent(session, pipeline_id=pipeline_id, run_id=run)
+        found = history.agent(session, pipeline_id=pipeline_id, run_id=run)
     return Envelope(message=f"{found.role or 'the check'} {what}", data=AgentAnswer(agent=found))
 
 

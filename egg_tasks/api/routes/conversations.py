@@ -7,13 +7,13 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from egg_tasks import hints
+from egg_tasks import wakeups
 from egg_tasks.api.auth import OPERATOR
 from egg_tasks.api.envelope import Envelope
-from egg_tasks.api.waiting import until
+from egg_tasks.api.long_poll import until
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import conversations
-from egg_tasks.services.conversations import Part
+from egg_tasks.services.reads import conversations
+from egg_tasks.services.reads.conversations import Part
 from models.foreign import counted
 from models.queries.messages import Talk
 from models.schemas.http import Name
@@ -60,7 +60,7 @@ async def read(
     def is_enough(part: Part) -> bool:
         return bool(part.messages) or part.has_more
 
-    topics = [hints.events_of(pipeline_id)]
+    topics = [wakeups.events_of(pipeline_id)]
     part = await until(request, topics, partial(run_in_threadpool, look), is_enough, seconds=wanted.wait)
     answer = ConversationAnswer(
         messages=tuple(part.messages), next_after=part.next_after, has_more=part.has_more

@@ -11,7 +11,8 @@ from egg_tasks.api.auth import OPERATOR, AnyCaller, Member
 from egg_tasks.api.envelope import Envelope
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import decisions, questions, reports
+from egg_tasks.services.people import decisions, questions
+from egg_tasks.services.reads import pipeline_status
 from models.errors import NotFound
 from models.foreign import counted
 from models.queries import pipelines
@@ -45,7 +46,7 @@ def find(decision_id: DecisionId, who: AnyCaller) -> Envelope[DecisionFound]:
         if isinstance(who, Agent):
             found = _of(session, who.pipeline_id, decision_id)
         else:
-            found = reports.decision(session, decision_id=decision_id)
+            found = pipeline_status.decision(session, decision_id=decision_id)
     return _answer(_as_shown(found, who))
 
 
@@ -56,7 +57,7 @@ def list_(
     """List the questions of a pipeline."""
     with unit_of_work() as session:
         pipelines.get_pipeline(session, pipeline_id=pipeline_id)
-        found = reports.list_decisions(session, pipeline_id=pipeline_id, status=status)
+        found = pipeline_status.list_decisions(session, pipeline_id=pipeline_id, status=status)
     shown = tuple(_as_shown(each, who) for each in found)
     return Envelope(message=counted(len(found), "decision"), data=DecisionsFound(decisions=shown))
 
@@ -77,7 +78,7 @@ def ask(pipeline_id: PipelineId, body: QuestionIn, who: Member) -> Envelope[Deci
             asked = questions.ask(session, run_id=who.run_id, question=question, now=utcnow())
         else:
             asked = questions.create(session, pipeline_id=pipeline_id, question=question, now=utcnow())
-        found = reports.decision(session, decision_id=asked.id)
+        found = pipeline_status.decision(session, decision_id=asked.id)
     return _answer(found)
 
 
@@ -97,7 +98,7 @@ def resolve(
     with unit_of_work() as session:
         _of(session, pipeline_id, decision_id)
         decisions.resolve(session, decision_id=decision_id, resolution=answer.resolution, now=utcnow())
-        found = reports.decision(session, decision_id=decision_id)
+        found = pipeline_status.decision(session, decision_id=decision_id)
     return _answer(found)
 
 
@@ -107,7 +108,7 @@ def _of(session: Session, pipeline_id: str, decision_id: int) -> DecisionRead:
         f"pipeline {pipeline_id} has no decision {decision_id}; see `egg decision list {pipeline_id}`"
     )
     try:
-        found = reports.decision(session, decision_id=decision_id)
+        found = pipeline_status.decision(session, decision_id=decision_id)
     except NotFound:
         raise unknown from None
     if found.pipeline_id != pipeline_id:

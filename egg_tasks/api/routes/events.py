@@ -7,14 +7,14 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from egg_tasks import hints
+from egg_tasks import wakeups
 from egg_tasks.api import streaming
 from egg_tasks.api.auth import OPERATOR
 from egg_tasks.api.envelope import Envelope
+from egg_tasks.api.long_poll import until
 from egg_tasks.api.streaming import EventStream, Pace
-from egg_tasks.api.waiting import until
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import histories
+from egg_tasks.services.reads import history
 from models.foreign import counted
 from models.schemas.history import EventPage
 from models.schemas.text import PipelineId
@@ -50,11 +50,11 @@ async def list_(
 
     def read() -> EventPage:
         with unit_of_work() as session:
-            return histories.list_events(
+            return history.list_events(
                 session, pipeline_id=pipeline_id, after=wanted.after or 0, limit=wanted.limit
             )
 
-    topics = [hints.events_of(pipeline_id)]
+    topics = [wakeups.events_of(pipeline_id)]
     reading = partial(run_in_threadpool, read)
     page = await until(request, topics, reading, lambda page: bool(page.events), seconds=wanted.wait)
     return Envelope(message=counted(len(page.events), "event"), data=page)

@@ -8,7 +8,7 @@ from egg_tasks import version
 from egg_tasks.api.auth import OPERATOR
 from egg_tasks.api.envelope import Envelope
 from egg_tasks.api.routes import health
-from egg_tasks.wire import PREFIX
+from egg_tasks.protocol import PREFIX
 from models.schemas.fault import meant
 
 router = APIRouter(tags=["health"])

@@ -8,7 +8,8 @@ from egg_tasks.api.auth import OPERATOR
 from egg_tasks.api.envelope import Envelope
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import halts, reports
+from egg_tasks.services.agents import halts
+from egg_tasks.services.reads import pipeline_status
 from models.queries import halts as rows
 from models.schemas.http import HaltIn
 from models.schemas.report import HaltRead
@@ -66,4 +67,4 @@ def _answer(halt: Halt | None, otherwise: str) -> Envelope[HaltAnswer]:
     if halt is None:
         return Envelope(message=otherwise, data=HaltAnswer(halt=None))
     message = "lifted: agents start again" if halt.lifted_at else halts.sentence(halt)
-    return Envelope(message=message, data=HaltAnswer(halt=reports.halt_read(halt)))
+    return Envelope(message=message, data=HaltAnswer(halt=pipeline_status.halt_read(halt)))

@@ -7,16 +7,16 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from egg_tasks import hints
+from egg_tasks import wakeups
 from egg_tasks.api.auth import Member, Talker
-from egg_tasks.api.deliveries import Deliveries
 from egg_tasks.api.envelope import Envelope
+from egg_tasks.api.fanout import Deliveries
+from egg_tasks.api.long_poll import until
 from egg_tasks.api.sends import Sends
-from egg_tasks.api.waiting import until
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import bus, receipts
-from egg_tasks.services.bus import PERSON, Draft, Outgoing
-from egg_tasks.services.polls import Page, Received, Selection, Waiting
+from egg_tasks.services.bus import messages, receipts
+from egg_tasks.services.bus.messages import PERSON, Draft, Outgoing
+from egg_tasks.services.bus.polls import Page, Received, Selection, Waiting
 from egg_tasks.use_cases import talking
 from models.errors import Forbidden, Malformed
 from models.foreign import counted
@@ -79,7 +79,7 @@ async def send(
     sent = await _send_together(request, who, draft) if isinstance(who, Agent) else None
     if sent is None:
         sent = await run_in_threadpool(talking.send, who, pipeline_id, draft)
-    return Envelope(message=f"message {sent.id} is sent", data=MessageAnswer(message=bus.read(sent)))
+    return Envelope(message=f"message {sent.id} is sent", data=MessageAnswer(message=messages.read(sent)))
 
 
 @router.get("/pipelines/{pipeline_id}/messages")
@@ -140,7 +140,7 @@ def _reader(who: Operator | Agent, role: str | None) -> str:
 async def _send_together(request: Request, who: Agent, draft: Draft) -> Row | None:
     sends: Sends = request.app.state.sends
     sent = await sends.send(Outgoing(who.run_id, who.role, draft))
-    if sent is not None and bus.is_waking(sent):
+    if sent is not None and messages.is_waking(sent):
         await run_in_threadpool(talking.judge, sent)
     return sent
 
@@ -158,7 +158,7 @@ async def _receive(request: Request, who: Agent, selection: Selection, *, second
         waiting = Waiting(found.reader, selection, found.page.tip)
         return found
 
-    topics = [hints.messages_to(who.pipeline_id, to_role) for to_role in (who.role, TO_ALL)]
+    topics = [wakeups.messages_to(who.pipeline_id, to_role) for to_role in (who.role, TO_ALL)]
     found = await until(request, topics, read, lambda found: bool(found.page.messages), seconds=seconds)
     return found.page
 
@@ -167,6 +167,6 @@ async def _look(
     request: Request, pipeline_id: str, role: str, selection: Selection, *, seconds: float
 ) -> Page:
     """Show a person what is for a role: nothing is taken from the role by that."""
-    topics = [hints.messages_to(pipeline_id, to_role) for to_role in (role, TO_ALL)]
+    topics = [wakeups.messages_to(pipeline_id, to_role) for to_role in (role, TO_ALL)]
     reading = partial(run_in_threadpool, talking.look, pipeline_id, role, selection)
     return await until(request, topics, reading, lambda page: bool(page.messages), seconds=seconds)

@@ -10,7 +10,7 @@ from egg_tasks.api.envelope import Envelope
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import overviews
+from egg_tasks.services.reads import overviews
 from models.schemas.overview import DiskRead, InboxPage, OverviewRead, RunningPage
 from models.schemas.text import PipelineId
 from models.states import DecisionStatus

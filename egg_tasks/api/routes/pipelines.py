@@ -15,7 +15,11 @@ from egg_tasks.api.envelope import Envelope
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import deletions, lineage, orders, pipelines, rebases, reports, shares
+from egg_tasks.services.agents import deletions
+from egg_tasks.services.bus import shares
+from egg_tasks.services.engine import rebases
+from egg_tasks.services.people import lineage, operator_actions, pipelines
+from egg_tasks.services.reads import pipeline_status
 from models.errors import Unprocessable
 from models.foreign import counted
 from models.masking import masked
@@ -63,7 +67,7 @@ def create(document: Annotated[Any, Body()]) -> Envelope[PipelineAnswer]:
         created = lineage.submit(
             session, definition=definition, submission=submission, is_kept=_has_repository, now=utcnow()
         )
-        detail = reports.pipeline(session, workspace(), pipeline_id=created.id)
+        detail = pipeline_status.pipeline(session, workspace(), pipeline_id=created.id)
     return _answer(detail, "created")
 
 
@@ -73,7 +77,7 @@ def list_(
 ) -> Envelope[PipelinePage]:
     """List pipelines, newest first; `after` is the id the last page ended with."""
     with unit_of_work() as session:
-        page = reports.list_pipelines(session, workspace(), status=status, after=after, limit=limit)
+        page = pipeline_status.list_pipelines(session, workspace(), status=status, after=after, limit=limit)
     return Envelope(message=counted(len(page.pipelines), "pipeline"), data=page)
 
 
@@ -81,9 +85,9 @@ def list_(
 def get(pipeline_id: PipelineId) -> Envelope[PipelineAnswer]:
     """Show a pipeline with its definition, and the versions that changed nothing."""
     with unit_of_work() as session:
-        detail = reports.pipeline(session, workspace(), pipeline_id=pipeline_id)
-        merges = reports.list_merges(session, pipeline_id=pipeline_id)
-    detail = detail.model_copy(update={"unchanged": reports.unchanged(workspace(), merges)})
+        detail = pipeline_status.pipeline(session, workspace(), pipeline_id=pipeline_id)
+        merges = pipeline_status.list_merges(session, pipeline_id=pipeline_id)
+    detail = detail.model_copy(update={"unchanged": pipeline_status.unchanged(workspace(), merges)})
     return Envelope(
         message=f"pipeline {pipeline_id} is {detail.status}", data=PipelineAnswer(pipeline=detail)
     )
@@ -93,7 +97,7 @@ def get(pipeline_id: PipelineId) -> Envelope[PipelineAnswer]:
 def status_of(pipeline_id: PipelineId) -> Envelope[StatusRead]:
     """Say where a pipeline stands."""
     with unit_of_work() as session:
-        found = reports.status(session, pipeline_id=pipeline_id, now=utcnow())
+        found = pipeline_status.status(session, pipeline_id=pipeline_id, now=utcnow())
     return Envelope(message=f"pipeline {pipeline_id} is {found.status}", data=found)
 
 
@@ -101,7 +105,7 @@ def status_of(pipeline_id: PipelineId) -> Envelope[StatusRead]:
 def why(pipeline_id: PipelineId) -> Envelope[WhyRead]:
     """Say what a pipeline waits for."""
     with unit_of_work() as session:
-        found = reports.why(session, pipeline_id=pipeline_id, now=utcnow())
+        found = pipeline_status.why(session, pipeline_id=pipeline_id, now=utcnow())
     if short := disk.shortage(settings().home):
         found = found.model_copy(update={"why": f"{short}; {found.why}"})
     return Envelope(message=found.why, data=found)
@@ -184,19 +188,19 @@ def quota(pipeline_id: PipelineId, body: QuotaIn) -> Envelope[PipelineAnswer]:
 @router.post("/pipelines/{pipeline_id}/phases/{phase}/restart")
 def restart(pipeline_id: PipelineId, phase: PhaseName) -> Envelope[PipelineAnswer]:
     """Supersede the current phase run and start its phase anew, from the roles' own branches."""
-    return _moved(pipeline_id, partial(orders.restart_phase, phase=phase))
+    return _moved(pipeline_id, partial(operator_actions.restart_phase, phase=phase))
 
 
 @router.post("/pipelines/{pipeline_id}/phases/{phase}/advance")
 def advance(pipeline_id: PipelineId, phase: PhaseName) -> Envelope[PipelineAnswer]:
     """Accept the current state of the current phase, without having been asked."""
-    return _moved(pipeline_id, partial(orders.advance_phase, phase=phase))
+    return _moved(pipeline_id, partial(operator_actions.advance_phase, phase=phase))
 
 
 def _moved(pipeline_id: str, move: Callable[..., None]) -> Envelope[PipelineAnswer]:
     with unit_of_work() as session:
         move(session, pipeline_id=pipeline_id, now=utcnow())
-        detail = reports.pipeline(session, workspace(), pipeline_id=pipeline_id)
+        detail = pipeline_status.pipeline(session, workspace(), pipeline_id=pipeline_id)
     return Envelope(
         message=f"pipeline {pipeline_id} is {detail.status}", data=PipelineAnswer(pipeline=detail)
     )

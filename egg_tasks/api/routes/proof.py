@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from egg_tasks import proof
 from egg_tasks.api.envelope import Envelope
-from egg_tasks.api.rates import NOBODY, Rates
+from egg_tasks.api.rate_limit import NOBODY, Rates
 from egg_tasks.api.tokens import Tokens
 from egg_tasks.config import settings
 from egg_tasks.services.credentials import UNKNOWN

@@ -9,7 +9,7 @@ from egg_tasks.api.auth import OPERATOR, Speaker
 from egg_tasks.api.envelope import Envelope
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import results
+from egg_tasks.services.engine import results
 from models.foreign import counted
 from models.schemas.http import ResultFields
 from models.schemas.report import ResultRead

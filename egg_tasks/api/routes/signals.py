@@ -7,8 +7,8 @@ from egg_tasks.api.auth import Speaker
 from egg_tasks.api.envelope import Envelope
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
-from egg_tasks.services import activity, briefs
-from egg_tasks.services.signals import Signal
+from egg_tasks.services.agents import agent_signals, briefs
+from egg_tasks.services.engine.readiness_signals import Signal
 from egg_tasks.use_cases import readiness
 from egg_tasks.use_cases import sync as use_case
 from egg_tasks.use_cases.readiness import ReadinessAnswer
@@ -71,10 +71,12 @@ def _noted(body: SignalIn, who: Agent) -> Envelope[ReadinessAnswer | Noted]:
     text, now = body.reason or "", utcnow()
     with unit_of_work() as session:
         if body.signal_type is SignalType.PROGRESS:
-            activity.progress(session, run_id=who.run_id, text=text, percent=body.percent, now=now)
+            agent_signals.progress(session, run_id=who.run_id, text=text, percent=body.percent, now=now)
         elif body.signal_type is SignalType.ERROR:
             kind = Failure(body.kind) if body.kind else None
-            activity.error(session, run_id=who.run_id, text=text, kind=kind, retry_at=body.retry_at, now=now)
+            agent_signals.error(
+                session, run_id=who.run_id, text=text, kind=kind, retry_at=body.retry_at, now=now
+            )
         else:
-            activity.heartbeat(session, run_id=who.run_id, now=now)
+            agent_signals.heartbeat(session, run_id=who.run_id, now=now)
     return Envelope(message=f"{body.signal_type} is noted", data=Noted(signal_type=body.signal_type))

@@ -1,0 +1,222 @@
+"""Briefs: what an agent run should know when it starts, and that it was told."""
+
+import json
+from collections.abc import Sequence
+
+from sqlalchemy.orm import Session
+
+from egg_tasks.services.agents import brief_budgets, leftovers
+from egg_tasks.services.bus import messages
+from egg_tasks.services.engine import failures, focus
+from models import budgets, log_tail
+from models.consensus.policy import PhasePolicy
+from models.consensus.step import ASKED_FOR_WORDS, Cause, CauseKind
+from models.git_names import role_branch, work_branch
+from models.queries import agent_runs, decisions, phase_runs, pipelines, versions
+from models.queries import messages as message_rows
+from models.schemas.brief import Brief, CauseText, DirectiveText, EndText, ObjectionText, RosterEntry
+from models.schemas.message import Message
+from models.schemas.result import field_names
+from models.states import LIVE_OBJECTIONS, MergeStatus, ObjectionStatus
+from models.tables import AgentRun, Objection, PhaseRun, Pipeline, Role
+
+MAX_MESSAGES = 500
+MOST_COUNTED = 1000
+"""So many messages that are left out are counted at most."""
+
+
+def write(session: Session, *, run: AgentRun) -> Brief:
+    """Put together what a role's run should know now, as far as each part has room for it."""
+    assert run.role is not None, "a check needs no brief"  # noqa: S101
+    pipeline = pipelines.get_pipeline(session, pipeline_id=run.pipeline_id)
+    phase_run = phase_runs.get_phase_run(session, phase_run_id=run.phase_run_id)
+    definition = pipeline.definition
+    policy = definition.phase_policy(phase_run.position)
+    roles = phase_runs.list_roles(session, phase_run_id=phase_run.id)
+    causes = [Cause.parse(cause) for cause in run.causes]
+    check = versions.find_check(session, phase_run_id=phase_run.id, commit=pipeline.work_commit or "")
+    told, left_out = _messages(session, pipeline, run)
+    brief = Brief(
+        pipeline_id=pipeline.id,
+        phase=phase_run.phase,
+        iteration=phase_run.iteration,
+        role=run.role,
+        run_id=str(run.id),
+        round=run.number,
+        branch=role_branch(pipeline.id, run.role),
+        work_branch=work_branch(pipeline.id),
+        task=definition.prompt,
+        roster=tuple(_entry(role, policy) for role in roles if not role.is_dropped),
+        causes=tuple(CauseText(kind=cause.kind, text=describe(cause)) for cause in causes),
+        objections=_objections(session, run),
+        directives=_directives(session, pipeline),
+        messages=told,
+        conflicts=_conflicts(session, run),
+        check_log=check.log if check and any(c.kind is CauseKind.CHECK for c in causes) else None,
+        notes=_notes(session, run),
+        last_end=_last_end(session, run),
+        left_out={"messages": left_out} if left_out else {},
+        feedback=_feedback(phase_run, run.role),
+        focus=_focus(pipeline, phase_run, policy, run.role),
+        criteria=focus.demands(policy.convergence) if policy.convergence else None,
+        result_fields=field_names(run.role) if policy.convergence else (),
+        started_at=run.started_at,
+        soft_deadline_at=phase_run.soft_deadline_at,
+        converge_at=phase_run.converge_at,
+        hard_deadline_at=phase_run.hard_deadline_at,
+    )
+    return brief_budgets.within(brief)
+
+
+def hand_over(session: Session, *, run: AgentRun, lacking: Sequence[str] = ()) -> Brief:
+    """Write the brief of a run that is about to start, and note what it is told.
+
+    The open objections against its role are this run's to answer from here on. *lacking* are submodules
+    whose files its clone does not have.
+    """
+    for row in versions.list_objections(session, phase_run_id=run.phase_run_id):
+        if row.about_role == run.role and row.status is ObjectionStatus.OPEN:
+            row.delivered_to = run.id
+    session.flush()
+    brief = write(session, run=run)
+    if brief.messages and run.role is not None:
+        role = phase_runs.lock_role(session, phase_run_id=run.phase_run_id, role=run.role)
+        role.cursor = max(role.cursor, brief.messages[-1].id)
+    notes = tuple(f"the submodule {path} could not be fetched: its folder is empty" for path in lacking)
+    return brief_budgets.within(brief.model_copy(update={"notes": (*brief.notes, *notes)}))
+
+
+SENTENCES = {
+    CauseKind.FIRST: "this is your first run in this phase",
+    CauseKind.MESSAGE: "message {number} is addressed to you",
+    CauseKind.UNBLOCKED: "{role}, whom you waited for, is READY at version {number}",
+    CauseKind.STALE: "{role} has a newer version, {number}, which you have to review",
+    CauseKind.OBJECTION: "{role} objects to your work (objection {number}, round {round})",
+    CauseKind.ANSWERED: "{role} has answered your objection {number}: withdraw it (READY) or uphold it",
+    CauseKind.CONFLICT: "your version {number} conflicts with the work branch: merge it into yours",
+    CauseKind.CHECK: "the phase's check is red on the merged work, and it is yours to mend",
+    CauseKind.RETRY: "your run {number} did not come to its end; this one takes its place",
+    CauseKind.REBASED: "a person brought the present base into the work branch: see whether your work still"
+    " holds on it",
+    CauseKind.RECOVERY: "your run {number} ended without a verdict: give one this time",
+}
+
+
+def describe(cause: Cause) -> str:
+    """A cause as a sentence to the agent."""
+    if cause.kind is CauseKind.UNBLOCKED and not cause.number:
+        return f"{cause.role}, whom you waited for, is no longer part of the phase"
+    if cause.kind is CauseKind.RETRY and cause.role:
+        return f"a person answered decision {cause.number}: try once more"
+    return SENTENCES[cause.kind].format(role=cause.role, number=cause.number, round=cause.round)
+
+
+def _feedback(phase_run: PhaseRun, role: str) -> tuple[str, ...]:
+    left = phase_run.feedback.get(role, [])
+    return tuple(map(str, left)) if isinstance(left, list) else ()
+
+
+def _focus(pipeline: Pipeline, phase_run: PhaseRun, policy: PhasePolicy, role: str) -> str | None:
+    if policy.convergence is None:
+        return None
+    most = policy.max_iterations + pipeline.extra_iterations
+    return focus.directive(role, iteration=phase_run.iterations_used, most=most)
+
+
+def _entry(role: Role, policy: PhasePolicy) -> RosterEntry:
+    rules = policy.role(role.role)
+    return RosterEntry(
+        role=role.role,
+        required=rules.required,
+        state=role.state,
+        version=role.version,
+        needs=tuple(need.role for need in rules.needs),
+        reviews=rules.reviews,
+    )
+
+
+def _objections(session: Session, run: AgentRun) -> tuple[ObjectionText, ...]:
+    rows = versions.list_objections(session, phase_run_id=run.phase_run_id)
+    return tuple(_objection(row) for row in rows if _concerns(row, run))
+
+
+def _concerns(row: Objection, run: AgentRun) -> bool:
+    is_handed_over = row.delivered_to == run.id and row.status is ObjectionStatus.OPEN
+    return is_handed_over or (row.from_role == run.role and row.status in LIVE_OBJECTIONS)
+
+
+def _objection(row: Objection) -> ObjectionText:
+    return ObjectionText(
+        number=row.number,
+        from_role=row.from_role,
+        about_role=row.about_role,
+        version=row.version,
+        status=row.status,
+        round=row.round,
+        reason=row.reason,
+        answer=row.answer,
+    )
+
+
+def _directives(session: Session, pipeline: Pipeline) -> tuple[DirectiveText, ...]:
+    rows = decisions.list_answered(session, pipeline_id=pipeline.id, kinds=ASKED_FOR_WORDS)
+    return tuple(
+        DirectiveText(number=row.id, question=row.question, answer=row.resolution or "") for row in rows
+    )
+
+
+def _messages(session: Session, pipeline: Pipeline, run: AgentRun) -> tuple[tuple[Message, ...], str]:
+    """The oldest messages that no run of the role has handled, and a sentence on those there is no room for.
+
+    The role's cursor may pass over what is given here and over nothing else.
+    """
+    role = phase_runs.get_role(session, phase_run_id=run.phase_run_id, role=run.role or "")
+    found = message_rows.list_messages(
+        session,
+        pipeline_id=pipeline.id,
+        role=role.role,
+        after=role.handled_message,
+        limit=MAX_MESSAGES,
+        most_bytes=budgets.MESSAGES,
+        phase_run_id=run.phase_run_id,
+    )
+    readable = [messages.read(message) for message in found.messages]
+    fit = budgets.fitting(readable, most=budgets.MESSAGES, text_of=_words)
+    if not fit.left and not found.has_more:
+        return fit.kept, ""
+    last = fit.kept[-1].id
+    left = message_rows.count_left(
+        session,
+        pipeline_id=pipeline.id,
+        phase_run_id=run.phase_run_id,
+        role=role.role,
+        after=last,
+        limit=MOST_COUNTED,
+    )
+    number = f"{left.number} or more" if left.number == MOST_COUNTED else str(left.number)
+    which = f"ids {left.first} to {left.last}) were"
+    what = f"1 more message (id {left.first}) was" if left.number == 1 else f"{number} more messages ({which}"
+    return fit.kept, f"{what} not put here: `egg message poll --since {last}`"
+
+
+def _words(message: Message) -> str:
+    return message.subject + message.body + (json.dumps(message.metadata) if message.metadata else "")
+
+
+def _conflicts(session: Session, run: AgentRun) -> tuple[str, ...]:
+    own = [v for v in versions.list_versions(session, phase_run_id=run.phase_run_id) if v.role == run.role]
+    is_conflicted = bool(own) and own[-1].merge_status is MergeStatus.CONFLICTED
+    return tuple(own[-1].conflict_paths) if is_conflicted else ()
+
+
+def _last_end(session: Session, run: AgentRun) -> EndText | None:
+    last = agent_runs.find_run_before(session, run=run)
+    if last is None or not failures.has_failed(last):
+        return None
+    return EndText(text=failures.sentence(last), log_tail=log_tail.lines(last.log_tail))
+
+
+def _notes(session: Session, run: AgentRun) -> tuple[str, ...]:
+    """What the system did to the role's work since its last run that ended as it should."""
+    last = agent_runs.find_run_before(session, run=run)
+    return tuple(leftovers.notes(last)) if last else ()

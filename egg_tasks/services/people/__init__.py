@@ -1,0 +1,1 @@
+"""People: what a person decides, orders and is told."""

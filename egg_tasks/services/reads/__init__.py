@@ -1,0 +1,1 @@
+"""Reads: where a pipeline stands, for people and programs."""
