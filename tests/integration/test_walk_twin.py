@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -130,7 +131,7 @@ class Walk:
             is_soon = step.until is not None and step.until < who.now + timedelta(days=1)
             why = step.why
             for commit, tip in (names.tips or {}).items():
-                why = why.replace(f"the check of {commit}", f"the check of {tip}")
+                why = re.sub(rf"(?<= (on|of) ){re.escape(commit)}\b", tip, why)
             seen["waits"] = (why, step.on_person, is_soon)
         found = list(differences(twin, real))
         assert not found, "\n".join(found)
