@@ -161,11 +161,11 @@ def test_a_definition_may_come_from_standard_input(text: str, code: int, said: s
 
 @pytest.mark.parametrize(
     ("words", "meant"),
-    [(("pipline", "list"), "pipeline"), (("wach",), "watch"), (("pipeline", "lst"), "list")],
+    [(("pipline", "list"), "pipeline list"), (("wach",), "watch"), (("pipeline", "lst"), "pipeline list")],
     ids=["a noun", "a command", "a verb"],
 )
 def test_a_slip_of_the_fingers_is_answered_with_what_may_be_meant(
     egg: Egg, capsys: Captured, words: tuple[str, ...], meant: str
 ) -> None:
     assert egg(*words) == 2
-    assert f"Did you mean '{meant}'?" in capsys.readouterr().err
+    assert f"Did you mean `egg {meant}`?" in capsys.readouterr().err

@@ -209,7 +209,7 @@ def test_a_terminal_that_cannot_move_a_cursor_is_told_in_lines(
     server: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TERM", "dumb")
-    server.say(200, "", data={**EVERYTHING, "status": "cancelled"})
+    server.say_to_all({**EVERYTHING, "status": "cancelled"})
     ours, theirs = os.openpty()
 
     done = subprocess.run(

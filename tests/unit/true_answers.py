@@ -99,8 +99,8 @@ def _filled(kind: Any, said: object, at: str) -> object:
 
 def _zero(kind: Any) -> object:
     origin, inner = get_origin(kind), get_args(kind)
-    if origin in {Union, types.UnionType} and type(None) in inner:
-        return None
+    if origin in {Union, types.UnionType}:
+        return None if type(None) in inner else _zero(inner[-1])
     if origin is Literal:
         return inner[0]
     if origin is not None:

@@ -6,7 +6,6 @@ from egg_tasks import outbox
 from egg_tasks.outbox import Notice, RebaseKey, Runs, RunToSend, VersionKey
 from egg_tasks.services.bus import events, receipts
 from egg_tasks.services.engine import bases, deadlines, epochs, failures, focus
-from egg_tasks.services.engine.deadlines import ASKED, moment
 from egg_tasks.services.engine.epochs import Epoch
 from models.consensus import convergence
 from models.consensus.step import (
@@ -239,21 +238,21 @@ def _to_send(run: AgentRun, phase_run: PhaseRun) -> RunToSend:
 def _converge(epoch: Epoch) -> None:
     phase_run, by = epoch.phase_run, epoch.now + epoch.policy.finalize
     phase_run.converge_at, phase_run.hard_deadline_at = epoch.now, by
-    text = f"The phase takes too long. {ASKED} by {moment(by)}"
-    epoch.announce(MessageType.CONVERGE, text, metadata={"by": moment(by)})
+    text = f"The phase takes too long. {deadlines.ASKED} by {deadlines.moment(by)}"
+    epoch.announce(MessageType.CONVERGE, text, metadata={"by": deadlines.moment(by)})
     for run in epoch.lock_live_runs():
         run.converge_at = epoch.now
-    text = f"{phase_run.phase} is asked to converge by {moment(by)}"
+    text = f"{phase_run.phase} is asked to converge by {deadlines.moment(by)}"
     epoch.tell(EventType.CONVERGENCE_REQUESTED, text)
 
 
 def _nudge(epoch: Epoch, role: str) -> None:
     by = epoch.now + epoch.policy.finalize
-    text = f"You have not been active for long. {ASKED} by {moment(by)}"
-    epoch.announce(MessageType.CONVERGE, text, metadata={"by": moment(by)}, to_role=role)
+    text = f"You have not been active for long. {deadlines.ASKED} by {deadlines.moment(by)}"
+    epoch.announce(MessageType.CONVERGE, text, metadata={"by": deadlines.moment(by)}, to_role=role)
     for run in epoch.lock_live_runs(role):
         run.converge_at = epoch.now
-        text = f"{events.label(run)} is idle and is asked to converge by {moment(by)}"
+        text = f"{events.label(run)} is idle and is asked to converge by {deadlines.moment(by)}"
         epoch.tell(EventType.CONVERGENCE_REQUESTED, text, run=run)
 
 
@@ -265,8 +264,8 @@ def _stop(epoch: Epoch, step: StopRun) -> None:
 def _finalize(epoch: Epoch) -> None:
     """Stop the agents, since a person is asked: those that run have a last grace."""
     ends_at = epoch.now + epoch.policy.verdict_grace
-    text = f"The time is up. {ASKED}: agents are stopped at {moment(ends_at)}"
-    epoch.announce(MessageType.FINALIZE, text, metadata={"by": moment(ends_at)})
+    text = f"The time is up. {deadlines.ASKED}: agents are stopped at {deadlines.moment(ends_at)}"
+    epoch.announce(MessageType.FINALIZE, text, metadata={"by": deadlines.moment(ends_at)})
     for run in epoch.lock_live_runs():
         stop_at = epoch.now if run.status is RunStatus.QUEUED else ends_at
         run.stop_at = min(run.stop_at or stop_at, stop_at)
