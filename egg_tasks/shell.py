@@ -1,6 +1,6 @@
 """The environment of the shell in which a stack was started, for what definitions take from it at launch.
 
-Our own processes are not given it (`stack.programs`): it goes from `egg up` to the supervisor and on to the
+Our own processes are not given it (`stack.commands`): it goes from `egg up` to the supervisor and on to the
 worker that launches agents in memory alone, as a standard input that is read once. So no process of ours,
 whose environment others of the same user could read, holds a person's keys in it.
 """

@@ -42,7 +42,10 @@ def test_metrics_count_what_the_rows_hold(shop: Scene) -> None:
 
 def test_metrics_count_the_repairs_of_the_reconciler_which_is_another_process(scene: Scene) -> None:
     """Each of its rounds finds one pipeline whose repository nobody has made."""
-    round_ = "from egg_tasks.reconciler import reconcile; reconcile()"
+    round_ = (
+        "from egg_tasks import database; from egg_tasks.reconciler import reconcile; "
+        "from egg_tasks.tasks.dispatch import Dispatch; database.use(Dispatch()); reconcile()"
+    )
     for name in ("one", "two"):
         scene.create(name=name)
         with unit_of_work() as session:

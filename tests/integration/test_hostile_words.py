@@ -41,6 +41,7 @@ WORDS: Mapping[str, str] = {
     "halts.why": W,
     "pipelines.definition": CHANGED,
     "pipelines.why": W,
+    "pipelines.tries_why": W,
     "pipelines.file": W,
     "pipelines.overrides": LISTED,
     "pipelines.client_key": SHORT,

@@ -514,11 +514,11 @@ def test_the_kernel_takes_others_before_the_stack_where_that_may_be_asked_for(ho
 
 STARTER = """
 import pathlib, signal, sys
-from egg_tasks.stack import local
+from egg_tasks.stack import lifecycle
 from tests.integration.small_stack import SUPERVISOR, environ
 signal.signal(signal.SIGINT, signal.default_int_handler)
 home, tell = pathlib.Path(sys.argv[1]), lambda line: print(line, flush=True)
-local.up(home, report=tell, environ=environ(), command=SUPERVISOR)
+lifecycle.up(home, report=tell, environ=environ(), command=SUPERVISOR)
 """
 
 

@@ -7,7 +7,7 @@ import sys
 from egg_tasks.stack import tcp_ports
 
 PREFERRED = 28700
-CHOOSE = f"from egg_tasks.stack import ports; print(ports.choose({PREFERRED}))"
+CHOOSE = f"from egg_tasks.stack import tcp_ports; print(tcp_ports.choose({PREFERRED}))"
 
 
 def choose_elsewhere() -> int:

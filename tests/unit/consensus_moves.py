@@ -133,7 +133,7 @@ def _reports(story: Story, world: World, at: int) -> Iterator[Move]:
 
 
 def _ended(world: World, at: int, failure: Failure | None, *, is_dirty: bool) -> World:
-    """As `services.agent_runs.settle` writes it."""
+    """As `services.agents.agent_runs.settle` writes it."""
     row = world.roles[at]
     assert row.live is not None
     if row.live.is_stopping and not row.live.is_cut_short and failure is None:
@@ -271,7 +271,7 @@ def _merge_ends(story: Story, world: World) -> Iterator[Move]:
 
 
 def _rebases(story: Story, world: World) -> Iterator[Move]:
-    """As `services.rebases` writes it: a person wishes for the present base, and its merge ends."""
+    """As `services.engine.rebases` writes it: a person wishes for the present base, and its merge ends."""
     is_conflicted = world.rebase is not None and world.rebase.status is RebaseStatus.CONFLICTED
     may_come = "rebase" in story.moves and world.tip is not None and world.rebases < story.max_rebases
     if may_come and (world.rebase is None or is_conflicted):
@@ -323,7 +323,7 @@ def _later(world: World) -> World:
 
 
 def _answers(story: Story, world: World, decision: DecisionRow) -> Iterator[Move]:
-    """As `services.decisions.resolve` writes it."""
+    """As `services.people.decisions.resolve` writes it."""
     for answer in decision.options:
         is_grant = answer in {WAIT, RETRY, CONTINUE_WAITING}
         if is_grant and world.grants >= story.max_grants:
@@ -360,7 +360,7 @@ def _renewed(world: World) -> World:
 
 
 def _orders(story: Story, world: World) -> Iterator[Move]:
-    """As `services.orders.retry` writes it: a question about the role is answered, else an order noted."""
+    """As `services.people.operator_actions.retry` writes it: a question about the role is answered, else an order noted."""
     for at, row in enumerate(world.roles):
         name = story.names[at]
         is_free = row.live is None and not row.is_dropped and row.dispatched

@@ -284,7 +284,7 @@ def is_check_live(world: World) -> bool:
 
 
 def apply(story: Story, world: World, verdict: Step) -> World:
-    """What `services.steps` writes for a step."""
+    """What `services.engine.steps` writes for a step."""
     match verdict:
         case Dispatch(assignments):
             for assignment in assignments:
