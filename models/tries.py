@@ -9,7 +9,7 @@ from models.consensus.treatments import Pauses
 
 
 class Work(StrEnum):
-    """What is done for a row until it succeeds; an agent's run has bounds of its own (`services.agents.tries`)."""
+    """What is done for a row until it succeeds; an agent's run has other bounds (`services.agents.tries`)."""
 
     PREPARATION = "preparation"
     PUBLICATION = "publication"

@@ -360,7 +360,7 @@ def _renewed(world: World) -> World:
 
 
 def _orders(story: Story, world: World) -> Iterator[Move]:
-    """As `services.people.operator_actions.retry` writes it: a question about the role is answered, else an order noted."""
+    """As `operator_actions.retry` writes it: a question about the role is answered, else an order noted."""
     for at, row in enumerate(world.roles):
         name = story.names[at]
         is_free = row.live is None and not row.is_dropped and row.dispatched
