@@ -16,7 +16,7 @@ pytestmark = pytest.mark.acceptance
 TO_TYPE = re.compile(r"^  ((?:git|\S*egg) .*)$|with: (.*)$", re.MULTILINE)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A wheel of this checkout."""
     return build(tmp_path_factory.mktemp("copy"))
