@@ -3,16 +3,20 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
+from egg_tasks.backends.command import CommandBackend
 from egg_tasks.config import settings
-from egg_tasks.ports import Runner, Workspace
+from egg_tasks.ports import Backend, Runner, Workspace
 from egg_tasks.run_places import RUNS
 from egg_tasks.runners.process import ProcessRunner
 from egg_tasks.workspace import GitWorkspace
 from models.errors import Unprocessable
 
 PROCESS = "process"
+COMMAND = "command"
 KINDS: Mapping[str, Callable[[], Runner]] = {PROCESS: lambda: ProcessRunner(settings().home / RUNS)}
 """How agents may be isolated, and who runs them so."""
+BACKENDS: Mapping[str, Backend] = {COMMAND: CommandBackend()}
+"""Which agent programs there are, and who starts and understands them."""
 
 
 @cache
@@ -24,6 +28,16 @@ def runner(isolation: str = PROCESS) -> Runner:
             "say `isolation: {kind: process}` for commands you trust"
         )
     return KINDS[isolation]()
+
+
+def backend(name: str = COMMAND) -> Backend:
+    """Who starts and understands agents of a backend; `Unprocessable` for one that is not built."""
+    if name not in BACKENDS:
+        raise Unprocessable(
+            f"agents of backend {name!r} cannot be started here: this egg knows {', '.join(BACKENDS)}; "
+            "say `backend: command` and give their command"
+        )
+    return BACKENDS[name]
 
 
 def runners() -> Sequence[Runner]:

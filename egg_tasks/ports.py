@@ -7,9 +7,10 @@ from typing import Protocol
 from uuid import UUID
 
 from egg_tasks.outbox import Parcel
+from models.schemas.definition import Agent
 from models.schemas.git import Branches, Clone, Conflicted, Merged, Saved, Strays, Taken
 from models.schemas.layout import Layout
-from models.schemas.run import Exit, Launch
+from models.schemas.run import Command, Exit, Launch, Report
 from models.schemas.silence import Silence
 
 
@@ -74,6 +75,31 @@ class Runner(Protocol):
 
     def list_silences(self, *, since: datetime) -> Collection[Sequence[Silence]]:
         """For each run on this machine whose supervisor has ticked after *since*: when it did not."""
+
+
+class Output(Protocol):
+    """What an agent run has written, which may be more than memory holds."""
+
+    def end(self, most: int) -> bytes:
+        """Its last *most* bytes, or all of it where that is less."""
+
+
+class Backend(Protocol):
+    """How one kind of agent program is started and understood; it starts nothing and keeps nothing."""
+
+    def start(self, agent: Agent, *, prompt: str, layout: Layout) -> Command:
+        """What to execute so that the agent does what *prompt* says; the same for the same, however often.
+
+        Paths in it are the agent's own (`layout.inside`). Whether the program exists is not looked at: that
+        is its run's `Exit`.
+        """
+
+    def understand(self, ended: Exit, output: Output) -> Report:
+        """What became of a run whose process is gone; never an error, whatever its program has written.
+
+        Who did not end with exit code 0 has failed, whatever it says of itself. That a run was stopped or
+        lost, or that its program did not start, is for others to say, who know it from its `Exit`.
+        """
 
 
 class Workspace(Protocol):

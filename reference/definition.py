@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator
 
-from models.schemas.definition import SHAPES, json_schema
+from models.schemas.definition import PARTS, Part, json_schema
 from models.schemas.fault import Path
-from models.schemas.roster import Shape
 from reference.markdown import Schema, bounds, code, default, kind, plain, table
 from reference.shapes import words
 
@@ -40,22 +39,23 @@ HEADS = ("key", "what it may be", "default", "bounds", "what it does")
 
 def page() -> str:
     """The whole page."""
-    return "\n".join([INTRODUCTION, *(_section(path, shape) for path, shape in SHAPES.items())])
+    return "\n".join([INTRODUCTION, *map(_section, PARTS)])
 
 
 def keys() -> Iterator[str]:
     """Every key as the page writes it: `config.max_rounds`, `phases[].roles[].needs[].hard`."""
-    for path, shape in SHAPES.items():
-        for name, field in shape.model_fields.items():
-            yield f"{_written(path)}.{field.alias or name}".removeprefix(".")
+    for part in PARTS:
+        for name, field in part.shape.model_fields.items():
+            yield f"{_written(part.path)}.{field.alias or name}".removeprefix(".")
 
 
-def _section(path: Path, shape: type[Shape]) -> str:
+def _section(part: Part) -> str:
+    shape = part.shape
     schema = json_schema()
     definitions = schema["$defs"]
     assert isinstance(definitions, dict), "pydantic writes them as a map"  # noqa: S101
-    own: Schema = schema if not path else definitions[shape.__name__]
-    place = _written(path)
+    own: Schema = schema if not part.path else definitions[shape.__name__]
+    place = _written(part.path)
     rows = [
         (
             code(f"{place}.{name}".removeprefix(".")),
@@ -66,17 +66,16 @@ def _section(path: Path, shape: type[Shape]) -> str:
         )
         for name, field in own["properties"].items()
     ]
-    title = code(place) if place else "At the top"
     unbuilt = ", ".join(code(name) for name in sorted(shape.not_built))
     later = f"Refused by name, as not built yet: {unbuilt}.\n" if unbuilt else ""
-    parts = [f"## {title}\n", f"{plain(shape.__doc__)}\n", table(HEADS, rows), later]
+    parts = [f"## {_title(part)}\n", f"{plain(shape.__doc__)}\n", table(HEADS, rows), later]
     return "\n".join(part for part in parts if part)
 
 
 def _kind(field: Schema, definitions: dict[str, Schema]) -> str:
     """What the value may be: the words of an enumeration themselves, other shapes by their sections."""
     names = words(definitions)
-    names |= {shape.__name__: f"[{_written(path)}](#{_anchor(path)})" for path, shape in SHAPES.items()}
+    names |= {part.shape.__name__: f"[{_written(part.path)}](#{_anchor(_title(part))})" for part in PARTS}
     return kind(field, names=names)
 
 
@@ -91,6 +90,12 @@ def _written(path: Path) -> str:
     return text.removeprefix(".")
 
 
-def _anchor(path: Path) -> str:
+def _title(part: Part) -> str:
+    """The heading of a section."""
+    place = code(_written(part.path)) if part.path else "At the top"
+    return f"{place} with {code(f'backend: {part.backend}')}" if part.backend else place
+
+
+def _anchor(title: str) -> str:
     """Where GitHub jumps to for a section's heading."""
-    return "".join(each for each in _written(path).lower() if each.isalnum() or each in "-_")
+    return "".join(each for each in title.lower().replace(" ", "-") if each.isalnum() or each in "-_")

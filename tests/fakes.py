@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from egg_tasks.backends.command import CommandBackend
 from egg_tasks.outbox import (
     Clearing,
     Deletion,
@@ -17,6 +18,7 @@ from egg_tasks.outbox import (
     VersionKey,
     WakeUp,
 )
+from models.schemas.run import Exit, Report
 
 
 @dataclass
@@ -31,6 +33,22 @@ class Recorder:
         if isinstance(parcel, self.fails_for):
             raise ConnectionRefusedError("the broker is away")
         self.sent.append(parcel)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a run has written, kept in memory."""
+
+    content: bytes = b""
+
+    def end(self, most: int) -> bytes:
+        """Its last *most* bytes."""
+        return self.content[max(0, len(self.content) - most) :]
+
+
+def report(ended: Exit, text: str = "") -> Report:
+    """What is made of the end of a command that wrote *text*."""
+    return CommandBackend().understand(ended, Written(text.encode()))
 
 
 def runs_in(parcels: Iterable[Parcel]) -> list[RunToSend]:

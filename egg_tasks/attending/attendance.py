@@ -23,7 +23,7 @@ from egg_tasks.attending.leases import Lease, Leases
 from egg_tasks.clock import utcnow
 from egg_tasks.config import Settings
 from egg_tasks.database import single_statements, unit_of_work
-from egg_tasks.ports import Runner, Workspace
+from egg_tasks.ports import Backend, Runner, Workspace
 from egg_tasks.services.agents import agent_runs, clone_inspection, tries
 from egg_tasks.services.agents.agent_runs import Answer
 from egg_tasks.use_cases.faults import is_nobodys, shortened
@@ -63,6 +63,7 @@ class Attendance:
         owner: str,
         settings: Settings,
         runner: Runner,
+        backend: Backend,
         workspace: Workspace,
         draining: threading.Event,
         leases: Leases,
@@ -71,11 +72,12 @@ class Attendance:
         self.owner = owner
         self.settings = settings
         self.runner = runner
+        self.backend = backend
         self.workspace = workspace
         self.draining = draining
         self.leases = leases
         self.clone = workspace.clone_of(run_id)
-        self.ending = Ending(run_id, runner=runner, workspace=workspace, clone=self.clone)
+        self.ending = Ending(run_id, runner=runner, backend=backend, workspace=workspace, clone=self.clone)
 
     def attend(self) -> Left:
         """Take the run through to its end, or leave it to whoever comes next."""
@@ -191,7 +193,13 @@ class Attendance:
         with unit_of_work() as session:
             layout = self.runner.layout(run.id, directory=clone.path)
             return launching.of_agent(
-                session, run=run, clone=clone, layout=layout, settings=self.settings, seen=seen
+                session,
+                run=run,
+                backend=self.backend,
+                clone=clone,
+                layout=layout,
+                settings=self.settings,
+                seen=seen,
             )
 
     def _watch(self, run: AgentRun, lease: Lease) -> Exit | None:

@@ -6,10 +6,11 @@ from uuid import UUID
 import structlog
 
 from egg_tasks import worktrees
+from egg_tasks.attending.run_output import RunOutput
 from egg_tasks.clock import utcnow
 from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.foreign_files import is_there
-from egg_tasks.ports import Runner, Workspace
+from egg_tasks.ports import Backend, Runner, Workspace
 from egg_tasks.run_places import KEPT
 from egg_tasks.services.agents import agent_runs, clone_inspection, clones, tries
 from egg_tasks.services.agents.agent_runs import Salvaged
@@ -22,16 +23,16 @@ from models.tables import AgentRun
 
 log = structlog.get_logger()
 
-MAX_LOG = 64 * 1024
-"""So many bytes of the end of a run's output are kept or read for its result."""
-
 
 class Ending:
     """What is left to do for a run whose process is gone, or is to be; each part may be repeated."""
 
-    def __init__(self, run_id: UUID, *, runner: Runner, workspace: Workspace, clone: Path) -> None:
+    def __init__(
+        self, run_id: UUID, *, runner: Runner, backend: Backend, workspace: Workspace, clone: Path
+    ) -> None:
         self.run_id = run_id
         self.runner = runner
+        self.backend = backend
         self.workspace = workspace
         self.clone = clone
 
@@ -43,14 +44,14 @@ class Ending:
             # Nothing more can be done for this work than to leave the clone where it is and say so.
             log.warning("salvage.refused", run=str(run.id), clone=str(self.clone), error=error.message)
             salvaged = self._kept(error)
-        output = self._log()
+        report = self.backend.understand(outcome, RunOutput(self.runner, self.run_id))
         with unit_of_work() as session:
             agent_runs.settle(
                 session,
                 run_id=self.run_id,
                 outcome=outcome,
+                report=report,
                 salvaged=salvaged,
-                log=output,
                 now=utcnow(),
             )
         self._put_aside(salvaged)
@@ -139,22 +140,3 @@ class Ending:
         strays = self.workspace.save_strays(run.pipeline_id, run_id=run.id, clone=self.clone)
         kept = (*saved.kept, *strays.left, *outside)
         return Salvaged(saved.commit, is_ahead, saved.set_aside, kept, strays.saved)
-
-    def _log(self) -> str:
-        """The end of its output, however long that is, and however long something writes to it."""
-        end = self._log_end()
-        text = self.runner.read_log(self.run_id, offset=max(0, end - MAX_LOG), limit=MAX_LOG)
-        return text.decode(errors="replace")
-
-    def _log_end(self) -> int:
-        """How long its output is, found by asking what is there."""
-        below, beyond = 0, MAX_LOG
-        while self.runner.read_log(self.run_id, offset=beyond, limit=1):
-            below, beyond = beyond, 2 * beyond
-        while beyond - below > 1:
-            middle = (below + beyond) // 2
-            if self.runner.read_log(self.run_id, offset=middle, limit=1):
-                below = middle
-            else:
-                beyond = middle
-        return beyond

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from sqlalchemy.orm import Session
 
 from egg_tasks import agent_tools, proof, run_places, shell
-from egg_tasks.backends.command import argv
 from egg_tasks.clock import utcnow
 from egg_tasks.config import Settings
+from egg_tasks.ports import Backend
 from egg_tasks.prompts.prompt import render
 from egg_tasks.services import credentials
 from egg_tasks.services.agents import briefs, halts
@@ -36,6 +36,7 @@ def of_agent(
     session: Session,
     *,
     run: AgentRun,
+    backend: Backend,
     clone: Clone,
     layout: Layout,
     settings: Settings,
@@ -57,15 +58,18 @@ def of_agent(
     token = secrets.token_urlsafe(32)
     agent_runs.add_token(session, run_id=run.id, token_hash=proof.key_of(token))
     agent, definition = _agent(session, run)
+    command = backend.start(agent, prompt=render(brief), layout=layout)
     taken = {name: shell.value(source) for name, source in agent.taken.items()}
     path = taken.pop("PATH", agent.literals.get("PATH", settings.agents_path))
     places = {name: value for name, value in taken.items() if shell.is_place(value)}
     hidden = {name: value for name, value in taken.items() if name not in places}
     return Launch(
         run_id=run.id,
-        argv=argv(agent.command, clone=layout.inside.directory),
+        argv=command.argv,
         environment={
-            **_environment(brief, {**agent.literals, **places}, definition, layout, settings),
+            **_environment(
+                brief, {**agent.literals, **places, **command.environment}, definition, layout, settings
+            ),
             "PATH": _path(settings, layout, path),
             "EGG_HIDDEN": " ".join(sorted(hidden)),
             "EGG_CONCURRENT_MODE": "true" if epoch.policy.mode is Mode.CONCURRENT else "false",
@@ -73,7 +77,7 @@ def of_agent(
         secrets=hidden,
         directory=layout.inside.directory,
         home=run_places.home_of(settings.home, run.pipeline_id, run.role),
-        prompt=render(brief),
+        prompt=command.stdin,
         token=token,
         wake=agent.wake,
     )

@@ -1,13 +1,25 @@
 """Backend `command`: an agent that is any program, given as its argument list."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from egg_tasks.ports import Output
+from models.schemas.definition import Agent
+from models.schemas.layout import Layout
+from models.schemas.run import Command, Exit, Report
+from models.states import Failure
+
+MOST_READ = 64 * 1024
+"""So many bytes of the end of a run's output are kept or read for its result."""
 
 
-def argv(command: Sequence[str], *, clone: Path) -> tuple[str, ...]:
-    """Return what to execute: a relative program with a slash is one of the clone's, any other is on PATH.
+class CommandBackend:
+    """Any program: it reads its prompt if it likes, and says by its exit code how it ended."""
 
-    How it ended is all in its exit code; nothing of its output is understood.
-    """
-    program, *arguments = command
-    return (str(clone / program) if "/" in program else program, *arguments)
+    def start(self, agent: Agent, *, prompt: str, layout: Layout) -> Command:
+        """What to execute: a relative program with a slash is one of the clone's, any other is on PATH."""
+        program, *arguments = agent.command
+        found = str(layout.inside.directory / program) if "/" in program else program
+        return Command(argv=(found, *arguments), stdin=prompt)
+
+    def understand(self, ended: Exit, output: Output) -> Report:
+        """How it ended is all in its exit code; what it wrote stands as it is."""
+        failure = None if ended.exit_code == 0 else Failure.PROCESS_FAILURE
+        return Report(failure, output.end(MOST_READ).decode(errors="replace"))

@@ -11,7 +11,7 @@ from celery.exceptions import SecurityWarning
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from egg_tasks import database, logging, shell
-from egg_tasks.adapters import runner, workspace
+from egg_tasks.adapters import backend, runner, workspace
 from egg_tasks.app import app
 from egg_tasks.attending import owners
 from egg_tasks.attending.attendance import Attendance, Left
@@ -19,7 +19,7 @@ from egg_tasks.attending.leases import Leases
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import single_statements, unit_of_work
-from egg_tasks.ports import Runner
+from egg_tasks.ports import Backend, Runner
 from egg_tasks.tasks.dispatch import Dispatch, send_to_node
 from egg_tasks.use_cases import clearing, ticking
 from models.errors import Unavailable
@@ -64,6 +64,7 @@ def _attendance(run_id: UUID) -> Attendance:
         owner=owners.new_name(settings().node),
         settings=settings(),
         runner=_runner(run_id),
+        backend=_backend(run_id),
         workspace=workspace(),
         draining=DRAINING,
         leases=LEASES,
@@ -74,6 +75,12 @@ def _runner(run_id: UUID) -> Runner:
     """Where the run is, or is to be: its agent's isolation says so, whoever attends it and whenever."""
     with single_statements() as session:
         return runner(agent_runs.get_isolation(session, run_id=run_id))
+
+
+def _backend(run_id: UUID) -> Backend:
+    """Who starts and understands the run's program: its agent says so."""
+    with single_statements() as session:
+        return backend(agent_runs.get_backend(session, run_id=run_id))
 
 
 def _forward(run_id: str) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from models.errors import NotFound
 from models.queries.locks import NO_KEY
-from models.schemas.definition import Isolation
+from models.schemas.definition import Agent, Isolation
 from models.states import LIVE_RUNS, RunStatus
 from models.tables import AgentRun, AgentToken, Node, PhaseRun, Pipeline
 
@@ -41,6 +41,18 @@ def get_agent_run_of(session: Session, *, pipeline_id: str, run_id: UUID) -> Age
 
 def get_isolation(session: Session, *, run_id: UUID) -> str:
     """The kind of isolation a run's agent has, a check's being a process; or `NotFound`."""
+    agent = _find_agent(session, run_id=run_id)
+    return Isolation().kind if agent is None else agent.isolation.kind
+
+
+def get_backend(session: Session, *, run_id: UUID) -> str:
+    """The backend of a run's agent, a check being a command; or `NotFound`."""
+    agent = _find_agent(session, run_id=run_id)
+    return "command" if agent is None else agent.backend
+
+
+def _find_agent(session: Session, *, run_id: UUID) -> Agent | None:
+    """The agent of a run, None if it is a check's; or `NotFound`."""
     query = select(Pipeline.definition, PhaseRun.position, AgentRun.role).where(
         AgentRun.id == run_id, PhaseRun.id == AgentRun.phase_run_id, Pipeline.id == AgentRun.pipeline_id
     )
@@ -48,7 +60,8 @@ def get_isolation(session: Session, *, run_id: UUID) -> str:
     if found is None:
         raise NotFound(f"there is no agent run {run_id}")
     definition, position, role = found
-    return Isolation().kind if role is None else definition.agent(position, role).isolation.kind
+    agent: Agent | None = None if role is None else definition.agent(position, role)
+    return agent
 
 
 def lock_agent_run(session: Session, *, run_id: UUID) -> AgentRun:

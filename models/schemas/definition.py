@@ -1,9 +1,9 @@
 """The definition file: one piece of work on one repository, who does it and by which rules."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import islice
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field, Strict, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -66,15 +66,13 @@ class Isolation(Shape):
     """A process of the orchestrator's own user: for commands you trust."""
 
 
-class Agent(Shape):
-    """A program that can play a role."""
+class AgentShape(Shape):
+    """What is said of every agent, whatever its backend."""
 
     not_built: ClassVar[frozenset[str]] = frozenset({"model"})
 
-    backend: Literal["command"]
-    """How the program is started and understood; `command` runs any program."""
-    command: Annotated[tuple[Text, ...], Field(min_length=1, max_length=256), Listed]
-    """The program and its arguments; a relative path is looked for in the role's clone."""
+    backend: str
+    """How the program is started and understood."""
     isolation: Isolation = Isolation()
     """Where it runs."""
     wake: Wake = Wake.NONE
@@ -91,6 +89,22 @@ class Agent(Shape):
     def taken(self) -> Mapping[str, str]:
         """The others, each with the name that it has where it is taken from."""
         return {name: value.variable for name, value in self.environment.items() if isinstance(value, Taken)}
+
+
+class CommandAgent(AgentShape):
+    """An agent that is any program: its prompt is its standard input, and exit code 0 means all is well."""
+
+    backend: Literal["command"]
+    """How the program is started and understood; `command` runs any program."""
+    command: Annotated[tuple[Text, ...], Field(min_length=1, max_length=256), Listed]
+    """The program and its arguments; a relative path is looked for in the role's clone."""
+
+
+Agent = Annotated[CommandAgent, Field(discriminator="backend")]
+"""A program that can play a role: a shape for each backend."""
+AGENTS: Mapping[str, type[AgentShape]] = {"command": CommandAgent}
+"""The shapes of `Agent`, by backend."""
+FIRST = "command"
 
 
 class Definition(Shape):
@@ -143,20 +157,29 @@ class Definition(Shape):
         return self.agents[seat.agent or seat.role]
 
 
-SHAPES: Mapping[Path, type[Shape]] = {
-    (): Definition,
-    ("config",): Config,
-    ("agents", "*"): Agent,
-    ("agents", "*", "isolation"): Isolation,
-    ("agents", "*", "environment", "*"): Taken,
-    ("phases", "*"): Phase,
-    ("phases", "*", "check"): Check,
-    ("phases", "*", "convergence"): Convergence,
-    ("phases", "*", "gate"): Gate,
-    ("phases", "*", "roles", "*"): Role,
-    ("phases", "*", "roles", "*", "needs", "*"): Need,
-}
-"""Every shape of the format by where it stands; `*` is any position, or an agent's name."""
+class Part(NamedTuple):
+    """Where a shape of the format stands; `*` is any position, or an agent's name."""
+
+    path: Path
+    shape: type[Shape]
+    backend: str = ""
+    """Whose agents it is the shape of, where that matters."""
+
+
+PARTS: Sequence[Part] = (
+    Part((), Definition),
+    Part(("config",), Config),
+    *(Part(("agents", "*"), shape, backend) for backend, shape in AGENTS.items()),
+    Part(("agents", "*", "isolation"), Isolation),
+    Part(("agents", "*", "environment", "*"), Taken),
+    Part(("phases", "*"), Phase),
+    Part(("phases", "*", "check"), Check),
+    Part(("phases", "*", "convergence"), Convergence),
+    Part(("phases", "*", "gate"), Gate),
+    Part(("phases", "*", "roles", "*"), Role),
+    Part(("phases", "*", "roles", "*", "needs", "*"), Need),
+)
+"""Every shape of the format."""
 
 _UNBUILT_VALUES = {"backend": ("claude", "codex", "command"), "kind": ("docker", "process")}
 
@@ -170,7 +193,7 @@ def validate(document: object) -> Definition:
     try:
         definition = Definition.model_validate(document)
     except ValidationError as error:
-        listed = sentences.telling(error.errors(include_url=False))
+        listed = sentences.telling([*_errors(error)])
         faults = [_fault(each) for each in islice(listed, MAX_FAULTS)]
     faults.extend(islice(roster_faults(document), MAX_FAULTS))
     if faults:
@@ -186,16 +209,42 @@ def json_schema() -> dict[str, object]:
     }
 
 
+def _errors(error: ValidationError) -> Iterator[ErrorDetails]:
+    """Pydantic's errors. An agent of no backend that is built is told what one of the first would be told."""
+    for each in error.errors(include_url=False):
+        if each["type"] not in {"union_tag_invalid", "union_tag_not_found"}:
+            yield each
+            continue
+        try:
+            AGENTS[FIRST].model_validate(each["input"])
+        except ValidationError as inner:
+            for found in inner.errors(include_url=False):
+                is_choice = found["loc"] == ("backend",) and found["type"] == "literal_error"
+                context = {"expected": " or ".join(map(repr, AGENTS))} if is_choice else found.get("ctx", {})
+                yield {**found, "loc": (*each["loc"], FIRST, *found["loc"]), "ctx": context}
+
+
 def _fault(error: ErrorDetails) -> Fault:
     """Turn one of pydantic's errors into a fault, knowing what this version has not built yet."""
-    loc = error["loc"]
+    backend, loc = _untagged(error["loc"])
     if error["type"] == "extra_forbidden":
-        shape = SHAPES[tuple("*" if _is_any(loc, index) else step for index, step in enumerate(loc[:-1]))]
-        return Fault(loc, _unknown(str(loc[-1]), shape))
+        path = tuple("*" if _is_any(loc, index) else step for index, step in enumerate(loc[:-1]))
+        return Fault(loc, _unknown(str(loc[-1]), _shape(path, backend)))
     *unbuilt, built = _UNBUILT_VALUES.get(str(loc[-1]) if loc else "", ("",))
     if error["type"] == "literal_error" and error["input"] in unbuilt:
         return Fault(loc, f"`{error['input']}` is not built yet; use `{built}`")
-    return sentences.fault(error)
+    return sentences.fault({**error, "loc": loc})
+
+
+def _untagged(loc: Path) -> tuple[str, Path]:
+    """The backend that pydantic names within the path to an agent's keys, and the path as people write it."""
+    if loc[:1] == ("agents",) and loc[2:3] and loc[2] in AGENTS:
+        return str(loc[2]), (*loc[:2], *loc[3:])
+    return "", loc
+
+
+def _shape(path: Path, backend: str) -> type[Shape]:
+    return next(part.shape for part in PARTS if part.path == path and part.backend in {"", backend})
 
 
 def _is_any(loc: Path, index: int) -> bool:

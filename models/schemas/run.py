@@ -1,11 +1,15 @@
 """What crosses between the orchestrator and a running agent."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from models.states import Failure
 
 
 class Wake(StrEnum):
@@ -15,6 +19,18 @@ class Wake(StrEnum):
     """By SIGUSR1, which those of its processes get that have a handler for it."""
     NONE = "none"
     """Not at all: it looks when it likes, or hears of it at its next poll."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """How an agent's program is started, whoever runs it and wherever."""
+
+    argv: tuple[str, ...]
+    """The program and its arguments: never secrets, since everybody on the machine may read them."""
+    stdin: str
+    """What it reads on its standard input, to the end; its prompt file holds the same."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables that the program itself needs; they win over its definition's."""
 
 
 class Launch(BaseModel):
@@ -32,6 +48,7 @@ class Launch(BaseModel):
     """The role's own, kept for all its runs; without one the run has its own, which goes with it."""
 
     prompt: str = ""
+    """What it finds in its prompt file, and on its standard input."""
     wake: Wake = Wake.NONE
     token: str | None = Field(default=None, repr=False)
 
@@ -60,3 +77,13 @@ class Exit(BaseModel):
     def vanished(self) -> bool:
         """Whether the process is gone and left no outcome: it, its supervisor or its machine was killed."""
         return self.exit_code is None and self.signal is None and self.error is None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a backend makes of how its program ended and of what it has written."""
+
+    failure: Failure | None
+    """How it failed, as far as the program can tell; None if it ended well."""
+    written: str
+    """The end of what it wrote, as people read it; its result is looked for there."""

@@ -14,6 +14,7 @@ from models.queries import phase_runs as phase_rows
 from models.schemas.run import Exit
 from models.tables import Decision
 from models.tables.base import Base
+from tests import fakes
 from tests.integration.api_scene import Scene
 
 
@@ -59,7 +60,7 @@ def finish(scene: Scene, role: str) -> None:
             run_id=run_of(scene, role),
             outcome=Exit(exit_code=0),
             salvaged=None,
-            log="",
+            report=fakes.report(Exit(exit_code=0)),
             now=utcnow(),
         )
 

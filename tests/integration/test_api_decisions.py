@@ -7,6 +7,7 @@ from egg_tasks.database import unit_of_work
 from egg_tasks.services.agents import agent_runs
 from models.schemas.run import Exit
 from models.schemas.text import MAX_OPTION, MAX_OPTIONS, MAX_QUESTION
+from tests import fakes
 from tests.integration.api_rows import run_of
 from tests.integration.api_scene import NAME, Scene
 
@@ -66,7 +67,7 @@ def test_what_a_failed_agent_wrote_is_shown_to_the_operator_and_not_to_other_age
             run_id=run_of(shop, "coder"),
             outcome=Exit(exit_code=1),
             salvaged=None,
-            log="KeyError",
+            report=fakes.report(Exit(exit_code=1), "KeyError"),
             now=utcnow(),
         )
     number = shop.ask("GET", PATH).data["decisions"][0]["id"]

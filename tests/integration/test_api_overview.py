@@ -18,6 +18,7 @@ from models.queries import pipelines as rows
 from models.schemas.run import Exit
 from models.states import PipelineStatus
 from models.tables import Decision, move_to
+from tests import fakes
 from tests.integration.api_rows import run_of
 from tests.integration.api_scene import NAME, Scene
 
@@ -184,7 +185,7 @@ def test_the_overview_tells_what_failed_last_who_takes_places_and_what_is_late(s
             run_id=run_of(shop, "tester"),
             outcome=Exit(exit_code=3),
             salvaged=None,
-            log="",
+            report=fakes.report(Exit(exit_code=3)),
             now=utcnow(),
         )
     with unit_of_work() as session:

@@ -10,7 +10,7 @@ import redis
 from sqlalchemy import text
 
 from egg_tasks import run_places
-from egg_tasks.adapters import runner, workspace
+from egg_tasks.adapters import backend, runner, workspace
 from egg_tasks.attending import launching
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
@@ -30,7 +30,15 @@ def launched(shop: Scene) -> Launch:
     with unit_of_work() as session:
         run = agent_runs.get_agent_run(session, run_id=run_of(shop, "coder"))
         layout = runner().layout(run.id)
-        return launching.of_agent(session, run=run, clone=clone, layout=layout, settings=settings(), seen={})
+        return launching.of_agent(
+            session,
+            run=run,
+            backend=backend(),
+            clone=clone,
+            layout=layout,
+            settings=settings(),
+            seen={},
+        )
 
 
 def test_an_agents_environment_holds_nothing_of_ours(shop: Scene) -> None:

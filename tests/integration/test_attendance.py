@@ -10,6 +10,7 @@ import pytest
 from egg_tasks import outbox, run_places
 from egg_tasks.attending.attendance import Attendance, Left
 from egg_tasks.attending.leases import Leases
+from egg_tasks.backends.command import CommandBackend
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
@@ -112,6 +113,7 @@ def attend(run_id: UUID, home: Path, workspace: GitWorkspace) -> Left:
         owner=f"{settings().node}/1/1/x",
         settings=settings(),
         runner=runner,
+        backend=CommandBackend(),
         workspace=workspace,
         draining=threading.Event(),
         leases=Leases(),

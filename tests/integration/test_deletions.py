@@ -28,6 +28,7 @@ from models.queries import deletions
 from models.queries import pipelines as pipeline_rows
 from models.schemas.run import Exit
 from models.tables.base import Base
+from tests import fakes
 from tests.integration.api_scene import GIT, NAME, Scene, merge
 from tests.integration.test_api_events import read_event, streaming
 
@@ -53,7 +54,7 @@ def end(name: str = NAME, *, kept: tuple[str, ...] = ()) -> list[UUID]:
                 run_id=run_id,
                 outcome=Exit(stopped=True),
                 salvaged=salvaged,
-                log="",
+                report=fakes.report(Exit(stopped=True)),
                 now=utcnow(),
             )
     return runs

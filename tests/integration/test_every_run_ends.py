@@ -17,6 +17,7 @@ import pytest
 from egg_tasks import database, outbox
 from egg_tasks.attending.attendance import Attendance, Left
 from egg_tasks.attending.leases import Leases
+from egg_tasks.backends.command import CommandBackend
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
@@ -152,6 +153,7 @@ def attend(
         owner=OWNER,
         settings=settings(),
         runner=runner or ProcessRunner(home / "runs"),
+        backend=CommandBackend(),
         workspace=workspace or GitWorkspace(home),
         draining=draining,
         leases=Leases(),

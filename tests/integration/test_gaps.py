@@ -169,6 +169,7 @@ def attend(run_id: UUID, *, runner: ProcessRunner | None = None) -> Left:
         owner=owners.new_name(settings().node),
         settings=settings(),
         runner=runner or adapters.runner(),
+        backend=adapters.backend(),
         workspace=adapters.workspace(),
         draining=threading.Event(),
         leases=Leases(),

@@ -16,6 +16,7 @@ import pytest
 from egg_tasks import outbox
 from egg_tasks.attending.attendance import Attendance, Left
 from egg_tasks.attending.leases import Leases
+from egg_tasks.backends.command import CommandBackend
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
@@ -107,6 +108,7 @@ def attend(run_id: UUID, home: Path, runner: ProcessRunner, *, is_leaving: bool 
         owner=f"{settings().node}/1/1/x",
         settings=settings(),
         runner=runner,
+        backend=CommandBackend(),
         workspace=GitWorkspace(home),
         draining=draining,
         leases=Leases(),

@@ -18,6 +18,7 @@ from models.queries import streams
 from models.schemas.definition import validate
 from models.schemas.run import Exit
 from models.states import PhaseStatus, RunStatus
+from tests import fakes
 from tests.fakes import runs_in
 from tests.integration.world import START, World, definition
 
@@ -67,7 +68,12 @@ class Crowd:
         with self.work() as session:
             outcome = Exit(exit_code=code)
             agent_runs.settle(
-                session, run_id=run.run_id, outcome=outcome, salvaged=None, log="", now=self.now
+                session,
+                run_id=run.run_id,
+                outcome=outcome,
+                salvaged=None,
+                report=fakes.report(outcome),
+                now=self.now,
             )
             self.finish(session)
 

@@ -17,6 +17,7 @@ from models.schemas.message import MessageType
 from models.schemas.run import Exit
 from models.shares import MOST_QUOTA, ROW_BYTES, message_limit
 from models.tables import Message
+from tests import fakes
 from tests.integration.api_scene import Answer, Scene
 
 ROLES = ("ann", "bob", "cid")
@@ -113,7 +114,14 @@ def test_a_run_that_is_over_is_fenced_alone(scene: Scene, seats: dict[str, Seat]
     group = [outgoing(seats[name]) for name in ("a-ann", "a-bob", "b-ann")]
     with unit_of_work() as session:
         well = Exit(exit_code=0)
-        agent_runs.settle(session, run_id=group[0].run_id, outcome=well, salvaged=None, log="", now=utcnow())
+        agent_runs.settle(
+            session,
+            run_id=group[0].run_id,
+            outcome=well,
+            salvaged=None,
+            report=fakes.report(well),
+            now=utcnow(),
+        )
 
     assert together(group) == [None, 1, 1]
     assert ask(scene, seats["a-ann"]).status == 409

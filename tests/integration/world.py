@@ -29,6 +29,7 @@ from models.schemas.message import MessageType
 from models.schemas.run import Exit
 from models.states import Readiness
 from models.tables import AgentRun, Check, Decision, Objection, PhaseRun, Pipeline, Result, Role, Version
+from tests import fakes
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -146,14 +147,14 @@ class World:
         log: str = "the log",
     ) -> None:
         """End the role's run, by default with exit code 0."""
-        run = self.live(role)
+        run, ended = self.live(role), outcome or Exit(exit_code=0)
         with self.work() as session:
             agent_runs.settle(
                 session,
                 run_id=run.id,
-                outcome=outcome or Exit(exit_code=0),
+                outcome=ended,
+                report=fakes.report(ended, log),
                 salvaged=salvaged,
-                log=log,
                 now=self.now,
             )
             self.finish(session)

@@ -130,6 +130,40 @@ def test_a_backend_that_is_not_built_yet_is_refused_by_name(backend: str) -> Non
     }
 
 
+def test_an_agent_of_an_unknown_backend_is_told_all_else_that_is_wrong_with_it_too() -> None:
+    document = definition()
+    document["agents"] = {
+        "coder": {"backend": "comand", "wak": "USR1", "isolation": {"kind": "x"}},
+        "tester": {"command": ["true"], "environment": {"A": 1}},
+    }
+
+    assert faults(document) == {
+        "agents.coder.backend": "must be `command`, not 'comand' (did you mean `command`?)",
+        "agents.coder.command": "`command` is missing",
+        "agents.coder.wak": "unknown key `wak` (did you mean `wake`?)",
+        "agents.coder.isolation.kind": "must be `process`, not 'x'",
+        "agents.tester.backend": "`backend` is missing",
+        "agents.tester.environment.A": "must be text, not 1: put it in quotes",
+    }
+
+
+def test_a_fault_of_an_agent_is_at_the_key_that_people_write() -> None:
+    document = definition(agents={"coder": {**AGENT, "command": []}, "tester": AGENT})
+
+    assert faults(document) == {"agents.coder.command": "must have at least 1 entry, not 0"}
+
+
+def test_the_schema_tells_agents_apart_by_their_backend() -> None:
+    properties = json_schema()["properties"]
+
+    assert isinstance(properties, dict)
+    (agent,) = properties["agents"]["patternProperties"].values()
+    assert agent["discriminator"] == {
+        "propertyName": "backend",
+        "mapping": {"command": "#/$defs/CommandAgent"},
+    }
+
+
 TIMES = ("consensus_timeout_minutes", "finalize_minutes", "agent_idle_timeout_minutes")
 
 

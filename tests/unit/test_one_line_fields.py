@@ -36,8 +36,8 @@ OF_MANY_LINES = {
     "SignalIn.answers",
     "DecisionAnswer.resolution",
     "Definition.prompt",
-    "Agent.command",
-    "Agent.environment",
+    "CommandAgent.command",
+    "CommandAgent.environment",
     "Taken.variable",
     "Check.run",
     # Programs write these too, as a block of their output, which nobody could refuse.

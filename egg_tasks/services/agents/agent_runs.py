@@ -21,7 +21,7 @@ from models.events import EventType
 from models.queries import agent_runs, phase_runs
 from models.queries import halts as halt_rows
 from models.schemas.message import MessageType
-from models.schemas.run import Exit
+from models.schemas.run import Exit, Report
 from models.states import LIVE_PHASES, LIVE_RUNS, Failure, Readiness, RunStatus
 from models.tables import AgentRun, move_to
 
@@ -132,26 +132,29 @@ def started(session: Session, *, run_id: UUID, now: datetime) -> None:
 
 
 def settle(
-    session: Session, *, run_id: UUID, outcome: Exit, salvaged: Salvaged | None, log: str, now: datetime
+    session: Session,
+    *,
+    run_id: UUID,
+    outcome: Exit,
+    report: Report,
+    salvaged: Salvaged | None,
+    now: datetime,
 ) -> None:
-    """Write how a run ended, its process gone and its work safe, and go on; repeating it changes nothing.
-
-    *log* is the end of its output.
-    """
+    """Write how a run ended, its process gone and its work safe, and go on; repeating it changes nothing."""
     epoch, run = _lock(session, run_id, now)
     if run.closed_at is not None:
         return
     was_live = run.status in LIVE_RUNS
     if was_live:
-        _end(run, outcome, now)
+        _end(run, outcome, report, now)
     _close(epoch, run, salvaged)
     if run.failure or not gave_what_it_owed(run):
-        run.log_tail = log_tail.of(log, run_id=run.id)
+        run.log_tail = log_tail.of(report.written, run_id=run.id)
     if run.role is None:
-        checks.settle(epoch, run, outcome, log)
+        checks.settle(epoch, run, outcome, report.written)
     elif was_live:
         _settle_role(epoch, run)
-        results.take_from_output(epoch, run, output=log)
+        results.take_from_output(epoch, run, output=report.written)
     _tell_end(epoch, run)
     _tell_of_work(epoch, run, salvaged)
     _go_on(epoch)
@@ -225,28 +228,28 @@ def _lock(session: Session, run_id: UUID, now: datetime) -> tuple[Epoch, AgentRu
     return epoch, agent_runs.lock_agent_run(session, run_id=run_id)
 
 
-def _end(run: AgentRun, outcome: Exit, now: datetime) -> None:
+def _end(run: AgentRun, outcome: Exit, report: Report, now: datetime) -> None:
     run.exit_code, run.exit_signal = outcome.exit_code, outcome.signal
     # What its agent reported stands where the program at least ran.
     run.error = log_tail.from_within(outcome.error or run.error, run_id=run.id)
     run.ended_at = outcome.ended_at or now
     run.is_cut_short = run.is_cut_short and outcome.stopped
-    run.failure = _failure(run, outcome)
+    run.failure = _failure(run, outcome, report)
     move_to(run, ENDS.get(run.failure, RunStatus.FAILED))
 
 
-def _failure(run: AgentRun, outcome: Exit) -> Failure | None:
+def _failure(run: AgentRun, outcome: Exit, report: Report) -> Failure | None:
     """How a run failed; what its agent reported counts when it ended badly or without what it owed."""
     if outcome.stopped:
         return run.stopped_for
-    if outcome.exit_code == 0:
-        is_owing = run.owes_verdict and run.verdict is None
-        return (run.stopped_for or run.reported_failure) if is_owing else None
     if outcome.vanished or outcome.signal in KILLED_FROM_OUTSIDE:
         return Failure.LOST
     if outcome.error is not None:
         return _not_started(outcome)
-    return run.reported_failure or Failure.PROCESS_FAILURE
+    if report.failure is not None:
+        return run.reported_failure or report.failure
+    is_owing = run.owes_verdict and run.verdict is None
+    return (run.stopped_for or run.reported_failure) if is_owing else None
 
 
 def _not_started(outcome: Exit) -> Failure:
