@@ -18,7 +18,7 @@ from egg_tasks.database import unit_of_work
 from egg_tasks.outbox import Parcel, WakeUp
 from egg_tasks.services.bus import messages
 from egg_tasks.services.bus.messages import Draft
-from egg_tasks.tasks.dispatch import Dispatch
+from egg_tasks.tasks.dispatch import TaskSender
 from models.errors import Unavailable
 from models.queries import phase_runs, pipelines, streams
 from models.schemas.message import MessageType
@@ -40,10 +40,10 @@ def write_in_services(writers: Sequence[Writer]) -> list[Written]:
         with ThreadPoolExecutor(len(writers)) as pool:
             return list(pool.map(_in_services, writers))
     finally:
-        database.use(Dispatch())
+        database.use(TaskSender())
 
 
-class Forgetful(Dispatch):
+class Forgetful(TaskSender):
     """The sender of every process of ours, but that it loses every other hint."""
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from egg_tasks import database
 from egg_tasks.stack import commands, lifecycle, probes
 from egg_tasks.stack.manifest import Manifest
-from egg_tasks.tasks.dispatch import Dispatch
+from egg_tasks.tasks.dispatch import TaskSender
 
 EGG = Path(sys.executable).parent / "egg"
 HEALTH_SECONDS = 60.0
@@ -80,7 +80,7 @@ def running(*, rate_limit: int | None = 0) -> Iterator[Stack]:
         os.environ.update(
             EGG_DATABASE_URL=found.database_url, EGG_REDIS_URL=found.redis_url, EGG_HOME=str(home)
         )
-        database.use(Dispatch())
+        database.use(TaskSender())
         yield Stack(home, found)
     finally:
         subprocess.run([EGG, "down"], env=environment, check=False, stdout=subprocess.DEVNULL)

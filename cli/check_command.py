@@ -41,7 +41,7 @@ PLAIN = (
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundCheck:
     """A command that tests the repository, and what says so."""
 
     run: str
@@ -50,51 +50,53 @@ class Found:
     """What it needs and agents would not find; empty where it can be run."""
 
 
-def find(own: Own, *, path: str) -> list[Found]:
+def find(own: Own, *, path: str) -> list[FoundCheck]:
     """Every way to test that *own* says it has, the most explicit first; *path* is the PATH of agents."""
     ways = (_make, _just, _taskfile, _node, _python, _ruby, _java, _dotnet, _php, _plain)
     found = [each for way in ways for each in way(own, path)]
     return [each if each.lacks else _with_program(each, own, path) for each in found]
 
 
-def _with_program(found: Found, own: Own, path: str) -> Found:
+def _with_program(found: FoundCheck, own: Own, path: str) -> FoundCheck:
     """The same with what it lacks: its programs are looked for as a shell would."""
     for part in found.run.split(" && "):
         program = next(word for word in shlex.split(part) if "=" not in word)
         if program.startswith("./"):
             if own.modes.get(program[2:], "") != EXECUTABLE:
-                return Found(found.run, found.why, f"{program} is not committed as executable")
+                return FoundCheck(found.run, found.why, f"{program} is not committed as executable")
         elif shutil.which(program, path=path) is None:
-            return Found(found.run, found.why, f"{program} is not on the PATH that agents and checks get")
+            return FoundCheck(
+                found.run, found.why, f"{program} is not on the PATH that agents and checks get"
+            )
     return found
 
 
-def _make(own: Own, _path: str) -> Iterator[Found]:
+def _make(own: Own, _path: str) -> Iterator[FoundCheck]:
     for name in ("GNUmakefile", "makefile", "Makefile"):
         text = own.text(name) if name in own.modes else ""
         for target in ("test", "tests", "check"):
             if re.search(
                 rf"^(?:[\w./-]+[ \t]+)*{target}(?:[ \t]+[\w./-]+)*[ \t]*::?(?!=)", text, re.MULTILINE
             ):
-                yield Found(f"make {target}", f"target `{target}` of {name}")
+                yield FoundCheck(f"make {target}", f"target `{target}` of {name}")
                 return
 
 
-def _just(own: Own, _path: str) -> Iterator[Found]:
+def _just(own: Own, _path: str) -> Iterator[FoundCheck]:
     for name in ("justfile", "Justfile", ".justfile"):
         if name in own.modes and RECIPE.search(own.text(name)):
-            yield Found("just test", f"recipe `test` of {name}")
+            yield FoundCheck("just test", f"recipe `test` of {name}")
             return
 
 
-def _taskfile(own: Own, _path: str) -> Iterator[Found]:
+def _taskfile(own: Own, _path: str) -> Iterator[FoundCheck]:
     for name in ("Taskfile.yml", "Taskfile.yaml"):
         if name in own.modes and re.search(r"^  test:", own.text(name), re.MULTILINE):
-            yield Found("task test", f"task `test` of {name}")
+            yield FoundCheck("task test", f"task `test` of {name}")
             return
 
 
-def _node(own: Own, _path: str) -> Iterator[Found]:
+def _node(own: Own, _path: str) -> Iterator[FoundCheck]:
     package = _json(own, "package.json")
     scripts = package.get("scripts")
     test = scripts.get("test") if isinstance(scripts, dict) else None
@@ -103,21 +105,21 @@ def _node(own: Own, _path: str) -> Iterator[Found]:
     needs = any(package.get(key) for key in ("dependencies", "devDependencies", "workspaces"))
     plain = ("", "npm install", "npm test") if needs else ("", "", "npm test")
     _, install, run = next((each for each in LOCKS if each[0] in own.modes), plain)
-    yield Found(f"{install} && {run}" if install else run, "script `test` of package.json")
+    yield FoundCheck(f"{install} && {run}" if install else run, "script `test` of package.json")
 
 
-def _python(own: Own, path: str) -> Iterator[Found]:
+def _python(own: Own, path: str) -> Iterator[FoundCheck]:
     if why := _says_pytest(own):
         yield _pytest(own, path, why)
     if "tox.ini" in own.modes:
-        yield Found("tox", "tox.ini")
+        yield FoundCheck("tox", "tox.ini")
     if "noxfile.py" in own.modes:
-        yield Found("nox", "noxfile.py")
+        yield FoundCheck("nox", "noxfile.py")
     if not why and (folder := next((name for name in ("tests", "test") if name in own.modes), None)):
         names = own.source.git.lines("ls-tree", "--name-only", own.commit, "--", f"{folder}/")
         if any(re.fullmatch(r"test\w*\.py", name.removeprefix(f"{folder}/")) for name in names):
             where = "" if f"{folder}/__init__.py" in names else f" discover {folder}"
-            yield Found(f"python3 -m unittest{where}", f"the tests in {folder}/")
+            yield FoundCheck(f"python3 -m unittest{where}", f"the tests in {folder}/")
 
 
 def _says_pytest(own: Own) -> str:
@@ -131,21 +133,21 @@ def _says_pytest(own: Own) -> str:
     return ""
 
 
-def _pytest(own: Own, path: str, why: str) -> Found:
+def _pytest(own: Own, path: str, why: str) -> FoundCheck:
     """How pytest is run: by the project's own tool, by its own interpreter, or by the one on the PATH."""
     if "uv.lock" in own.modes and shutil.which("uv", path=path):
-        return Found("uv run pytest", f"{why}, and uv.lock")
+        return FoundCheck("uv run pytest", f"{why}, and uv.lock")
     if "poetry.lock" in own.modes and shutil.which("poetry", path=path):
-        return Found("poetry install --quiet && poetry run pytest", f"{why}, and poetry.lock")
+        return FoundCheck("poetry install --quiet && poetry run pytest", f"{why}, and poetry.lock")
     # What is installed in place leads to the person's files, where a checkout has others.
     first = "PYTHONPATH=src " if "src" in own.modes else ""
     for folder in (".venv", "venv"):
         python = own.top / folder / "bin/python"
         if folder not in own.modes and python.exists() and _has_module(str(python), "pytest", path):
-            return Found(f"{first}{shlex.quote(str(python))} -m pytest", f"{why}, and your {folder}")
+            return FoundCheck(f"{first}{shlex.quote(str(python))} -m pytest", f"{why}, and your {folder}")
     python3 = shutil.which("python3", path=path)
     lacks = "" if python3 and _has_module(python3, "pytest", path) else _without_pytest(python3)
-    return Found(f"{first}python3 -m pytest", why, lacks)
+    return FoundCheck(f"{first}python3 -m pytest", why, lacks)
 
 
 def _without_pytest(python3: str | None) -> str:
@@ -166,38 +168,38 @@ def _has_module(python: str, module: str, path: str) -> bool:
     return False
 
 
-def _ruby(own: Own, _path: str) -> Iterator[Found]:
+def _ruby(own: Own, _path: str) -> Iterator[FoundCheck]:
     if "Gemfile" not in own.modes:
         return
     if ".rspec" in own.modes or "spec" in own.modes:
-        yield Found("bundle install --quiet && bundle exec rspec", "spec/ and Gemfile")
+        yield FoundCheck("bundle install --quiet && bundle exec rspec", "spec/ and Gemfile")
     elif "Rakefile" in own.modes:
-        yield Found("bundle install --quiet && bundle exec rake test", "Rakefile and Gemfile")
+        yield FoundCheck("bundle install --quiet && bundle exec rake test", "Rakefile and Gemfile")
 
 
-def _java(own: Own, _path: str) -> Iterator[Found]:
+def _java(own: Own, _path: str) -> Iterator[FoundCheck]:
     for name, wrapper, program, words in (
         ("pom.xml", "mvnw", "mvn", "--batch-mode test"),
         ("build.gradle", "gradlew", "gradle", "--no-daemon test"),
         ("build.gradle.kts", "gradlew", "gradle", "--no-daemon test"),
     ):
         if name in own.modes:
-            yield Found(f"{f'./{wrapper}' if wrapper in own.modes else program} {words}", name)
+            yield FoundCheck(f"{f'./{wrapper}' if wrapper in own.modes else program} {words}", name)
 
 
-def _dotnet(own: Own, _path: str) -> Iterator[Found]:
+def _dotnet(own: Own, _path: str) -> Iterator[FoundCheck]:
     if name := next((each for each in own.modes if each.endswith((".sln", ".slnx", ".csproj"))), None):
-        yield Found("dotnet test", name)
+        yield FoundCheck("dotnet test", name)
 
 
-def _php(own: Own, _path: str) -> Iterator[Found]:
+def _php(own: Own, _path: str) -> Iterator[FoundCheck]:
     scripts = _json(own, "composer.json").get("scripts")
     if isinstance(scripts, dict) and "test" in scripts:
-        yield Found("composer install --quiet && composer test", "script `test` of composer.json")
+        yield FoundCheck("composer install --quiet && composer test", "script `test` of composer.json")
 
 
-def _plain(own: Own, _path: str) -> Iterator[Found]:
-    yield from (Found(run, name) for name, run in PLAIN if name in own.modes)
+def _plain(own: Own, _path: str) -> Iterator[FoundCheck]:
+    yield from (FoundCheck(run, name) for name, run in PLAIN if name in own.modes)
 
 
 def _json(own: Own, name: str) -> dict[str, object]:

@@ -19,7 +19,7 @@ PAGE = 500
 """So many messages are asked for at once."""
 
 
-class Talk:
+class ConversationOptions:
     """The messages of a pipeline that are wanted, whoever they are for."""
 
     def __init__(self, client: Client, pipeline: str, wanted: Mapping[str, object]) -> None:

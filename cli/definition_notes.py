@@ -23,7 +23,7 @@ UNKNOWN_BEYOND = frozenset({"120000", "160000"})
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedFile:
     """A file of the repository that the definition names."""
 
     where: str
@@ -76,7 +76,7 @@ def unseen(source: Source, *, but: Path | None, changed: frozenset[str] | None =
     return f"{files} in {source.path} will not be seen by agents: commit what they need"
 
 
-def _lack(named: Named, source: Source, commit: str, changed: frozenset[str]) -> str | None:
+def _lack(named: NamedFile, source: Source, commit: str, changed: frozenset[str]) -> str | None:
     path = named.path
     parents = [posixpath.join(*path.split("/")[: depth + 1]) for depth in range(path.count("/") + 1)]
     try:
@@ -111,7 +111,7 @@ def _missing(path: str, source: Source, commit: str, changed: frozenset[str]) ->
     )
 
 
-def _named(definition: Definition) -> Iterator[Named]:
+def _named(definition: Definition) -> Iterator[NamedFile]:
     for name, agent in definition.agents.items():
         yield from _of_command(f"agents.{name}.command", agent.command, agent.literals)
     for number, phase in enumerate(definition.phases):
@@ -119,7 +119,7 @@ def _named(definition: Definition) -> Iterator[Named]:
             yield from _of_command(f"phases[{number}].check.run", _first_command(phase.check.run), {})
 
 
-def _of_command(where: str, words: Sequence[str], environment: Mapping[str, str]) -> Iterator[Named]:
+def _of_command(where: str, words: Sequence[str], environment: Mapping[str, str]) -> Iterator[NamedFile]:
     """The program of a command if it lies in the repository, or the script an interpreter is given."""
     program = words[0] if words else ""
     if "/" in program:
@@ -132,14 +132,14 @@ def _of_command(where: str, words: Sequence[str], environment: Mapping[str, str]
         yield from _inside(where, script, is_started=False)
 
 
-def _inside(where: str, path: str, *, is_started: bool, is_bare: bool = False) -> Iterator[Named]:
+def _inside(where: str, path: str, *, is_started: bool, is_bare: bool = False) -> Iterator[NamedFile]:
     normal = posixpath.normpath(path)
     if (
         not normal.startswith(("/", "../", "~"))
         and not re.search(r"[$`*?=\x00-\x1f\x7f]", normal)
         and normal not in {".", ".."}
     ):
-        yield Named(where, normal, is_started, is_bare)
+        yield NamedFile(where, normal, is_started, is_bare)
 
 
 def _script(program: str, words: Sequence[str]) -> str | None:

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 
-from cli.check_command import Found
+from cli.check_command import FoundCheck
 from cli.own_repository import Own
 from models.foreign import one_line
 
@@ -62,12 +62,12 @@ phases:
 """
 
 
-def text(own: Own, *, repo: str, checks: Sequence[Found]) -> str:
+def text(own: Own, *, repo: str, checks: Sequence[FoundCheck]) -> str:
     """The whole file. *repo* is the repository's top as the file is to name it."""
     return TEXT.format(repo=scalar(repo), base="\n".join(_base(own)), check="\n".join(_check(checks)))
 
 
-def chosen(checks: Sequence[Found]) -> Found | None:
+def chosen(checks: Sequence[FoundCheck]) -> FoundCheck | None:
     """The check that stands in the file; None where none could be run."""
     return next((each for each in checks if not each.lacks), None)
 
@@ -89,7 +89,7 @@ def _base(own: Own) -> Iterator[str]:
         yield f"base: {scalar(own.base)}"
 
 
-def _check(checks: Sequence[Found]) -> Iterator[str]:
+def _check(checks: Sequence[FoundCheck]) -> Iterator[str]:
     yield "    # Must succeed on what is merged before the phase may end. It runs in a fresh checkout,"
     yield "    # without what git ignores (node_modules, .venv). When it fails, its owner is to mend it."
     found = chosen(checks)

@@ -40,7 +40,7 @@ class Stack:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Overview:
     """What one look at an installation found."""
 
     url: str
@@ -56,7 +56,7 @@ class Seen:
         return self.overview is not None and not (self.stack and self.stack.dead)
 
 
-def lines(seen: Seen, *, width: int | None = None) -> list[Text]:
+def lines(seen: Overview, *, width: int | None = None) -> list[Text]:
     """How everything is, and what needs the person who asks; others' words are cut where *width* ends."""
     found = _server(seen)
     if seen.overview is None:
@@ -74,7 +74,7 @@ def lines(seen: Seen, *, width: int | None = None) -> list[Text]:
     ]
 
 
-def _server(seen: Seen) -> list[Text]:
+def _server(seen: Overview) -> list[Text]:
     """Whether there is a server, since when, and how to get one."""
     stack = seen.stack
     if stack is None:
@@ -96,7 +96,7 @@ def _server(seen: Seen) -> list[Text]:
     return [_line("stack", ("up", "green"), told)]
 
 
-def _workers(seen: Seen, told: Json) -> Text:
+def _workers(seen: Overview, told: Json) -> Text:
     """Whether what decides and what hosts agents is at work."""
     late = told["late"]
     ticked = f"last sign of life {age(told['ticked_at'], now=seen.now)} ago" if told["ticked_at"] else ""

@@ -15,7 +15,7 @@ ROUND_SECONDS = 1.0
 PATH = "/overview/pipelines"
 
 
-class Looks:
+class Refreshes:
     """One look after the other at what runs, and at how those have ended that run no more."""
 
     def __init__(self, client: Client) -> None:
@@ -56,14 +56,14 @@ def follow(client: Client, until: Until, *, output: str = "") -> int:
 
     On a terminal only the person ends it, or *until*; else it ends when nothing runs any more.
     """
-    looks = Looks(client)
+    looks = Refreshes(client)
     over = _screen(looks, until) if render.is_screen() and not output else _lines(looks, until, bool(output))
     if output:
         render.write_json({"pipelines": looks.watched.running, "exit_code": over})
     return over
 
 
-def _screen(looks: Looks, until: Until) -> int:
+def _screen(looks: Refreshes, until: Until) -> int:
     from rich.console import Console, Group
     from rich.live import Live
 
@@ -87,7 +87,7 @@ def _screen(looks: Looks, until: Until) -> int:
     return code
 
 
-def _lines(looks: Looks, until: Until, is_aside: bool) -> int:
+def _lines(looks: Refreshes, until: Until, is_aside: bool) -> int:
     """Print a line whenever a pipeline reads otherwise than before, and how each ends."""
     told: dict[str, str] = {}
     was_away = ""
@@ -112,14 +112,14 @@ def _lines(looks: Looks, until: Until, is_aside: bool) -> int:
         time.sleep(ROUND_SECONDS)
 
 
-def _over(looks: Looks, until: Until) -> int | None:
+def _over(looks: Refreshes, until: Until) -> int | None:
     """The exit code of what ends the watching now; None while it goes on."""
     if until.for_person and any(one["questions"] for one in looks.watched.running):
         return event_stream.exit_codes["awaiting_human"]
     return None if until.seconds_left() else event_stream.TIMED_OUT
 
 
-def _say_why(looks: Looks, code: int) -> None:
+def _say_why(looks: Refreshes, code: int) -> None:
     """Say what the person is asked, or that the time is over."""
     if code == event_stream.TIMED_OUT:
         render.say(typed.hint("the time you gave is over; what runs goes on; see: egg status"), err=True)

@@ -26,7 +26,7 @@ ASKED_FOOT = "q leaves; answers: egg decision get ID; one of them: egg watch PIP
 
 
 @dataclass(frozen=True)
-class Ended:
+class EndedPipeline:
     """A pipeline that has ended while it was watched."""
 
     pipeline: Json
@@ -40,13 +40,13 @@ class Watched:
     running: Sequence[Json] = ()
     total: int = 0
     halt: Json | None = None
-    ended: Sequence[Ended] = field(default=())
+    ended: Sequence[EndedPipeline] = field(default=())
 
     def after(self, page: Json, ended: Sequence[Json], *, now: datetime) -> "Watched":
         """The next screen: what the server answers now, and the pipelines that have just ended."""
         there = {one["id"] for one in page["pipelines"]}
         kept = [one for one in self.ended if now - one.seen_at < FADES_AFTER]
-        kept += [Ended(one, now) for one in ended]
+        kept += [EndedPipeline(one, now) for one in ended]
         return replace(
             self,
             running=page["pipelines"],
@@ -161,7 +161,7 @@ def _roles(roles: Sequence[Json]) -> list[Part]:
     return [(f"{shown}{counts[shown, style]} ", style) for shown, style in order if counts[shown, style]]
 
 
-def _end(one: Ended, *, now: datetime) -> Text:
+def _end(one: EndedPipeline, *, now: datetime) -> Text:
     gone = overview.age(one.seen_at.isoformat(), now=now)
     status = one.pipeline["status"]
     return styled(

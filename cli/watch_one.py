@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from cli import event_stream, formatting, keys, render, report, typed
 from cli.event_stream import Until
 from cli.styled import styled
-from cli.watch_screen import Look, draw
+from cli.watch_screen import Moment, draw
 from egg_tasks.client import Client, Json
 from models.errors import EggError, Unavailable
 from models.states import PipelineStatus
@@ -118,7 +118,7 @@ def _screen(client: Client, name: str, until: Until) -> Json:
     from rich.live import Live
 
     console = Console()
-    look, away = refreshed(client, name, Look(pipeline={}, status={})), ""
+    look, away = refreshed(client, name, Moment(pipeline={}, status={})), ""
     # Who watches sees that it is away, and may leave.
     client = copy(client)
     client.patience, client.once_seen = 0, None
@@ -150,14 +150,14 @@ def _foot(away: str, width: int) -> "Text":
     return foot
 
 
-def refreshed(client: Client, name: str, look: Look) -> Look:
+def refreshed(client: Client, name: str, look: Moment) -> Moment:
     """The next look: phases are asked for again only if something has happened."""
     last = look.events[-1]["id"] if look.events else 0
     status = client.get(f"/pipelines/{name}/status")
     new = list(event_stream.stored(client, name, after=last))
     if not new and look.status:
         return replace(look, status=status)
-    return Look(
+    return Moment(
         pipeline=client.get(f"/pipelines/{name}")["pipeline"],
         status=status,
         phases=client.get(f"/pipelines/{name}/phases")["phases"],

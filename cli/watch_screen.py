@@ -27,7 +27,7 @@ ASKED = "? "
 
 
 @dataclass(frozen=True)
-class Look:
+class Moment:
     """What the server answered at one moment."""
 
     pipeline: Json
@@ -36,7 +36,7 @@ class Look:
     events: Sequence[Json] = ()
 
 
-def draw(look: Look, *, width: int, height: int, now: datetime) -> Group:
+def draw(look: Moment, *, width: int, height: int, now: datetime) -> Group:
     """The whole screen, exactly *height* lines at most, the most needful first."""
     top = head(look, now=now)
     top += _section("a person is asked", decisions(look.status, width=width))
@@ -55,7 +55,7 @@ def draw(look: Look, *, width: int, height: int, now: datetime) -> Group:
     return Group(*(_cut(one, width) for one in whole[:height]))
 
 
-def head(look: Look, *, now: datetime) -> list[Text | Rule]:
+def head(look: Moment, *, now: datetime) -> list[Text | Rule]:
     """Which pipeline, how it stands, since when; its phases; what it waits for."""
     status = look.status["status"]
     messages = look.status.get("messages_total")
@@ -77,7 +77,7 @@ def head(look: Look, *, now: datetime) -> list[Text | Rule]:
     return [first, gates, why] if look.status.get("why") else [first, gates]
 
 
-def roles(look: Look, *, now: datetime) -> list[Text | Rule]:
+def roles(look: Moment, *, now: datetime) -> list[Text | Rule]:
     """One line a role: what it says of itself, and how its agent is doing and how far it is."""
     concurrent = look.status.get("concurrent") or {}
     states: Mapping[str, Json] = (concurrent.get("consensus") or {}).get("agents") or {}
@@ -121,7 +121,7 @@ def decisions(status: Json, *, width: int) -> list[Text | Rule]:
 
 def standing(status: Json) -> Group:
     """What `egg pipeline status` shows: no phases, no clock, no events."""
-    look = Look(pipeline={}, status=status)
+    look = Moment(pipeline={}, status=status)
     now = datetime.now().astimezone()
     lines = [*head(look, now=now)]
     if status.get("stop_reason") and status["status"] not in ENDED:
@@ -144,7 +144,7 @@ def elapsed(pipeline: Json, *, now: datetime) -> str:
     return formatting.duration((end - datetime.fromisoformat(pipeline["started_at"])).total_seconds())
 
 
-def _phase_names(look: Look) -> list[str]:
+def _phase_names(look: Moment) -> list[str]:
     """Every phase of the pipeline in order; those to come from its definition."""
     planned = [phase["name"] for phase in (look.pipeline.get("definition") or {}).get("phases") or []]
     ran = [phase["phase"] for phase in look.phases]
@@ -152,7 +152,7 @@ def _phase_names(look: Look) -> list[str]:
     return list(dict.fromkeys([*planned, *ran, *current]))
 
 
-def _gate(name: str, look: Look) -> Text:
+def _gate(name: str, look: Moment) -> Text:
     """One phase as it stands in its latest run, or in the status before there is one."""
     ran = [phase for phase in look.phases if phase["phase"] == name]
     if ran:

@@ -14,12 +14,12 @@ import httpx
 
 from egg_tasks import proof, protocol
 from egg_tasks.client import FOLLOW_SECONDS
-from egg_tasks.proof import Question
-from egg_tasks.protocol import AwayError, Draft, Json, Wanted
+from egg_tasks.proof import ProofRequest
+from egg_tasks.protocol import AwayError, Json, NewMessage, Wanted
 from models.errors import Unavailable
 from models.masking import masked
 
-__all__ = ["AsyncClient", "Draft", "Json", "Wanted"]
+__all__ = ["AsyncClient", "Json", "NewMessage", "Wanted"]
 
 
 class AsyncClient:
@@ -49,7 +49,7 @@ class AsyncClient:
     ) -> None:
         await self._http.aclose()
 
-    async def send(self, pipeline: str, draft: Draft) -> Json:
+    async def send(self, pipeline: str, draft: NewMessage) -> Json:
         """Send a message once, however often that has to be tried; the message with its id."""
         answer = await self._ask("POST", pipeline, body=draft.fields())
         return dict(answer["message"])
@@ -123,7 +123,7 @@ async def _prove(url: str, token: str, happened: str, what: Mapping[str, Any]) -
     if happened != "connection.connect_tcp.complete":
         return
     connection: _Stream = what["return_value"]
-    question = Question(url, token)
+    question = ProofRequest(url, token)
     try:
         async with asyncio.timeout(proof.SECONDS):
             await connection.write(question.request())

@@ -14,12 +14,12 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import quote, urlencode
 
 from egg_tasks import proof, protocol
-from egg_tasks.proof import Question
-from egg_tasks.protocol import AwayError, Draft, Json, Wanted
+from egg_tasks.proof import ProofRequest
+from egg_tasks.protocol import AwayError, Json, NewMessage, Wanted
 from models.errors import Unavailable
 from models.masking import hiding, masked
 
-__all__ = ["Client", "Draft", "Json", "Wanted"]
+__all__ = ["Client", "Json", "NewMessage", "Wanted"]
 
 FOLLOW_SECONDS = 30
 TOLD_AFTER_TRIES = 3
@@ -60,7 +60,7 @@ class Client:
         if token:
             self._headers["Authorization"] = f"Bearer {protocol.presentable(token)}"
 
-    def send(self, pipeline: str, draft: Draft) -> Json:
+    def send(self, pipeline: str, draft: NewMessage) -> Json:
         """Send a message once, however often that has to be tried; the message with its id."""
         sent = self.post(protocol.messages_path(pipeline), draft.fields())["message"]
         return dict(sent)
@@ -169,7 +169,7 @@ class Client:
 
     def _prove(self, connection: socket.socket, token: str) -> None:
         """Return when the server has proved to know the token, which only then is sent."""
-        question = Question(self.url, token)
+        question = ProofRequest(self.url, token)
         deadline = time.monotonic() + proof.SECONDS
         try:
             connection.sendall(question.request())

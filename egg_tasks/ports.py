@@ -8,7 +8,7 @@ from uuid import UUID
 
 from egg_tasks.outbox import Parcel
 from models.schemas.definition import Agent
-from models.schemas.git import Branches, Clone, Conflicted, Merged, Saved, Strays, Taken
+from models.schemas.git import Branches, Clone, Conflicted, Merged, Saved, Strays, TakenHead
 from models.schemas.layout import Layout
 from models.schemas.run import Command, Exit, Launch, Report
 from models.schemas.silence import Silence
@@ -140,7 +140,7 @@ class Workspace(Protocol):
     def open_checkout(self, pipeline_id: str, *, run_id: UUID, commit: str) -> Path:
         """Make (or find) a fresh checkout of *commit*, for a check."""
 
-    def take(self, pipeline_id: str, *, run_id: UUID, clone: Path) -> Taken:
+    def take(self, pipeline_id: str, *, run_id: UUID, clone: Path) -> TakenHead:
         """Fetch the clone's head into the pipeline's repository, kept at refs/egg/taken/<run>/<commit>.
 
         *Uncommitted* is what the agent's own git says. Raises `Leftovers` naming the paths when the clone

@@ -41,7 +41,7 @@ def is_due(parts: SplitResult) -> bool:
     return parts.scheme == "http" and protocol.is_loopback(parts.hostname)
 
 
-class Question:
+class ProofRequest:
     """One request for a proof, to be sent as it is on a connection of which the answer is read in pieces."""
 
     def __init__(self, url: str, token: str) -> None:

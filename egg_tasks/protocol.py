@@ -51,7 +51,7 @@ class AwayError(Exception):
 
 
 @dataclass(frozen=True)
-class Draft:
+class NewMessage:
     """A message to send; with the same `key` it is sent once, however often one tries."""
 
     message_type: str

@@ -20,7 +20,7 @@ from egg_tasks.outbox import Clearing, Deletion, Preparation, Publication, Rebas
 from egg_tasks.services.agents import clones, deletions, scheduling
 from egg_tasks.services.engine import evaluation
 from egg_tasks.services.people import decisions, notifications
-from egg_tasks.tasks.dispatch import Dispatch, send_tidying
+from egg_tasks.tasks.dispatch import TaskSender, send_tidying
 from egg_tasks.use_cases import ticking
 from models.errors import Unavailable
 from models.queries import decisions as decision_rows
@@ -47,7 +47,7 @@ def main() -> None:
     logging.configure()
     settings_at_start()
     answer_quickly()
-    database.use(Dispatch())
+    database.use(TaskSender())
     ticking.start()
     log.info("reconciler.started")
     ending = threading.Event()

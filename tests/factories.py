@@ -9,7 +9,7 @@ from models.consensus.policy import (
     Criteria,
     GatePolicy,
     Mode,
-    Need,
+    NeedPolicy,
     OnFailure,
     PhasePolicy,
     RolePolicy,
@@ -35,13 +35,13 @@ def policy(
     name: str,
     *,
     required: bool = True,
-    needs: Iterable[str | Need] = (),
+    needs: Iterable[str | NeedPolicy] = (),
     reviews: Iterable[str] = (),
     on_failure: OnFailure = OnFailure.ASK,
     agent: str = "",
 ) -> RolePolicy:
     """The rules of one role; a need that is a name is a soft one."""
-    wanted = tuple(need if isinstance(need, Need) else Need(need) for need in needs)
+    wanted = tuple(need if isinstance(need, NeedPolicy) else NeedPolicy(need) for need in needs)
     return RolePolicy(name, required, wanted, tuple(reviews), on_failure, agent)
 
 

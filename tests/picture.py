@@ -18,7 +18,7 @@ from rich.console import Console
 
 from cli import submitting
 from cli.watch_one import refreshed
-from cli.watch_screen import Look, draw
+from cli.watch_screen import Moment, draw
 from egg_tasks.client import Client
 from egg_tasks.demo.repository import make_repository
 from egg_tasks.stack import lifecycle
@@ -53,7 +53,7 @@ def main() -> None:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def drawn(look: Look) -> str:
+def drawn(look: Moment) -> str:
     """One look as an SVG that fetches nothing."""
     with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123 - a device
         console = Console(file=nowhere, record=True, width=WIDTH, height=HEIGHT, force_terminal=True)
@@ -62,9 +62,9 @@ def drawn(look: Look) -> str:
     return console.export_svg(title=f"egg watch {NAME}", code_format=code, unique_id="egg")
 
 
-def _moment(client: Client) -> Look:
+def _moment(client: Client) -> Moment:
     """What there is to see when one objects and the others are at work or waiting."""
-    look = Look(pipeline={}, status={})
+    look = Moment(pipeline={}, status={})
     while True:
         look = refreshed(client, NAME, look)
         if look.status["status"] not in {PipelineStatus.PENDING, PipelineStatus.RUNNING}:

@@ -13,7 +13,7 @@ from models.errors import Conflict, Unprocessable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cli.check_command import Found
+    from cli.check_command import FoundCheck
     from cli.own_repository import Own
 
 
@@ -102,7 +102,7 @@ def _place(draft: Path, file: Path, *, force: bool) -> None:
         draft.replace(file)
 
 
-def _tell(own: "Own", file: Path, checks: "Sequence[Found]") -> None:
+def _tell(own: "Own", file: Path, checks: "Sequence[FoundCheck]") -> None:
     """Say what was written, what was found, and what to type next."""
     from cli import first_definition
 
@@ -121,7 +121,7 @@ def _tell(own: "Own", file: Path, checks: "Sequence[Found]") -> None:
     )
 
 
-def _no_check(checks: "Sequence[Found]") -> str:
+def _no_check(checks: "Sequence[FoundCheck]") -> str:
     if not checks:
         return "no check, since no test command was found"
     return f"no check, since `{checks[0].run}` cannot run: {checks[0].lacks}"

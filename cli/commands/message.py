@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import click
 
 from cli import completing, options, paging, render, server, typed
-from egg_tasks.client import Draft, Json, Wanted
+from egg_tasks.client import Json, NewMessage, Wanted
 from models.foreign import Shown, flat, indented, page
 
 SENT: Mapping[str, str] = {
@@ -80,7 +80,7 @@ def send(
     Example:  egg message send --to tester --type HANDOFF "limits.py is ready"
     """
     subject, body = _said(text, subject, body)
-    draft = Draft(
+    draft = NewMessage(
         _type(message_type),
         to_role=to_role,
         subject=subject,
@@ -208,10 +208,10 @@ def list_(
     if output == "json" and follow:
         raise click.UsageError("--json is one document, and --follow has no end: take --jsonl")
     # Agents, who do not, import nothing for it.
-    from cli.conversation import Talk
+    from cli.conversation import ConversationOptions
 
     client = server.follower() if follow else server.operator()
-    talk = Talk(client, pipeline, {**who, "type": list(types)})
+    talk = ConversationOptions(client, pipeline, {**who, "type": list(types)})
     talk.show(talk.coming(after, limit) if follow else talk.stored(after, limit), output)
     if talk.has_more:
         paging.say_more({"next_after": talk.next_after})

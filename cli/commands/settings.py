@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from egg_tasks.stack.settings_in_use import InUse
 
 
-class Settings(click.Group):
+class SettingsGroup(click.Group):
     """A group to which the name of a setting is as good as `get` and the name."""
 
     def resolve_command(
@@ -25,7 +25,7 @@ class Settings(click.Group):
         return super().resolve_command(ctx, args if args[0] in self.commands else ["get", *args])
 
 
-@click.group(cls=Settings, invoke_without_command=True)
+@click.group(cls=SettingsGroup, invoke_without_command=True)
 @options.output
 @click.pass_context
 def settings(ctx: click.Context, *, output: str) -> None:

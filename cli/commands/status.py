@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from cli import exit_codes, options, render, server
-from cli.overview import Seen, Stack, lines
+from cli.overview import Overview, Stack, lines
 from models.errors import Unauthenticated, Unavailable
 
 
@@ -35,11 +35,11 @@ def status(ctx: click.Context, *, output: str) -> None:
     exit_codes.end(ctx, exit_codes.DONE if seen.is_well else exit_codes.FAILED)
 
 
-def _look() -> Seen:
+def _look() -> Overview:
     """Look at the local stack, if commands talk to it, and ask the server how all is."""
     home = server.own_home()
     url = os.environ.get("EGG_ORCHESTRATOR_URL") or str((server.manifest() or {}).get("api_url") or "")
-    seen = Seen(url=url, now=datetime.now(UTC), stack=_stack(home) if home else None)
+    seen = Overview(url=url, now=datetime.now(UTC), stack=_stack(home) if home else None)
     if seen.stack and seen.stack.since is None:
         return seen
     try:

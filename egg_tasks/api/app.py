@@ -13,7 +13,7 @@ from egg_tasks.api.background import kept
 from egg_tasks.api.body_limit import Bodies
 from egg_tasks.api.envelope import Refusal
 from egg_tasks.api.fanout import Deliveries
-from egg_tasks.api.gate import Gate
+from egg_tasks.api.gate import Admission
 from egg_tasks.api.long_poll import Waiters
 from egg_tasks.api.rate_limit import Rates
 from egg_tasks.api.routes import (
@@ -39,7 +39,7 @@ from egg_tasks.api.tokens import Tokens
 from egg_tasks.api.turns import Shares, Turns
 from egg_tasks.app import answer_quickly
 from egg_tasks.config import settings
-from egg_tasks.tasks.dispatch import Dispatch
+from egg_tasks.tasks.dispatch import TaskSender
 from models.errors import UsedUp
 
 STATUSES = (400, 401, 403, 404, 409, 413, 422, 429, 503)
@@ -51,7 +51,7 @@ def create_app(pace: Pace | None = None) -> FastAPI:
     connections.speak_seldom()
     descriptors.raise_limit()
     answer_quickly()
-    database.use(Dispatch())
+    database.use(TaskSender())
     app = FastAPI(
         title="egg-tasks",
         version="1",
@@ -74,9 +74,9 @@ def create_app(pace: Pace | None = None) -> FastAPI:
     app.add_middleware(Turns)
     app.add_middleware(Bodies)
     shares = Shares(most_waiting=connections.most() * 3 // 4)
-    app.add_middleware(Gate, tokens=app.state.tokens, rates=app.state.rates, shares=shares)
+    app.add_middleware(Admission, tokens=app.state.tokens, rates=app.state.rates, shares=shares)
     app.add_middleware(errors.Bugs)
-    app.add_middleware(versions.Named)
+    app.add_middleware(versions.VersionHeader)
     seen = (overview, conversations, events, phases, results, disk)
     # They are tried in this order for each request: what agents ask most comes first.
     kinds = (messages, signals, agents, health, proof, halts, pipelines, decisions, *seen)

@@ -10,10 +10,10 @@ from starlette.concurrency import run_in_threadpool
 
 from egg_tasks.database import single_statements
 from egg_tasks.services.bus import polls
-from egg_tasks.services.bus.polls import Received, Waiting
-from models.tables import Message as Row
+from egg_tasks.services.bus.polls import Received, WaitingPoll
+from models.tables import Message
 
-Tail = deque[Row]
+Tail = deque[Message]
 """The newest messages of a pipeline, without a gap, as far as this process has sent them itself."""
 MOST_TAILS = 100
 KEPT = 50
@@ -28,10 +28,10 @@ class Deliveries:
 
     def __init__(self) -> None:
         self._tails: dict[str, Tail] = {}
-        self._asked: dict[str, list[tuple[Waiting, asyncio.Future[Received | None]]]] = {}
+        self._asked: dict[str, list[tuple[WaitingPoll, asyncio.Future[Received | None]]]] = {}
         self._reading: dict[str, asyncio.Task[None]] = {}
 
-    def keep(self, row: Row) -> None:
+    def keep(self, row: Message) -> None:
         """Keep a message; one that is long is not kept, and one that does not follow the last begins anew."""
         if len(row.body) > KEPT_BODY:
             return
@@ -42,14 +42,14 @@ class Deliveries:
             tail.clear()
         tail.append(row)
 
-    def since(self, pipeline_id: str, after: int) -> Sequence[Row]:
+    def since(self, pipeline_id: str, after: int) -> Sequence[Message]:
         """All that came after a message if it is kept, else nothing."""
         tail = self._tails.get(pipeline_id)
         if not tail or tail[0].id > after + 1:
             return ()
         return [row for row in tail if row.id > after]
 
-    async def ask(self, waiting: Waiting) -> Received | None:
+    async def ask(self, waiting: WaitingPoll) -> Received | None:
         """What is new for one that waits; None when it is to read by itself."""
         answer: asyncio.Future[Received | None] = asyncio.get_running_loop().create_future()
         pipeline_id = waiting.reader.pipeline_id
@@ -69,7 +69,7 @@ class Deliveries:
             del self._reading[pipeline_id]
 
     async def _serve(
-        self, pipeline_id: str, batch: Sequence[tuple[Waiting, asyncio.Future[Received | None]]]
+        self, pipeline_id: str, batch: Sequence[tuple[WaitingPoll, asyncio.Future[Received | None]]]
     ) -> None:
         # Two polls of one run would move one cursor twice: the later one reads by itself.
         first = {waiting.reader.run_id: waiting for waiting, _ in reversed(batch)}
@@ -87,7 +87,7 @@ class Deliveries:
                 answer.set_result(found.get(waiting.reader.run_id) if is_served else None)
 
 
-def _deliver(waiting: Sequence[Waiting], kept: Sequence[Row]) -> Mapping[UUID, Received]:
+def _deliver(waiting: Sequence[WaitingPoll], kept: Sequence[Message]) -> Mapping[UUID, Received]:
     # Who finds nothing in what is kept was woken by what others have sent: that is in the rows alone.
     is_all_kept = all(any(polls.is_news(each, row) for row in kept) for each in waiting)
     with single_statements() as session:

@@ -17,7 +17,7 @@ from egg_tasks.config import Settings, settings
 from egg_tasks.protocol import PREFIX
 from egg_tasks.services.credentials import UNKNOWN
 from models.errors import EggError, Malformed, TooLarge, TooMany, Unauthenticated, Unavailable
-from models.schemas.credential import Agent, Operator
+from models.schemas.credential import CallingAgent, Operator
 
 MAX_HEAD = 16 * 1024
 MAX_QUERY = 8 * 1024
@@ -30,7 +30,7 @@ HELD_SECONDS = 0.1
 """A refusal for too many requests comes so late: who asks again at once asks that much less often."""
 
 
-class Gate:
+class Admission:
     """Says who asks, and refuses at once whoever may not, or asks in a way that nobody should."""
 
     def __init__(self, app: ASGIApp, *, tokens: Tokens, rates: Rates, shares: Shares) -> None:
@@ -54,17 +54,17 @@ class Gate:
             who = await self._who(scope)
             if state.get("is_extra") and not isinstance(who, Operator):
                 raise Unavailable("the server has as many connections as it can serve: try again in a moment")
-            key = who.run_id if isinstance(who, Agent) else who
+            key = who.run_id if isinstance(who, CallingAgent) else who
             with self._shares.taken(key, is_bounded=not isinstance(who, Operator)) as share:
                 state |= {"who": who, "share": share}
-                if isinstance(who, Agent):
+                if isinstance(who, CallingAgent):
                     await self._counted(scope, receive, send, who)
                 else:
                     await self.app(scope, receive, send)
         except EggError as error:
             await refused(error)(scope, receive, send)
 
-    async def _counted(self, scope: Scope, receive: Receive, send: Send, who: Agent) -> None:
+    async def _counted(self, scope: Scope, receive: Receive, send: Send, who: CallingAgent) -> None:
         """Pass a request on, and charge its agent for what it brings and is told."""
         size = 0
 
@@ -84,7 +84,7 @@ class Gate:
         finally:
             self._rates.charge(who.run_id, size, rate=settings().rate_limit)
 
-    async def _who(self, scope: Scope) -> Operator | Agent | None:
+    async def _who(self, scope: Scope) -> Operator | CallingAgent | None:
         """The operator or an agent run, which may be over; None for whoever reads the description."""
         rate = settings().rate_limit
         try:

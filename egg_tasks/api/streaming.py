@@ -42,7 +42,7 @@ class Pace:
 
 
 @dataclass(frozen=True)
-class Look:
+class StatusAndEvents:
     """A pipeline's status and the events that follow a cursor, as of one moment."""
 
     status: PipelineStatus
@@ -60,7 +60,7 @@ class Beginning:
 
     snapshot: StatusRead
     after: int
-    look: Look
+    look: StatusAndEvents
 
 
 def begin(pipeline_id: str, after: int | None) -> Beginning:
@@ -69,7 +69,7 @@ def begin(pipeline_id: str, after: int | None) -> Beginning:
         snapshot = pipeline_status.status(session, pipeline_id=pipeline_id, now=utcnow())
         cursor = rows.last_event_id(session, pipeline_id=pipeline_id) if after is None else after
         page = history.list_events(session, pipeline_id=pipeline_id, after=cursor, limit=PAGE)
-    return Beginning(snapshot, cursor, Look(snapshot.status, page))
+    return Beginning(snapshot, cursor, StatusAndEvents(snapshot.status, page))
 
 
 async def stream(waiters: Waiters, pipeline_id: str, first: Beginning, pace: Pace) -> AsyncGenerator[str]:
@@ -116,23 +116,25 @@ class EventStream(StreamingResponse):
                 log.info("stream.closed", why="its reader takes nothing", seconds=self._patience)
 
 
-async def _next(pipeline_id: str, last: Look) -> Look:
+async def _next(pipeline_id: str, last: StatusAndEvents) -> StatusAndEvents:
     try:
         return await run_in_threadpool(_look, pipeline_id, last.page.next_after)
     except NotFound:
         # It was deleted: there is nothing more to tell, and whoever comes back hears so.
         page = EventPage(events=(), next_after=last.page.next_after, has_more=False)
-        return Look(PipelineStatus.CANCELLED, page)
+        return StatusAndEvents(PipelineStatus.CANCELLED, page)
     except EggError:
         page = EventPage(events=(), next_after=last.page.next_after, has_more=False)
-        return Look(last.status, page)
+        return StatusAndEvents(last.status, page)
 
 
-def _look(pipeline_id: str, after: int) -> Look:
+def _look(pipeline_id: str, after: int) -> StatusAndEvents:
     with unit_of_work() as session:
         # Read before the events: of a pipeline that has ended, the page then holds the last one.
         status = pipelines.get_pipeline(session, pipeline_id=pipeline_id).status
-        return Look(status, history.list_events(session, pipeline_id=pipeline_id, after=after, limit=PAGE))
+        return StatusAndEvents(
+            status, history.list_events(session, pipeline_id=pipeline_id, after=after, limit=PAGE)
+        )
 
 
 def _written(name: str, data: BaseModel, *, number: int) -> str:

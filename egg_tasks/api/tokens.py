@@ -11,7 +11,7 @@ from egg_tasks.database import single_statements
 from egg_tasks.proof import name_of
 from models.errors import TooMany
 from models.queries import agent_runs
-from models.schemas.credential import Agent
+from models.schemas.credential import CallingAgent
 
 MOST_KNOWN = 10_000
 """With so many they are all forgotten, to be looked up anew."""
@@ -27,7 +27,7 @@ class Known:
 
     key: bytes
     """What is stored of it (`proof.key_of`)."""
-    agent: Agent
+    agent: CallingAgent
 
 
 class Tokens:
@@ -79,7 +79,7 @@ class Tokens:
 def _find(names: Sequence[str]) -> Mapping[str, Known]:
     with single_statements() as session:
         return {
-            name_of(key): Known(key, Agent(run.id, run.pipeline_id, run.phase_run_id, run.role))
+            name_of(key): Known(key, CallingAgent(run.id, run.pipeline_id, run.phase_run_id, run.role))
             for key, run in agent_runs.list_agent_runs_by_token(session, names=names)
             if run.role is not None
         }

@@ -19,7 +19,7 @@ ALL_WORKING = 32
 PAUSE: dict[str, object] = {"retry_after": 1}
 
 
-class Share:
+class CredentialUse:
     """What one credential takes now. The operator's knows no bounds but those of the process."""
 
     def __init__(self, shares: "Shares", *, is_bounded: bool = True) -> None:
@@ -87,12 +87,12 @@ class Shares:
         self.most_waiting = most_waiting
         self.waiting = 0
         self.turns = asyncio.Semaphore(ALL_WORKING)
-        self._of: dict[Hashable, Share] = {}
+        self._of: dict[Hashable, CredentialUse] = {}
 
     @contextmanager
-    def taken(self, who: Hashable, *, is_bounded: bool) -> Iterator[Share]:
+    def taken(self, who: Hashable, *, is_bounded: bool) -> Iterator[CredentialUse]:
         """The share of a credential, with one more request; `TooMany` when it has too many under way."""
-        share = self._of.setdefault(who, Share(self, is_bounded=is_bounded))
+        share = self._of.setdefault(who, CredentialUse(self, is_bounded=is_bounded))
         if is_bounded and share.asked >= AT_ONCE:
             raise TooMany(f"this credential has {AT_ONCE} requests under way: let some of them end", PAUSE)
         share.asked += 1
@@ -112,7 +112,7 @@ class Turns:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, in its turn; one that nobody has asked for needs none."""
-        share: Share | None = scope["state"].get("share") if scope["type"] == "http" else None
+        share: CredentialUse | None = scope["state"].get("share") if scope["type"] == "http" else None
         if share is None:
             await self.app(scope, receive, send)
             return

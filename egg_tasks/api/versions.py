@@ -7,7 +7,7 @@ from egg_tasks import version
 from egg_tasks.protocol import VERSION_HEADER
 
 
-class Named:
+class VersionHeader:
     """Puts the server's version into each answer's headers."""
 
     def __init__(self, app: ASGIApp) -> None:

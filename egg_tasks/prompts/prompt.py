@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from models.foreign import fenced, one_line, page
 from models.schemas.brief import Brief, EndText, ObjectionText
-from models.schemas.message import Message
+from models.schemas.message import MessageRead
 
 HOW_TO = """\
 ## How to work here
@@ -139,7 +139,7 @@ def _objection(each: ObjectionText) -> Iterator[str]:
     yield fenced(each.reason)
 
 
-def _message(message: Message) -> Iterator[str]:
+def _message(message: MessageRead) -> Iterator[str]:
     head = f"- {message.id}. {message.message_type} from {message.from_role} to {message.to_role}"
     yield head + (f": {message.subject}" if message.subject else "")
     if message.body:

@@ -18,7 +18,7 @@ class Hiding:
     """
 
     def __init__(self, secrets: Mapping[str, str]) -> None:
-        self._words = [Word(word.encode(), shown.encode()) for word, shown in hiding(secrets)]
+        self._words = [HiddenWord(word.encode(), shown.encode()) for word, shown in hiding(secrets)]
         self._held = b""
 
     def of(self, chunk: bytes) -> bytes:
@@ -38,7 +38,7 @@ class Hiding:
         return held
 
 
-class Word:
+class HiddenWord:
     """Something to hide, and how much of it the output ends with (Knuth, Morris and Pratt)."""
 
     def __init__(self, text: bytes, shown: bytes) -> None:

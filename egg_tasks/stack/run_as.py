@@ -25,7 +25,7 @@ class Account:
     gid: int
 
 
-class Identity(TypedDict, total=False):
+class RunAs(TypedDict, total=False):
     """What `subprocess` must be told to start a program as somebody else."""
 
     user: int
@@ -33,7 +33,7 @@ class Identity(TypedDict, total=False):
     extra_groups: list[int]
 
 
-def identity(account: Account | None) -> Identity:
+def identity(account: Account | None) -> RunAs:
     """Return the arguments that make a child run as *account*, without root's further groups."""
     if account is None:
         return {}

@@ -30,7 +30,7 @@ class Knocks:
         self._period, self._patience = period, patience
         self._pid = self._looks = self._misses = 0
         self._is_up = False
-        self._question: Question | None = None
+        self._question: Ping | None = None
 
     def hung(self, running: Sequence[tuple[Child, float]]) -> list[Child]:
         """Return the server if it has left several questions in a row unanswered."""
@@ -41,7 +41,7 @@ class Knocks:
             return []
         self._looks += 1
         if self._question is None and self._looks >= self._period:
-            self._question, self._looks = Question(child.program.door or 0), 0
+            self._question, self._looks = Ping(child.program.door or 0), 0
         elif self._question is not None:
             self._listen(self._question)
         return [child] if self._misses >= (MISSES if self._is_up else MISSES_WHILE_STARTING) else []
@@ -52,7 +52,7 @@ class Knocks:
             self._question.close()
         self._question, self._looks = None, 0
 
-    def _listen(self, question: "Question") -> None:
+    def _listen(self, question: "Ping") -> None:
         is_answered = question.is_answered()
         is_late = self._looks >= self._patience
         if is_answered:
@@ -67,7 +67,7 @@ class Knocks:
             self._looks = self._period
 
 
-class Question:
+class Ping:
     """One request to a server on loopback, for a sign of life."""
 
     def __init__(self, port: int) -> None:

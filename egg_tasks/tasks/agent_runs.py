@@ -20,7 +20,7 @@ from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.ports import Backend, Runner
-from egg_tasks.tasks.dispatch import Dispatch, send_to_node
+from egg_tasks.tasks.dispatch import TaskSender, send_to_node
 from egg_tasks.use_cases import clearing, ticking
 from models.errors import Unavailable
 from models.queries import agent_runs
@@ -107,7 +107,7 @@ def run_as_root_in_silence(**_: object) -> None:
 @signals.worker_init.connect(weak=False)  # type: ignore[untyped-decorator]
 def send(**_: object) -> None:
     """Have what the worker's units of work leave behind sent as tasks."""
-    database.use(Dispatch())
+    database.use(TaskSender())
 
 
 @signals.worker_shutting_down.connect(weak=False)  # type: ignore[untyped-decorator]

@@ -25,7 +25,7 @@ from egg_tasks.outbox import (
 )
 
 
-class Dispatch:
+class TaskSender:
     """The sender of every process of ours: wake-ups over Redis, all else as Celery's tasks."""
 
     def send(self, parcel: Parcel) -> None:

@@ -10,13 +10,13 @@ from egg_tasks.clock import utcnow
 from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.services.agents import clone_inspection
 from egg_tasks.services.engine import readiness_signals
-from egg_tasks.services.engine.readiness_signals import Look, Signal
+from egg_tasks.services.engine.readiness_signals import CloneState, Signal
 from egg_tasks.services.reads import consensus_status
 from egg_tasks.use_cases.looking import LOOKS
 from models.errors import EggError, Leftovers, Unavailable
 from models.git_names import role_branch
 from models.queries import agent_runs
-from models.schemas.credential import Agent
+from models.schemas.credential import CallingAgent
 from models.schemas.report import Consensus
 from models.states import Readiness
 
@@ -44,7 +44,7 @@ class ReadinessAnswer(BaseModel):
     consensus: Consensus
 
 
-def take(who: Agent, signal: Signal) -> ReadinessAnswer:
+def take(who: CallingAgent, signal: Signal) -> ReadinessAnswer:
     """Take a verdict and everything that follows from it."""
     if signal.state is not Readiness.READY:
         return _take(who, signal, None)
@@ -56,7 +56,7 @@ def take(who: Agent, signal: Signal) -> ReadinessAnswer:
         return answer
 
 
-def _take(who: Agent, signal: Signal, look: Look | None) -> ReadinessAnswer:
+def _take(who: CallingAgent, signal: Signal, look: CloneState | None) -> ReadinessAnswer:
     now = utcnow()
     with unit_of_work() as session:
         said = readiness_signals.readiness(session, run_id=who.run_id, signal=signal, look=look, now=now)
@@ -72,12 +72,12 @@ def _take(who: Agent, signal: Signal, look: Look | None) -> ReadinessAnswer:
         )
 
 
-def clone(who: Agent) -> Path:
+def clone(who: CallingAgent) -> Path:
     """Where the agent's clone is."""
     return workspace().clone_of(who.run_id)
 
 
-def _look(who: Agent, signal: Signal) -> Look:
+def _look(who: CallingAgent, signal: Signal) -> CloneState:
     """Look at the clone's head; the transaction that follows checks that the run may still speak."""
     with single_statements() as session:
         readiness_signals.attempt(session, run_id=who.run_id, signal=signal, now=utcnow())
@@ -93,7 +93,7 @@ def _look(who: Agent, signal: Signal) -> Look:
     return clone_inspection.look(workspace(), reading, taken=taken)
 
 
-def _publish(who: Agent, commit: str) -> None:
+def _publish(who: CallingAgent, commit: str) -> None:
     """Bring the role's branch up to its new version; what fails here is mended when the run is salvaged."""
     branch = role_branch(who.pipeline_id, who.role)
     try:
@@ -109,11 +109,11 @@ def _publish(who: Agent, commit: str) -> None:
         log.warning("branch.unmoved", branch=branch, commit=commit, error=error.message)
 
 
-def _contains(who: Agent, commit: str, other: str) -> bool:
+def _contains(who: CallingAgent, commit: str, other: str) -> bool:
     return bool(workspace().ancestors(who.pipeline_id, commit=commit, among=[other]))
 
 
-def _keep(who: Agent, commit: str) -> None:
+def _keep(who: CallingAgent, commit: str) -> None:
     """Keep work that the new version has left behind, before the role's branch leaves it too.
 
     A branch that others' work is on stays where it is: the next one takes it. `Unavailable` when none did,

@@ -14,7 +14,7 @@ from egg_tasks.use_cases import readiness
 from egg_tasks.use_cases.looking import LOOKS
 from models.consensus.snapshot import BASE
 from models.queries import agent_runs
-from models.schemas.credential import Agent
+from models.schemas.credential import CallingAgent
 from models.shares import Share
 
 
@@ -25,7 +25,7 @@ class Synced(BaseModel):
     seen: Mapping[str, int]
 
 
-def note(who: Agent) -> Synced:
+def note(who: CallingAgent) -> Synced:
     """Look at the clone's head, and write down what it has seen."""
     with LOOKS.of(who.run_id):
         with single_statements() as session:

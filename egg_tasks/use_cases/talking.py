@@ -4,14 +4,14 @@ from egg_tasks.clock import utcnow
 from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.services.bus import messages, polls
 from egg_tasks.services.bus.messages import PERSON, Draft
-from egg_tasks.services.bus.polls import Page, Received, Selection
+from egg_tasks.services.bus.polls import PollPage, Received, Selection
 from models.errors import KeyTaken
 from models.queries import phase_runs, pipelines
-from models.schemas.credential import Agent, Operator
+from models.schemas.credential import CallingAgent, Operator
 from models.tables import Message
 
 
-def send(who: Operator | Agent, pipeline_id: str, draft: Draft) -> Message:
+def send(who: Operator | CallingAgent, pipeline_id: str, draft: Draft) -> Message:
     """Send a message; what is in its way is named, and one that was sent before with its key is given."""
     try:
         return _send(who, pipeline_id, draft)
@@ -26,13 +26,13 @@ def judge(sent: Message) -> None:
         messages.judge(session, sent)
 
 
-def receive(who: Agent, selection: Selection) -> Received:
+def receive(who: CallingAgent, selection: Selection) -> Received:
     """What is new for an agent, and where it has read now."""
     with single_statements() as session:
         return polls.receive(session, run_id=who.run_id, selection=selection)
 
 
-def look(pipeline_id: str, role: str, selection: Selection) -> Page:
+def look(pipeline_id: str, role: str, selection: Selection) -> PollPage:
     """What is for a role, shown to a person: nothing is taken from the role by that."""
     with unit_of_work() as session:
         pipelines.get_pipeline(session, pipeline_id=pipeline_id)
@@ -46,9 +46,9 @@ def look(pipeline_id: str, role: str, selection: Selection) -> Page:
         )
 
 
-def _send(who: Operator | Agent, pipeline_id: str, draft: Draft) -> Message:
+def _send(who: Operator | CallingAgent, pipeline_id: str, draft: Draft) -> Message:
     with unit_of_work() as session:
-        if isinstance(who, Agent):
+        if isinstance(who, CallingAgent):
             return messages.send_from_run(session, run_id=who.run_id, draft=draft, now=utcnow())
         pipeline = pipelines.get_pipeline(session, pipeline_id=pipeline_id)
         return messages.send(session, pipeline=pipeline, sender=PERSON, draft=draft, now=utcnow())

@@ -50,7 +50,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class IndexEntry:
     """What an index says of a file: its blob, and what the file was like when it was read or written."""
 
     mode: bytes
@@ -116,9 +116,9 @@ def filters(git: Git, paths: Iterable[bytes]) -> dict[bytes, bytes]:
     return {path: name for path, name in named if name not in UNSET}
 
 
-def entries(git: Git, paths: Container[bytes]) -> dict[bytes, Entry]:
+def entries(git: Git, paths: Container[bytes]) -> dict[bytes, IndexEntry]:
     """What the index says of each of these files, by path; of a path in conflict, the last it says."""
-    found: dict[bytes, Entry] = {}
+    found: dict[bytes, IndexEntry] = {}
     rest = b""
     for piece in git.pieces("ls-files", "-z", "-s", "--debug"):
         rest += piece
@@ -152,7 +152,7 @@ def _looked_at(view: View, found: list[Change]) -> Iterator[Change]:
             yield replace(change, is_unstaged=is_unstaged)
 
 
-def _as_committed(view: View, known: Mapping[bytes, Entry]) -> set[bytes]:
+def _as_committed(view: View, known: Mapping[bytes, IndexEntry]) -> set[bytes]:
     """Paths of files that are the blob the index names, before any conversion."""
     asked = b"".join(entry.blob + b"\n" for entry in known.values())
     answers = view.git.run("cat-file", "--batch-check", stdin=asked).splitlines() if asked else []
@@ -161,7 +161,7 @@ def _as_committed(view: View, known: Mapping[bytes, Entry]) -> set[bytes]:
     return {path for path, entry in known.items() if _is_blob(view, path, entry, size=sizes.get(entry.blob))}
 
 
-def _is_blob(view: View, path: bytes, entry: Entry, *, size: int | None) -> bool:
+def _is_blob(view: View, path: bytes, entry: IndexEntry, *, size: int | None) -> bool:
     file = open_plain(view.clone, os.fsdecode(path))
     if file is None:
         return False
@@ -179,7 +179,7 @@ def _is_blob(view: View, path: bytes, entry: Entry, *, size: int | None) -> bool
         return digest.hexdigest().encode() == entry.blob
 
 
-def _is_certain(view: View, path: bytes, entry: Entry) -> bool:
+def _is_certain(view: View, path: bytes, entry: IndexEntry) -> bool:
     try:
         found = (view.clone / os.fsdecode(path)).lstat()
     except OSError:
@@ -202,10 +202,10 @@ def _is_named(view: View, path: bytes, pointer: Pointer) -> bool:
         return os.fstat(file.fileno()).st_size == pointer.size and Pointer.of(file) == pointer
 
 
-def _entry(found: re.Match[bytes]) -> Entry:
+def _entry(found: re.Match[bytes]) -> IndexEntry:
     changed, modified = (_nanoseconds(found[name]) for name in ("ctime", "mtime"))
     numbers = tuple(int(found[name]) for name in ("ino", "uid", "gid", "size"))
-    return Entry(found["mode"], found["blob"], (changed, modified, *numbers))
+    return IndexEntry(found["mode"], found["blob"], (changed, modified, *numbers))
 
 
 def _nanoseconds(text: bytes) -> int:

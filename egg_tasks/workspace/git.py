@@ -12,7 +12,7 @@ from typing import IO, NoReturn
 
 from egg_tasks import disk
 from egg_tasks.workspace import bounds
-from egg_tasks.workspace.processes import Process
+from egg_tasks.workspace.processes import PipedProcess
 from models.errors import Unavailable
 from models.masking import masked
 
@@ -164,7 +164,7 @@ class Git:
         stdin: bytes | IO[bytes],
         stdout: IO[bytes] | None,
         holding: tuple[int, ...],
-    ) -> Iterator[Process]:
+    ) -> Iterator[PipedProcess]:
         try:
             started = subprocess.Popen(
                 ["git", *arguments],
@@ -184,13 +184,15 @@ class Git:
             if error.errno == errno.E2BIG:
                 raise GitFailed(arguments, 128, "a name in it is too long") from error
             raise Unavailable(f"git cannot be started: {error.strerror or error}") from error
-        process = Process(started, f"git {arguments[0]} in {self.directory}", is_attended=self.is_attended)
+        process = PipedProcess(
+            started, f"git {arguments[0]} in {self.directory}", is_attended=self.is_attended
+        )
         try:
             yield process
         finally:
             process.end()
 
-    def _fail(self, arguments: Sequence[str], process: Process) -> NoReturn:
+    def _fail(self, arguments: Sequence[str], process: PipedProcess) -> NoReturn:
         """Raise what a command failed of; for want of room, its repository is not to blame.
 
         What git says may hold names an agent chose: it is believed to the end while the disk is full.

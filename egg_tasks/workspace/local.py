@@ -37,7 +37,7 @@ from egg_tasks.workspace.versions import fetch, judged, received, refuse_missing
 from models.errors import Conflict, NotFound, TookTooLong, Unavailable, Unprocessable
 from models.foreign import one_line
 from models.git_names import result_branch, work_branch
-from models.schemas.git import Branches, Clone, Conflicted, Merged, Saved, Strays, Taken
+from models.schemas.git import Branches, Clone, Conflicted, Merged, Saved, Strays, TakenHead
 
 DEFAULT_MERGE_SECONDS = 120
 LOOK_LIMIT = timedelta(seconds=30)
@@ -93,7 +93,7 @@ class GitWorkspace:
         given = run_places.given(self._home, run_id)
         return checkouts.open_checkout(self._git(pipeline_id), given, commit=commit)
 
-    def take(self, pipeline_id: str, *, run_id: UUID, clone: Path) -> Taken:
+    def take(self, pipeline_id: str, *, run_id: UUID, clone: Path) -> TakenHead:
         """Fetch the clone's head and keep it; `Conflict` if something is uncommitted or unreadable."""
         git = self._git(pipeline_id)
         with self._look(clone):

@@ -17,7 +17,7 @@ MOST_ERRORS = 64 * 1024
 """Bytes that are kept of what git says is wrong."""
 
 
-class Process:
+class PipedProcess:
     """One that was just started, with pipes."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", what: str, *, is_attended: bool) -> None:

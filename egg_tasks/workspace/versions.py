@@ -18,7 +18,7 @@ from egg_tasks.workspace.lfs import settle
 from egg_tasks.workspace.view import agents_view
 from models.errors import Conflict, Leftovers, Unavailable
 from models.foreign import named
-from models.schemas.git import Taken
+from models.schemas.git import TakenHead
 
 LEFT_AFTER = timedelta(hours=6)
 MOST_SAID = 100
@@ -55,7 +55,7 @@ def judged(clone: Path) -> Iterator[None]:
         raise unreadable(clone, f"git {error.arguments[0]} fails ({error})") from error
 
 
-def fetch(git: Git, evidence: Evidence, *, limit: timedelta = TIME_LIMIT) -> Taken:
+def fetch(git: Git, evidence: Evidence, *, limit: timedelta = TIME_LIMIT) -> TakenHead:
     """Copy the objects of the clone's head into the pipeline's repository unless it holds them.
 
     Runs in the pipeline's repository with the clone's objects borrowed, never in the clone: a fetch
@@ -67,7 +67,7 @@ def fetch(git: Git, evidence: Evidence, *, limit: timedelta = TIME_LIMIT) -> Tak
 
 def bring(
     git: Git, evidence: Evidence, commit: str, *, objects: Path, limit: timedelta = TIME_LIMIT
-) -> Taken:
+) -> TakenHead:
     """Copy a commit, and all it needs, from an object directory unless the repository holds it."""
     with received(git, evidence, commit, objects=objects, limit=limit) as taken:
         return taken
@@ -76,7 +76,7 @@ def bring(
 @contextmanager
 def received(
     git: Git, evidence: Evidence, commit: str, *, objects: Path, limit: timedelta = TIME_LIMIT
-) -> Iterator[Taken]:
+) -> Iterator[TakenHead]:
     """The same; what was copied is the repository's when nothing was raised in the context.
 
     Objects arrive as one checked pack, so a commit that is here is here with all it needs.
@@ -84,7 +84,7 @@ def received(
     if tree := _tree(git, commit):
         if not weights.is_known(git, commit):
             weights.refuse(git, commit)
-        yield Taken(commit=commit, tree=tree)
+        yield TakenHead(commit=commit, tree=tree)
         return
     with scratch(git) as directory:
         receiving = replace(git, objects=directory / "objects", borrowed=git.directory / "objects")
@@ -96,7 +96,7 @@ def received(
             raise unreadable(evidence.clone, f"the objects of {commit} are not whole ({error})") from error
         if not tree:
             raise unreadable(evidence.clone, f"its head {commit} is not a commit")
-        yield Taken(commit=commit, tree=tree)
+        yield TakenHead(commit=commit, tree=tree)
         packs = directory / "objects/pack"
         # A pack counts from the moment its index is there.
         for file in sorted(packs.iterdir(), key=lambda path: path.suffix == ".idx"):

@@ -28,7 +28,7 @@ NEVER = frozenset({b"", b".", b"..", b".git"})
 TREE, LINK = b"40000", b"160000"
 
 
-class Entry(NamedTuple):
+class TreeEntry(NamedTuple):
     """One line of a tree."""
 
     mode: bytes
@@ -52,7 +52,7 @@ class Allowed:
 
     paths: int = 250_000
     bytes: int = 32 * 1024**3
-    known: frozenset[Entry] = frozenset()
+    known: frozenset[TreeEntry] = frozenset()
     """Entries that are not looked at."""
 
 
@@ -65,7 +65,7 @@ class Scales:
 
     git: Git
     allowed: Allowed
-    trees: dict[bytes, list[Entry]] = field(default_factory=dict)
+    trees: dict[bytes, list[TreeEntry]] = field(default_factory=dict)
     weights: dict[bytes, Weight] = field(default_factory=dict)
 
     def weigh(self, roots: Iterable[bytes]) -> None:
@@ -116,7 +116,7 @@ class Scales:
                 stack.append((tree, True))
                 stack += [(entry.id, False) for entry in self.trees[tree] if entry.mode == TREE]
 
-    def _part(self, entry: Entry, sizes: Mapping[bytes, int]) -> Weight:
+    def _part(self, entry: TreeEntry, sizes: Mapping[bytes, int]) -> Weight:
         size = sizes.get(entry.id, 0)
         if entry not in self.allowed.known and self.allowed is not EVERYTHING:
             _refuse(entry, size)
@@ -209,16 +209,16 @@ def _refuse_commits(git: Git, commit: str) -> None:
         raise _refused(f"a commit has more than {LARGEST_COMMIT} bytes")
 
 
-def _entries(content: bytes, id_bytes: int) -> Iterator[Entry]:
+def _entries(content: bytes, id_bytes: int) -> Iterator[TreeEntry]:
     at = 0
     while at < len(content):
         ends = content.index(b"\0", at)
         mode, _, name = content[at:ends].partition(b" ")
         at = ends + 1 + id_bytes
-        yield Entry(mode.lstrip(b"0"), name, content[ends + 1 : at])
+        yield TreeEntry(mode.lstrip(b"0"), name, content[ends + 1 : at])
 
 
-def _refuse(entry: Entry, size: int) -> None:
+def _refuse(entry: TreeEntry, size: int) -> None:
     if entry.name.lower() in NEVER or len(entry.name) > LONGEST_NAME or b"/" in entry.name:
         raise _refused(f"no file can be called {readable(entry.name[:LONGEST_NAME])!r}")
     if size > LARGEST_FILE:

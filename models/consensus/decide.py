@@ -17,14 +17,14 @@ from models.consensus.step import (
     RETRY_PHASE,
     Assignment,
     Cancel,
-    Check,
     Close,
     Dispatch,
     Drop,
     Fail,
     Integrate,
-    Rebase,
+    IntegrateBase,
     Restart,
+    RunCheck,
     Step,
     Wait,
 )
@@ -86,7 +86,7 @@ def _rebase(snapshot: Snapshot) -> Step | None:
     """Before any question that is put or open: who answers Retry then, has it on the new base."""
     rebase = snapshot.rebase
     is_next = rebase is not None and rebase.status is RebaseStatus.PENDING and not snapshot.is_merging
-    return Rebase(rebase.number) if rebase is not None and is_next else None
+    return IntegrateBase(rebase.number) if rebase is not None and is_next else None
 
 
 def _policy(snapshot: Snapshot) -> Step | None:
@@ -117,7 +117,7 @@ def _consensus(snapshot: Snapshot) -> Step | None:
         return Close(StopReason.CONSENSUS)
     if snapshot.is_converging and has_consensus(snapshot, but_stale=True):
         return Close(StopReason.CONVERGED)
-    return Check(snapshot.tip) if snapshot.tip and wants_check(snapshot) else None
+    return RunCheck(snapshot.tip) if snapshot.tip and wants_check(snapshot) else None
 
 
 def _dispatch(snapshot: Snapshot) -> Step | None:

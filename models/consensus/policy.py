@@ -23,7 +23,7 @@ class OnFailure(StrEnum):
 
 
 @dataclass(frozen=True)
-class Need:
+class NeedPolicy:
     """A role that must be settled and merged first; a soft one counts in waves only."""
 
     role: str
@@ -36,7 +36,7 @@ class RolePolicy:
 
     role: str
     required: bool = True
-    needs: tuple[Need, ...] = ()
+    needs: tuple[NeedPolicy, ...] = ()
     reviews: tuple[str, ...] = ()
     on_failure: OnFailure = OnFailure.ASK
     agent: str = ""

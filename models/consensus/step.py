@@ -105,14 +105,14 @@ class Integrate:
 
 
 @dataclass(frozen=True)
-class Rebase:
+class IntegrateBase:
     """Merge the present base into the work branch, as a person wished."""
 
     number: int
 
 
 @dataclass(frozen=True)
-class Check:
+class RunCheck:
     """Run the phase's check on this commit."""
 
     commit: str
@@ -227,8 +227,8 @@ class StopRun:
 Step = (
     Dispatch
     | Integrate
-    | Rebase
-    | Check
+    | IntegrateBase
+    | RunCheck
     | Drop
     | Close
     | Fail

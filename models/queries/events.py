@@ -10,14 +10,16 @@ from models.tables import Event
 
 
 @dataclass(frozen=True)
-class Found:
+class EventsFound:
     """The oldest events that were asked for, and whether there are more behind them."""
 
     events: Sequence[Event]
     has_more: bool
 
 
-def list_events(session: Session, *, pipeline_id: str, after: int, limit: int, most_bytes: int) -> Found:
+def list_events(
+    session: Session, *, pipeline_id: str, after: int, limit: int, most_bytes: int
+) -> EventsFound:
     """The oldest *limit* events of the pipeline with a number above *after*.
 
     They have *most_bytes* together, or a single one more; what is longer than it may be is not even read.
@@ -30,4 +32,4 @@ def list_events(session: Session, *, pipeline_id: str, after: int, limit: int, m
     event = aliased(Event, sized)
     page = select(event, sized.c.found).where(sized.c.before < most_bytes).order_by(event.id).limit(limit)
     rows = session.execute(page).all()
-    return Found([each for each, _ in rows], has_more=any(found > len(rows) for _, found in rows[:1]))
+    return EventsFound([each for each, _ in rows], has_more=any(found > len(rows) for _, found in rows[:1]))

@@ -28,7 +28,7 @@ from models.tables import Message, PhaseRun, Role
 
 
 @dataclass(frozen=True)
-class Found:
+class MessagesFound:
     """The oldest messages that were asked for, and whether there are more behind them."""
 
     messages: Sequence[Message]
@@ -47,7 +47,7 @@ class Talk:
 
 
 @dataclass(frozen=True)
-class Left:
+class Backlog:
     """Messages behind a cursor: how many, and the first and the last of them."""
 
     number: int
@@ -56,7 +56,7 @@ class Left:
 
 
 @dataclass(frozen=True)
-class Waiting:
+class MessagesWaiting:
     """How many messages wait for a role."""
 
     unread: int = 0
@@ -79,7 +79,7 @@ def list_messages(
     phase_run_id: UUID | None = None,
     types: Sequence[str] = (),
     include_own: bool = False,
-) -> Found:
+) -> MessagesFound:
     """The oldest *limit* messages above *after* that are for *role* or for all; of everybody when None.
 
     They have *most_bytes* together, or a single one more. One index range is read for each of the two
@@ -104,9 +104,11 @@ def list_messages(
     return _found(session, _listing(wanted), given)
 
 
-def _found(session: Session, query: Select[Message, int], given: Mapping[str, object]) -> Found:
+def _found(session: Session, query: Select[Message, int], given: Mapping[str, object]) -> MessagesFound:
     rows = session.execute(query, given).all()
-    return Found([message for message, _ in rows], has_more=any(found > len(rows) for _, found in rows[:1]))
+    return MessagesFound(
+        [message for message, _ in rows], has_more=any(found > len(rows) for _, found in rows[:1])
+    )
 
 
 def _within_bytes(limited: Select[Message]) -> Select[Message, int]:
@@ -165,7 +167,7 @@ def list_for_any(
     after: int,
     limit: int,
     most_bytes: int,
-) -> Found:
+) -> MessagesFound:
     """The oldest *limit* messages above *after* that are for any of these recipients, in *most_bytes*."""
     given = {
         "pipeline_id": pipeline_id,
@@ -190,7 +192,7 @@ def _for_any() -> Select[Message, int]:
 
 def list_history(
     session: Session, *, pipeline_id: str, after: int, up_to: int, limit: int, most_bytes: int, of: Talk
-) -> Found:
+) -> MessagesFound:
     """The oldest *limit* messages above *after*, up to *up_to*, whoever they are for.
 
     One index range is read, of as many rows at most as there are numbers in it. They have *most_bytes*
@@ -211,7 +213,7 @@ def list_history(
 
 def count_left(
     session: Session, *, pipeline_id: str, phase_run_id: UUID, role: str, after: int, limit: int
-) -> Left:
+) -> Backlog:
     """How many messages of others above *after* are for *role* or for all; *limit* are counted at most."""
     query = select(Message.id).where(
         Message.pipeline_id == pipeline_id,
@@ -223,7 +225,7 @@ def count_left(
     ids = query.order_by(Message.id).limit(limit).subquery()
     found = session.execute(select(func.count(), func.min(ids.c.id), func.max(ids.c.id))).one()
     number, first, last = found
-    return Left(number, first or after, last or after)
+    return Backlog(number, first or after, last or after)
 
 
 def find_last_sent_at(session: Session, *, phase_run_id: UUID, role: str) -> datetime | None:
@@ -257,7 +259,7 @@ def list_addressed(
     return session.scalars(query.options(*unread).order_by(Message.id).limit(limit)).all()
 
 
-def count_waiting(session: Session, *, pipeline_id: str, phase_run_id: UUID) -> Mapping[str, Waiting]:
+def count_waiting(session: Session, *, pipeline_id: str, phase_run_id: UUID) -> Mapping[str, MessagesWaiting]:
     """By role of a phase run, how much is for it that it has not received, or not handled."""
     is_unread = Message.id > Role.cursor
     query = (
@@ -272,7 +274,7 @@ def count_waiting(session: Session, *, pipeline_id: str, phase_run_id: UUID) -> 
         )
         .group_by(Role.role)
     )
-    return {role: Waiting(unread, unhandled) for role, unread, unhandled in session.execute(query)}
+    return {role: MessagesWaiting(unread, unhandled) for role, unread, unhandled in session.execute(query)}
 
 
 def count_by_sender(session: Session, *, pipeline_id: str) -> Mapping[str, int]:

@@ -66,7 +66,7 @@ class FailedPipeline:
 
 
 @dataclass(frozen=True)
-class Taken:
+class NodeUse:
     """A node, and how many of its places are taken."""
 
     name: str
@@ -171,14 +171,14 @@ def list_failed_pipelines(session: Session, *, limit: int) -> Sequence[FailedPip
     return [FailedPipeline(name, at, why) for name, at, why in session.execute(query) if at is not None]
 
 
-def list_nodes(session: Session) -> Sequence[Taken]:
+def list_nodes(session: Session) -> Sequence[NodeUse]:
     """The nodes by name, with the places that are taken."""
     taken = func.coalesce(func.count(AgentRun.id), 0).cast(Integer)
     query = select(Node.name, Node.capacity, taken).outerjoin(
         AgentRun, and_(AgentRun.node == Node.name, STARTED)
     )
     rows = session.execute(query.group_by(Node.name, Node.capacity).order_by(Node.name))
-    return [Taken(*row) for row in rows]
+    return [NodeUse(*row) for row in rows]
 
 
 def count_waiting_runs(session: Session) -> int:

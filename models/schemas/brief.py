@@ -5,7 +5,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
-from models.schemas.message import Message
+from models.schemas.message import MessageRead
 
 
 class RosterEntry(BaseModel):
@@ -86,7 +86,7 @@ class Brief(BaseModel):
     """Those about this role that are handed over to this run, and its own live ones."""
     directives: tuple[DirectiveText, ...] = ()
     """Everything a person has answered so far, in whatever phase."""
-    messages: tuple[Message, ...]
+    messages: tuple[MessageRead, ...]
     conflicts: tuple[str, ...]
     check_log: str | None
     notes: tuple[str, ...]

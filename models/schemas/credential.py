@@ -12,7 +12,7 @@ class Operator:
 
 
 @dataclass(frozen=True)
-class Agent:
+class CallingAgent:
     """An agent run, by its token; whether it lives is in the rows."""
 
     run_id: UUID

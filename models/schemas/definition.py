@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from models.consensus.policy import Mode, PhasePolicy
 from models.schemas import sentences
 from models.schemas.fault import MAX_FAULTS, Fault, Faulty, Path
-from models.schemas.roster import Check, Convergence, Flag, Gate, Need, Phase, Role, Shape
+from models.schemas.roster import Convergence, Flag, Gate, Phase, PhaseCheck, RosterNeed, RosterRole, Shape
 from models.schemas.roster_faults import roster_faults
 from models.schemas.run import Wake
 from models.schemas.text import CommitId, Listed, OperandText, PipelineId, RoleName, SaidText, Text, Variable
@@ -173,11 +173,11 @@ PARTS: Sequence[Part] = (
     Part(("agents", "*", "isolation"), Isolation),
     Part(("agents", "*", "environment", "*"), Taken),
     Part(("phases", "*"), Phase),
-    Part(("phases", "*", "check"), Check),
+    Part(("phases", "*", "check"), PhaseCheck),
     Part(("phases", "*", "convergence"), Convergence),
     Part(("phases", "*", "gate"), Gate),
-    Part(("phases", "*", "roles", "*"), Role),
-    Part(("phases", "*", "roles", "*", "needs", "*"), Need),
+    Part(("phases", "*", "roles", "*"), RosterRole),
+    Part(("phases", "*", "roles", "*", "needs", "*"), RosterNeed),
 )
 """Every shape of the format."""
 

@@ -19,7 +19,7 @@ class Clone(BaseModel):
     """Paths of submodules whose files are not in it, since they could not be had."""
 
 
-class Taken(BaseModel):
+class TakenHead(BaseModel):
     """The head of a role's clone, fetched into the pipeline's repository."""
 
     model_config = ConfigDict(frozen=True)

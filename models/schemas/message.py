@@ -38,7 +38,7 @@ TO_ORCHESTRATOR = "orchestrator"
 TO_HUMAN = "human"
 
 
-class Message(BaseModel):
+class MessageRead(BaseModel):
     """A line on a pipeline's bus; ids are 1, 2, 3… without gaps, in commit order."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True)

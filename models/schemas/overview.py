@@ -117,7 +117,7 @@ class LateRead(Read):
     since: datetime | None
 
 
-class DiskRead(Read):
+class ServerDiskRead(Read):
     """The disk under the server's data."""
 
     free_bytes: int
@@ -139,7 +139,7 @@ class OverviewRead(Read):
     """When a worker or the reconciler last gave a sign of life, within some seconds."""
     late: LateRead
     halt: HaltRead | None
-    disk: DiskRead
+    disk: ServerDiskRead
     questions: int
     first_questions: tuple[AskedRead, ...]
     failures: tuple[FailedRead, ...]

@@ -211,7 +211,7 @@ def validate(role: str, fields: Mapping[str, object]) -> Fields:
     return found.model_dump(mode="json", exclude_unset=True)
 
 
-class Reading(BaseModel):
+class ResultReading(BaseModel):
     """What was made of a block: its fields in the role's shape, or what is wrong with them."""
 
     model_config = ConfigDict(frozen=True)
@@ -221,19 +221,19 @@ class Reading(BaseModel):
     faults: tuple[Fault, ...] = ()
 
 
-def read_output(role: str, output: str) -> Reading | None:
+def read_output(role: str, output: str) -> ResultReading | None:
     """The result in the last block of an agent's output; None when it wrote none."""
     raw = result_block.last_block(output)
     return None if raw is None else read_block(role, raw)
 
 
-def read_block(role: str, raw: str) -> Reading:
+def read_block(role: str, raw: str) -> ResultReading:
     """The result a block gives."""
     try:
         fields = validate(role, result_block.fields_of(raw))
     except Faulty as error:
-        return Reading(raw=raw, faults=error.faults)
-    return Reading(raw=raw, fields=fields)
+        return ResultReading(raw=raw, faults=error.faults)
+    return ResultReading(raw=raw, fields=fields)
 
 
 def view(role: str, fields: Mapping[str, object]) -> ResultView:

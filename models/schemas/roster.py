@@ -11,10 +11,10 @@ from models.consensus.policy import (
     Criteria,
     GatePolicy,
     Mode,
+    NeedPolicy,
     OnFailure,
     RolePolicy,
 )
-from models.consensus.policy import Need as NeedPolicy
 from models.schemas.text import (
     Line,
     Listed,
@@ -44,7 +44,7 @@ class Shape(BaseModel):
     """Keys of the specification that are refused by name until they are built."""
 
 
-class Need(Shape):
+class RosterNeed(Shape):
     """A role that must be settled, and its work merged, before this one first runs."""
 
     role: Line
@@ -57,10 +57,10 @@ def _as_need(value: object) -> object:
     return {"role": value} if isinstance(value, str) else value
 
 
-Needed = Annotated[Need, BeforeValidator(_as_need, json_schema_input_type=str | Need)]
+Needed = Annotated[RosterNeed, BeforeValidator(_as_need, json_schema_input_type=str | RosterNeed)]
 
 
-class Role(Shape):
+class RosterRole(Shape):
     """A role of the phase. Required roles must agree before the phase ends; advisory ones may speak."""
 
     role: RoleName
@@ -89,7 +89,7 @@ class Role(Shape):
         )
 
 
-class Check(Shape):
+class PhaseCheck(Shape):
     """A command that must succeed on the merged commit before the phase may end."""
 
     run: SaidText
@@ -157,9 +157,9 @@ class Phase(Shape):
     """The phase's name, unique in the definition."""
     mode: Mode | None = None
     """When roles first run: in roster order, when their needs are met, or all at once."""
-    roles: Annotated[tuple[Role, ...], Field(min_length=1, max_length=MAX_ROLES), Listed]
+    roles: Annotated[tuple[RosterRole, ...], Field(min_length=1, max_length=MAX_ROLES), Listed]
     """Who works in the phase; at least one role must be required."""
-    check: Check | None = None
+    check: PhaseCheck | None = None
     """What must be green on the merged work."""
     convergence: Convergence | None = None
     """What the roles' results must reach, else the phase is repeated; `{}` for the defaults."""

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from sqlalchemy.orm import Session
 
 from egg_tasks import database
-from egg_tasks.tasks.dispatch import Dispatch
+from egg_tasks.tasks.dispatch import TaskSender
 
 SEEN_BY_OTHERS = (
     (os, "replace"),
@@ -47,7 +47,7 @@ def _live(act: Callable[[], object], at: int) -> NoReturn:
     try:
         # What the parent has connected stays the parent's.
         database.engine().dispose(close=False)
-        database.use(Dispatch())
+        database.use(TaskSender())
         _arm(at)
         act()
     except BaseException:  # noqa: BLE001 - nothing may run on into the parent's tests

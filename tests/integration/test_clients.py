@@ -15,7 +15,7 @@ import pytest
 
 from egg_tasks import database
 from egg_tasks.async_client import AsyncClient
-from egg_tasks.client import Client, Draft, Wanted
+from egg_tasks.client import Client, NewMessage, Wanted
 from egg_tasks.proof import PATH
 from egg_tasks.protocol import PREFIX
 from models.errors import Conflict
@@ -87,7 +87,7 @@ def test_each_message_is_sent_and_read_once_though_answers_are_lost(shop: Scene)
     with lossy(shop.port) as way:
         coder = Client(way.url, shop.tokens["coder"])
         for subject in wanted:
-            coder.send(NAME, Draft("PROGRESS", "tester", subject))
+            coder.send(NAME, NewMessage("PROGRESS", "tester", subject))
         tester = Client(way.url, shop.tokens["tester"])
         pages = [tester.poll(NAME, Wanted(limit=2))["messages"] for _ in range(4)]
 
@@ -101,7 +101,7 @@ def test_the_asynchronous_client_does_the_same(shop: Scene) -> None:
     async def talk(url: str) -> list[list[str]]:
         async with AsyncClient(url, shop.tokens["coder"]) as coder:
             for subject in wanted:
-                await coder.send(NAME, Draft("PROGRESS", "tester", subject))
+                await coder.send(NAME, NewMessage("PROGRESS", "tester", subject))
         async with AsyncClient(url, shop.tokens["tester"]) as tester:
             pages = [await tester.poll(NAME, Wanted(limit=2)) for _ in range(4)]
         return [subjects(page["messages"]) for page in pages]
@@ -115,11 +115,11 @@ def test_the_asynchronous_client_does_the_same(shop: Scene) -> None:
 
 def test_a_follower_gets_each_message_once_as_it_comes(shop: Scene) -> None:
     coder = direct(shop, "coder")
-    coder.send(NAME, Draft("PROGRESS", subject="before"))
+    coder.send(NAME, NewMessage("PROGRESS", subject="before"))
     with ThreadPoolExecutor(1) as pool:
         following = pool.submit(lambda: list(islice(direct(shop, "tester").follow(NAME, Wanted()), 3)))
-        coder.send(NAME, Draft("PROGRESS", subject="meanwhile"))
-        coder.send(NAME, Draft("QUESTION", "tester", "last"))
+        coder.send(NAME, NewMessage("PROGRESS", subject="meanwhile"))
+        coder.send(NAME, NewMessage("QUESTION", "tester", "last"))
 
         found = following.result(timeout=30)
 
@@ -134,12 +134,12 @@ def test_an_asynchronous_follower_gets_them_too(shop: Scene) -> None:
             AsyncClient(url, shop.tokens["tester"]) as tester,
         ):
             found = []
-            await coder.send(NAME, Draft("PROGRESS", subject="0"))
+            await coder.send(NAME, NewMessage("PROGRESS", subject="0"))
             async for message in tester.follow(NAME, Wanted()):
                 found.append(message["subject"])
                 if len(found) == 3:
                     break
-                await coder.send(NAME, Draft("PROGRESS", subject=str(len(found))))
+                await coder.send(NAME, NewMessage("PROGRESS", subject=str(len(found))))
             return found
 
     assert asyncio.run(follow()) == ["0", "1", "2"]
@@ -161,7 +161,7 @@ def test_five_hundred_wait_at_once_and_hold_no_connection(shop: Scene) -> None:
             polls = [asyncio.create_task(client.poll(NAME, wanted)) for _ in range(WAITING)]
             held = await least_held()
             async with AsyncClient(client.url, shop.tokens["coder"]) as coder:
-                await coder.send(NAME, Draft("PROGRESS", subject="now"))
+                await coder.send(NAME, NewMessage("PROGRESS", subject="now"))
             return held, [subjects((await poll)["messages"]) for poll in polls]
 
     async def least_held() -> int:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from egg_tasks.services.bus import polls
-from egg_tasks.services.bus.polls import Received, Selection, Waiting
+from egg_tasks.services.bus.polls import Received, Selection, WaitingPoll
 from models.schemas.message import MessageType
 from models.tables import Role
 from tests.integration.world import World, definition
@@ -23,17 +23,17 @@ def busy(world: World) -> World:
     return world
 
 
-def wait(world: World, role: str, **selection: object) -> Waiting:
+def wait(world: World, role: str, **selection: object) -> WaitingPoll:
     """Read as the role's agent until there is nothing more, and wait."""
     chosen = Selection(**selection)  # type: ignore[arg-type]
     with world.work() as session:
         found = polls.receive(session, run_id=world.live(role).id, selection=chosen)
         world.finish(session)
     assert not found.page.messages
-    return Waiting(found.reader, chosen, found.page.tip)
+    return WaitingPoll(found.reader, chosen, found.page.tip)
 
 
-def deliver(world: World, waiting: Sequence[Waiting]) -> dict[str, Received]:
+def deliver(world: World, waiting: Sequence[WaitingPoll]) -> dict[str, Received]:
     """Give those who wait what is new, by role."""
     with world.work() as session:
         found = polls.find_for(session, waiting=waiting)

@@ -38,7 +38,7 @@ from models.queries import agent_runs as run_rows
 from models.queries import pipelines as pipeline_rows
 from models.queries import rebases as rebase_rows
 from models.queries import versions as version_rows
-from models.schemas.credential import Agent
+from models.schemas.credential import CallingAgent
 from models.schemas.run import Exit, Launch, Wake
 from models.states import MergeStatus, Readiness, RunStatus
 from models.tables import AgentRun, Event, Pipeline, Version
@@ -87,7 +87,7 @@ class Ground:
         with unit_of_work() as session:
             return run_rows.list_agent_runs(session, pipeline_id=name)[0]
 
-    def speaker(self, name: str) -> Agent:
+    def speaker(self, name: str) -> CallingAgent:
         """The agent of a pipeline, with a clone in which something is committed."""
         run_id = self.queue(name)
         self.scene.bring_to_life(name, run_id)
@@ -95,14 +95,14 @@ class Ground:
         assert commit is not None
         adapters.workspace().open_clone(name, role="coder", run_id=run_id, work_commit=commit)
         self.scene.commit(name, "done.txt")
-        return Agent(run_id, name, self.run(name).phase_run_id, "coder")
+        return CallingAgent(run_id, name, self.run(name).phase_run_id, "coder")
 
     def pipeline(self, name: str) -> Pipeline:
         """A pipeline as it is now."""
         with unit_of_work() as session:
             return pipeline_rows.get_pipeline(session, pipeline_id=name)
 
-    def version(self, who: Agent) -> Version | None:
+    def version(self, who: CallingAgent) -> Version | None:
         """The first version of an agent's role."""
         with unit_of_work() as session:
             return version_rows.find_version(session, phase_run_id=who.phase_run_id, role=who.role, number=1)
@@ -231,7 +231,7 @@ def test_the_giving_up_of_a_run_may_die_anywhere(ground: Ground) -> None:
 
 
 def test_a_ready_may_die_anywhere(ground: Ground) -> None:
-    spoken: dict[str, Agent] = {}
+    spoken: dict[str, CallingAgent] = {}
 
     def begin(name: str) -> None:
         spoken[name] = ground.speaker(name)

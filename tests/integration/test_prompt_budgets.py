@@ -7,7 +7,7 @@ import pytest
 from egg_tasks.prompts.prompt import render
 from egg_tasks.services.agents import briefs
 from egg_tasks.services.bus import polls
-from egg_tasks.services.bus.polls import Page, Selection
+from egg_tasks.services.bus.polls import PollPage, Selection
 from egg_tasks.services.engine.readiness_signals import Signal
 from models import budgets
 from models.schemas.brief import Brief
@@ -40,7 +40,7 @@ def given(brief: Brief | None) -> tuple[list[int], str]:
     return [message.id for message in brief.messages], render(brief)
 
 
-def poll(world: World, **more: object) -> Page:
+def poll(world: World, **more: object) -> PollPage:
     """Poll as the tester's agent."""
     with world.work() as session:
         selection = Selection(**more)  # type: ignore[arg-type]

@@ -3,7 +3,7 @@
 from sqlalchemy import select
 
 from egg_tasks.services.bus import polls, receipts
-from egg_tasks.services.bus.polls import Page, Selection
+from egg_tasks.services.bus.polls import PollPage, Selection
 from egg_tasks.services.people import decisions
 from models.schemas.history import Receipt
 from models.schemas.message import MessageType
@@ -22,7 +22,7 @@ def begin(world: World, *roles: dict[str, object]) -> None:
         world.start(role)
 
 
-def receive(world: World, role: str, key: str | None = None, **more: object) -> Page:
+def receive(world: World, role: str, key: str | None = None, **more: object) -> PollPage:
     """Poll as the role's agent."""
     selection = Selection(poll_key=key, **more)  # type: ignore[arg-type]
     with world.work() as session:
@@ -37,7 +37,7 @@ def receipt(world: World, role: str) -> Receipt:
         return receipts.messages_read(session, pipeline_id="p").receipts[role]
 
 
-def ids(page: Page) -> list[int]:
+def ids(page: PollPage) -> list[int]:
     """The ids on a page."""
     return [message.id for message in page.messages]
 

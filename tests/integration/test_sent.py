@@ -13,7 +13,7 @@ from egg_tasks.services.agents.agent_runs import Salvaged
 from egg_tasks.services.bus import messages, shares
 from egg_tasks.services.bus.messages import Draft, Outgoing
 from egg_tasks.services.engine import merges, readiness_signals, rebases, results
-from egg_tasks.services.engine.readiness_signals import Look, Signal
+from egg_tasks.services.engine.readiness_signals import CloneState, Signal
 from egg_tasks.services.people import decisions, notifications, operator_actions, pipelines, questions
 from egg_tasks.services.people.questions import Question
 from models.errors import UsedUp
@@ -130,7 +130,7 @@ def coder(world: World) -> UUID:
     return world.live("coder").id
 
 
-def say(signal: Signal, look: Look | None = None) -> Act:
+def say(signal: Signal, look: CloneState | None = None) -> Act:
     return lambda world, session: readiness_signals.readiness(
         session, run_id=coder(world), signal=signal, look=look, now=world.now
     )
@@ -218,7 +218,7 @@ def note(world: World, session: Session) -> None:
 
 
 QUESTION = Question("Which?", ("one", "two"))
-READY = Look("c" * 40, "t" * 40, is_new=True, is_mended=False, own_number=0, seen={})
+READY = CloneState("c" * 40, "t" * 40, is_new=True, is_mended=False, own_number=0, seen={})
 WELL = {"outcome": Exit(exit_code=0), "salvaged": None, "log": ""}
 CREATED = do(
     lambda session, now, **_: pipelines.create(session, definition=validate(definition(CODER)), now=now)

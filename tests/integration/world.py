@@ -16,7 +16,7 @@ from egg_tasks.services.agents.agent_runs import Answer, Salvaged
 from egg_tasks.services.bus import messages
 from egg_tasks.services.bus.messages import Draft
 from egg_tasks.services.engine import evaluation, merges, readiness_signals, results
-from egg_tasks.services.engine.readiness_signals import Look, Signal
+from egg_tasks.services.engine.readiness_signals import CloneState, Signal
 from egg_tasks.services.people import decisions, pipelines
 from models.queries import agent_runs as run_rows
 from models.queries import decisions as decision_rows
@@ -121,7 +121,7 @@ class World:
             number = phase_runs.get_role(session, phase_run_id=run.phase_run_id, role=role).version
             phase_runs.mark_seen(session, phase_run_id=run.phase_run_id, role=role, versions=seen)
             commit = f"{role}-{next(self.ids)}"
-            look = Look(commit, f"tree-{commit}", is_new, is_mended, number, seen)
+            look = CloneState(commit, f"tree-{commit}", is_new, is_mended, number, seen)
             readiness_signals.readiness(session, run_id=run.id, signal=signal, look=look, now=self.now)
             self.finish(session)
 

@@ -12,17 +12,17 @@ from models.consensus.step import (
     Ask,
     Assignment,
     CauseKind,
-    Check,
     Close,
     Converge,
     DecisionKind,
     Dispatch,
     Drop,
     Integrate,
+    IntegrateBase,
     Iterate,
     Nudge,
-    Rebase,
     Restart,
+    RunCheck,
     Step,
     StopRun,
     Wait,
@@ -111,10 +111,10 @@ def obey(story: Story, world: World, verdict: Step) -> None:
             assert world.merging is None, "one merge at a time"
             assert not world.is_rebasing, "one merge at a time"
             assert (row.version, row.merge) == (version, MergeStatus.PENDING), "the latest version is merged"
-        case Rebase(number):
+        case IntegrateBase(number):
             assert world.merging is None, "one merge at a time"
             assert world.rebase == (number, RebaseStatus.PENDING), "what waits is merged, once"
-        case Check(commit):
+        case RunCheck(commit):
             assert world.clock is not Clock.HARD or _check_of_tip(world) is None, (
                 "no second try after the end"
             )

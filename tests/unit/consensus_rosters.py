@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from itertools import combinations, permutations, product
 
-from models.consensus.policy import Mode, Need, PhasePolicy, RolePolicy
+from models.consensus.policy import Mode, NeedPolicy, PhasePolicy, RolePolicy
 from tests.unit.consensus_world import Story
 from tests.unit.test_consensus_walk import LOST, STORIES, Walk
 
@@ -53,7 +53,7 @@ class Roster:
             RolePolicy(
                 NAMES[at],
                 required=is_required,
-                needs=tuple(Need(NAMES[b]) for a, b in sorted(self.needs) if a == at),
+                needs=tuple(NeedPolicy(NAMES[b]) for a, b in sorted(self.needs) if a == at),
                 reviews=tuple(NAMES[b] for a, b in sorted(self.reviews) if a == at),
             )
             for at, is_required in enumerate(self.required)

@@ -26,7 +26,6 @@ from models.consensus.step import (
     Cancel,
     Cause,
     CauseKind,
-    Check,
     Close,
     Converge,
     DecisionKind,
@@ -34,10 +33,11 @@ from models.consensus.step import (
     Drop,
     Fail,
     Integrate,
+    IntegrateBase,
     Iterate,
     Nudge,
-    Rebase,
     Restart,
+    RunCheck,
     Step,
     StopRun,
 )
@@ -292,9 +292,9 @@ def apply(story: Story, world: World, verdict: Step) -> World:
         case Integrate(role, version):
             at = story.names.index(role)
             world = world.with_role(at, merge=MergeStatus.MERGING)._replace(merging=(at, version))
-        case Rebase(number):
+        case IntegrateBase(number):
             world = world._replace(rebase=RebaseRow(number, RebaseStatus.MERGING))
-        case Check():
+        case RunCheck():
             world = _check(world)
         case Drop(role):
             world = world.with_role(story.names.index(role), is_dropped=True)

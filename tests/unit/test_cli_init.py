@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from cli import check_command, own_repository
-from cli.check_command import Found
+from cli.check_command import FoundCheck
 from cli.definition_file import check
 from cli.own_repository import Own
 from egg_tasks.workspace import sources
@@ -60,7 +60,7 @@ def written(file: Path) -> dict[str, object]:
     return found
 
 
-def checks(repository: Path, path: str) -> list[Found]:
+def checks(repository: Path, path: str) -> list[FoundCheck]:
     return check_command.find(own_repository.around(repository), path=path)
 
 
@@ -381,7 +381,9 @@ def test_pytest_is_run_by_the_interpreter_that_has_it(repository: Path, tmp_path
 
     assert without.run == "PYTHONPATH=src python3 -m pytest"
     assert "has no pytest" in without.lacks
-    assert own == Found(f"PYTHONPATH=src '{python}' -m pytest", "pytest in pyproject.toml, and your .venv")
+    assert own == FoundCheck(
+        f"PYTHONPATH=src '{python}' -m pytest", "pytest in pyproject.toml, and your .venv"
+    )
 
 
 def test_an_interpreter_that_a_stranger_has_committed_is_not_run(repository: Path, tmp_path: Path) -> None:

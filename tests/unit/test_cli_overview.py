@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from cli import inbox, overview, watch_all_screen
-from cli.overview import Seen, Stack
+from cli.overview import Overview, Stack
 from cli.watch_all_screen import Watched
 from tests.hostile_words import ALL_AT_ONCE, faults
 from tests.unit.cli_samples import DECISION, PIPELINE, at
@@ -46,7 +46,7 @@ OVERVIEW: dict[str, Any] = {
     ],
 }
 PROCESS = {"name": "api", "pid": 1, "since": at(30, 0), "deaths": 0}
-SEEN = Seen(
+SEEN = Overview(
     url="http://127.0.0.1:8700",
     now=NOW,
     stack=Stack("/var/lib/egg", at(30, 6), "0.1.0", [PROCESS]),
@@ -88,7 +88,7 @@ def page(*pipelines: dict[str, Any], total: int | None = None) -> dict[str, Any]
     }
 
 
-def shown(seen: Seen, width: int | None = None) -> list[str]:
+def shown(seen: Overview, width: int | None = None) -> list[str]:
     return [line.plain for line in overview.lines(seen, width=width)]
 
 
@@ -168,7 +168,7 @@ def test_the_status_of_a_stack_that_is_down_says_how_to_start_it(
 
     assert egg("status", "--json") == 1
     assert json.loads(capsys.readouterr().out)["stack"]["since"] is None
-    assert shown(Seen("", NOW, Stack("/h", None, "", (), agents_without=2))) == [
+    assert shown(Overview("", NOW, Stack("/h", None, "", (), agents_without=2))) == [
         "stack      down in /h; start it: egg up",
         "agents     2 still run without it; `egg up` picks them up",
     ]

@@ -7,16 +7,16 @@ import pytest
 from rich.console import Console
 
 from cli import event_stream, report
-from cli.watch_screen import Look, draw, standing
+from cli.watch_screen import Moment, draw, standing
 from egg_tasks.client import Json
 from tests.hostile_words import ALL_AT_ONCE, HOSTILE, faults
 from tests.unit.cli_samples import DECISION, EVENTS, FAILURE, OBJECTION, PHASES, PIPELINE, STATUS, at
 
 NOW = datetime.fromisoformat(at(31, 6))
-LOOK = Look(pipeline=PIPELINE, status=STATUS, phases=PHASES, events=EVENTS)
+LOOK = Moment(pipeline=PIPELINE, status=STATUS, phases=PHASES, events=EVENTS)
 
 
-def drawn(look: Look, *, width: int = 120, height: int = 40) -> list[str]:
+def drawn(look: Moment, *, width: int = 120, height: int = 40) -> list[str]:
     console = Console(width=width, height=height, force_terminal=False)
     with console.capture() as captured:
         console.print(draw(look, width=width, height=height, now=NOW))
@@ -25,7 +25,7 @@ def drawn(look: Look, *, width: int = 120, height: int = 40) -> list[str]:
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (40, 10), (200, 5)])
 def test_the_screen_fits_the_terminal_whatever_happens(width: int, height: int) -> None:
-    asked = Look(
+    asked = Moment(
         pipeline=PIPELINE,
         status={**STATUS, "pending_decisions": [DECISION]},
         phases=[*PHASES[:1], {**PHASES[1], "objections": [OBJECTION] * 12}],
@@ -58,7 +58,7 @@ def test_progress_is_shown_with_its_age_if_it_is_newer_than_the_verdict() -> Non
         run = {"role": "coder", "status": "running", "run": "1", "progress": progress}
         state = {**STATUS["concurrent"]["consensus"]["agents"]["coder"], "updated_at": at(30, 50)}
         concurrent = {"consensus": {"agents": {"coder": state}}, "agents": [run]}
-        return drawn(Look(PIPELINE, {**STATUS, "concurrent": concurrent}))[5]
+        return drawn(Moment(PIPELINE, {**STATUS, "concurrent": concurrent}))[5]
 
     assert shown(at(31, 0)).endswith("running      40% 6s ago: tests \\x1b[2Jwritten")
     assert shown(at(30, 40)).endswith("running      six tests pass")
@@ -79,7 +79,7 @@ def test_an_80_by_24_screen_shows_objections_messages_and_events_together() -> N
 def test_objections_that_stand_come_first_and_the_others_are_counted() -> None:
     over = [{**OBJECTION, "number": number, "status": "withdrawn"} for number in range(2, 9)]
 
-    screen = drawn(Look(PIPELINE, STATUS, [{**PHASES[1], "objections": [OBJECTION, *over]}]))
+    screen = drawn(Moment(PIPELINE, STATUS, [{**PHASES[1], "objections": [OBJECTION, *over]}]))
 
     listed = [line.split()[0] for line in screen if line.startswith("#")]
     assert listed == ["#1", "#8", "#7", "#6"]
@@ -91,7 +91,7 @@ def test_text_of_agents_cannot_move_the_cursor() -> None:
 
 
 def test_a_question_to_a_person_comes_with_the_commands_that_answer() -> None:
-    screen = "\n".join(drawn(Look(PIPELINE, {**STATUS, "pending_decisions": [DECISION]}, PHASES, EVENTS)))
+    screen = "\n".join(drawn(Moment(PIPELINE, {**STATUS, "pending_decisions": [DECISION]}, PHASES, EVENTS)))
 
     assert '  egg decision resolve 7 "Retry (respawn agent)"' in screen
     assert '  egg decision resolve 7 "Abort phase"   (default)' in screen
@@ -100,7 +100,7 @@ def test_a_question_to_a_person_comes_with_the_commands_that_answer() -> None:
 def test_a_question_about_a_failure_shows_what_was_written_last_and_what_shows_the_rest() -> None:
     asked = {**STATUS, "status": "awaiting_human", "pending_decisions": [{**DECISION, "failures": [FAILURE]}]}
 
-    lines = drawn(Look(PIPELINE, asked, PHASES, EVENTS), width=80, height=24)
+    lines = drawn(Moment(PIPELINE, asked, PHASES, EVENTS), width=80, height=24)
 
     assert "  coder│ KeyError: 'api_key'" in lines
     assert "  all it wrote: egg agent logs demo-1 1a2b3c4d" in lines
@@ -114,7 +114,7 @@ def test_of_a_run_that_wrote_nothing_no_log_is_shown_to_look_at() -> None:
     ]
     asked = {**STATUS, "status": "awaiting_human", "pending_decisions": [{**DECISION, "failures": failed}]}
 
-    lines = drawn(Look(PIPELINE, asked, PHASES, EVENTS), width=80, height=30)
+    lines = drawn(Moment(PIPELINE, asked, PHASES, EVENTS), width=80, height=30)
 
     assert "  tester wrote nothing" in lines
     assert not any("4d5e6f7a" in line for line in lines)
@@ -124,7 +124,7 @@ def test_a_failed_role_is_shown_as_failed_and_says_why() -> None:
     failed = {"state": "WORKING", "condition": "failed", "reason": "", "why": "failed (run 1): exit code 1"}
     status = {**STATUS, "concurrent": {"consensus": {"agents": {"coder": failed}}, "agents": []}}
 
-    (line,) = [line for line in drawn(Look(PIPELINE, status)) if line.startswith("coder")]
+    (line,) = [line for line in drawn(Moment(PIPELINE, status)) if line.startswith("coder")]
 
     assert "✗ failed" in line
     assert line.endswith("failed (run 1): exit code 1")
@@ -135,7 +135,7 @@ def test_a_reason_that_says_the_same_as_the_word_is_left_out() -> None:
     begins = {"state": "WORKING", "condition": "starting", "reason": "", "why": "is about to start"}
     status = {**STATUS, "concurrent": {"consensus": {"agents": {"coder": begins}}, "agents": []}}
 
-    (line,) = [line for line in drawn(Look(PIPELINE, status)) if line.startswith("coder")]
+    (line,) = [line for line in drawn(Moment(PIPELINE, status)) if line.startswith("coder")]
 
     assert "starting" in line
     assert "about to start" not in line
@@ -144,7 +144,7 @@ def test_a_reason_that_says_the_same_as_the_word_is_left_out() -> None:
 def test_an_answer_that_is_too_long_for_the_screen_goes_on_below() -> None:
     asked = {**DECISION, "options": ["word " * 20], "default": None}
 
-    lines = drawn(Look(PIPELINE, {**STATUS, "pending_decisions": [asked]}), width=60)
+    lines = drawn(Moment(PIPELINE, {**STATUS, "pending_decisions": [asked]}), width=60)
 
     assert "…" not in "".join(line for line in lines if "word" in line)
 
@@ -158,7 +158,7 @@ def test_a_pipeline_that_has_not_started_can_be_shown() -> None:
         "pending_decisions": [],
     }
 
-    assert drawn(Look({**PIPELINE, "started_at": None}, pending))[0] == "p  ● pending"
+    assert drawn(Moment({**PIPELINE, "started_at": None}, pending))[0] == "p  ● pending"
 
 
 def test_the_status_shows_roles_without_a_clock() -> None:
@@ -230,7 +230,7 @@ WORDS = {
 @pytest.mark.parametrize("words", [*HOSTILE, ALL_AT_ONCE], ids=lambda words: ascii(words[:40]))
 def test_nobody_s_words_begin_a_line_of_the_screen_or_the_report_like_ours(words: str, width: int) -> None:
     asked = {"options": [words], "failures": [FAILURE | {"log_tail": [words, words]}]}
-    look = Look(
+    look = Moment(
         pipeline=PIPELINE,
         status={
             **hostile(STATUS, words),

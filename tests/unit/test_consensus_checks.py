@@ -8,7 +8,7 @@ import pytest
 from models.consensus.decide import decide
 from models.consensus.policy import CheckPolicy
 from models.consensus.snapshot import Snapshot
-from models.consensus.step import RETRY, WAIT, Ask, Cause, CauseKind, Check, DecisionKind, Wait
+from models.consensus.step import RETRY, WAIT, Ask, Cause, CauseKind, DecisionKind, RunCheck, Wait
 from models.states import CheckStatus
 from tests.factories import FIRST, NOW, check, decision, fresh, ready, running, snapshot
 
@@ -28,7 +28,7 @@ def red(*, attempts: int = 1) -> Snapshot:
 
 
 def test_the_check_runs_when_all_else_holds() -> None:
-    assert decide(snapshot(ready("coder"), check_policy=CHECKED)) == Check("c0ffee0000000000")
+    assert decide(snapshot(ready("coder"), check_policy=CHECKED)) == RunCheck("c0ffee0000000000")
 
 
 def test_the_check_waits_until_all_else_holds() -> None:
@@ -44,7 +44,7 @@ def test_a_running_check_is_waited_for() -> None:
 
 
 def test_a_red_check_the_owner_left_as_it_was_runs_once_more() -> None:
-    assert isinstance(decide(red()), Check)
+    assert isinstance(decide(red()), RunCheck)
 
 
 def test_a_red_check_does_not_run_again_before_its_owner_has_seen_it() -> None:
@@ -100,7 +100,7 @@ def test_a_check_that_could_not_be_run_waits_longer_each_time(errors: int, secon
 def test_a_check_that_could_not_be_run_is_tried_again(errors: int) -> None:
     phase = snapshot(ready("coder"), check_policy=CHECKED, check=check(CheckStatus.ERROR, errors=errors))
 
-    assert isinstance(decide(phase), Check)
+    assert isinstance(decide(phase), RunCheck)
 
 
 def test_a_check_that_cannot_be_run_goes_to_a_person() -> None:
@@ -119,7 +119,7 @@ def test_a_check_that_could_not_be_run_is_tried_again_when_a_person_says_so(answ
         decisions=(answered,),
     )
 
-    assert isinstance(decide(phase), Check)
+    assert isinstance(decide(phase), RunCheck)
 
 
 def test_a_check_that_cannot_be_run_is_no_question_while_somebody_works() -> None:

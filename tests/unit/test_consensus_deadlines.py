@@ -16,13 +16,13 @@ from models.consensus.step import (
     CONTINUE_WAITING,
     Advance,
     Ask,
-    Check,
     Close,
     Converge,
     DecisionKind,
     Dispatch,
     Integrate,
     Nudge,
+    RunCheck,
     StopRun,
     Wait,
 )
@@ -109,7 +109,7 @@ def test_a_stale_ready_alone_makes_nobody_due_while_the_phase_converges() -> Non
 def test_a_check_that_is_not_green_is_not_forgiven() -> None:
     phase = snapshot(*STALE, deadlines=CONVERGING, check_policy=CheckPolicy("make test"))
 
-    assert isinstance(decide(phase), Check)
+    assert isinstance(decide(phase), RunCheck)
     assert decide(replace(phase, check=check(CheckStatus.GREEN))) == Close(StopReason.CONVERGED)
 
 
@@ -161,7 +161,7 @@ def test_the_check_of_a_new_tip_is_run_after_the_hard_deadline_and_an_interrupte
         ready("coder"), deadlines=OVER, decisions=(ASKED,), check_policy=CheckPolicy("make test")
     )
 
-    assert isinstance(decide(phase), Check)
+    assert isinstance(decide(phase), RunCheck)
     assert isinstance(decide(replace(phase, check=check(CheckStatus.ERROR, errors=1))), Wait)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from models.consensus.decide import decide
 from models.consensus.due import new_causes
-from models.consensus.policy import CheckPolicy, Mode, Need, OnFailure
+from models.consensus.policy import CheckPolicy, Mode, NeedPolicy, OnFailure
 from models.consensus.retries import ready_at
 from models.consensus.snapshot import RoleView, Snapshot
 from models.consensus.step import RETRY, WAIT, Ask, Assignment, Cause, CauseKind, Dispatch, Wait
@@ -32,7 +32,7 @@ from tests.factories import (
 REVIEWER = policy("tester", reviews=["coder"])
 OTHER_REVIEWER = policy("reviewer", reviews=["coder"])
 BEHIND = policy("tester", needs=["coder"])
-HARD = policy("tester", needs=[Need("coder", hard=True)])
+HARD = policy("tester", needs=[NeedPolicy("coder", hard=True)])
 CHECKED = CheckPolicy("make test")
 
 

@@ -4,7 +4,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models.consensus.policy import CheckPolicy, GatePolicy, Mode, Need, OnFailure, PhasePolicy, RolePolicy
+from models.consensus.policy import (
+    CheckPolicy,
+    GatePolicy,
+    Mode,
+    NeedPolicy,
+    OnFailure,
+    PhasePolicy,
+    RolePolicy,
+)
 from models.consensus.step import ABORT, ACCEPT
 from models.states import PhaseStatus
 from tests.unit.consensus_laws import Rest, settle
@@ -37,7 +45,9 @@ def stories(draw: st.DrawFn) -> Story:
         RolePolicy(
             name,
             required=at == 0 or draw(st.booleans()),
-            needs=tuple(Need(other, draw(st.booleans())) for other in names[:at] if draw(st.booleans())),
+            needs=tuple(
+                NeedPolicy(other, draw(st.booleans())) for other in names[:at] if draw(st.booleans())
+            ),
             reviews=tuple(other for other in names if other != name and draw(st.booleans())),
             on_failure=draw(st.sampled_from(OnFailure)),
             agent=draw(st.sampled_from(["", "model"])),

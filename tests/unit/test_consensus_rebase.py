@@ -17,7 +17,7 @@ from models.consensus.step import (
     DecisionKind,
     Dispatch,
     Integrate,
-    Rebase,
+    IntegrateBase,
     Wait,
 )
 from models.states import MergeStatus, Readiness, RebaseStatus
@@ -39,7 +39,7 @@ def agreed(**changes: Any) -> Snapshot:
 def test_a_base_that_waits_is_merged_before_any_version() -> None:
     waiting = snapshot(ready("coder", merge=MergeStatus.PENDING), rebase=rebasing(RebaseStatus.PENDING))
 
-    assert decide(waiting) == Rebase(7)
+    assert decide(waiting) == IntegrateBase(7)
 
 
 def test_a_base_waits_for_the_merge_that_is_under_way() -> None:
@@ -136,4 +136,4 @@ def test_the_base_comes_in_while_a_person_is_asked_about_agents_that_failed_toge
     asked = decision("failures:2", kind=DecisionKind.FAILURES)
     failed = snapshot(fresh("coder"), rebase=rebasing(RebaseStatus.PENDING), decisions=(asked,))
 
-    assert decide(failed) == Rebase(7)
+    assert decide(failed) == IntegrateBase(7)

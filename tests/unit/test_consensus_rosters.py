@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from models.consensus.policy import Mode, Need, PhasePolicy
+from models.consensus.policy import Mode, NeedPolicy, PhasePolicy
 from tests.factories import policy
 from tests.unit.consensus_rosters import Bounds, definable, rosters, story, walked
 from tests.unit.consensus_world import Story
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.no_cover
 
 SAMPLE = 131
 """Each so-manieth roster of three roles is walked here; prime, so that all their kinds are among them."""
-SOFT, HARD = Need("coder"), Need("coder", hard=True)
+SOFT, HARD = NeedPolicy("coder"), NeedPolicy("coder", hard=True)
 
 
 @pytest.mark.parametrize(("size", "number"), [(1, 3), (2, 180), (3, 146_496)])
@@ -39,7 +39,7 @@ def test_every_roster_that_can_be_defined_is_walked_once(size: int, number: int,
     ],
 )
 def test_rosters_that_are_not_walked_are_the_same_to_decide(
-    one: tuple[Mode, Need | None], other: tuple[Mode, Need | None]
+    one: tuple[Mode, NeedPolicy | None], other: tuple[Mode, NeedPolicy | None]
 ) -> None:
     walks = [Walk(_of_two(*one)), Walk(_of_two(*other))]
 
@@ -89,7 +89,7 @@ def test_no_state_of_any_roster_is_a_dead_end(
         print(f"\n{len(found)} rosters of {size}, {bounds}: {states} states")  # noqa: T201 - what was shown
 
 
-def _of_two(mode: Mode, need: Need | None) -> Story:
+def _of_two(mode: Mode, need: NeedPolicy | None) -> Story:
     tester = policy("tester", needs=[need] if need else [], reviews=["coder"])
     rules = PhasePolicy("implement", (policy("coder"), tester), mode=mode, max_rounds=2)
     return Story(rules, frozenset({"new", "crashes"}), max_versions=1, max_grants=0)

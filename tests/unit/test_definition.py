@@ -15,7 +15,7 @@ from models.consensus.policy import (
     Criteria,
     GatePolicy,
     Mode,
-    Need,
+    NeedPolicy,
     OnFailure,
 )
 from models.schemas.definition import Definition, Faulty, json_schema, validate
@@ -58,7 +58,7 @@ def test_a_phase_policy_holds_what_the_definition_says() -> None:
 
     policy = validate(definition({"roles": entries, "check": check})).phase_policy(0)
 
-    assert policy.role("tester").needs == (Need("coder"), Need("linter", hard=True))
+    assert policy.role("tester").needs == (NeedPolicy("coder"), NeedPolicy("linter", hard=True))
     assert policy.role("tester").reviews == ("coder",)
     assert policy.role("tester").on_failure is OnFailure.ASK
     assert policy.role("linter").on_failure is OnFailure.CONTINUE
@@ -233,7 +233,10 @@ def test_roles_may_need_the_same_role_and_review_each_other() -> None:
         {"role": "linter", "needs": ["coder", "tester"]},
     )
 
-    assert validate(document).phase_policy(0).role("linter").needs == (Need("coder"), Need("tester"))
+    assert validate(document).phase_policy(0).role("linter").needs == (
+        NeedPolicy("coder"),
+        NeedPolicy("tester"),
+    )
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_a_long_secret_takes_steps_in_proportion_to_the_output() -> None:
     def count(frame: object, event: str, _: object) -> None:
         nonlocal steps
         code = getattr(frame, "f_code", None)
-        steps += event == "call" and code is module.Word._longer.__code__
+        steps += event == "call" and code is module.HiddenWord._longer.__code__
 
     hiding = Hiding({"KEY": LONG})
     sys.setprofile(count)

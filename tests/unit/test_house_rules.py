@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import models.tables
-from tests.unit.house import EVERYTHING, ROOT, TESTS, called, calls, functions, sources, texts
+from tests.unit.house import EVERYTHING, OURS, ROOT, TESTS, called, calls, functions, sources, texts
 
 HERE = str(Path(__file__).relative_to(ROOT))
 MAX_MODULE = 400
@@ -342,6 +342,38 @@ def test_a_terminal_is_written_to_in_one_place() -> None:
         if path.startswith("cli/") and path not in allowed
         for call in calls(tree)
         if called(call) in writers or called(call).endswith(ends)
+    ]
+
+    assert found == []
+
+
+STANDS_ALONE = "egg_tasks/demo/scripted-agents/"
+"""Programs that import nothing of ours, written as a stranger would write them."""
+
+
+def test_no_word_names_two_things() -> None:
+    """One name, one class, wherever it is met (docs/decisions/0073)."""
+    found: dict[str, list[str]] = {}
+    for path, tree in sources().items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef) and not path.startswith(STANDS_ALONE):
+                found.setdefault(node.name, []).append(f"{path}:{node.lineno}")
+
+    assert {name: places for name, places in found.items() if len(places) > 1} == {}
+
+
+def test_nothing_of_ours_goes_by_another_name() -> None:
+    names = {
+        node.name for tree in sources().values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)
+    }
+
+    found = [
+        f"{path}:{node.lineno} {alias.name} as {alias.asname}"
+        for path, tree in sources(EVERYTHING, having=r"\bas\b").items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.asname and alias.name in names and (node.module or "").startswith(OURS)
     ]
 
     assert found == []

@@ -8,7 +8,7 @@ from egg_tasks.prompts.prompt import render
 from egg_tasks.services.engine import focus
 from models.consensus.policy import DEFAULT_CRITERIA, Criteria
 from models.schemas.brief import Brief, CauseText, DirectiveText, EndText, ObjectionText, RosterEntry
-from models.schemas.message import Message, MessageType
+from models.schemas.message import MessageRead, MessageType
 from tests.hostile_words import ALL_AT_ONCE, HOSTILE, faults
 
 BRIEF = Brief(
@@ -93,9 +93,9 @@ def test_what_is_demanded_is_said_in_words() -> None:
     assert focus.demands(Criteria(coverage=99.5)) == "coverage at least 99.5"
 
 
-def message_of(words: str) -> Message:
+def message_of(words: str) -> MessageRead:
     """A message that holds *words* wherever it holds text."""
-    return Message(
+    return MessageRead(
         id=1,
         pipeline_id=words,
         phase=words,

@@ -17,13 +17,13 @@ from egg_tasks.services.reads.conversations import Part
 from models.foreign import counted
 from models.queries.messages import Talk
 from models.schemas.http import Name
-from models.schemas.message import Message, MessageType
+from models.schemas.message import MessageRead, MessageType
 from models.schemas.text import PipelineId
 
 router = APIRouter(tags=["messages"], dependencies=[OPERATOR])
 
 
-class Wanted(BaseModel):
+class ConversationQuery(BaseModel):
     """Which messages are asked for, and how long one waits for them."""
 
     after: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
@@ -39,14 +39,14 @@ class Wanted(BaseModel):
 class ConversationAnswer(BaseModel):
     """The oldest messages after a number, whoever they are for. Without any there may still be more."""
 
-    messages: tuple[Message, ...]
+    messages: tuple[MessageRead, ...]
     next_after: int
     has_more: bool
 
 
 @router.get("/pipelines/{pipeline_id}/messages/history")
 async def read(
-    request: Request, pipeline_id: PipelineId, wanted: Annotated[Wanted, Query()]
+    request: Request, pipeline_id: PipelineId, wanted: Annotated[ConversationQuery, Query()]
 ) -> Envelope[ConversationAnswer]:
     """Read what was said, in order, waiting up to `wait` seconds for it; nobody's cursor moves by that."""
     talk = Talk(role=wanted.role, sender=wanted.from_role, recipient=wanted.to_role, types=wanted.type)

@@ -16,7 +16,7 @@ from egg_tasks.services.reads import pipeline_status
 from models.errors import NotFound
 from models.foreign import counted
 from models.queries import pipelines
-from models.schemas.credential import Agent
+from models.schemas.credential import CallingAgent
 from models.schemas.http import DecisionAnswer, QuestionIn
 from models.schemas.report import DecisionRead
 from models.schemas.text import PipelineId
@@ -43,7 +43,7 @@ class DecisionFound(BaseModel):
 def find(decision_id: DecisionId, who: AnyCaller) -> Envelope[DecisionFound]:
     """Show a question of whatever pipeline; to an agent only its own pipeline has any."""
     with unit_of_work() as session:
-        if isinstance(who, Agent):
+        if isinstance(who, CallingAgent):
             found = _of(session, who.pipeline_id, decision_id)
         else:
             found = pipeline_status.decision(session, decision_id=decision_id)
@@ -74,7 +74,7 @@ def ask(pipeline_id: PipelineId, body: QuestionIn, who: Member) -> Envelope[Deci
         client_key=body.client_key,
     )
     with unit_of_work() as session:
-        if isinstance(who, Agent):
+        if isinstance(who, CallingAgent):
             asked = questions.ask(session, run_id=who.run_id, question=question, now=utcnow())
         else:
             asked = questions.create(session, pipeline_id=pipeline_id, question=question, now=utcnow())
@@ -118,7 +118,7 @@ def _of(session: Session, pipeline_id: str, decision_id: int) -> DecisionRead:
 
 def _as_shown(found: DecisionRead, who: object) -> DecisionRead:
     """A question as its reader sees it: to an agent the output of others is not shown."""
-    return found.model_copy(update={"failures": ()}) if isinstance(who, Agent) else found
+    return found.model_copy(update={"failures": ()}) if isinstance(who, CallingAgent) else found
 
 
 def _answer(found: DecisionRead) -> Envelope[DecisionFound]:

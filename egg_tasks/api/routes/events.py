@@ -24,7 +24,7 @@ router = APIRouter(tags=["events"], dependencies=[OPERATOR])
 LastSeen = Annotated[int | None, Header(alias="Last-Event-ID", ge=0, le=2**63 - 1)]
 
 
-class Wanted(BaseModel):
+class EventQuery(BaseModel):
     """Which events are asked for, and how long one waits for them."""
 
     after: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = None
@@ -40,7 +40,7 @@ class Wanted(BaseModel):
 async def list_(
     request: Request,
     pipeline_id: PipelineId,
-    wanted: Annotated[Wanted, Query()],
+    wanted: Annotated[EventQuery, Query()],
     last_event_id: LastSeen = None,
 ) -> Envelope[EventPage] | Response:
     """Read events above `after`, or stream them to whoever accepts text/event-stream."""

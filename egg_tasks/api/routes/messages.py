@@ -16,21 +16,21 @@ from egg_tasks.api.sends import Sends
 from egg_tasks.database import unit_of_work
 from egg_tasks.services.bus import messages, receipts
 from egg_tasks.services.bus.messages import PERSON, Draft, Outgoing
-from egg_tasks.services.bus.polls import Page, Received, Selection, Waiting
+from egg_tasks.services.bus.polls import PollPage, Received, Selection, WaitingPoll
 from egg_tasks.use_cases import talking
 from models.errors import Forbidden, Malformed
 from models.foreign import counted
-from models.schemas.credential import Agent, Operator
+from models.schemas.credential import CallingAgent, Operator
 from models.schemas.history import MessagesRead
 from models.schemas.http import MessageIn, Name
-from models.schemas.message import TO_ALL, Message, MessageType
+from models.schemas.message import TO_ALL, MessageRead, MessageType
 from models.schemas.text import PipelineId, RoleName
-from models.tables import Message as Row
+from models.tables import Message
 
 router = APIRouter(tags=["messages"])
 
 
-class Wanted(BaseModel):
+class MessageQuery(BaseModel):
     """Which messages are asked for, and how long one waits for them."""
 
     since_id: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = None
@@ -49,13 +49,13 @@ class Wanted(BaseModel):
 class MessageAnswer(BaseModel):
     """One message."""
 
-    message: Message
+    message: MessageRead
 
 
 class MessagesAnswer(BaseModel):
     """The oldest messages after a cursor."""
 
-    messages: tuple[Message, ...]
+    messages: tuple[MessageRead, ...]
     count: int
     next_since_id: int
     has_more: bool
@@ -76,7 +76,7 @@ async def send(
         in_reply_to=body.in_reply_to,
         client_key=body.client_key,
     )
-    sent = await _send_together(request, who, draft) if isinstance(who, Agent) else None
+    sent = await _send_together(request, who, draft) if isinstance(who, CallingAgent) else None
     if sent is None:
         sent = await run_in_threadpool(talking.send, who, pipeline_id, draft)
     return Envelope(message=f"message {sent.id} is sent", data=MessageAnswer(message=messages.read(sent)))
@@ -87,7 +87,7 @@ async def poll(
     request: Request,
     pipeline_id: PipelineId,
     who: Talker,
-    wanted: Annotated[Wanted, Query()],
+    wanted: Annotated[MessageQuery, Query()],
 ) -> Envelope[MessagesAnswer]:
     """Read what is new for a role, waiting up to `wait` seconds for it."""
     reader = _reader(who, wanted.role)
@@ -100,7 +100,7 @@ async def poll(
         poll_key=wanted.poll_key,
     )
 
-    if isinstance(who, Agent):
+    if isinstance(who, CallingAgent):
         page = await _receive(request, who, selection, seconds=wanted.wait)
     else:
         page = await _look(request, pipeline_id, reader, selection, seconds=wanted.wait)
@@ -121,15 +121,15 @@ def status(pipeline_id: PipelineId, _who: Member) -> Envelope[MessagesRead]:
     return Envelope(message=counted(found.total, "message"), data=found)
 
 
-def _refuse_sender(who: Operator | Agent, from_role: str | None) -> None:
-    if isinstance(who, Agent):
+def _refuse_sender(who: Operator | CallingAgent, from_role: str | None) -> None:
+    if isinstance(who, CallingAgent):
         who.must_be(role=from_role)
     elif from_role not in {None, PERSON}:
         raise Forbidden(f"the operator writes as `{PERSON}`, not as {from_role}")
 
 
-def _reader(who: Operator | Agent, role: str | None) -> str:
-    if isinstance(who, Agent):
+def _reader(who: Operator | CallingAgent, role: str | None) -> str:
+    if isinstance(who, CallingAgent):
         who.must_be(role=role)
         return who.role
     if role is None:
@@ -137,7 +137,7 @@ def _reader(who: Operator | Agent, role: str | None) -> str:
     return role
 
 
-async def _send_together(request: Request, who: Agent, draft: Draft) -> Row | None:
+async def _send_together(request: Request, who: CallingAgent, draft: Draft) -> Message | None:
     sends: Sends = request.app.state.sends
     sent = await sends.send(Outgoing(who.run_id, who.role, draft))
     if sent is not None and messages.is_waking(sent):
@@ -145,17 +145,17 @@ async def _send_together(request: Request, who: Agent, draft: Draft) -> Row | No
     return sent
 
 
-async def _receive(request: Request, who: Agent, selection: Selection, *, seconds: float) -> Page:
+async def _receive(request: Request, who: CallingAgent, selection: Selection, *, seconds: float) -> PollPage:
     """Give an agent what is new for it: it reads by itself once, then together with all who wait."""
     deliveries: Deliveries = request.app.state.deliveries
-    waiting: Waiting | None = None
+    waiting: WaitingPoll | None = None
 
     async def read() -> Received:
         nonlocal waiting
         found = await deliveries.ask(waiting) if waiting else None
         if found is None:
             found = await run_in_threadpool(talking.receive, who, selection)
-        waiting = Waiting(found.reader, selection, found.page.tip)
+        waiting = WaitingPoll(found.reader, selection, found.page.tip)
         return found
 
     topics = [wakeups.messages_to(who.pipeline_id, to_role) for to_role in (who.role, TO_ALL)]
@@ -165,7 +165,7 @@ async def _receive(request: Request, who: Agent, selection: Selection, *, second
 
 async def _look(
     request: Request, pipeline_id: str, role: str, selection: Selection, *, seconds: float
-) -> Page:
+) -> PollPage:
     """Show a person what is for a role: nothing is taken from the role by that."""
     topics = [wakeups.messages_to(pipeline_id, to_role) for to_role in (role, TO_ALL)]
     reading = partial(run_in_threadpool, talking.look, pipeline_id, role, selection)

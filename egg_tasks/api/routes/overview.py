@@ -11,7 +11,7 @@ from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
 from egg_tasks.services.reads import overviews
-from models.schemas.overview import DiskRead, InboxPage, OverviewRead, RunningPage
+from models.schemas.overview import InboxPage, OverviewRead, RunningPage, ServerDiskRead
 from models.schemas.text import PipelineId
 from models.states import DecisionStatus
 
@@ -24,7 +24,7 @@ Limit = Annotated[int, Query(ge=1, le=500)]
 def get() -> Envelope[OverviewRead]:
     """Say how the whole installation is."""
     home = settings().home
-    room = DiskRead(free_bytes=disk.free_bytes(home), shortage=disk.shortage(home))
+    room = ServerDiskRead(free_bytes=disk.free_bytes(home), shortage=disk.shortage(home))
     with unit_of_work() as session:
         found = overviews.overview(session, disk=room, now=utcnow())
     return Envelope(message=f"{found.questions} questions wait for a person", data=found)

@@ -18,7 +18,7 @@ from models.schemas.text import PipelineId
 router = APIRouter(tags=["results"])
 
 
-class Taken(BaseModel):
+class ResultTaken(BaseModel):
     """A result that was taken."""
 
     id: int
@@ -34,13 +34,13 @@ class ResultsAnswer(BaseModel):
 
 
 @router.post("/pipelines/{pipeline_id}/results", status_code=201)  # noqa: FAST003 - `Speaker` reads it
-def submit(fields: Annotated[ResultFields, Body()], who: Speaker) -> Envelope[Taken]:
+def submit(fields: Annotated[ResultFields, Body()], who: Speaker) -> Envelope[ResultTaken]:
     """Take the typed result of the agent whose credential this is; `role` may only agree with it."""
     who.must_be(role=str(fields.get("role", who.role)))
     said = {name: value for name, value in fields.items() if name != "role"}
     with unit_of_work() as session:
         row = results.submit(session, run_id=who.run_id, fields=said, now=utcnow())
-        taken = Taken.model_validate({"id": row.id, "role": row.role, "fields": row.fields})
+        taken = ResultTaken.model_validate({"id": row.id, "role": row.role, "fields": row.fields})
     return Envelope(message=f"the result of {who.role} is taken", data=taken)
 
 

@@ -16,7 +16,7 @@ from egg_tasks.use_cases.sync import Synced
 from models.foreign import counted
 from models.queries import agent_runs
 from models.schemas.brief import Brief
-from models.schemas.credential import Agent
+from models.schemas.credential import CallingAgent
 from models.schemas.http import SignalIn, SignalType
 from models.schemas.text import PipelineId
 from models.states import Failure
@@ -67,7 +67,7 @@ def context(pipeline_id: PipelineId, who: Speaker) -> Envelope[ContextAnswer]:
     return Envelope(message=f"{who.role} in {pipeline_id}", data=ContextAnswer(context=brief))
 
 
-def _noted(body: SignalIn, who: Agent) -> Envelope[ReadinessAnswer | Noted]:
+def _noted(body: SignalIn, who: CallingAgent) -> Envelope[ReadinessAnswer | Noted]:
     text, now = body.reason or "", utcnow()
     with unit_of_work() as session:
         if body.signal_type is SignalType.PROGRESS:

@@ -15,7 +15,7 @@ from models.git_names import role_branch, work_branch
 from models.queries import agent_runs, decisions, phase_runs, pipelines, versions
 from models.queries import messages as message_rows
 from models.schemas.brief import Brief, CauseText, DirectiveText, EndText, ObjectionText, RosterEntry
-from models.schemas.message import Message
+from models.schemas.message import MessageRead
 from models.schemas.result import field_names
 from models.states import LIVE_OBJECTIONS, MergeStatus, ObjectionStatus
 from models.tables import AgentRun, Objection, PhaseRun, Pipeline, Role
@@ -165,7 +165,7 @@ def _directives(session: Session, pipeline: Pipeline) -> tuple[DirectiveText, ..
     )
 
 
-def _messages(session: Session, pipeline: Pipeline, run: AgentRun) -> tuple[tuple[Message, ...], str]:
+def _messages(session: Session, pipeline: Pipeline, run: AgentRun) -> tuple[tuple[MessageRead, ...], str]:
     """The oldest messages that no run of the role has handled, and a sentence on those there is no room for.
 
     The role's cursor may pass over what is given here and over nothing else.
@@ -199,7 +199,7 @@ def _messages(session: Session, pipeline: Pipeline, run: AgentRun) -> tuple[tupl
     return fit.kept, f"{what} not put here: `egg message poll --since {last}`"
 
 
-def _words(message: Message) -> str:
+def _words(message: MessageRead) -> str:
     return message.subject + message.body + (json.dumps(message.metadata) if message.metadata else "")
 
 

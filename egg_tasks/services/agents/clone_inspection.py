@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from egg_tasks.ports import Workspace
-from egg_tasks.services.engine.readiness_signals import Look, Seen
+from egg_tasks.services.engine.readiness_signals import CloneState, Seen
 from models.consensus.snapshot import BASE
 from models.errors import Conflict
 from models.foreign import named
 from models.queries import pipelines, rebases, versions
-from models.schemas.git import Conflicted, Taken
+from models.schemas.git import Conflicted, TakenHead
 from models.states import MergeStatus
 from models.tables import AgentRun, Version
 
@@ -20,7 +20,7 @@ AT_ONCE = 20
 
 
 @dataclass(frozen=True)
-class Reading:
+class KnownRows:
     """The rows a look at a clone is held against."""
 
     pipeline_id: str
@@ -38,13 +38,13 @@ class Reading:
     """What the work branch has been, newest first, its base last."""
 
 
-def read(session: Session, *, run: AgentRun) -> Reading:
+def read(session: Session, *, run: AgentRun) -> KnownRows:
     """Read what a look at the clone of *run* needs."""
     pipeline = pipelines.get_pipeline(session, pipeline_id=run.pipeline_id)
     all_versions = versions.list_versions(session, phase_run_id=run.phase_run_id)
     own = [version for version in all_versions if version.role == run.role]
     base = (pipeline.base_commit,) if pipeline.base_commit else ()
-    return Reading(
+    return KnownRows(
         pipeline_id=pipeline.id,
         own=own[-1].commit if own else None,
         own_number=own[-1].number if own else 0,
@@ -60,7 +60,7 @@ def read(session: Session, *, run: AgentRun) -> Reading:
     )
 
 
-def seen_in(workspace: Workspace, reading: Reading, *, commit: str) -> Seen:
+def seen_in(workspace: Workspace, reading: KnownRows, *, commit: str) -> Seen:
     """By role, the latest of its versions that *commit* contains; by `BASE`, the latest rebase."""
     among = {version.commit for version in reading.versions} | {base for _, base in reading.bases}
     held = workspace.ancestors(reading.pipeline_id, commit=commit, among=among) if among else frozenset()
@@ -68,11 +68,11 @@ def seen_in(workspace: Workspace, reading: Reading, *, commit: str) -> Seen:
     return _latest(reading.versions, held) | ({BASE: max(bases)} if bases else {})
 
 
-def look(workspace: Workspace, reading: Reading, *, taken: Taken) -> Look:
+def look(workspace: Workspace, reading: KnownRows, *, taken: TakenHead) -> CloneState:
     """Hold a clone's head against the rows; `Conflict` while the role's own conflict is in it unmended."""
     if reading.is_conflicted:
         _refuse_unmended(workspace, reading, taken)
-    return Look(
+    return CloneState(
         commit=taken.commit,
         tree=taken.tree,
         is_new=_is_new(workspace, reading, taken),
@@ -82,21 +82,21 @@ def look(workspace: Workspace, reading: Reading, *, taken: Taken) -> Look:
     )
 
 
-def is_ahead(workspace: Workspace, reading: Reading, *, commit: str) -> bool:
+def is_ahead(workspace: Workspace, reading: KnownRows, *, commit: str) -> bool:
     """Whether a run leaves a head with changes of the role's own that are in no version of it.
 
     What an earlier run had committed when this one started is not this one's to speak for.
     """
     if commit in {reading.start, reading.own}:
         return False
-    taken = Taken(commit=commit, tree=workspace.tree(reading.pipeline_id, commit=commit))
+    taken = TakenHead(commit=commit, tree=workspace.tree(reading.pipeline_id, commit=commit))
     if reading.own is not None:
         return _is_new(workspace, reading, taken)
     work = _contained_work(workspace, reading, commit)
     return work is None or workspace.tree(reading.pipeline_id, commit=work) != taken.tree
 
 
-def _refuse_unmended(workspace: Workspace, reading: Reading, taken: Taken) -> None:
+def _refuse_unmended(workspace: Workspace, reading: KnownRows, taken: TakenHead) -> None:
     """Refuse a head that does not go together with the work branch, like the role's latest version."""
     work = reading.work_commits[0]
     outcome = workspace.merged_tree(reading.pipeline_id, ours=work, theirs=taken.commit)
@@ -109,7 +109,7 @@ def _refuse_unmended(workspace: Workspace, reading: Reading, taken: Taken) -> No
         )
 
 
-def _is_new(workspace: Workspace, reading: Reading, taken: Taken) -> bool:
+def _is_new(workspace: Workspace, reading: KnownRows, taken: TakenHead) -> bool:
     """Whether the head differs from what merging the last version and the contained work gives."""
     if reading.own is None:
         return True
@@ -122,7 +122,7 @@ def _is_new(workspace: Workspace, reading: Reading, taken: Taken) -> bool:
     return merged != taken.tree
 
 
-def _contained_work(workspace: Workspace, reading: Reading, commit: str) -> str | None:
+def _contained_work(workspace: Workspace, reading: KnownRows, commit: str) -> str | None:
     """The newest work commit that *commit* contains: most often it is among the last few."""
     for at in range(0, len(reading.work_commits), AT_ONCE):
         asked = reading.work_commits[at : at + AT_ONCE]

@@ -20,9 +20,9 @@ from models.schemas.message import (
     TO_HUMAN,
     TO_ORCHESTRATOR,
     WAKING,
+    MessageRead,
     MessageType,
 )
-from models.schemas.message import Message as MessageRead
 from models.states import LIVE_PHASES
 from models.tables import Message, PhaseRun, Pipeline
 

@@ -16,8 +16,8 @@ from models.errors import Conflict
 from models.queries import messages as message_rows
 from models.queries import readers, streams
 from models.queries.readers import CursorMove, Reader
-from models.schemas.message import TO_ALL, Message, MessageType
-from models.tables import Message as Row
+from models.schemas.message import TO_ALL, MessageRead, MessageType
+from models.tables import Message
 
 TRIES = 5
 SHARED = 500
@@ -42,10 +42,10 @@ class Selection:
 
 
 @dataclass(frozen=True)
-class Page:
+class PollPage:
     """What a poll found, and where the next one goes on."""
 
-    messages: Sequence[Message]
+    messages: Sequence[MessageRead]
     next_since_id: int
     has_more: bool
     tip: int
@@ -56,12 +56,12 @@ class Page:
 class Received:
     """What an agent is given, and the reader it was when its cursor was read."""
 
-    page: Page
+    page: PollPage
     reader: Reader
 
 
 @dataclass(frozen=True)
-class Waiting:
+class WaitingPoll:
     """An agent that has read all there was for it up to *tip*, and waits for more."""
 
     reader: Reader
@@ -71,7 +71,7 @@ class Waiting:
 
 def look(
     session: Session, *, pipeline_id: str, role: str, phase_run_id: UUID | None, selection: Selection
-) -> Page:
+) -> PollPage:
     """Read the oldest messages for *role* after `since` (or from the first on); nothing is written.
 
     `Conflict` when there is no such message yet.
@@ -100,7 +100,7 @@ def receive(session: Session, *, run_id: UUID, selection: Selection) -> Received
     raise Conflict("other polls of this role read at the same moment, again and again; poll once at a time")
 
 
-def find_for(session: Session, *, waiting: Sequence[Waiting]) -> Sequence[Row] | None:
+def find_for(session: Session, *, waiting: Sequence[WaitingPoll]) -> Sequence[Message] | None:
     """What is new for any of these runs of one pipeline, in one read; None when that is too much for one."""
     found = message_rows.list_for_any(
         session,
@@ -113,7 +113,7 @@ def find_for(session: Session, *, waiting: Sequence[Waiting]) -> Sequence[Row] |
     return None if found.has_more else found.messages
 
 
-def is_news(each: Waiting, row: Row) -> bool:
+def is_news(each: WaitingPoll, row: Message) -> bool:
     """Whether a message is for one that waits, as `list_messages` would say."""
     reader, selection = each.reader, each.selection
     return (
@@ -125,7 +125,9 @@ def is_news(each: Waiting, row: Row) -> bool:
     )
 
 
-def deliver(session: Session, *, waiting: Sequence[Waiting], found: Sequence[Row]) -> Mapping[UUID, Received]:
+def deliver(
+    session: Session, *, waiting: Sequence[WaitingPoll], found: Sequence[Message]
+) -> Mapping[UUID, Received]:
     """Give many runs of one pipeline what there is for them in *found*, and move their cursors in one write.
 
     *found* holds all that came for any of them since the tip it knows. Who is not in the answer is to read
@@ -150,14 +152,14 @@ def deliver(session: Session, *, waiting: Sequence[Waiting], found: Sequence[Row
     }
 
 
-def _shared_page(each: Waiting, found: Sequence[tuple[Row, Message]]) -> Page:
+def _shared_page(each: WaitingPoll, found: Sequence[tuple[Message, MessageRead]]) -> PollPage:
     """What `look` would find for one of many, taken from what was read for all."""
     selection = each.selection
     own = [message for row, message in found if is_news(each, row)]
     page = tuple(own[: selection.limit])
     tip = max([each.tip, *(row.id for row, _ in found[-1:])])
     after = _start(each.reader, selection)
-    return Page(page, page[-1].id if page else after, len(own) > selection.limit, tip)
+    return PollPage(page, page[-1].id if page else after, len(own) > selection.limit, tip)
 
 
 def _reader(session: Session, run_id: UUID) -> Reader:
@@ -168,7 +170,7 @@ def _reader(session: Session, run_id: UUID) -> Reader:
     return reader
 
 
-def _look_from(session: Session, reader: Reader, selection: Selection) -> Page:
+def _look_from(session: Session, reader: Reader, selection: Selection) -> PollPage:
     return _look_up_to(
         session,
         tip=reader.tip,
@@ -186,7 +188,7 @@ def _start(reader: Reader, selection: Selection) -> int:
     return reader.poll_began if is_repeated else reader.cursor
 
 
-def _step(reader: Reader, selection: Selection, page: Page) -> CursorMove:
+def _step(reader: Reader, selection: Selection, page: PollPage) -> CursorMove:
     """Where the cursor goes: to the page's end if nothing between was left out; never back."""
     if selection.types:
         return CursorMove(reader.run_id, reader.cursor, reader.cursor)
@@ -207,7 +209,7 @@ def _look_up_to(
     role: str,
     phase_run_id: UUID | None,
     selection: Selection,
-) -> Page:
+) -> PollPage:
     after = selection.since or 0
     if after > tip:
         raise Conflict(f"there is no message {after} yet; the newest is {tip}", {"tip": tip})
@@ -223,4 +225,4 @@ def _look_up_to(
         include_own=selection.include_own,
     )
     page = tuple(messages.read(message) for message in found.messages)
-    return Page(page, page[-1].id if page else after, found.has_more, tip)
+    return PollPage(page, page[-1].id if page else after, found.has_more, tip)

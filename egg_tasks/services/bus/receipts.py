@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from egg_tasks.services.bus import events
 from models.foreign import counted, named
 from models.queries import messages, phase_runs, pipelines, shares
-from models.queries.messages import Waiting
+from models.queries.messages import MessagesWaiting
 from models.schemas.history import MessagesRead, Receipt
 from models.schemas.message import TO_ORCHESTRATOR, MessageType
 from models.tables import Message, PhaseRun, Role
@@ -74,12 +74,12 @@ def sentence(left: Mapping[str, Sequence[int]]) -> str:
 def _receipts(session: Session, phase_run: PhaseRun) -> dict[str, Receipt]:
     waiting = messages.count_waiting(session, pipeline_id=phase_run.pipeline_id, phase_run_id=phase_run.id)
     return {
-        row.role: _receipt(row, waiting.get(row.role, Waiting()))
+        row.role: _receipt(row, waiting.get(row.role, MessagesWaiting()))
         for row in phase_runs.list_roles(session, phase_run_id=phase_run.id)
     }
 
 
-def _receipt(row: Role, waiting: Waiting) -> Receipt:
+def _receipt(row: Role, waiting: MessagesWaiting) -> Receipt:
     return Receipt(
         delivered=row.cursor,
         handled=row.handled_message,

@@ -24,7 +24,7 @@ Seen = Mapping[str, int]
 
 
 @dataclass(frozen=True)
-class Look:
+class CloneState:
     """A clone's head, what it has of the others, and whether its own changes make a new version."""
 
     commit: str
@@ -63,7 +63,9 @@ class Said:
     epoch: Epoch
 
 
-def readiness(session: Session, *, run_id: UUID, signal: Signal, look: Look | None, now: datetime) -> Said:
+def readiness(
+    session: Session, *, run_id: UUID, signal: Signal, look: CloneState | None, now: datetime
+) -> Said:
     """Take a readiness signal and decide what follows; *look* is at the clone's head, for READY."""
     speaker = _lock_speaker(session, run_id, now)
     epoch, run, role = speaker.epoch, speaker.run, speaker.role
@@ -127,7 +129,7 @@ def _lock_speaker(session: Session, run_id: UUID, now: datetime) -> _Speaker:
     return _Speaker(epoch, run, role)
 
 
-def _ready(session: Session, speaker: _Speaker, signal: Signal, look: Look) -> None:
+def _ready(session: Session, speaker: _Speaker, signal: Signal, look: CloneState) -> None:
     epoch, run, role = speaker.epoch, speaker.run, speaker.role
     if look.own_number != role.version:
         raise Conflict(

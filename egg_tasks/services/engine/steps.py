@@ -14,7 +14,6 @@ from models.consensus.step import (
     Assignment,
     Cancel,
     CauseKind,
-    Check,
     Close,
     Converge,
     DecisionKind,
@@ -22,10 +21,11 @@ from models.consensus.step import (
     Drop,
     Fail,
     Integrate,
+    IntegrateBase,
     Iterate,
     Nudge,
-    Rebase,
     Restart,
+    RunCheck,
     Step,
     StopRun,
     Wait,
@@ -42,8 +42,7 @@ from models.states import (
     RunStatus,
     StopReason,
 )
-from models.tables import AgentRun, Decision, PhaseRun, merge_to, move_to
-from models.tables import Check as CheckRow
+from models.tables import AgentRun, Check, Decision, PhaseRun, merge_to, move_to
 
 RESEND_AFTER = timedelta(seconds=5)
 CLOSING_GRACE = timedelta(seconds=10)
@@ -58,9 +57,9 @@ def write(epoch: Epoch, step: Step) -> None:  # noqa: C901, PLR0912 - one case f
             _dispatch(epoch, step)
         case Integrate():
             _integrate(epoch, step)
-        case Rebase():
+        case IntegrateBase():
             _rebase(epoch, step)
-        case Check():
+        case RunCheck():
             _check(epoch, step)
         case Drop():
             _drop(epoch, step)
@@ -115,7 +114,7 @@ def _integrate(epoch: Epoch, step: Integrate) -> None:
     outbox.of(epoch.session).add(key)
 
 
-def _check(epoch: Epoch, step: Check) -> None:
+def _check(epoch: Epoch, step: RunCheck) -> None:
     """Start the phase's check on a commit: an agent run without a role."""
     phase_run = epoch.phase_run
     number = agent_runs.count_check_runs(epoch.session, phase_run_id=phase_run.id) + 1
@@ -125,7 +124,7 @@ def _check(epoch: Epoch, step: Check) -> None:
     agent_runs.add_agent_run(epoch.session, run=run)
     row = versions.find_check(epoch.session, phase_run_id=phase_run.id, commit=step.commit)
     if row is None:
-        row = CheckRow(phase_run_id=phase_run.id, commit=step.commit, status=CheckStatus.RUNNING)
+        row = Check(phase_run_id=phase_run.id, commit=step.commit, status=CheckStatus.RUNNING)
         epoch.session.add(row)
     elif row.status is CheckStatus.RED:
         row.attempts += 1
@@ -189,7 +188,7 @@ def _close(epoch: Epoch, step: Close | Fail) -> None:
         run.stop_at = min(run.stop_at or deadline, deadline)
 
 
-def _rebase(epoch: Epoch, step: Rebase) -> None:
+def _rebase(epoch: Epoch, step: IntegrateBase) -> None:
     row = rebases.find_rebase(epoch.session, number=step.number)
     assert row is not None, "decide names rebases of the snapshot"  # noqa: S101
     move_to(row, RebaseStatus.MERGING)

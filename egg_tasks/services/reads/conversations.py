@@ -11,7 +11,7 @@ from models.errors import Conflict
 from models.queries import messages as message_rows
 from models.queries import pipelines, streams
 from models.queries.messages import Talk
-from models.schemas.message import Message
+from models.schemas.message import MessageRead
 
 WINDOW = 5000
 """So many numbers one page looks through at most, however few of them are wanted."""
@@ -21,7 +21,7 @@ WINDOW = 5000
 class Part:
     """A part of a conversation, and where the next one begins; it may hold nothing and still not be all."""
 
-    messages: Sequence[Message]
+    messages: Sequence[MessageRead]
     next_after: int
     has_more: bool
 

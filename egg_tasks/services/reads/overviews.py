@@ -18,7 +18,6 @@ from models.queries.inboxes import HOLDS_NOBODY, Asked
 from models.queries.overviews import Running
 from models.schemas.overview import (
     AskedRead,
-    DiskRead,
     FailedRead,
     HeldUpRead,
     Holds,
@@ -30,6 +29,7 @@ from models.schemas.overview import (
     RoleNowRead,
     RunningPage,
     RunningRead,
+    ServerDiskRead,
 )
 from models.schemas.report import FailureRead
 from models.states import DecisionStatus, PipelineStatus
@@ -41,7 +41,7 @@ LATE = timedelta(seconds=60)
 """A phase nobody looks at for so long after its time is late: the reconciler finds it within 10 s."""
 
 
-def overview(session: Session, *, disk: DiskRead, now: datetime) -> OverviewRead:
+def overview(session: Session, *, disk: ServerDiskRead, now: datetime) -> OverviewRead:
     """How the whole installation is."""
     late = overviews.find_late(session, now=now, grace=LATE)
     nodes = overviews.list_nodes(session)
