@@ -3,8 +3,9 @@
 import time
 
 from cli import definition_repository, render, report, server, typed
+from egg_tasks import repository_places
 from egg_tasks.client import Client, Json
-from egg_tasks.workspace import incoming, present_base
+from egg_tasks.workspace import present_base
 from egg_tasks.workspace.git import Git
 from models.states import RebaseStatus
 
@@ -31,7 +32,7 @@ def _fetched(found: Json) -> str | None:
     home = server.own_home()
     if home is None or found.get("work_commit") is None or found.get("ended_at"):
         return None
-    place = incoming.place(home, str(found["id"]))
+    place = repository_places.repository(home, str(found["id"]))
     if not place.is_dir():
         return None
     return present_base.fetch(

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from egg_tasks import removal
+from egg_tasks.repository_places import REPOSITORIES
 from egg_tasks.run_places import KEPT, ROLES, RUNS, SHIMS
 
 FOLDERS: Mapping[str, tuple[str, ...]] = {
     "database": ("postgres", "valkey"),
-    "repositories": ("repos",),
+    "repositories": (REPOSITORIES,),
     "clones": (RUNS,),
     "kept": (),
     "homes": (ROLES, "tmp"),

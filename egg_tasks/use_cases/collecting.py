@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from uuid import UUID
 
-from egg_tasks import removal, run_places, space, worktrees
+from egg_tasks import removal, repository_places, run_places, space, worktrees
 from egg_tasks.adapters import runners, workspace
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
@@ -23,6 +23,7 @@ from egg_tasks.services.agents import clones
 from egg_tasks.services.bus import events
 from egg_tasks.stack import postgres
 from egg_tasks.use_cases import clearing
+from egg_tasks.workspace.clearing import FOLDERS
 from models.errors import Conflict, NotFound
 from models.queries import agent_runs as run_rows
 from models.queries import leftovers as rows
@@ -33,7 +34,6 @@ FORGOTTEN_AFTER = timedelta(days=1)
 """So long nobody wrote in a directory that no row knows before it is taken for forgotten."""
 WORK = (CLONE, KEPT)
 TIDYING = timedelta(seconds=20)
-FOLDERS = (RUNS, SHIMS, "repos", ROLES, "tmp")
 
 
 @dataclass(frozen=True)
@@ -197,12 +197,10 @@ def _kept_read(home: Path, run_id: UUID, run: AgentRun | None) -> KeptRead:
 
 
 def _repositories(home: Path) -> Iterator[RepositoryRead]:
-    folder = home / "repos"
-    names = [name.removesuffix(".git") for name in _names(folder) if name.endswith(".git")]
+    found = {repository_places.name_of(path): path for path in repository_places.list_repositories(home)}
     with single_statements() as session:
-        known = rows.known_pipelines(session, among=names)
-    for name in names:
-        path = folder / f"{name}.git"
+        known = rows.known_pipelines(session, among=found)
+    for name, path in found.items():
         yield RepositoryRead(name=name, path=str(path), size=removal.size(path), has_pipeline=name in known)
 
 

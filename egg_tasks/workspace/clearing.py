@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from uuid import UUID
 
-from egg_tasks import removal, run_places, worktrees
+from egg_tasks import removal, repository_places, run_places, worktrees
 from egg_tasks.foreign_files import (
     MIB,
     is_directory,
@@ -19,12 +19,12 @@ from egg_tasks.foreign_files import (
     read_plain,
     write_plain,
 )
+from egg_tasks.repository_places import REPOSITORIES
 from egg_tasks.run_places import CHECKOUT, CLONE, KEPT, KEPT_ROOM, PROMPT, ROLES, RUNS, SHIMS
 from egg_tasks.workspace.atomic_directory import locked
 from egg_tasks.workspace.repositories import is_of
 from models.errors import Conflict, Unavailable
 
-REPOSITORIES = "repos"
 FOLDERS = (RUNS, SHIMS, REPOSITORIES, ROLES, "tmp")
 LARGEST_PROMPT = MIB
 OF_THE_AGENT = frozenset({CLONE, KEPT, "home", "tmp", f"{CLONE}.partial", f"{CLONE}.lock"})
@@ -95,14 +95,14 @@ def discard_pipeline(home: Path, pipeline_id: str) -> None:
 
     `Conflict` while somebody makes the repository: it would be made all the same, in the next one's place.
     """
-    repositories = home / REPOSITORIES
+    repository = repository_places.repository(home, pipeline_id)
     with _translated(home):
         removal.put_away(home / ROLES, pipeline_id)
-        if not is_directory(repositories):
+        if not is_directory(repository.parent):
             return
-        with locked(repositories / f"{pipeline_id}.git.lock", waits=False):
+        with locked(repository.with_name(f"{repository.name}.lock"), waits=False):
             for suffix in ("", ".partial", ".lock"):
-                removal.put_away(repositories, f"{pipeline_id}.git{suffix}")
+                removal.put_away(repository.parent, f"{repository.name}{suffix}")
 
 
 def put_strange_aside(repository: Path, *, owner: str) -> str | None:
@@ -116,8 +116,8 @@ def put_strange_aside(repository: Path, *, owner: str) -> str | None:
     with _translated(repository), locked(repository.with_name(f"{repository.name}.lock"), waits=False):
         if not is_directory(repository) or is_of(repository, owner):
             return None
-        name = f"{repository.name.removesuffix('.git')[:48]}-left-{secrets.token_hex(4)}"
-        repository.rename(repository.with_name(f"{name}.git"))
+        name = f"{repository_places.name_of(repository)[:48]}-left-{secrets.token_hex(4)}"
+        repository.rename(repository.with_name(f"{name}{repository_places.SUFFIX}"))
         return name
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+from egg_tasks import repository_places
+from egg_tasks.repository_places import repository
 from egg_tasks.workspace import repositories
 from egg_tasks.workspace.atomic_directory import locked, made_once
-from egg_tasks.workspace.names import checked_pipeline
 from egg_tasks.workspace.reach import Reach
 from models.errors import Conflict, Unavailable
 
@@ -25,22 +26,17 @@ class Incoming:
 
     def keep(self, pipeline_id: str) -> None:
         """Make it the repository of a pipeline that is ours and has none; one that is there stays."""
-        with made_once(place(self.home, pipeline_id)) as partial:
+        with made_once(repository(self.home, pipeline_id)) as partial:
             if partial:
                 partial.rmdir()
                 self.directory.rename(partial)
 
 
-def place(home: Path, pipeline_id: str) -> Path:
-    """Where the repository of a pipeline is."""
-    return home / "repos" / f"{checked_pipeline(pipeline_id)}.git"
-
-
 def refuse_taken(home: Path, pipeline_id: str) -> None:
     """Raise `Conflict` if there is a repository of that name: some pipeline's, of whatever database."""
-    if place(home, pipeline_id).exists():
+    if repository(home, pipeline_id).exists():
         raise Conflict(
-            f"there is a pipeline {pipeline_id} already, or its repository {place(home, pipeline_id)}; "
+            f"there is a pipeline {pipeline_id} already, or its repository {repository(home, pipeline_id)}; "
             f"choose another name, or run that one again: egg pipeline rerun {pipeline_id}"
         )
 
@@ -51,7 +47,7 @@ def fetched(home: Path, *, source: str, base: str | None, reach: Reach) -> Itera
 
     Raises what `repositories.copy` raises, and `Unavailable` when the disk refuses.
     """
-    folder = home / "repos" / "incoming"
+    folder = repository_places.incoming(home)
     directory = folder / uuid4().hex
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
-from egg_tasks import run_places, settings_file
+from egg_tasks import repository_places, run_places, settings_file
 from egg_tasks.foreign_files import is_directory, written_at
 from egg_tasks.workspace import (
     bounds,
@@ -27,7 +27,6 @@ from egg_tasks.workspace.git import Git
 from egg_tasks.workspace.names import (
     branch_ref,
     checked_commit,
-    checked_pipeline,
     checked_role_branch,
     taken_ref,
 )
@@ -46,7 +45,7 @@ STRAYS_LIMIT = timedelta(minutes=5)
 
 
 class GitWorkspace:
-    """`Workspace` over git: repositories at repos/<pipeline>.git of *home*, clones where `run_places` says.
+    """`Workspace` over git: repositories where `repository_places` says, clones where `run_places` does.
 
     Safe for several threads and processes at once. No repository is ever packed or pruned.
     """
@@ -60,7 +59,7 @@ class GitWorkspace:
 
     def repository(self, pipeline_id: str) -> Path:
         """Where the pipeline's bare repository is, made or not."""
-        return self._home / "repos" / f"{checked_pipeline(pipeline_id)}.git"
+        return repository_places.repository(self._home, pipeline_id)
 
     def prepare(self, pipeline_id: str, *, source: str, base: str | None, owner: str = "") -> str:
         """Make the pipeline's bare repository and work branch unless they are there; the base commit.
@@ -215,7 +214,7 @@ class GitWorkspace:
 
     def discard_pipeline(self, pipeline_id: str) -> None:
         """Remove a pipeline's repository and the homes of its roles."""
-        clearing.discard_pipeline(self._home, checked_pipeline(pipeline_id))
+        clearing.discard_pipeline(self._home, pipeline_id)
 
     def tidy(self, *, timeout: timedelta) -> bool:
         """Take off the disk what was removed; whether nothing of it is left."""

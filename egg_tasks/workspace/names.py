@@ -5,20 +5,12 @@ from uuid import UUID
 
 from models import git_names
 from models.errors import Malformed
-from models.schemas.text import pipeline_id_fault
 
 ROLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
 COMMIT = re.compile(git_names.COMMIT)
 START = "refs/egg/start"
 """What the base stood for when the repository was made."""
-
-
-def checked_pipeline(pipeline_id: str) -> str:
-    """The pipeline's id, or `Malformed` if it cannot be the name of a directory and a branch."""
-    if fault := pipeline_id_fault(pipeline_id):
-        raise Malformed(f"a pipeline's id {fault}")
-    return pipeline_id
 
 
 def checked_commit(commit: str) -> str:

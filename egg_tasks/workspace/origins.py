@@ -7,7 +7,7 @@ from pathlib import Path
 from egg_tasks.workspace.git import GitFailed
 from egg_tasks.workspace.links import Submodule
 from egg_tasks.workspace.sources import Source
-from models.schemas.source import is_remote, local_path
+from models.schemas.source import is_fit, is_path, is_remote, local_path
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,7 @@ class Origin:
 
     def _may_name(self, url: str) -> bool:
         """Whether it may be fetched from there: a stranger's repository names no place on this disk."""
-        if url.startswith("-") or "::" in url.split("/", 1)[0] or "\0" in url:
-            return False
-        return is_remote(url) or (self.is_here and local_path(url).startswith("/"))
+        return is_fit(url) and (is_remote(url) or (self.is_here and local_path(url).startswith("/")))
 
 
 def relative(base: str, url: str) -> str:
@@ -80,8 +78,7 @@ def _default_remote(source: Source) -> Iterator[str]:
     for name in (followed, "origin"):
         url = _configured(source, f"remote.{name}.url") if name not in {"", "."} else ""
         if url:
-            is_path = not is_remote(url) and not url.startswith("file://")
-            yield str((source.path / url).resolve()) if is_path else url
+            yield str((source.path / url).resolve()) if is_path(url) else url
             return
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from egg_tasks.workspace.git import GitFailed
 from egg_tasks.workspace.names import COMMIT
 from egg_tasks.workspace.reach import Reach, ReachingGit
-from models.errors import Rejected, Unavailable, Unprocessable
+from models.errors import Rejected, Unavailable
 from models.git_names import SHA256_DIGITS
 from models.masking import masked
 from models.schemas.fault import Fault, Faulty, meant
-from models.schemas.source import is_remote, refuse_reckoned, split
+from models.schemas.source import is_fit, is_remote, refuse_reckoned, refused, split
 
 LOOK_LIMIT = timedelta(seconds=120)
 ABBREVIATED = re.compile(r"[0-9a-f]{7,64}")
@@ -70,8 +70,8 @@ class Remote:
 def checked_url(source: str) -> str:
     """A URL as git may be given it, without its credential; `Unprocessable` for what would run a program."""
     plain = split(source)[0]
-    if plain.startswith("-") or "::" in plain.split("/", 1)[0] or "\0" in plain or not is_remote(plain):
-        raise Unprocessable(f"The repository {plain!r} is refused: give a path or an https, ssh or git URL")
+    if not (is_fit(plain) and is_remote(plain)):
+        raise refused(plain)
     return plain
 
 

@@ -21,7 +21,7 @@ from models.errors import Conflict, Unavailable, Unprocessable
 from models.git_names import work_branch
 from models.masking import masked
 from models.schemas.fault import Fault, Faulty
-from models.schemas.source import is_remote, local_path, split
+from models.schemas.source import is_fit, is_remote, local_path, refused, split
 
 TRANSFER_LIMIT = timedelta(minutes=30)
 FETCH = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head")
@@ -114,8 +114,8 @@ def _fetch_listed(git: ReachingGit, remote: Remote, *wanted: str) -> None:
 def checked_path(source: str) -> Path:
     """The directory a source names; `Unprocessable` for what git would take for something else."""
     path = local_path(source)
-    if path.startswith("-") or "::" in path.split("/", 1)[0] or "\0" in path:
-        raise Unprocessable(f"The repository {source!r} is refused: give a path or an https, ssh or git URL")
+    if not is_fit(path):
+        raise refused(source)
     return Path(path).absolute()
 
 

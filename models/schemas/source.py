@@ -4,11 +4,13 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
+from models.errors import Unprocessable
 from models.masking import masked
 from models.schemas.fault import Fault, Faulty
 
 REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[^/:]+:(?!:)")
 """How a git URL begins: with a scheme, or as ssh writes it."""
+FILE = "file://"
 RECKONED = re.compile(r"[~^:\s]|@\{|\.\.|^@$")
 """What no name of a branch or tag can hold."""
 
@@ -24,12 +26,27 @@ class Credential:
 
 def is_remote(repo: str) -> bool:
     """Whether *repo* is a URL rather than a path; `file://` is a path in other words."""
-    return bool(REMOTE.match(repo)) and not repo.startswith("file://")
+    return bool(REMOTE.match(repo)) and not repo.startswith(FILE)
+
+
+def is_path(repo: str) -> bool:
+    """Whether *repo* is a plain path, in no other words."""
+    return not is_remote(repo) and not repo.startswith(FILE)
+
+
+def is_fit(repo: str) -> bool:
+    """Whether git takes a path or URL for what it is, and for no option and no program to run (`ext::`)."""
+    return not (repo.startswith("-") or "::" in repo.split("/", 1)[0] or "\0" in repo)
+
+
+def refused(repo: str) -> Unprocessable:
+    """What is said of a repository that git is not given."""
+    return Unprocessable(f"The repository {repo!r} is refused: give a path or an https, ssh or git URL")
 
 
 def local_path(repo: str) -> str:
     """The path that *repo*, which is no URL of another machine, names."""
-    return unquote(urlsplit(repo).path) if repo.startswith("file://") else repo
+    return unquote(urlsplit(repo).path) if repo.startswith(FILE) else repo
 
 
 def split(repo: str) -> tuple[str, Credential | None]:

@@ -268,18 +268,19 @@ def test_what_an_agent_may_have_written_is_opened_in_one_way() -> None:
     assert sorted(allowed - found) == []
 
 
-def test_where_the_files_of_a_run_are_is_said_in_one_module() -> None:
+def test_where_the_files_of_a_run_or_a_pipeline_are_is_said_in_one_module() -> None:
     allowed = {
+        "egg_tasks/repository_places.py",
         "egg_tasks/run_places.py",
         "egg_tasks/runners/shim.py",  # stands alone, and is in the directory
         "egg_tasks/stack/home.py",  # says of all that is in a home who may read it
     }
-    names = {"runs", "shims", "roles", "clone", "kept", "prompt.md", "output.log"}
+    names = {"repos", "incoming", "runs", "shims", "roles", "clone", "kept", "prompt.md", "output.log"}
 
     found = {
         f"{path}: {node.right.value}"
         for path, tree in sources().items()
-        if path.startswith("egg_tasks/") and path not in allowed
+        if path.startswith(("egg_tasks/", "cli/")) and path not in allowed
         for node in ast.walk(tree)
         if isinstance(node, ast.BinOp)
         and isinstance(node.op, ast.Div)
@@ -453,3 +454,11 @@ def test_no_test_puts_something_else_in_the_place_of_our_code() -> None:
     assert mocks == []
     assert sorted(patched - set(PUT_IN_PLACE)) == []
     assert sorted(set(PUT_IN_PLACE) - patched) == []
+
+
+def test_what_git_would_run_or_take_for_an_option_is_known_in_one_module() -> None:
+    pattern = re.compile(r"""["']::["']|["']file://""")
+
+    found = [path for path, text in texts().items() if pattern.search(text)]
+
+    assert found == ["models/schemas/source.py"]

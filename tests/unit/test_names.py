@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egg_tasks.workspace.names import branch_ref, checked_pipeline
+from egg_tasks.repository_places import checked_pipeline
+from egg_tasks.workspace.names import branch_ref
 from models.errors import Malformed
 from models.git_names import work_branch
 from models.schemas.definition import validate
