@@ -44,7 +44,7 @@ def test_metrics_count_the_repairs_of_the_reconciler_which_is_another_process(sc
     """Each of its rounds finds one pipeline whose repository nobody has made."""
     round_ = (
         "from egg_tasks import database; from egg_tasks.reconciler import reconcile; "
-        "from egg_tasks.tasks.dispatch import Dispatch; database.use(Dispatch()); reconcile()"
+        "from egg_tasks.tasks.dispatch import TaskSender; database.use(TaskSender()); reconcile()"
     )
     for name in ("one", "two"):
         scene.create(name=name)
