@@ -8,7 +8,7 @@ from enum import Enum
 from pathlib import Path
 
 from egg_tasks.workspace import remotes, repositories, sources, submodules
-from egg_tasks.workspace.reach import Reach, of_person
+from egg_tasks.workspace.reach import Reach, of_this_person
 from egg_tasks.workspace.sources import Source
 from models.errors import Unavailable, Unprocessable
 from models.masking import masked
@@ -35,7 +35,7 @@ def resolved(repo: str, *, directory: Path) -> str:
 
 def persons_reach() -> Reach:
     """What the git of the person who types this uses; it may ask them on their terminal."""
-    return of_person(os.environ, is_attended=os.isatty(0) and os.isatty(2))
+    return of_this_person(is_attended=os.isatty(0) and os.isatty(2))
 
 
 def start(path: str, *, base: str | None) -> Start:

@@ -1,14 +1,13 @@
 """The command line's front door, and the one place where an error becomes an exit code."""
 
 import importlib
-import os
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
 
 import click
 
-from cli import exit_codes, options, render, streams, typed
+from cli import exit_codes, options, render, shell, streams, typed
 from models.errors import EggError, Unavailable
 from models.foreign import flat, hanging, indented
 from models.masking import masked
@@ -110,7 +109,7 @@ def egg(ctx: click.Context) -> None:
     See it first:  egg demo
     """
     # Agents, who type commands thousands of times, import nothing for it.
-    if ctx.invoked_subcommand not in OF_NO_STACK and "EGG_SESSION_TOKEN" not in os.environ:
+    if ctx.invoked_subcommand not in OF_NO_STACK and not shell.is_agents():
         from cli import versions
 
         versions.tell_of_stack()
@@ -188,7 +187,7 @@ def exit_code(error: EggError) -> int:
 def _of_the_disk(error: EggError) -> str:
     """What a full disk of the local stack adds to why the server is away: it may be all there is to say."""
     is_told = " disk " in error.message
-    if is_told or not isinstance(error, Unavailable) or "EGG_SESSION_TOKEN" in os.environ:
+    if is_told or not isinstance(error, Unavailable) or shell.is_agents():
         return ""
     from cli import server
     from egg_tasks import disk
@@ -206,7 +205,7 @@ def _say(text: str) -> None:
 
 def _bug(error: Exception) -> int:
     """Say that this is our fault; the traceback only for who asks."""
-    if os.environ.get("EGG_DEBUG") == "1":
+    if shell.said("EGG_DEBUG") == "1":
         import traceback
 
         _say(indented(masked("".join(traceback.format_exception(error)))))

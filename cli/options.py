@@ -2,14 +2,13 @@
 
 import functools
 import json
-import os
 import re
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
 import click
 
-from cli import completing, streams
+from cli import completing, shell, streams
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -108,7 +107,7 @@ def words_in_pipeline(command: Callable[..., None]) -> Callable[..., None]:
 
 def any_pipeline(command: Callable[..., None]) -> Callable[..., None]:
     """Add PIPELINE and --pipeline as `own_pipeline` does; a person who gives none means them all."""
-    return _pipeline_or(command, is_needed=lambda: "EGG_SESSION_TOKEN" in os.environ)
+    return _pipeline_or(command, is_needed=shell.is_agents)
 
 
 def _pipeline_or(command: Callable[..., None], *, is_needed: Callable[[], bool]) -> Callable[..., None]:

@@ -4,7 +4,6 @@ Nothing reaches a terminal but through here: what others wrote is shown by `mode
 """
 
 import json
-import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import click
 
-from cli import formatting, outline, typed
+from cli import formatting, outline, shell, typed
 from egg_tasks.client import Json
 from models.foreign import flat, indented, one_line, page
 
@@ -51,7 +50,7 @@ def is_screen() -> bool:
 
 def wants_json(output: str) -> bool:
     """Whether to print JSON: asked for; or an agent asks, whose programs have always read it in a pipe."""
-    return output == "json" or (not output and "EGG_SESSION_TOKEN" in os.environ and not is_terminal())
+    return output == "json" or (not output and shell.is_agents() and not is_terminal())
 
 
 def say(*parts: str, err: bool = False) -> None:
@@ -62,7 +61,7 @@ def say(*parts: str, err: bool = False) -> None:
 def say_signed(sign: str, colour: str | None, *parts: str) -> None:
     """The same behind a coloured sign of ours."""
     text = click.style(one_line(sign), fg=colour) + page(parts)
-    click.echo(text, color=False if "NO_COLOR" in os.environ else None)
+    click.echo(text, color=False if "NO_COLOR" in shell.environ() else None)
 
 
 def ask(question: str) -> bool:

@@ -4,6 +4,7 @@ import json
 import os
 from typing import TYPE_CHECKING
 
+from cli import shell
 from egg_tasks.client import Client, Json
 from models.errors import Forbidden, Unauthenticated, Unavailable, Unprocessable
 
@@ -26,7 +27,7 @@ def home() -> "Path":
     """The directory of the local stack."""
     from egg_tasks.config import default_home
 
-    return default_home(os.environ)
+    return default_home(shell.environ())
 
 
 def manifest() -> Json | None:
@@ -64,7 +65,7 @@ def operator(*, patience: float = OPERATOR_PATIENCE, once_seen: float | None = N
 
     A local stack that is down is not waited for.
     """
-    if os.environ.get("EGG_SESSION_TOKEN") and not os.environ.get(TOKEN):
+    if shell.is_agents() and not shell.said(TOKEN):
         raise Forbidden(
             "this command is for people; you are an agent: see `egg message`, `signal`, `sync`, `context`"
         )
@@ -87,23 +88,28 @@ def operator(*, patience: float = OPERATOR_PATIENCE, once_seen: float | None = N
 
 def agent() -> Client:
     """A client with the credential of the agent run this process belongs to."""
-    token = os.environ.get("EGG_SESSION_TOKEN")
+    token = shell.said(shell.SESSION_TOKEN)
     if not token:
         raise Unauthenticated(
             "EGG_SESSION_TOKEN is not set: this command is for agents, and egg starts them with it"
         )
-    url = os.environ.get("EGG_ORCHESTRATOR_URL") or (manifest() or {}).get("api_url")
+    url = shell.said(URL) or (manifest() or {}).get("api_url")
     if not url:
         raise Unavailable("EGG_ORCHESTRATOR_URL is not set: egg starts agents with it")
     # What an agent quotes of a program may hold the key that it was given.
-    names = os.environ.get("EGG_HIDDEN", "").split()
-    hides = {name: os.environ.get(name, "") for name in names}
+    names = shell.said("EGG_HIDDEN").split()
+    hides = {name: shell.said(name) for name in names}
     return Client(str(url), token, patience=AGENT_PATIENCE, hides=hides)
 
 
 def anyone() -> Client:
     """A client for commands of both: the agent run's credential if there is one, else the operator's."""
-    return agent() if os.environ.get("EGG_SESSION_TOKEN") else operator()
+    return agent() if shell.is_agents() else operator()
+
+
+def url() -> str:
+    """Where the server is that commands talk to; empty where nothing says."""
+    return _said_anyhow(URL) or str((manifest() or {}).get("api_url") or "")
 
 
 def is_given() -> bool:
@@ -114,11 +120,11 @@ def is_given() -> bool:
 
 def _said() -> "dict[str, str]":
     """The environment with what only settings.toml says; an agent reads no settings of ours."""
-    if "EGG_SESSION_TOKEN" in os.environ:
-        return dict(os.environ)
+    if shell.is_agents():
+        return dict(shell.environ())
     from egg_tasks.settings_file import completed
 
-    return completed(os.environ, home())
+    return completed(shell.environ(), home())
 
 
 def _said_anyhow(name: str) -> str | None:
@@ -126,7 +132,7 @@ def _said_anyhow(name: str) -> str | None:
     try:
         return _said().get(name)
     except Unprocessable:
-        return os.environ.get(name)
+        return shell.said(name)
 
 
 def is_down() -> bool:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from cli import shell
 from models.foreign import flat
 
 COMMAND = re.compile(r"(?<![^\s`'\"(])egg(?= [a-z][a-z-]*)")
@@ -59,7 +60,7 @@ def egg() -> str:
     own = _own()
     found = shutil.which("egg")
     # An agent is given an `egg` of its own on its PATH, which need not be this file.
-    if own is None or "EGG_SESSION_TOKEN" in os.environ or (found and Path(found).samefile(own)):
+    if own is None or shell.is_agents() or (found and Path(found).samefile(own)):
         return "egg"
     return path(own)
 

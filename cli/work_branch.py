@@ -14,7 +14,7 @@ from cli import typed
 from egg_tasks.client import Json
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.lfs import copy_lfs
-from egg_tasks.workspace.reach import of_person
+from egg_tasks.workspace.reach import of_this_person
 from models.errors import EggError
 from models.foreign import Shown, page
 from models.git_names import result_branch
@@ -216,7 +216,7 @@ def _answer(repository: Path, *arguments: str) -> str:
 
 def _git(repository: Path, *arguments: str) -> str:
     """Run the person's git; its answer, or `NotBroughtError` with its reason."""
-    environment = of_person(os.environ, is_attended=False).variables
+    environment = of_this_person(is_attended=False).variables
     settings = [word for setting in SETTINGS for word in ("-c", setting)]
     try:
         done = subprocess.run(

@@ -166,6 +166,8 @@ class Settings:
     """How long the clones of runs that are over stay, if all in them is saved."""
     api_hosts: frozenset[str] = frozenset()
     """Names the server is asked by, beside those of the loopback and of `api_url`; in small letters."""
+    language: str = "C.UTF-8"
+    """What agents and checks have as LANG."""
     agents_path: str = os.defpath
     """The PATH that agents and checks have behind their `egg`."""
     webhook: Webhook | None = None
@@ -194,6 +196,7 @@ class Settings:
             merge_limit=timedelta(seconds=number(environ, "EGG_MERGE_SECONDS")),
             keep_clones=timedelta(hours=number(environ, "EGG_KEEP_CLONES_HOURS")),
             api_hosts=frozenset(environ.get("EGG_API_HOSTS", "").lower().replace(",", " ").split()),
+            language=environ.get("LANG") or "C.UTF-8",
             agents_path=agent_tools.agents_path(environ, home),
             webhook=webhook_of(environ),
         )

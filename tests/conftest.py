@@ -48,7 +48,7 @@ def server_urls() -> Iterator[tuple[str, str]]:
     # PostgreSQL is `nobody`.
     with tempfile.TemporaryDirectory(prefix="egg-servers-", dir="/tmp", ignore_cleanup_errors=True) as home:
         Path(home).chmod(0o711)
-        with servers(Path(home)) as urls:
+        with servers(Path(home), os.environ) as urls:
             with psycopg.connect(urls.database_url, autocommit=True) as connection:
                 # Processes are killed in tests; the power of the machine is not taken away.
                 connection.execute("ALTER SYSTEM SET fsync = off")

@@ -38,7 +38,7 @@ def main() -> None:
     home.chmod(0o711)
     os.environ["EGG_HOME"] = str(home)
     try:
-        manifest = lifecycle.up(home, report=_say)
+        manifest = lifecycle.up(home, environ=os.environ, report=_say)
         client = Client(manifest.api_url, manifest.operator_token)
         repository = make_repository(home / "shop")
         checked = submitting.check(repository / "egg.yaml", overrides=[("name", NAME)])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from cli import event_stream, exit_codes, options, render, server, watch_one
+from cli import event_stream, exit_codes, options, render, server, shell, watch_one
 from cli.commands.stack import say
 from egg_tasks.client import Client
 
@@ -28,7 +28,7 @@ def demo(ctx: click.Context, *, directory: Path | None, output: str) -> None:
     from egg_tasks.stack import lifecycle
 
     home = server.home()
-    manifest = lifecycle.up(home, report=say)
+    manifest = lifecycle.up(home, environ=shell.environ(), report=say)
     client = Client(manifest.api_url, manifest.operator_token)
     name = _unused(client, home / "demo")
     repository = make_repository(directory or home / "demo" / name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli import options, render, server, typed
+from cli import options, render, server, shell, typed
 from models.errors import Forbidden, Unavailable
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def env(*, output: str) -> None:
 
     Example:  eval "$(egg env)" && celery -A egg_tasks.app inspect active
     """
-    if "EGG_SESSION_TOKEN" in os.environ:
+    if shell.is_agents():
         raise Forbidden("this command is for people; you are an agent, and have all you may use")
     from egg_tasks.stack import lifecycle
 
@@ -54,7 +54,7 @@ def _variables(found: "Manifest") -> tuple[dict[str, str], list[str]]:
     from egg_tasks.settings_table import BROKER_URL, DATABASE_URL, REDIS_URL
 
     home = server.home()
-    here = settings_file.completed_if_read(os.environ, home)
+    here = settings_file.completed_if_read(shell.environ(), home)
     variables = {
         "EGG_HOME": str(home),
         "EGG_ORCHESTRATOR_URL": found.api_url,

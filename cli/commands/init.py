@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli import options, render, server, typed
+from cli import options, render, server, shell, typed
 from cli.definition_choice import NAME
 from models.errors import Conflict, Unprocessable
 
@@ -37,7 +37,7 @@ def init(*, directory: Path, target: str | None, force: bool, output: str) -> No
     from egg_tasks import agent_tools
 
     own = own_repository.around(directory)
-    checks = check_command.find(own, path=agent_tools.agents_path(os.environ, server.home()))
+    checks = check_command.find(own, path=agent_tools.agents_path(shell.environ(), server.home()))
     file = None if target == "-" else Path(target) if target else own.top / NAME
     text = first_definition.text(own, repo=_repo(own, file), checks=checks)
     if file is not None:

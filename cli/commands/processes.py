@@ -4,7 +4,7 @@ import os
 
 import click
 
-from cli import server
+from cli import server, shell
 
 CELERY = ("celery", "-A", "egg_tasks.app")
 QUIET = ("--without-gossip", "--without-mingle")
@@ -125,6 +125,6 @@ def _become(module: str, *arguments: str) -> None:
 
     words = interpreter.command(module, *arguments)
     # It works elsewhere, where a relative path would mean something else.
-    environment = interpreter.unled(os.environ) | {"EGG_HOME": str(server.home())}
+    environment = interpreter.unled(shell.environ()) | {"EGG_HOME": str(server.home())}
     os.chdir(interpreter.OURS)
     os.execve(words[0], words, environment)  # noqa: S606  no shell wanted

@@ -1,13 +1,12 @@
 """egg settings: what there is to say about this machine, what holds, and why."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from cli import options, render, server, typed
+from cli import options, render, server, shell, typed
 from models.errors import Forbidden, Malformed, Unprocessable
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def settings(ctx: click.Context, *, output: str) -> None:
 
     Example:  egg settings
     """
-    if "EGG_SESSION_TOKEN" in os.environ:
+    if shell.is_agents():
         raise Forbidden("this command is for people; you are an agent, and settings are not yours to see")
     if ctx.invoked_subcommand is not None:
         return
@@ -126,7 +125,7 @@ def example(*, output: str) -> None:
 def _all() -> "list[InUse]":
     from egg_tasks.stack import settings_in_use
 
-    return list(settings_in_use.of(server.home(), os.environ))
+    return list(settings_in_use.of(server.home(), shell.environ()))
 
 
 def _path() -> Path:
@@ -192,7 +191,7 @@ def _tell(setting: "Setting", path: Path, said: str, *, output: str) -> None:
     """Say what was changed, when it takes effect, and what keeps it from doing so."""
     from egg_tasks.config import surroundings, webhook_of
 
-    wins = bool(setting.variable) and setting.variable in os.environ
+    wins = bool(setting.variable) and setting.variable in shell.environ()
     if output:
         record = {"key": setting.key, "file": str(path), "takes_effect": str(setting.effect)}
         render.write_json({**record, "is_hidden_by_environment": wins})

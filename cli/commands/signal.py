@@ -1,12 +1,11 @@
 """egg signal: what an agent says of its own state."""
 
 import contextlib
-import os
 import subprocess
 
 import click
 
-from cli import completing, options, render, server
+from cli import completing, options, render, server, shell
 from egg_tasks import protocol
 from egg_tasks.client import Json
 from models.errors import Conflict, Unprocessable
@@ -179,7 +178,7 @@ def _give(pipeline: str, fields: Json) -> Json:
     except Conflict as refusal:
         if not refusal.details.get("filters"):
             raise
-    look = ["git", "-C", os.environ.get("EGG_REPO_PATH", "."), "update-index", "-q", "--refresh"]
+    look = ["git", "-C", shell.clone() or ".", "update-index", "-q", "--refresh"]
     # Whatever comes of it: the second answer says what is still uncommitted.
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         subprocess.run([*look, "--force-write-index"], capture_output=True, check=False, timeout=LOOK_SECONDS)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli import exit_codes, formatting, options, render, server, typed
+from cli import exit_codes, formatting, options, render, server, shell, typed
 from models.errors import Unavailable
 from models.foreign import counted
 
@@ -36,7 +36,7 @@ def up(*, keeps_version: bool, output: str) -> None:
     """
     from egg_tasks.stack import lifecycle
 
-    manifest = lifecycle.up(server.home(), report=say, keeps_version=keeps_version)
+    manifest = lifecycle.up(server.home(), environ=shell.environ(), report=say, keeps_version=keeps_version)
     _tell_of_newer_runs()
     known = {
         "home": str(server.home()),
@@ -92,7 +92,7 @@ def doctor(ctx: click.Context, *, output: str) -> None:
     """
     from egg_tasks.stack.doctor import examine
 
-    findings = [*examine(server.home()), *_newer_runs(), *_halt()]
+    findings = [*examine(server.home(), shell.environ()), *_newer_runs(), *_halt()]
     if render.wants_json(output):
         render.write_json({"findings": [asdict(finding) for finding in findings]})
     else:
@@ -148,7 +148,7 @@ def ensure_stack() -> None:
 
     if server.is_reachable() and not lifecycle.is_uprooted(server.home()):
         return
-    lifecycle.up(server.home(), report=say)
+    lifecycle.up(server.home(), environ=shell.environ(), report=say)
 
 
 def say(text: str) -> None:

@@ -1,6 +1,5 @@
 """egg status: the whole installation in ten lines."""
 
-import os
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,7 +37,7 @@ def status(ctx: click.Context, *, output: str) -> None:
 def _look() -> Overview:
     """Look at the local stack, if commands talk to it, and ask the server how all is."""
     home = server.own_home()
-    url = os.environ.get("EGG_ORCHESTRATOR_URL") or str((server.manifest() or {}).get("api_url") or "")
+    url = server.url()
     seen = Overview(url=url, now=datetime.now(UTC), stack=_stack(home) if home else None)
     if seen.stack and seen.stack.since is None:
         return seen

@@ -1,11 +1,10 @@
 """egg sync: bring the others' merged work into this clone."""
 
-import os
 import subprocess
 
 import click
 
-from cli import options, render, server
+from cli import options, render, server, shell
 from egg_tasks.protocol import LOOK_SECONDS
 from models.errors import Conflict, Malformed, Unavailable
 from models.foreign import named
@@ -22,7 +21,7 @@ def sync(*, pipeline: str, output: str) -> None:
 
     Example:  egg sync
     """
-    clone = os.environ.get("EGG_REPO_PATH")
+    clone = shell.clone()
     if not clone:
         raise Malformed("EGG_REPO_PATH is not set: egg starts agents with the path of their clone")
     merge(clone, branch=f"origin/{work_branch(pipeline)}")

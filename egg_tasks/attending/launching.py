@@ -116,7 +116,7 @@ def _plain(layout: Layout, settings: Settings) -> dict[str, str]:
     """What agents and checks find: the user's PATH and tools, and nothing of ours but `egg`."""
     return {
         "PATH": _path(settings, layout, settings.agents_path),
-        "LANG": os.environ.get("LANG", "C.UTF-8"),
+        "LANG": settings.language,
         "EGG_REPO_PATH": str(layout.inside.directory),
     }
 

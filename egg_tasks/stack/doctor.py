@@ -35,9 +35,9 @@ OLDEST_GIT = (2, 38)
 SECONDS = 10.0
 
 
-def examine(home: Path, environ: Mapping[str, str] | None = None) -> Sequence[Finding]:
+def examine(home: Path, environ: Mapping[str, str]) -> Sequence[Finding]:
     """Look at everything the stack of *home* needs or can use; changes nothing."""
-    own = manifest.without_own(home, os.environ if environ is None else environ)
+    own = manifest.without_own(home, environ)
     given = settings_file.completed_if_read(own, home)
     return (
         _egg(home),
@@ -257,14 +257,13 @@ def _said(*command: str, path: str | None = None) -> str | None:
     """The first line a program says, with PATH *path*; None when it is not there or fails."""
     try:
         done = subprocess.run(
-            command,
+            command if path is None else ("env", f"PATH={path}", *command),
             capture_output=True,
             text=True,
             errors="replace",
             timeout=SECONDS,
             check=True,
             stdin=subprocess.DEVNULL,
-            env=None if path is None else {**os.environ, "PATH": path},
         )
     except (OSError, subprocess.SubprocessError):
         return None

@@ -24,7 +24,7 @@ def up(
     home: Path,
     *,
     report: Callable[[str], None],
-    environ: Mapping[str, str] | None = None,
+    environ: Mapping[str, str],
     command: Sequence[str] = (),
     keeps_version: bool = False,
 ) -> Manifest:
@@ -35,7 +35,7 @@ def up(
     What is wrong comes as `Unavailable` or `Unprocessable`, in a sentence, with the end of the log of
     the process that failed. Who interrupts it leaves nothing behind of what it has started.
     """
-    given = surroundings(home, os.environ if environ is None else environ)
+    given = surroundings(home, environ)
     command = command or interpreter.command(supervisor.__name__)
     try:
         return _brought_up(home, given, command, report, keeps_version=keeps_version)

@@ -1,6 +1,5 @@
 """The servers of a stack, PostgreSQL and Valkey: given ones by their URL, ours as children."""
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,14 +49,14 @@ def plan(home: Path, environ: Mapping[str, str]) -> Servers:
 
 
 @contextmanager
-def servers(home: Path, environ: Mapping[str, str] | None = None) -> Iterator[Urls]:
+def servers(home: Path, environ: Mapping[str, str]) -> Iterator[Urls]:
     """Run PostgreSQL and Valkey of *home* as children of this process until the context ends.
 
     To be entered in the main thread. The database is empty and called `egg`, its user is its superuser.
     `Conflict` when a stack or another process already runs them. A child that dies stays dead.
     """
     with locked(home):
-        found = plan(home, os.environ if environ is None else environ)
+        found = plan(home, environ)
         keeper = Keeper(home / "logs")
         try:
             keeper.start(found.programs, timeout=SECONDS)

@@ -66,6 +66,11 @@ class GitFailed(Exception):
         return self.errors.strip() or f"exit code {self.code}"
 
 
+def search_path() -> str:
+    """Where git, and what it starts, is looked for: where this process looks."""
+    return os.environ.get("PATH", os.defpath)
+
+
 @dataclass(frozen=True)
 class Git:
     """Git over one repository: what it reads its configuration from, and may write to."""
@@ -203,7 +208,7 @@ class Git:
         raise GitFailed(arguments, process.code, process.errors)
 
     def _environment(self) -> Iterator[tuple[str, str]]:
-        yield "PATH", os.environ.get("PATH", os.defpath)
+        yield "PATH", search_path()
         yield "LC_ALL", "C.UTF-8"
         yield "HOME", "/nonexistent"
         yield "GIT_DIR", str(self.directory)

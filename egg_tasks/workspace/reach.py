@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from egg_tasks.settings_file import SettingsFile
 from egg_tasks.settings_table import BY_KEY
-from egg_tasks.workspace.git import SETTINGS, Git
+from egg_tasks.workspace.git import SETTINGS, Git, search_path
 from models.schemas.source import Credential
 
 NOT_OF_A_PERSON = re.compile(
@@ -53,9 +53,14 @@ def of_person(environ: Mapping[str, str], *, is_attended: bool) -> Reach:
     return Reach(variables, is_attended=is_attended)
 
 
+def of_this_person(*, is_attended: bool) -> Reach:
+    """What the git of the person uses who started this process."""
+    return of_person(os.environ, is_attended=is_attended)
+
+
 def of_settings(said: SettingsFile) -> Reach:
     """What `[fetch]` of settings.toml names, and nothing else."""
-    variables = {"PATH": os.environ.get("PATH", os.defpath), "HOME": "/nonexistent"}
+    variables = {"PATH": search_path(), "HOME": "/nonexistent"}
     if (home := said.get("fetch.home")) is not None:
         variables["HOME"] = os.path.expanduser(home)  # noqa: PTH111 - text, as git gets it
     else:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from egg_tasks.workspace.git import Git, GitFailed
-from egg_tasks.workspace.reach import of_person, parameters
+from egg_tasks.workspace.reach import of_this_person, parameters
 from models.errors import Unavailable
 from models.schemas.fault import Fault, Faulty, meant
 
@@ -35,11 +35,12 @@ class PersonsVisit(Git):
     """The person's own git at a path of theirs: it knows their filters, and whose directories they trust."""
 
     def _environment(self) -> Iterator[tuple[str, str]]:
-        yield from of_person(os.environ, is_attended=False).variables.items()
+        variables = of_this_person(is_attended=False).variables
+        yield from variables.items()
         yield "LC_ALL", "C.UTF-8"
         yield "GIT_OPTIONAL_LOCKS", "0"
         settings = (("core.hooksPath", os.devnull), ("core.fsmonitor", "false"))
-        yield "GIT_CONFIG_PARAMETERS", parameters(os.environ, settings)
+        yield "GIT_CONFIG_PARAMETERS", parameters(variables, settings)
 
 
 @dataclass(frozen=True)

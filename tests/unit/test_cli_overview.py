@@ -1,6 +1,7 @@
 """What people see of all pipelines at once: status, inbox, why and watch."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -183,6 +184,19 @@ def test_the_status_of_a_server_elsewhere_is_asked_of_it(
     found = json.loads(capsys.readouterr().out)
     assert (found["stack"], found["overview"]["questions"]) == (None, 2)
     assert server.asked[0].path == "/api/v1/overview"
+
+
+def test_the_status_names_the_server_that_settings_toml_names(
+    server: Scripted, egg: Egg, capsys: Captured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    url = os.environ["EGG_ORCHESTRATOR_URL"]
+    (tmp_path / "settings.toml").write_text(f'[server]\nurl = "{url}"\n')
+    monkeypatch.setenv("EGG_HOME", str(tmp_path))
+    monkeypatch.delenv("EGG_ORCHESTRATOR_URL")
+    server.say(200, "", data=OVERVIEW)
+
+    assert egg("status", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["url"] == url
 
 
 def test_a_server_that_is_away_makes_the_status_fail(server: Scripted, egg: Egg, capsys: Captured) -> None:

@@ -462,3 +462,38 @@ def test_what_git_would_run_or_take_for_an_option_is_known_in_one_module() -> No
     found = [path for path, text in texts().items() if pattern.search(text)]
 
     assert found == ["models/schemas/source.py"]
+
+
+READS_ENVIRONMENT = {
+    "cli/shell.py": "who types a command, and what their shell says",
+    "egg_tasks/app.py": "takes out what Celery would find there for itself",
+    "egg_tasks/config.py": "the settings of our processes, with what settings.toml says",
+    "egg_tasks/demo/repository.py": "a git that is told nothing by the person's, but where programs are",
+    "egg_tasks/runners/process.py": "what an interpreter outside the system's library path needs to start",
+    "egg_tasks/shell.py": "what definitions take from the shell of `egg up`, and what of ours they must not",
+    "egg_tasks/stack/preflight.py": "a program of the stack's, which is given its servers and nothing else",
+    "egg_tasks/stack/supervisor.py": "the program that lays out the environments of all others",
+    "egg_tasks/workspace/git.py": "where git and what it starts are looked for",
+    "egg_tasks/workspace/reach.py": "the git of the person who runs the process",
+}
+"""Who looks into the environment, and for what. All others ask `settings()`, or are given what they need."""
+
+
+def test_the_environment_is_read_where_a_reason_is_written_down() -> None:
+    names = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}
+
+    found = {
+        path
+        for path, tree in sources(having=r"\b(environb?|getenvb?|putenv|unsetenv)\b").items()
+        for node in ast.walk(tree)
+        if not path.startswith(STANDS_ALONE)
+        if (isinstance(node, ast.Attribute) and node.attr in names and ast.unparse(node.value) == "os")
+        or (
+            isinstance(node, ast.ImportFrom)
+            and node.module == "os"
+            and names & {each.name for each in node.names}
+        )
+    }
+
+    assert sorted(found - set(READS_ENVIRONMENT)) == []
+    assert sorted(set(READS_ENVIRONMENT) - found) == []
