@@ -152,6 +152,45 @@ def begin(
     return phase_run
 
 
+def begin_again(epoch: Epoch, *, iterations_used: int, feedback: Mapping[str, object]) -> None:
+    """Begin the next iteration of the epoch's phase, which has ended."""
+    old = epoch.phase_run
+    _follow(
+        epoch,
+        position=old.position,
+        iteration=old.iteration + 1,
+        iterations_used=iterations_used,
+        feedback=feedback,
+    )
+
+
+def begin_next(epoch: Epoch) -> None:
+    """Begin the phase after the epoch's, which has ended."""
+    _follow(epoch, position=epoch.phase_run.position + 1)
+
+
+def _follow(
+    epoch: Epoch,
+    *,
+    position: int,
+    iteration: int = 1,
+    iterations_used: int = 1,
+    feedback: Mapping[str, object] | None = None,
+) -> None:
+    """Let another phase run take the place of the epoch's."""
+    # The live-phase index must see the old run ended before the new one begins.
+    epoch.session.flush()
+    epoch.phase_run = begin(
+        epoch.session,
+        pipeline=epoch.pipeline,
+        position=position,
+        now=epoch.now,
+        iteration=iteration,
+        iterations_used=iterations_used,
+        feedback=feedback,
+    )
+
+
 def end(epoch: Epoch, status: PhaseStatus) -> None:
     """End the epoch: from here on every write of its agents is stale."""
     session, phase_run = epoch.session, epoch.phase_run

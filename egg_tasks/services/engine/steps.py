@@ -5,15 +5,13 @@ from datetime import timedelta
 from egg_tasks import outbox
 from egg_tasks.outbox import Notice, RebaseKey, Runs, RunToSend, VersionKey
 from egg_tasks.services.bus import events, receipts
-from egg_tasks.services.engine import bases, deadlines, epochs, failures, focus
+from egg_tasks.services.engine import bases, deadlines, epochs, failures, focus, queued_runs
 from egg_tasks.services.engine.epochs import Epoch
 from models.consensus import convergence
 from models.consensus.step import (
     Advance,
     Ask,
-    Assignment,
     Cancel,
-    CauseKind,
     Close,
     Converge,
     DecisionKind,
@@ -34,7 +32,6 @@ from models.events import EventType
 from models.queries import agent_runs, decisions, phase_runs, rebases, versions
 from models.schemas.message import MessageType
 from models.states import (
-    CheckStatus,
     MergeStatus,
     PhaseStatus,
     PipelineStatus,
@@ -42,9 +39,8 @@ from models.states import (
     RunStatus,
     StopReason,
 )
-from models.tables import AgentRun, Check, Decision, PhaseRun, merge_to, move_to
+from models.tables import Decision, merge_to, move_to
 
-RESEND_AFTER = timedelta(seconds=5)
 CLOSING_GRACE = timedelta(seconds=10)
 
 
@@ -54,13 +50,13 @@ def write(epoch: Epoch, step: Step) -> None:  # noqa: C901, PLR0912 - one case f
         case Wait():
             _wait(epoch, step)
         case Dispatch():
-            _dispatch(epoch, step)
+            _send(epoch, *(queued_runs.of_role(epoch, each) for each in step.assignments))
         case Integrate():
             _integrate(epoch, step)
         case IntegrateBase():
             _rebase(epoch, step)
         case RunCheck():
-            _check(epoch, step)
+            _send(epoch, queued_runs.of_check(epoch, step.commit))
         case Drop():
             _drop(epoch, step)
         case Ask():
@@ -95,9 +91,7 @@ def _wait(epoch: Epoch, step: Wait) -> None:
     move_to(pipeline, PipelineStatus.AWAITING_HUMAN if step.on_person else PipelineStatus.RUNNING)
 
 
-def _dispatch(epoch: Epoch, step: Dispatch) -> None:
-    """Add an agent run for each assignment."""
-    runs = tuple(_add_run(epoch, assignment) for assignment in step.assignments)
+def _send(epoch: Epoch, *runs: RunToSend) -> None:
     outbox.of(epoch.session).add(Runs(epoch.phase_run.id, runs))
 
 
@@ -109,29 +103,9 @@ def _integrate(epoch: Epoch, step: Integrate) -> None:
     )
     assert version is not None, "decide names versions of the snapshot"  # noqa: S101
     merge_to(version, MergeStatus.MERGING)
-    version.send_after = epoch.now + RESEND_AFTER
+    version.send_after = epoch.now + queued_runs.RESEND_AFTER
     key = VersionKey(phase_run_id, step.role, step.version, epoch.pipeline.id)
     outbox.of(epoch.session).add(key)
-
-
-def _check(epoch: Epoch, step: RunCheck) -> None:
-    """Start the phase's check on a commit: an agent run without a role."""
-    phase_run = epoch.phase_run
-    number = agent_runs.count_check_runs(epoch.session, phase_run_id=phase_run.id) + 1
-    run = _new_run(epoch, role=None, number=number)
-    if phase_run.hard_deadline_at is not None and phase_run.hard_deadline_at <= epoch.now:
-        run.stop_at = epoch.now + epoch.policy.finalize
-    agent_runs.add_agent_run(epoch.session, run=run)
-    row = versions.find_check(epoch.session, phase_run_id=phase_run.id, commit=step.commit)
-    if row is None:
-        row = Check(phase_run_id=phase_run.id, commit=step.commit, status=CheckStatus.RUNNING)
-        epoch.session.add(row)
-    elif row.status is CheckStatus.RED:
-        row.attempts += 1
-    move_to(row, CheckStatus.RUNNING)
-    row.agent_run_id = run.id
-    epoch.session.flush()
-    outbox.of(epoch.session).add(Runs(phase_run.id, (_to_send(run, phase_run),)))
 
 
 def _drop(epoch: Epoch, step: Drop) -> None:
@@ -192,7 +166,7 @@ def _rebase(epoch: Epoch, step: IntegrateBase) -> None:
     row = rebases.find_rebase(epoch.session, number=step.number)
     assert row is not None, "decide names rebases of the snapshot"  # noqa: S101
     move_to(row, RebaseStatus.MERGING)
-    row.send_after = epoch.now + RESEND_AFTER
+    row.send_after = epoch.now + queued_runs.RESEND_AFTER
     outbox.of(epoch.session).add(RebaseKey(row.pipeline_id, row.id))
 
 
@@ -202,36 +176,6 @@ def _stop_all(epoch: Epoch, question: Decision, *, why: str) -> None:
     for run in agent_runs.lock_unclosed_agent_runs(epoch.session, phase_run_id=epoch.phase_run.id):
         run.stop_at, run.is_cut_short = epoch.now, run.stopped_for is None
     epoch.tell(EventType.PHASE_FAILED, f"{epoch.phase_run.phase} stops: {why}")
-
-
-def _add_run(epoch: Epoch, assignment: Assignment) -> RunToSend:
-    role = phase_runs.get_role(epoch.session, phase_run_id=epoch.phase_run.id, role=assignment.role)
-    role.dispatched += 1
-    role.runs += 1
-    run = _new_run(epoch, role=role.role, number=role.dispatched)
-    run.causes = [str(cause) for cause in assignment.causes]
-    run.owes_verdict = any(cause.kind is not CauseKind.MESSAGE for cause in assignment.causes)
-    agent_runs.add_agent_run(epoch.session, run=run)
-    kinds = ", ".join(dict.fromkeys(cause.kind.value for cause in assignment.causes))
-    epoch.tell(EventType.AGENT_QUEUED, f"{events.label(run)} is due: {kinds}", run=run)
-    return _to_send(run, epoch.phase_run)
-
-
-def _new_run(epoch: Epoch, *, role: str | None, number: int) -> AgentRun:
-    return AgentRun(
-        pipeline_id=epoch.pipeline.id,
-        phase_run_id=epoch.phase_run.id,
-        role=role,
-        number=number,
-        status=RunStatus.QUEUED,
-        causes=[],
-        created_at=epoch.now,
-        send_after=epoch.now + RESEND_AFTER,
-    )
-
-
-def _to_send(run: AgentRun, phase_run: PhaseRun) -> RunToSend:
-    return RunToSend(run.id, run.pipeline_id, phase_run.phase, run.role or "check")
 
 
 def _converge(epoch: Epoch) -> None:
@@ -287,18 +231,7 @@ def restart(epoch: Epoch) -> None:
     epochs.cancel_decisions(epoch)
     bases.leave(epoch.session, epoch.phase_run, is_over=False, now=epoch.now)
     epochs.end(epoch, PhaseStatus.SUPERSEDED)
-    # The live-phase index must see the old run ended before the new one begins.
-    epoch.session.flush()
-    epoch.phase_run = epochs.begin(
-        epoch.session,
-        pipeline=epoch.pipeline,
-        position=old.position,
-        now=epoch.now,
-        iteration=old.iteration + 1,
-        iterations_used=old.iterations_used,
-        feedback=old.feedback,
-    )
-    epoch.phase_run.iterations_used = old.iterations_used
+    epochs.begin_again(epoch, iterations_used=old.iterations_used, feedback=old.feedback)
     if epoch.pipeline.status is PipelineStatus.AWAITING_HUMAN:
         move_to(epoch.pipeline, PipelineStatus.RUNNING)
 
@@ -322,17 +255,8 @@ def _iterate(epoch: Epoch, step: Iterate) -> None:
     old.why = convergence.sentence(step.shortfalls)
     text = f"{old.phase} goes on with iteration {old.iterations_used + 1}: {old.why}"
     _tell_end(epoch, EventType.PHASE_COMPLETED, text)
-    # The live-phase index must see the old run ended before the new one begins.
-    epoch.session.flush()
-    epoch.phase_run = epochs.begin(
-        epoch.session,
-        pipeline=epoch.pipeline,
-        position=old.position,
-        now=epoch.now,
-        iteration=old.iteration + 1,
-        iterations_used=old.iterations_used + 1,
-        feedback=convergence.feedback(step.shortfalls),
-    )
+    feedback = convergence.feedback(step.shortfalls)
+    epochs.begin_again(epoch, iterations_used=old.iterations_used + 1, feedback=feedback)
 
 
 def _end_advancing(epoch: Epoch, step: Advance) -> bool:
@@ -366,11 +290,7 @@ def _advance(epoch: Epoch, step: Advance) -> None:
     phase_run, pipeline, now = epoch.phase_run, epoch.pipeline, epoch.now
     is_good = _end_advancing(epoch, step)
     if is_good and phase_run.position + 1 < len(pipeline.definition.phases):
-        # The live-phase index must see the old run ended before the new one begins.
-        epoch.session.flush()
-        epoch.phase_run = epochs.begin(
-            epoch.session, pipeline=pipeline, position=phase_run.position + 1, now=now
-        )
+        epochs.begin_next(epoch)
         return
     bases.leave(epoch.session, epoch.phase_run, is_over=True, now=epoch.now)
     move_to(pipeline, PipelineStatus.COMPLETE if is_good else PipelineStatus.FAILED)
