@@ -129,11 +129,6 @@ def tidy(home: Path, *, seconds: float) -> bool:
     return all(done)
 
 
-def is_untidy(home: Path) -> bool:
-    """Whether something that was removed is still on the disk."""
-    return any(map(removal.is_going, _folders(home)))
-
-
 def _folders(home: Path) -> set[Path]:
     """Where something that was removed may wait for its end."""
     return {*(home / name for name in FOLDERS), run_places.rooms(home)}

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from models.errors import NotFound
 from models.queries.locks import NO_KEY
 from models.schemas.definition import Agent, Isolation
-from models.states import LIVE_RUNS, RunStatus
+from models.states import RunStatus
 from models.tables import AgentRun, AgentToken, Node, PhaseRun, Pipeline
 
 
@@ -234,11 +234,6 @@ def list_lease_owners(session: Session, *, node: str) -> Sequence[str]:
     """Who holds leases of runs on a node."""
     query = select(AgentRun.lease_owner).where(AgentRun.node == node, AgentRun.lease_owner.is_not(None))
     return [owner for owner in session.scalars(query.distinct()) if owner is not None]
-
-
-def count_live_by_status(session: Session) -> int:
-    """How many agent runs are live, in all pipelines."""
-    return session.scalars(select(func.count()).where(AgentRun.status.in_(LIVE_RUNS))).one()
 
 
 def upsert_node(session: Session, *, name: str, capacity: int, now: datetime) -> None:
