@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from models.schemas.definition import PARTS, Part, json_schema
+from models.schemas.definition import PARTS, FormatPart, json_schema
 from models.schemas.fault import Path
 from reference.markdown import Schema, bounds, code, default, kind, plain, table
 from reference.shapes import words
@@ -49,7 +49,7 @@ def keys() -> Iterator[str]:
             yield f"{_written(part.path)}.{field.alias or name}".removeprefix(".")
 
 
-def _section(part: Part) -> str:
+def _section(part: FormatPart) -> str:
     shape = part.shape
     schema = json_schema()
     definitions = schema["$defs"]
@@ -90,7 +90,7 @@ def _written(path: Path) -> str:
     return text.removeprefix(".")
 
 
-def _title(part: Part) -> str:
+def _title(part: FormatPart) -> str:
     """The heading of a section."""
     place = code(_written(part.path)) if part.path else "At the top"
     return f"{place} with {code(f'backend: {part.backend}')}" if part.backend else place

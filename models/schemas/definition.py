@@ -157,7 +157,7 @@ class Definition(Shape):
         return self.agents[seat.agent or seat.role]
 
 
-class Part(NamedTuple):
+class FormatPart(NamedTuple):
     """Where a shape of the format stands; `*` is any position, or an agent's name."""
 
     path: Path
@@ -166,18 +166,18 @@ class Part(NamedTuple):
     """Whose agents it is the shape of, where that matters."""
 
 
-PARTS: Sequence[Part] = (
-    Part((), Definition),
-    Part(("config",), Config),
-    *(Part(("agents", "*"), shape, backend) for backend, shape in AGENTS.items()),
-    Part(("agents", "*", "isolation"), Isolation),
-    Part(("agents", "*", "environment", "*"), Taken),
-    Part(("phases", "*"), Phase),
-    Part(("phases", "*", "check"), PhaseCheck),
-    Part(("phases", "*", "convergence"), Convergence),
-    Part(("phases", "*", "gate"), Gate),
-    Part(("phases", "*", "roles", "*"), RosterRole),
-    Part(("phases", "*", "roles", "*", "needs", "*"), RosterNeed),
+PARTS: Sequence[FormatPart] = (
+    FormatPart((), Definition),
+    FormatPart(("config",), Config),
+    *(FormatPart(("agents", "*"), shape, backend) for backend, shape in AGENTS.items()),
+    FormatPart(("agents", "*", "isolation"), Isolation),
+    FormatPart(("agents", "*", "environment", "*"), Taken),
+    FormatPart(("phases", "*"), Phase),
+    FormatPart(("phases", "*", "check"), PhaseCheck),
+    FormatPart(("phases", "*", "convergence"), Convergence),
+    FormatPart(("phases", "*", "gate"), Gate),
+    FormatPart(("phases", "*", "roles", "*"), RosterRole),
+    FormatPart(("phases", "*", "roles", "*", "needs", "*"), RosterNeed),
 )
 """Every shape of the format."""
 
