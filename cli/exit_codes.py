@@ -63,7 +63,7 @@ OF: Mapping[str, Mapping[int, str]] = {
 """What a command gives besides, or means by it in particular."""
 
 OF_ANOTHER_PROGRAM = frozenset(
-    {"egg api", "egg worker control", "egg worker agents", "egg reconcile", "egg flower"}
+    {"egg api", "egg gateway", "egg worker control", "egg worker agents", "egg reconcile", "egg flower"}
 )
 """They become another program: they print no result of ours, and its exit code is its own."""
 WITHOUT_RESULT = OF_ANOTHER_PROGRAM | {"egg completion", "egg example-agent"}

@@ -50,6 +50,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "Processes of a cluster": {
         "api": "cli.commands.processes:api",
+        "gateway": "cli.commands.processes:gateway",
         "worker": "cli.commands.processes:worker",
         "reconcile": "cli.commands.processes:reconcile",
         "flower": "cli.commands.processes:flower",

@@ -4,6 +4,7 @@
     shims/RUN_ID    spec.json, token, locks, marks, output and outcome: nothing the agent is given leads there
     roles/PIPELINE  of each role what its runs have as their HOME
     tmp/SHORT       its TMPDIR, and its HOME where it has no role: removed when it is over
+    gateway         of the whole node: the socket that leads containers out, and nothing else
 
 Runs that a release before 0.2 laid out have everything in the former, and are attended there.
 """
@@ -21,6 +22,7 @@ CLONE, KEPT, KEPT_ROOM = "clone", "kept", "kept.tmp"
 CHECKOUT = "checkout-"
 PROMPT, SIGNAL = "prompt.md", "signal"
 SPEC, LOG = "spec.json", "output.log"
+GATEWAY_SOCKET = "gateway.sock"
 RUN_IDS = "*-*-*-*-*"
 SOCKET_BYTES = 107
 """What sockaddr_un holds, less the closing zero."""
@@ -42,6 +44,11 @@ def clone(home: Path, run_id: UUID) -> Path:
 def home_of(home: Path, pipeline_id: str, role: str) -> Path:
     """What all runs of a role have as their HOME."""
     return home / ROLES / pipeline_id / role / "home"
+
+
+def gateway_of(home: Path) -> Path:
+    """The directory with the gateway's socket, which is mounted into containers."""
+    return home / "gateway"
 
 
 def layout(given: Path, *, directory: Path | None, tools: Path) -> Layout:

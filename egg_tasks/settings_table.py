@@ -112,6 +112,15 @@ SETTINGS: tuple[Setting, ...] = (
         otherwise="8700 or the next that is free, and from then on the same",
     ),
     Setting(
+        variable="EGG_GATEWAY_PORT",
+        key="stack.gateway_port",
+        kind=Kind.PORT,
+        least=1,
+        most=LARGEST_PORT,
+        help="the port of the local stack's gateway, by which agents that are processes go out",
+        otherwise="8780 or the next that is free, and from then on the same",
+    ),
+    Setting(
         variable=DATABASE_URL,
         key="stack.database_url",
         kind=Kind.URL,

@@ -64,6 +64,22 @@ def api(*, host: str, port: int) -> None:
 
 
 @click.command()
+@click.option("--port", type=click.IntRange(1, 65535), default=8780, show_default=True, help="The port.")
+def gateway(*, port: int) -> None:
+    """Run the way out of this machine's agents.
+
+    A local stack runs its own.
+
+    Those in containers come by the socket EGG_HOME/gateway/gateway.sock, others by the port, on 127.0.0.1.
+
+    The same as: python -m egg_tasks.gateway.server PORT
+    """
+    _look()
+    _need_port("127.0.0.1", port)
+    _become("egg_tasks.gateway.server", str(port))
+
+
+@click.command()
 def reconcile() -> None:
     """Run the loop that repairs what a lost wake-up left.
 

@@ -28,9 +28,9 @@ SIGNS: Mapping[bool | None, tuple[str, str | None]] = {
 def up(*, keeps_version: bool, output: str) -> None:
     """Start the local stack.
 
-    PostgreSQL, Valkey, API, workers, reconciler and Flower, in EGG_HOME. Starting it twice is no mistake;
-    one that another version of egg has started is started anew. Agents that run go on meanwhile, and find
-    the PATH of this shell, or the one in EGG_HOME/settings.toml; see egg doctor.
+    PostgreSQL, Valkey, API, gateway, workers, reconciler and Flower, in EGG_HOME. Starting it twice is no
+    mistake; one that another version of egg has started is started anew. Agents that run go on meanwhile,
+    and find the PATH of this shell, or the one in EGG_HOME/settings.toml; see egg doctor.
 
     Example:  egg up
     """
@@ -41,6 +41,7 @@ def up(*, keeps_version: bool, output: str) -> None:
     known = {
         "home": str(server.home()),
         "api_url": manifest.api_url,
+        "gateway_port": manifest.gateway_port,
         "flower_url": manifest.flower_url,
         "flower_login": manifest.flower_login,
     }

@@ -35,11 +35,11 @@ from egg_tasks.api.routes import (
 )
 from egg_tasks.api.sends import Sends
 from egg_tasks.api.streaming import Pace
-from egg_tasks.api.tokens import Tokens
 from egg_tasks.api.turns import Shares, Turns
 from egg_tasks.app import answer_quickly
 from egg_tasks.config import settings
 from egg_tasks.tasks.dispatch import TaskSender
+from egg_tasks.tokens import Tokens
 from models.errors import UsedUp
 
 STATUSES = (400, 401, 403, 404, 409, 413, 422, 429, 503)

@@ -11,11 +11,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from egg_tasks import proof
 from egg_tasks.api.envelope import refused
 from egg_tasks.api.rate_limit import NOBODY, Rates
-from egg_tasks.api.tokens import Tokens
 from egg_tasks.api.turns import Shares
 from egg_tasks.config import Settings, settings
 from egg_tasks.protocol import PREFIX
 from egg_tasks.services.credentials import UNKNOWN
+from egg_tasks.tokens import Tokens
 from models.errors import EggError, Malformed, TooLarge, TooMany, Unauthenticated, Unavailable
 from models.schemas.credential import CallingAgent, Operator
 

@@ -15,6 +15,7 @@ NODE = "local"
 CONTROL_THREADS = "8"
 FRONT, WORKERS = 2, 3
 READY_PATH = "/api/v1/ready"
+GATEWAY_PATH = "/health"
 OF_AN_AGENT = (
     "EGG_SESSION_TOKEN",
     "EGG_PIPELINE_ID",
@@ -69,11 +70,12 @@ def _fixed(path: str) -> str:
 
 
 def ours(manifest: Manifest, env: Mapping[str, str]) -> tuple[Program, ...]:
-    """Return API, reconciler, Flower and the two workers; the API tells when the stack is ready."""
+    """Return API, gateway, reconciler, Flower and the two workers; the first two tell when it is ready."""
     node, threads = env["EGG_NODE"], str(number(env, "EGG_NODE_CAPACITY") + SPARE_THREADS)
     webhook_of(env)
     return (
         _api(manifest, env),
+        _gateway(manifest, env),
         _reconciler(env),
         _flower(manifest, env),
         _worker("control", env, node=node, queues="control", threads=CONTROL_THREADS),
@@ -91,6 +93,19 @@ def _api(manifest: Manifest, env: Mapping[str, str]) -> Program:
         tier=FRONT,
         is_ready=lambda: probes.http_answers(manifest.api_port, READY_PATH),
         door=manifest.api_port,
+    )
+
+
+def _gateway(manifest: Manifest, env: Mapping[str, str]) -> Program:
+    return Program(
+        name="gateway",
+        argv=interpreter.command("egg_tasks.gateway.server", str(manifest.gateway_port)),
+        environment=env,
+        directory=interpreter.OURS,
+        tier=FRONT,
+        is_ready=lambda: probes.http_answers(manifest.gateway_port, GATEWAY_PATH),
+        stop_seconds=5,
+        beats=True,
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from egg_tasks import agent_tools, disk, settings_file, space, version
 from egg_tasks.config import others
+from egg_tasks.run_places import GATEWAY_SOCKET, gateway_of
 from egg_tasks.settings_table import DATABASE_URL, REDIS_URL
 from egg_tasks.stack import (
     binaries,
@@ -50,6 +51,7 @@ def examine(home: Path, environ: Mapping[str, str]) -> Sequence[Finding]:
         _valkey(given),
         _ports(home, given),
         _stack(home),
+        _gateway(home),
         _others(given),
         *doctor_settings.examine(home, given),
         _docker(),
@@ -182,6 +184,22 @@ def _stack(home: Path) -> Finding:
         wrong.append(f"the API at {found.api_url} is not ready")
     mend = f"look into {home / 'logs'}; `egg down` and `egg up` start it anew"
     return Finding("stack", not wrong, "; ".join(wrong) or f"runs at {found.api_url}", mend)
+
+
+def _gateway(home: Path) -> Finding:
+    """The way out of this machine's agents."""
+    found, socket = lifecycle.find(home), gateway_of(home) / GATEWAY_SOCKET
+    if found is None:
+        return Finding("gateway", ok=None, text="not running", mend="it is a part of the stack")
+    doors = {
+        str(socket): probes.gateway_answers(socket),
+        f"127.0.0.1:{found.gateway_port}": probes.http_answers(found.gateway_port, commands.GATEWAY_PATH),
+    }
+    away = [door for door, is_answering in doors.items() if not is_answering]
+    mend = f"it is started anew by itself; {home / 'logs' / 'gateway.log'} says why it ends"
+    return Finding(
+        "gateway", not away, f"{'no answer' if away else 'answers'} at {' and '.join(away or doors)}", mend
+    )
 
 
 def _others(environ: Mapping[str, str]) -> Finding:

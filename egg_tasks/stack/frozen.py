@@ -14,7 +14,7 @@ from models.masking import masked
 PATH, ORIGIN = "PATH", "PATH comes from"
 SHELL = "the shell `egg up` is typed in"
 OF_CLIENTS = frozenset({"EGG_HOME", "EGG_ORCHESTRATOR_URL", "EGG_DEBUG", agent_tools.VARIABLE})
-KEPT = frozenset({"EGG_API_PORT", "EGG_OPERATOR_TOKEN"})
+KEPT = frozenset({"EGG_API_PORT", "EGG_GATEWAY_PORT", "EGG_OPERATOR_TOKEN"})
 """What stack.json keeps, so that it need not be said again."""
 
 SECRETIVE = ("TOKEN", "SECRET", "PASSWORD", "URL", "KEY")

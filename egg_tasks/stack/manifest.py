@@ -20,6 +20,7 @@ from models.masking import masked
 NAME = "stack.json"
 API_PORT = 8700
 FLOWER_PORT = 5555
+GATEWAY_PORT = 8780
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Manifest:
     """The interpreter its processes are started with, as far as it is known."""
     home: str = ""
     """Where it was when this was written; nothing is known of an older stack's."""
+    gateway_port: int = 0
+    """Where its gateway answers processes, also those that outlive a stack; an older stack's has none."""
 
 
 def read(home: Path) -> Manifest | None:
@@ -55,7 +58,7 @@ def read(home: Path) -> Manifest | None:
     if not isinstance(found, dict):
         return None
     # What an earlier release did not write has its default.
-    known: dict[str, Any] = {"frozen": {}, "version": "", "program": "", "home": ""}
+    known: dict[str, Any] = {"frozen": {}, "version": "", "program": "", "home": "", "gateway_port": 0}
     known |= {name: found[name] for name in kinds if name in found}
     if not all(isinstance(known.get(name), kinds[name]) for name in kinds):
         return None
@@ -114,9 +117,12 @@ def settle(
     """
     kept, others = read(home), set[int]()
     if kept and original(home):
-        others, kept = {kept.api_port, kept.flower_port}, None
-    api_port = _api_port(home, environ, kept, others)
-    flower_port = tcp_ports.choose(kept.flower_port if kept else FLOWER_PORT, other_than={*others, api_port})
+        others, kept = {kept.api_port, kept.flower_port, kept.gateway_port}, None
+    api_port = _port(home, environ, API, kept.api_port if kept else 0, others)
+    others.add(api_port)
+    gateway_port = _port(home, environ, GATEWAY, kept.gateway_port if kept else 0, others)
+    others.add(gateway_port)
+    flower_port = tcp_ports.choose(kept.flower_port if kept else FLOWER_PORT, other_than=others)
     return Manifest(
         api_url=f"http://{tcp_ports.LOOPBACK}:{api_port}",
         api_port=api_port,
@@ -132,21 +138,35 @@ def settle(
         version=version.ours(),
         program=sys.executable,
         home=str(home),
+        gateway_port=gateway_port,
     )
 
 
-def _api_port(home: Path, environ: Mapping[str, str], kept: Manifest | None, others: Collection[int]) -> int:
+@dataclass(frozen=True)
+class Door:
+    """A port that those who know it go on knowing."""
+
+    name: str
+    variable: str
+    preferred: int
+
+
+API = Door("API", "EGG_API_PORT", API_PORT)
+GATEWAY = Door("gateway", "EGG_GATEWAY_PORT", GATEWAY_PORT)
+
+
+def _port(home: Path, environ: Mapping[str, str], door: Door, kept: int, others: Collection[int]) -> int:
     """The port that is given or was kept, which must be free; else a new one, but not one of *others*."""
-    if environ.get("EGG_API_PORT"):
-        port, way_out = number(environ, "EGG_API_PORT"), "set EGG_API_PORT to another port"
+    if environ.get(door.variable):
+        port, way_out = number(environ, door.variable), f"set {door.variable} to another port"
     elif kept:
-        port = kept.api_port
-        way_out = f"set EGG_API_PORT to another port, or remove {home / NAME} to have a new one chosen"
+        port = kept
+        way_out = f"set {door.variable} to another port, or remove {home / NAME} to have a new one chosen"
     else:
-        return tcp_ports.choose(API_PORT, other_than=others)
+        return tcp_ports.choose(door.preferred, other_than=others)
     if not tcp_ports.becomes_free(port):
         raise Unavailable(
-            f"port {port}, where this stack's API listens, is taken by {tcp_ports.holder(port)}: "
+            f"port {port}, where this stack's {door.name} listens, is taken by {tcp_ports.holder(port)}: "
             f"stop that, {way_out}"
         )
     tcp_ports.take(port)

@@ -1,6 +1,7 @@
 """Whether a server answers, asked in its own protocol with nothing but a socket, so the asker stays small."""
 
 import http.client
+import os
 import socket
 import struct
 from http import HTTPStatus
@@ -32,6 +33,19 @@ def http_answers(port: int, path: str) -> bool:
         return False
     finally:
         connection.close()
+
+
+def gateway_answers(path: Path) -> bool:
+    """Whether the gateway answers at the socket *path*, in a directory that may have a long name."""
+    try:
+        place = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        answer = _ask(Path(f"/proc/self/fd/{place}", path.name), b"GET /health HTTP/1.1\r\nHost: us\r\n\r\n")
+    finally:
+        os.close(place)
+    return answer.startswith(b"HTTP/1.1 200 ")
 
 
 def _ask(path: Path, question: bytes) -> bytes:

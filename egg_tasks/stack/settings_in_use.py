@@ -8,6 +8,7 @@ from egg_tasks import settings_file
 from egg_tasks.settings_file import SettingsFile
 from egg_tasks.settings_table import BY_VARIABLE, SETTINGS, Kind, Setting, fault_of
 from egg_tasks.stack import frozen, lifecycle, manifest
+from egg_tasks.stack.manifest import Manifest
 from egg_tasks.stack.preflight import name_of
 from models.masking import masked
 
@@ -35,7 +36,7 @@ def of(home: Path, environ: Mapping[str, str]) -> Sequence[InUse]:
     own = manifest.without_own(home, environ)
     said = settings_file.read(home)
     stack = manifest.read(home)
-    kept = {"EGG_API_PORT": str(stack.api_port), "EGG_OPERATOR_TOKEN": stack.operator_token} if stack else {}
+    kept = _kept(stack) if stack else {}
     others = _running(home, environ)
     return [_in_use(setting, own, said, kept, others) for setting in SETTINGS]
 
@@ -45,6 +46,16 @@ def shown(setting: Setting, text: str) -> str:
     if setting.is_secret:
         return name_of(text) if setting.kind is Kind.URL and text else SET if text else ""
     return masked(text)
+
+
+def _kept(stack: Manifest) -> Mapping[str, str]:
+    """What a stack keeps, by variable."""
+    port = str(stack.gateway_port) if stack.gateway_port else ""
+    return {
+        "EGG_API_PORT": str(stack.api_port),
+        "EGG_GATEWAY_PORT": port,
+        "EGG_OPERATOR_TOKEN": stack.operator_token,
+    }
 
 
 def _in_use(
@@ -62,7 +73,7 @@ def _in_use(
     else:
         text, origin = "", DEFAULT
     if not text:
-        text, is_kept = kept.get(setting.variable, ""), setting.variable in kept
+        text, is_kept = kept.get(setting.variable, ""), bool(kept.get(setting.variable))
         text, origin = (text, STACK) if is_kept else (setting.default, DEFAULT)
     fault = fault_of(setting, text) if text else ""
     return InUse(setting, shown(setting, text), origin, others.get(setting.variable), fault)

@@ -133,12 +133,17 @@ def unchosen_port() -> int:
             return port
 
 
+def unchosen_ports() -> dict[str, str]:
+    """Such ports for all that a stack keeps."""
+    return {name: str(unchosen_port()) for name in ("EGG_API_PORT", "EGG_GATEWAY_PORT")}
+
+
 @pytest.fixture(scope="session")
 def egg() -> Iterator[Egg]:
     """A stack that is up; its home is short, since unix sockets have short paths."""
     home = Path(tempfile.mkdtemp(prefix="egg-", dir="/tmp"))
     # Tests kill all of it: a stack that is started meanwhile must not choose its port.
-    stack = Egg(home, {"EGG_API_PORT": str(unchosen_port())})
+    stack = Egg(home, unchosen_ports())
     stack.run("up")
     yield stack
     stack.run("down", check=False)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.conftest import Egg, unchosen_port
+from tests.acceptance.conftest import Egg, unchosen_ports
 from tests.acceptance.stage import Stage
 
 pytestmark = pytest.mark.acceptance
@@ -40,7 +40,7 @@ def small() -> Iterator[Egg]:
     if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
         assert "CI" not in os.environ, "CI is root and mounts a tmpfs"
         pytest.skip("no tmpfs can be mounted here: that takes root")
-    stack = Egg(home, {"EGG_API_PORT": str(unchosen_port()), "HOME": str(top)})
+    stack = Egg(home, {**unchosen_ports(), "HOME": str(top)})
     try:
         yield stack
     finally:
@@ -102,6 +102,7 @@ def test_a_stack_that_can_log_nothing_does_its_work(small: Egg, shop: Path, tmp_
         "postgres",
         "valkey",
         "api",
+        "gateway",
         "reconciler",
         "flower",
         "worker-control",

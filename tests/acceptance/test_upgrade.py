@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from egg_tasks.stack.binaries import find_postgres
-from tests.acceptance.conftest import Egg, unchosen_port
+from tests.acceptance.conftest import Egg, unchosen_ports
 from tests.conftest import url_of
 from tests.left_behind import KEPT, NODE, PIPELINE, QUESTION, SCRIPTS, WAIT, runs
 
@@ -39,7 +39,7 @@ def upgraded(request: pytest.FixtureRequest, server_urls: tuple[str, str]) -> It
         Path(place).chmod(0o711)
         home.mkdir(mode=0o711)
         subprocess.run(["tar", "-C", home, "-xzf", request.param / "repos.tar.gz"], check=True)
-        given = {"EGG_DATABASE_URL": url, "EGG_NODE": NODE, WAIT: "0", "EGG_API_PORT": str(unchosen_port())}
+        given = {"EGG_DATABASE_URL": url, "EGG_NODE": NODE, WAIT: "0", **unchosen_ports()}
         egg = Egg(home, given)
         yield egg
         egg.run("down", "--agents", check=False)

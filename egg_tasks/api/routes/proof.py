@@ -8,9 +8,9 @@ from pydantic import BaseModel
 from egg_tasks import proof
 from egg_tasks.api.envelope import Envelope
 from egg_tasks.api.rate_limit import NOBODY, Rates
-from egg_tasks.api.tokens import Tokens
 from egg_tasks.config import settings
 from egg_tasks.services.credentials import UNKNOWN
+from egg_tasks.tokens import Tokens
 from models.errors import Unauthenticated
 from models.schemas.credential import Operator
 
