@@ -77,7 +77,7 @@ class Runner(Protocol):
         """For each run on this machine whose supervisor has ticked after *since*: when it did not."""
 
 
-class RunOutput(Protocol):
+class ProgramOutput(Protocol):
     """What an agent run has written, which may be more than memory holds."""
 
     def end(self, most: int) -> bytes:
@@ -94,7 +94,7 @@ class Backend(Protocol):
         is its run's `Exit`.
         """
 
-    def understand(self, ended: Exit, output: RunOutput) -> Report:
+    def understand(self, ended: Exit, output: ProgramOutput) -> Report:
         """What became of a run whose process is gone; never an error, whatever its program has written.
 
         Who did not end with exit code 0 has failed, whatever it says of itself. That a run was stopped or

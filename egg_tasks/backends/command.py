@@ -1,6 +1,6 @@
 """Backend `command`: an agent that is any program, given as its argument list."""
 
-from egg_tasks.ports import RunOutput
+from egg_tasks.ports import ProgramOutput
 from models.schemas.definition import Agent
 from models.schemas.layout import Layout
 from models.schemas.run import Command, Exit, Report
@@ -19,7 +19,7 @@ class CommandBackend:
         found = str(layout.inside.directory / program) if "/" in program else program
         return Command(argv=(found, *arguments), stdin=prompt)
 
-    def understand(self, ended: Exit, output: RunOutput) -> Report:
+    def understand(self, ended: Exit, output: ProgramOutput) -> Report:
         """How it ended is all in its exit code; what it wrote stands as it is."""
         failure = None if ended.exit_code == 0 else Failure.PROCESS_FAILURE
         return Report(failure, output.end(MOST_READ).decode(errors="replace"))

@@ -15,7 +15,7 @@ import pytest
 
 from egg_tasks import adapters, run_places
 from egg_tasks.attending.run_output import RunOutput
-from egg_tasks.ports import Backend, RunOutput
+from egg_tasks.ports import Backend, ProgramOutput
 from egg_tasks.runners.process import ProcessRunner
 from models.errors import Unprocessable
 from models.schemas import definition
@@ -194,7 +194,7 @@ def understood(subject: Subject, ended: Exit, content: bytes) -> Report:
     return subject.backend.understand(ended, Written(content))
 
 
-def of_a_run(content: bytes, home: Path) -> RunOutput:
+def of_a_run(content: bytes, home: Path) -> ProgramOutput:
     """The output of a real run that wrote so much."""
     (home / "content").write_bytes(content)
     runner = ProcessRunner(home / run_places.RUNS)
@@ -206,7 +206,7 @@ def of_a_run(content: bytes, home: Path) -> RunOutput:
     return RunOutput(runner, run.run_id)
 
 
-OUTPUTS_OF: Mapping[str, Callable[[bytes, Path], RunOutput]] = {
+OUTPUTS_OF: Mapping[str, Callable[[bytes, Path], ProgramOutput]] = {
     "kept": lambda content, _: Written(content),
     "run": of_a_run,
 }
