@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from models.consensus import role_kinds
 from models.consensus.policy import (
     CheckPolicy,
     Criteria,
@@ -14,6 +15,7 @@ from models.consensus.policy import (
     PhasePolicy,
     RolePolicy,
 )
+from models.consensus.role_kinds import RoleKind
 from models.consensus.snapshot import (
     CheckView,
     DecisionView,
@@ -39,10 +41,11 @@ def policy(
     reviews: Iterable[str] = (),
     on_failure: OnFailure = OnFailure.ASK,
     agent: str = "",
+    kind: RoleKind | None = None,
 ) -> RolePolicy:
-    """The rules of one role; a need that is a name is a soft one."""
+    """The rules of one role; a need that is a name is a soft one, and its kind the one its name means."""
     wanted = tuple(need if isinstance(need, NeedPolicy) else NeedPolicy(need) for need in needs)
-    return RolePolicy(name, required, wanted, tuple(reviews), on_failure, agent)
+    return RolePolicy(name, required, wanted, tuple(reviews), on_failure, agent, kind or role_kinds.of(name))
 
 
 def fresh(rules: str | RolePolicy, **changes: object) -> RoleView:

@@ -38,9 +38,10 @@ def submit(*, pipeline: str, given: str, role: str | None, output: str) -> None:
 
     Every role: status (success, partial, failed), summary; files_written[], issues[], blockers[],
     test_pass_rate, coverage, critical_issues, failed_tests[] where you know them.
-    ra also: version, requirements_count, edge_cases_count, new_items[]. ep: plan_version, task_count,
-    critical_path_length. cd: files_changed, tasks_completed, tests_passing. vas: test_pass_rate,
-    coverage, critical_issues, ready_for_production.
+    In a phase with `convergence` also, by the kind of the role, requirements: version,
+    requirements_count, edge_cases_count, new_items[]. planner: plan_version, task_count,
+    critical_path_length. developer: files_changed, tasks_completed, tests_passing. validator:
+    test_pass_rate, coverage, critical_issues, ready_for_production.
     The newest one stands.
 
     Example:  egg result submit '{"status": "partial", "summary": "2 tests fail", "test_pass_rate": "36/38"}'

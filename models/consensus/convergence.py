@@ -4,14 +4,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Literal
 
 from models.consensus.policy import Criteria
+from models.consensus.role_kinds import RoleKind
 from models.consensus.snapshot import ResultView, Snapshot
 from models.consensus.step import Advance, Iterate, Shortfall
 from models.foreign import NAMED, counted, flat, named
 from models.states import PhaseStatus, StopReason
 
-DEVELOPER = "cd"
-REQUIREMENTS = "ra"
-VALIDATOR = "vas"
 LONGEST = 300
 """So many characters of a failed test, an issue or a blocker are named."""
 
@@ -136,9 +134,9 @@ def _unreported(snapshot: Snapshot, name: str, wanted: str) -> Shortfall:
 
 
 def _developers(snapshot: Snapshot, reporter: str) -> tuple[str, ...]:
-    """Who mends what a role found wrong."""
-    if DEVELOPER in snapshot.by_name:
-        return (DEVELOPER,)
+    """Who mends what a role found wrong: who develops, else whoever that role reviews or needs."""
+    if developers := _of_kind(snapshot, RoleKind.DEVELOPER):
+        return developers
     policy = snapshot.policy.role(reporter)
     concerned = dict.fromkeys((*policy.reviews, *(need.role for need in policy.needs)))
     present = tuple(role for role in concerned if role in snapshot.by_name)
@@ -148,14 +146,17 @@ def _developers(snapshot: Snapshot, reporter: str) -> tuple[str, ...]:
 
 def _requirements(snapshot: Snapshot) -> tuple[str, ...]:
     """Who clears a blocker away."""
-    return (REQUIREMENTS,) if REQUIREMENTS in snapshot.by_name else _required(snapshot)
+    return _of_kind(snapshot, RoleKind.REQUIREMENTS, RoleKind.PLANNER) or _required(snapshot)
 
 
 def _reporters(snapshot: Snapshot) -> tuple[str, ...]:
     """Who should have reported a figure: who validates, else who reviews, else whoever is there."""
-    if VALIDATOR in snapshot.by_name:
-        return (VALIDATOR,)
-    return tuple(role.name for role in snapshot.present if role.policy.reviews) or _required(snapshot)
+    reviewers = tuple(role.name for role in snapshot.present if role.policy.reviews)
+    return _of_kind(snapshot, RoleKind.VALIDATOR) or reviewers or _required(snapshot)
+
+
+def _of_kind(snapshot: Snapshot, *kinds: RoleKind) -> tuple[str, ...]:
+    return tuple(role.name for role in snapshot.present if role.policy.kind in kinds)
 
 
 def _required(snapshot: Snapshot) -> tuple[str, ...]:

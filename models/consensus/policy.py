@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
+from models.consensus.role_kinds import RoleKind
+
 
 class Mode(StrEnum):
     """Which first dispatches wait for which."""
@@ -41,6 +43,7 @@ class RolePolicy:
     on_failure: OnFailure = OnFailure.ASK
     agent: str = ""
     """The agent of the definition that plays it; the one of the role's own name when empty."""
+    kind: RoleKind | None = None
 
 
 @dataclass(frozen=True)
@@ -106,3 +109,7 @@ class PhasePolicy:
     def role(self, name: str) -> RolePolicy:
         """The policy of the role called *name*; a name that is not in the roster is a bug."""
         return next(role for role in self.roles if role.role == name)
+
+    def reporting_kind(self, name: str) -> RoleKind | None:
+        """The kind whose result a role owes: that of no kind where the phase is not judged by results."""
+        return self.role(name).kind if self.convergence is not None else None

@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
 
+from models.consensus.role_kinds import RoleKind
 from models.consensus.snapshot import ResultView
 from models.schemas import result_block, sentences
 from models.schemas.fault import MAX_FAULTS, Fault, Faulty
@@ -150,7 +151,7 @@ class RoleResult(Figures):
 
 
 class RequirementsResult(RoleResult):
-    """What `ra` says of the requirements."""
+    """What a role for requirements says of them."""
 
     version: Label
     requirements_count: Count
@@ -159,7 +160,7 @@ class RequirementsResult(RoleResult):
 
 
 class PlanResult(RoleResult):
-    """What `ep` says of its plan."""
+    """What a planner says of its plan."""
 
     plan_version: Label
     task_count: Count
@@ -167,7 +168,7 @@ class PlanResult(RoleResult):
 
 
 class CodeResult(RoleResult):
-    """What `cd` says of the code."""
+    """What a developer says of the code."""
 
     files_changed: Count
     tasks_completed: Count
@@ -176,7 +177,7 @@ class CodeResult(RoleResult):
 
 
 class ValidationResult(RoleResult):
-    """What `vas` says of the whole; a figure that cannot be had is null."""
+    """What a validator says of the whole; a figure that cannot be had is null."""
 
     test_pass_rate: Percent
     coverage: Percent
@@ -184,27 +185,28 @@ class ValidationResult(RoleResult):
     ready_for_production: Annotated[bool, BeforeValidator(_flag)]
 
 
-SHAPES: Mapping[str, type[RoleResult]] = {
-    "ra": RequirementsResult,
-    "ep": PlanResult,
-    "cd": CodeResult,
-    "vas": ValidationResult,
+SHAPES: Mapping[RoleKind, type[RoleResult]] = {
+    RoleKind.REQUIREMENTS: RequirementsResult,
+    RoleKind.PLANNER: PlanResult,
+    RoleKind.DEVELOPER: CodeResult,
+    RoleKind.VALIDATOR: ValidationResult,
 }
+"""What roles of a kind say beside what every role does, where a phase is judged by results."""
 
 
-def shape_of(role: str) -> type[RoleResult]:
-    """The shape of a role's result."""
-    return SHAPES.get(role, RoleResult)
+def shape_of(kind: RoleKind | None) -> type[RoleResult]:
+    """The shape of a result, of a role of no kind too."""
+    return RoleResult if kind is None else SHAPES.get(kind, RoleResult)
 
 
-def validate(role: str, fields: Mapping[str, object]) -> Fields:
-    """A role's result in its own shape, as JSON; `Faulty` names every field that is not."""
+def validate(kind: RoleKind | None, fields: Mapping[str, object]) -> Fields:
+    """A role's result in the shape of its kind, as JSON; `Faulty` names every field that is not."""
     try:
         check_storable_json(fields)
     except PydanticCustomError as error:
         raise Faulty.of([Fault((), str(error))]) from None
     try:
-        found = shape_of(role).model_validate(fields)
+        found = shape_of(kind).model_validate(fields)
     except ValidationError as error:
         listed = sentences.telling(error.errors(include_url=False))
         raise Faulty.of(sentences.fault(each) for each in islice(listed, MAX_FAULTS)) from None
@@ -212,7 +214,7 @@ def validate(role: str, fields: Mapping[str, object]) -> Fields:
 
 
 class ResultReading(BaseModel):
-    """What was made of a block: its fields in the role's shape, or what is wrong with them."""
+    """What was made of a block: its fields in the shape of the role's kind, or what is wrong with them."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -221,16 +223,16 @@ class ResultReading(BaseModel):
     faults: tuple[Fault, ...] = ()
 
 
-def read_output(role: str, output: str) -> ResultReading | None:
+def read_output(kind: RoleKind | None, output: str) -> ResultReading | None:
     """The result in the last block of an agent's output; None when it wrote none."""
     raw = result_block.last_block(output)
-    return None if raw is None else read_block(role, raw)
+    return None if raw is None else read_block(kind, raw)
 
 
-def read_block(role: str, raw: str) -> ResultReading:
+def read_block(kind: RoleKind | None, raw: str) -> ResultReading:
     """The result a block gives."""
     try:
-        fields = validate(role, result_block.fields_of(raw))
+        fields = validate(kind, result_block.fields_of(raw))
     except Faulty as error:
         return ResultReading(raw=raw, faults=error.faults)
     return ResultReading(raw=raw, fields=fields)
@@ -241,7 +243,7 @@ def view(role: str, fields: Mapping[str, object]) -> ResultView:
     return ResultView(role=role, **dict(Figures.model_validate(fields)))
 
 
-def field_names(role: str) -> tuple[str, ...]:
-    """The fields a role's result has, those it must have first."""
-    shape = shape_of(role).model_fields
+def field_names(kind: RoleKind | None) -> tuple[str, ...]:
+    """The fields that a result has, those it must have first."""
+    shape = shape_of(kind).model_fields
     return tuple(sorted(shape, key=lambda name: not shape[name].is_required()))

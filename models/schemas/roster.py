@@ -3,8 +3,9 @@
 from datetime import timedelta
 from typing import Annotated, ClassVar, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationInfo, model_validator
 
+from models.consensus import role_kinds
 from models.consensus.policy import (
     DEFAULT_CRITERIA,
     CheckPolicy,
@@ -15,6 +16,7 @@ from models.consensus.policy import (
     OnFailure,
     RolePolicy,
 )
+from models.consensus.role_kinds import RoleKind
 from models.schemas.text import (
     Line,
     Listed,
@@ -25,6 +27,7 @@ from models.schemas.text import (
     Question,
     RoleName,
     SaidText,
+    is_stored,
     refused,
 )
 
@@ -60,11 +63,21 @@ def _as_need(value: object) -> object:
 Needed = Annotated[RosterNeed, BeforeValidator(_as_need, json_schema_input_type=str | RosterNeed)]
 
 
+def _usual_kind(value: object, info: ValidationInfo) -> object:
+    """A kind that is not given follows from the role's name; it is pinned, so that it stays what it is."""
+    name = info.data.get("role")
+    if value is not None or name is None:
+        return value
+    return role_kinds.of_stored(name) if is_stored(info) else role_kinds.of(name)
+
+
 class RosterRole(Shape):
     """A role of the phase. Required roles must agree before the phase ends; advisory ones may speak."""
 
     role: RoleName
     """The role's name, unique in its phase. Messages, branches and tokens carry it."""
+    kind: Annotated[RoleKind | None, BeforeValidator(_usual_kind), Field(validate_default=True)] = None
+    """What the role is for, which rules go by; when not given, what its name usually means, if anything."""
     agent: OperandText | None = None
     """Which of `agents` plays it; the one of the same name when not given."""
     needs: Annotated[tuple[Needed, ...], Field(max_length=MAX_ROLES), Listed] = ()
@@ -86,6 +99,7 @@ class RosterRole(Shape):
             reviews=self.reviews,
             on_failure=self.on_failure or default,
             agent=self.agent or "",
+            kind=self.kind,
         )
 
 

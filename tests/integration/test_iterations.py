@@ -9,6 +9,7 @@ from egg_tasks.services.engine.readiness_signals import Signal
 from egg_tasks.services.people import operator_actions, pipelines
 from egg_tasks.services.reads import history, pipeline_status
 from models.errors import Conflict
+from models.queries import results as rows
 from models.schemas.fault import Faulty
 from models.schemas.report import ResultRead
 from models.schemas.run import Exit
@@ -18,7 +19,12 @@ from tests.integration.world import World, definition
 CODER: dict[str, object] = {"role": "coder"}
 TESTER: dict[str, object] = {"role": "tester", "reviews": ["coder"]}
 LACK = "test_pass_rate is 50 by tester, at least 90 is asked for; failed: test_zero"
-BLOCK = "I am done.\n\nPHASE_RESULT:\n- status: partial\n- summary: half\n- test_pass_rate: 50%\n"
+DEVELOPED = {"files_changed": 1, "tasks_completed": 1, "tests_passing": True}
+"""What a developer owes beside what everyone does."""
+BLOCK = (
+    "I am done.\n\nPHASE_RESULT:\n- status: partial\n- summary: half\n- test_pass_rate: 50%\n"
+    "- files_changed: 1\n- tasks_completed: 1\n- tests_passing: yes\n"
+)
 
 
 def begin(world: World, *, most: int = 2, **phase: object) -> None:
@@ -188,7 +194,7 @@ def test_an_extension_moves_the_deadlines_that_are_set(world: World) -> None:
     with world.work() as session:
         row = session.merge(world.phase_run())
         row.soft_deadline_at = row.hard_deadline_at = world.now
-        session.commit()
+        world.finish(session)
 
     world.do(partial(pipelines.extend, iterations=0, minutes=1.5))
 
@@ -203,7 +209,7 @@ def test_time_is_not_granted_where_no_deadline_runs(world: World) -> None:
     with world.work() as session:
         row = session.merge(world.phase_run())
         row.soft_deadline_at = row.hard_deadline_at = None
-        session.commit()
+        world.finish(session)
 
     with pytest.raises(Conflict, match="no deadline"):
         world.do(partial(pipelines.extend, iterations=1, minutes=5))
@@ -255,7 +261,7 @@ def test_a_phase_that_a_person_accepts_is_not_repeated(world: World) -> None:
 def test_a_submitted_result_beats_the_block_in_the_output(world: World) -> None:
     begin(world)
     world.start("coder")
-    world.report("coder", test_pass_rate=99)
+    world.report("coder", test_pass_rate=99, **DEVELOPED)
 
     world.end("coder", log=BLOCK)
 
@@ -272,7 +278,7 @@ def test_without_a_submission_the_last_block_of_the_output_is_the_result(world: 
 
     (row,) = told(world)
     assert (row.parse_status, row.stands) == (ParseStatus.PARSED, True)
-    assert row.fields == {"status": "partial", "summary": "half", "test_pass_rate": 50.0}
+    assert row.fields == {"status": "partial", "summary": "half", "test_pass_rate": 50.0, **DEVELOPED}
     assert row.raw == BLOCK.removeprefix("I am done.\n\n")
     assert events(world, "result.reported") == ["coder (run 1) reports partial: half"]
 
@@ -289,7 +295,11 @@ def test_a_block_that_is_no_result_is_kept_and_does_not_stand(world: World) -> N
     first, second = told(world)
     assert (first.stands, second.stands) == (True, False)
     assert (second.parse_status, second.raw) == (ParseStatus.INVALID, "PHASE_RESULT:\n- status: good\n")
-    assert [fault.partition(":")[0] for fault in second.faults] == ["status", "summary"]
+    assert [fault.partition(":")[0] for fault in second.faults] == [
+        "status",
+        "summary",
+        *DEVELOPED,
+    ]
     assert len(events(world, "result.invalid")) == 1
 
 
@@ -315,9 +325,9 @@ def test_the_output_of_a_cancelled_run_is_no_result(world: World) -> None:
 def test_the_newest_result_of_a_role_stands(world: World) -> None:
     begin(world)
     world.start("coder")
-    world.report("coder", test_pass_rate=50)
+    world.report("coder", test_pass_rate=50, **DEVELOPED)
 
-    world.report("coder", test_pass_rate=99)
+    world.report("coder", test_pass_rate=99, **DEVELOPED)
 
     assert [row.stands for row in told(world)] == [False, True]
 
@@ -326,7 +336,7 @@ def test_the_same_result_again_is_the_same(world: World) -> None:
     begin(world)
     world.start("coder")
 
-    ids = [world.report("coder", coverage=coverage).id for coverage in (70, "70%")]
+    ids = [world.report("coder", coverage=coverage, **DEVELOPED).id for coverage in (70, "70%")]
 
     assert len(set(ids)) == 1
 
@@ -368,10 +378,45 @@ def test_a_result_that_is_none_names_its_faults_and_is_not_kept(world: World) ->
     assert told(world) == ()
 
 
+def test_a_role_owes_what_its_kind_reports_and_is_told_so(world: World) -> None:
+    begin(world)
+
+    brief = world.start("coder")
+
+    assert brief is not None
+    assert set(DEVELOPED) < set(brief.result_fields)
+    with pytest.raises(Faulty) as caught:
+        world.report("coder")
+    assert {fault.path[0] for fault in caught.value.faults} == set(DEVELOPED)
+
+
+def test_where_no_figures_are_asked_for_no_role_owes_more_than_any(world: World) -> None:
+    begin(world, convergence=None)
+    world.start("coder")
+
+    world.report("coder", files_changed="three of them")
+
+    assert [row.fields["files_changed"] for row in told(world)] == ["three of them"]
+
+
+def test_a_block_that_an_earlier_egg_refused_says_at_least_that(world: World) -> None:
+    begin(world, convergence=None)
+    world.start("coder")
+    world.end("coder", log=BLOCK)
+    with world.work() as session:
+        (row,) = rows.list_results(session, pipeline_id="p")
+        row.parse_status, row.fields = ParseStatus.INVALID, {}
+        world.finish(session)
+
+    (read,) = told(world)
+
+    assert read.faults == ("the egg of that time asked for more fields",)
+
+
 def test_the_result_of_a_dropped_role_does_not_count(world: World) -> None:
     begin(world, mode="concurrent", convergence={"test_pass_rate": 90})
     world.start("coder")
-    world.report("coder", test_pass_rate=95)
+    world.report("coder", test_pass_rate=95, **DEVELOPED)
     world.start("tester")
     world.report("tester", test_pass_rate=10)
     world.end("tester", Exit(exit_code=1))
@@ -389,7 +434,7 @@ def test_the_status_tells_the_iteration_and_what_stands(world: World) -> None:
     begin(world, most=3)
     world.do(partial(pipelines.extend, iterations=2, minutes=0))
     world.start("coder")
-    world.report("coder", coverage=70)
+    world.report("coder", coverage=70, **DEVELOPED)
 
     with world.work() as session:
         status = pipeline_status.status(session, pipeline_id="p", now=world.now)

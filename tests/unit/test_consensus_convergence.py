@@ -7,6 +7,7 @@ import pytest
 from models.consensus import convergence
 from models.consensus.decide import decide
 from models.consensus.policy import DEFAULT_CRITERIA, Criteria
+from models.consensus.role_kinds import RoleKind
 from models.consensus.snapshot import ResultView, RoleView, Snapshot
 from models.consensus.step import Advance, Iterate, Shortfall
 from models.states import ObjectionStatus, PhaseStatus, StopReason
@@ -156,22 +157,22 @@ def test_open_issues_are_counted_once_whoever_names_them() -> None:
 
 
 def test_validation_is_the_reviewed_roles_where_there_is_no_developer() -> None:
-    tester = ready(policy("tester", reviews=["coder", "gone"], needs=["writer", "coder"]))
+    tester = ready(policy("tester", reviews=["baker", "gone"], needs=["writer", "baker"]))
     phase = closing(
-        ready("coder"),
+        ready("baker"),
         ready("writer"),
         tester,
         criteria=Criteria(coverage=90),
         results=(ResultView("tester", coverage=1),),
     )
 
-    assert [roles for _, roles in lacks(phase)] == [("coder", "writer")]
+    assert [roles for _, roles in lacks(phase)] == [("baker", "writer")]
 
 
 def test_validation_is_the_other_required_roles_where_the_reporter_reviews_nobody() -> None:
     results = (ResultView("tester", coverage=1),)
     phase = closing(
-        ready("coder"),
+        ready("baker"),
         ready("tester"),
         ready(policy("linter", required=False)),
         criteria=Criteria(coverage=90),
@@ -179,7 +180,7 @@ def test_validation_is_the_other_required_roles_where_the_reporter_reviews_nobod
     )
     alone = closing(ready("tester"), criteria=Criteria(coverage=90), results=results)
 
-    assert [roles for _, roles in lacks(phase)] == [("coder",)]
+    assert [roles for _, roles in lacks(phase)] == [("baker",)]
     assert [roles for _, roles in lacks(alone)] == [("tester",)]
 
 
@@ -192,6 +193,33 @@ def test_a_blocker_is_of_the_requirements_or_of_all_that_are_required() -> None:
     assert [roles for _, roles in lacks(closing(criteria=Criteria(open_issues=9), results=blocked))] == [
         ("cd", "vas")
     ]
+
+
+def test_what_is_lacking_goes_by_kinds_and_to_all_roles_of_one() -> None:
+    writers = (
+        ready(policy("anna", kind=RoleKind.DEVELOPER)),
+        ready(policy("ben", kind=RoleKind.DEVELOPER)),
+        ready(policy("plans", kind=RoleKind.PLANNER)),
+        ready(policy("wants", kind=RoleKind.REQUIREMENTS)),
+        ready(policy("judge", kind=RoleKind.VALIDATOR)),
+    )
+    results = (ResultView("judge", coverage=1, blockers=("why?",)),)
+    phase = closing(*writers, criteria=Criteria(coverage=90, critical_issues=0), results=results)
+
+    assert [roles for _, roles in lacks(phase)] == [("anna", "ben"), ("judge",), ("plans", "wants")]
+
+
+def test_a_role_is_no_developer_by_its_name_when_it_is_said_to_be_something_else() -> None:
+    tester = ready(policy("tester", reviews=["writer"]))
+    phase = closing(
+        ready(policy("cd", kind=RoleKind.CHECKER)),
+        ready("writer"),
+        tester,
+        criteria=Criteria(coverage=90),
+        results=(ResultView("tester", coverage=1),),
+    )
+
+    assert [roles for _, roles in lacks(phase)] == [("writer",)]
 
 
 def test_the_words_of_an_agent_stay_one_short_line() -> None:

@@ -18,7 +18,9 @@ from models.consensus.policy import (
     NeedPolicy,
     OnFailure,
 )
+from models.consensus.role_kinds import RoleKind
 from models.schemas.definition import Definition, Faulty, json_schema, validate
+from models.schemas.text import STORED
 
 AGENT = {"backend": "command", "command": ["./agent.sh"]}
 Document = dict[str, object]
@@ -162,6 +164,71 @@ def test_the_schema_tells_agents_apart_by_their_backend() -> None:
         "propertyName": "backend",
         "mapping": {"command": "#/$defs/CommandAgent"},
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("ra", RoleKind.REQUIREMENTS),
+        ("refiner", RoleKind.REQUIREMENTS),
+        ("ep", RoleKind.PLANNER),
+        ("architect", RoleKind.PLANNER),
+        ("cd", RoleKind.DEVELOPER),
+        ("coder", RoleKind.DEVELOPER),
+        ("vas", RoleKind.VALIDATOR),
+        ("tester", RoleKind.TESTER),
+        ("documenter", RoleKind.DOCUMENTER),
+        ("integrator", RoleKind.INTEGRATOR),
+        ("reviewer", RoleKind.REVIEWER),
+        ("reviewer_contract", RoleKind.REVIEWER),
+        ("risk_analyst", RoleKind.REVIEWER),
+        ("my_coder", None),
+    ],
+)
+def test_a_role_has_the_kind_that_its_name_means(name: str, kind: RoleKind | None) -> None:
+    read = validate(roles({"role": name, "agent": "coder"}))
+
+    assert read.phase_policy(0).role(name).kind is kind
+    assert read.model_dump(mode="json")["phases"][0]["roles"][0]["kind"] == kind
+
+
+def test_a_kind_that_is_given_counts() -> None:
+    read = validate(roles({"role": "vas", "agent": "coder", "kind": "checker"}, {"role": "coder"}))
+
+    assert read.phase_policy(0).role("vas").kind is RoleKind.CHECKER
+
+
+def test_a_kind_nobody_knows_names_those_there_are() -> None:
+    said = faults(roles({"role": "coder", "kind": "develper"}))["phases[0].roles[0].kind"]
+
+    assert said.startswith("must be one of `requirements`, `planner`, `developer`,")
+    assert said.endswith("not 'develper' (did you mean `developer`?)")
+
+
+def test_a_definition_that_was_stored_before_there_were_kinds_means_what_it_meant() -> None:
+    names = ("coder", "cd", "vas", "reviewer")
+    entries: list[Document] = [{"role": name, "agent": "coder"} for name in names]
+    stored = validate(roles(*entries))
+    document = stored.model_dump(mode="json")
+    for role in document["phases"][0]["roles"]:
+        del role["kind"]
+
+    read = Definition.model_validate_json(json.dumps(document), context=STORED).phase_policy(0)
+
+    assert {role.role: role.kind for role in read.roles} == {
+        "coder": None,
+        "cd": RoleKind.DEVELOPER,
+        "vas": RoleKind.VALIDATOR,
+        "reviewer": None,
+    }
+
+
+def test_a_kind_stays_as_it_was_pinned() -> None:
+    given = validate(roles({"role": "coder"}, {"role": "poet", "agent": "coder", "kind": "developer"}))
+
+    read = Definition.model_validate_json(given.model_dump_json(), context=STORED)
+
+    assert read == given
 
 
 TIMES = ("consensus_timeout_minutes", "finalize_minutes", "agent_idle_timeout_minutes")

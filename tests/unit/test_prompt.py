@@ -7,6 +7,7 @@ import pytest
 from egg_tasks.prompts.prompt import render
 from egg_tasks.services.engine import focus
 from models.consensus.policy import DEFAULT_CRITERIA, Criteria
+from models.consensus.role_kinds import RoleKind
 from models.schemas.brief import Brief, CauseText, DirectiveText, EndText, ObjectionText, RosterEntry
 from models.schemas.message import MessageRead, MessageType
 from tests.hostile_words import ALL_AT_ONCE, HOSTILE, faults
@@ -72,18 +73,18 @@ def test_a_prompt_says_what_this_iteration_is_about_and_how_to_report() -> None:
 
 
 @pytest.mark.parametrize(
-    ("role", "iteration", "sentence"),
+    ("kind", "iteration", "sentence"),
     [
-        ("cd", 1, "Iteration 1 of at most 5. Make it work end to end first: the main path"),
-        ("tester", 2, "Iteration 2 of at most 5. Make it work end to end first."),
-        ("tester", 3, "Iteration 3 of at most 5. Hold to every criterion."),
-        ("vas", 5, "Iteration 5 of at most 5. Hold the whole to every criterion"),
+        (RoleKind.DEVELOPER, 1, "Iteration 1 of at most 5. Make it work end to end first: the main path"),
+        (RoleKind.TESTER, 2, "Iteration 2 of at most 5. Make it work end to end first."),
+        (None, 3, "Iteration 3 of at most 5. Hold to every criterion."),
+        (RoleKind.VALIDATOR, 5, "Iteration 5 of at most 5. Hold the whole to every criterion"),
     ],
 )
 def test_first_it_is_to_work_and_then_every_criterion_counts(
-    role: str, iteration: int, sentence: str
+    kind: RoleKind | None, iteration: int, sentence: str
 ) -> None:
-    assert focus.directive(role, iteration=iteration, most=5).startswith(sentence)
+    assert focus.directive(kind, iteration=iteration, most=5).startswith(sentence)
 
 
 def test_what_is_demanded_is_said_in_words() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from models.consensus.role_kinds import RoleKind
 from models.consensus.snapshot import ResultView
 from models.schemas.fault import Faulty
 from models.schemas.result import field_names, validate, view
@@ -11,32 +12,32 @@ VAS = {**SAID, "test_pass_rate": 95, "coverage": 81, "critical_issues": 0, "read
 CD = {**SAID, "files_changed": 3, "tasks_completed": 2, "tests_passing": 12}
 
 
-def faults(role: str, **fields: object) -> dict[str, str]:
+def faults(kind: RoleKind | None, **fields: object) -> dict[str, str]:
     with pytest.raises(Faulty) as caught:
-        validate(role, {**SAID, **fields})
+        validate(kind, {**SAID, **fields})
     return {str(fault.path[0]) if fault.path else "": fault.message for fault in caught.value.faults}
 
 
 def test_any_role_may_say_more_than_is_known() -> None:
-    assert validate("coder", {**SAID, "mood": {"is": "good"}}) == {**SAID, "mood": {"is": "good"}}
+    assert validate(None, {**SAID, "mood": {"is": "good"}}) == {**SAID, "mood": {"is": "good"}}
 
 
 @pytest.mark.parametrize(
-    ("role", "missing"),
+    ("kind", "missing"),
     [
-        ("coder", {"status", "summary"}),
-        ("ra", {"status", "summary", "version", "requirements_count", "edge_cases_count"}),
-        ("ep", {"status", "summary", "plan_version", "task_count", "critical_path_length"}),
-        ("cd", {"status", "summary", "files_changed", "tasks_completed", "tests_passing"}),
+        (None, {"status", "summary"}),
+        (RoleKind.REQUIREMENTS, {"status", "summary", "version", "requirements_count", "edge_cases_count"}),
+        (RoleKind.PLANNER, {"status", "summary", "plan_version", "task_count", "critical_path_length"}),
+        (RoleKind.DEVELOPER, {"status", "summary", "files_changed", "tasks_completed", "tests_passing"}),
         (
-            "vas",
+            RoleKind.VALIDATOR,
             {"status", "summary", "test_pass_rate", "coverage", "critical_issues", "ready_for_production"},
         ),
     ],
 )
-def test_every_field_a_role_owes_is_named(role: str, missing: set[str]) -> None:
+def test_every_field_a_role_of_a_kind_owes_is_named(kind: RoleKind | None, missing: set[str]) -> None:
     with pytest.raises(Faulty) as caught:
-        validate(role, {})
+        validate(kind, {})
 
     assert {fault.path[0] for fault in caught.value.faults} == missing
 
@@ -57,28 +58,28 @@ def test_every_field_a_role_owes_is_named(role: str, missing: set[str]) -> None:
     ],
 )
 def test_a_percentage_is_taken_as_people_write_it(said: object, meant: float | None) -> None:
-    assert validate("coder", {**SAID, "coverage": said})["coverage"] == meant
+    assert validate(None, {**SAID, "coverage": said})["coverage"] == meant
 
 
 @pytest.mark.parametrize("said", [101, -1, True, "high", "1/0", "200%", []])
 def test_what_is_no_percentage_is_refused(said: object) -> None:
-    assert faults("coder", coverage=said) == {
+    assert faults(None, coverage=said) == {
         "coverage": "must be a percentage from 0 to 100, as 72, 72.5, `72%` or 36/50"
     }
 
 
 def test_what_cannot_be_kept_is_refused() -> None:
-    assert faults("coder", coverage=float("nan")) == {"": "must not hold NaN or Infinity: they are no JSON"}
+    assert faults(None, coverage=float("nan")) == {"": "must not hold NaN or Infinity: they are no JSON"}
 
 
 @pytest.mark.parametrize(("said", "meant"), [(3, 3), (3.0, 3), ("3", 3), ("3 files", 3), (["a", "b"], 2)])
 def test_a_count_is_taken_as_people_write_it(said: object, meant: int) -> None:
-    assert validate("cd", {**CD, "files_changed": said})["files_changed"] == meant
+    assert validate(RoleKind.DEVELOPER, {**CD, "files_changed": said})["files_changed"] == meant
 
 
 @pytest.mark.parametrize("said", [-1, 1.5, True, "some", "-", None, {}, 10**10])
 def test_what_is_no_count_is_refused(said: object) -> None:
-    assert faults("cd", **{**CD, "files_changed": said}) == {
+    assert faults(RoleKind.DEVELOPER, **{**CD, "files_changed": said}) == {
         "files_changed": "must be a whole number, 0 or more"
     }
 
@@ -97,27 +98,29 @@ def test_what_is_no_count_is_refused(said: object) -> None:
     ],
 )
 def test_a_list_is_taken_as_people_write_it(said: object, meant: list[str]) -> None:
-    assert validate("coder", {**SAID, "issues": said})["issues"] == meant
+    assert validate(None, {**SAID, "issues": said})["issues"] == meant
 
 
 def test_what_is_no_list_is_refused() -> None:
-    assert faults("coder", issues=3) == {"issues": "must be a list, not 3"}
+    assert faults(None, issues=3) == {"issues": "must be a list, not 3"}
 
 
 @pytest.mark.parametrize(
     ("said", "meant"), [("12/14", "12/14"), ("yes", True), (True, True), (12, 12), ("80%", 80.0)]
 )
 def test_passing_tests_are_a_number_a_share_or_all(said: object, meant: object) -> None:
-    assert validate("cd", {**CD, "tests_passing": said})["tests_passing"] == meant
+    assert validate(RoleKind.DEVELOPER, {**CD, "tests_passing": said})["tests_passing"] == meant
 
 
 @pytest.mark.parametrize(("said", "meant"), [("yes", True), ("False", False), (False, False)])
 def test_readiness_for_production_is_yes_or_no(said: object, meant: bool) -> None:
-    assert validate("vas", {**VAS, "ready_for_production": said})["ready_for_production"] is meant
+    assert (
+        validate(RoleKind.VALIDATOR, {**VAS, "ready_for_production": said})["ready_for_production"] is meant
+    )
 
 
 def test_readiness_for_production_is_nothing_else() -> None:
-    assert faults("vas", **{**VAS, "ready_for_production": "soon"}) == {
+    assert faults(RoleKind.VALIDATOR, **{**VAS, "ready_for_production": "soon"}) == {
         "ready_for_production": "must be true or false"
     }
 
@@ -125,22 +128,22 @@ def test_readiness_for_production_is_nothing_else() -> None:
 def test_a_version_may_be_a_number() -> None:
     ra = {**SAID, "version": 2, "requirements_count": 4, "edge_cases_count": 1}
 
-    assert validate("ra", ra)["version"] == "2"
+    assert validate(RoleKind.REQUIREMENTS, ra)["version"] == "2"
 
 
 def test_a_status_is_taken_in_any_case() -> None:
-    assert validate("coder", {**SAID, "status": " Success "})["status"] == "success"
+    assert validate(None, {**SAID, "status": " Success "})["status"] == "success"
 
 
 def test_a_figure_that_cannot_be_had_is_nobodys() -> None:
-    assert view("vas", validate("vas", {**VAS, "coverage": "n/a"})).coverage is None
+    assert view("vas", validate(RoleKind.VALIDATOR, {**VAS, "coverage": "n/a"})).coverage is None
 
 
 def test_decisions_see_the_figures_alone() -> None:
-    fields = validate("vas", {**VAS, "failed_tests": ["t"], "blockers": "none", "issues": ["i"]})
+    fields = validate(RoleKind.VALIDATOR, {**VAS, "failed_tests": ["t"], "blockers": "none", "issues": ["i"]})
 
     assert view("vas", fields) == ResultView("vas", 95.0, 81.0, 0, ("t",), ("i",), ())
 
 
 def test_what_a_role_must_report_is_named_first() -> None:
-    assert set(field_names("coder")[:2]) == {"status", "summary"}
+    assert set(field_names(None)[:2]) == {"status", "summary"}

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.consensus.role_kinds import RoleKind
 from models.schemas.result import read_output
 from models.schemas.result_block import MAX_READ, fields_of, last_block
 
@@ -97,7 +98,7 @@ FAILED_TESTS = "\n* **failed_tests:** `test_zero`, test_negative\n"
     ],
 )
 def test_a_block_is_read_however_it_is_written(output: str) -> None:
-    reading = read_output("vas", output)
+    reading = read_output(RoleKind.VALIDATOR, output)
 
     assert reading is not None
     assert (reading.faults, reading.fields) == ((), FIELDS)
@@ -112,7 +113,7 @@ def test_the_block_is_kept_in_its_own_words() -> None:
 
 
 def test_a_block_that_is_no_result_names_what_is_wrong() -> None:
-    reading = read_output("vas", "PHASE_RESULT:\n- status: good\n- test_pass_rate: high\n")
+    reading = read_output(RoleKind.VALIDATOR, "PHASE_RESULT:\n- status: good\n- test_pass_rate: high\n")
 
     assert reading is not None
     assert {fault.path[0]: fault.message for fault in reading.faults} == {
@@ -138,7 +139,7 @@ def test_a_block_that_lies_further_back_is_not_looked_for() -> None:
 
 
 def test_nul_and_half_characters_never_reach_the_database() -> None:
-    reading = read_output("coder", 'PHASE_RESULT: {"status": "success", "summary": "\\ud800 \\u0000"}')
+    reading = read_output(None, 'PHASE_RESULT: {"status": "success", "summary": "\\ud800 \\u0000"}')
 
     assert reading is not None
     assert reading.faults
@@ -169,9 +170,9 @@ WORDS = ("PHASE_RESULT:", "status", "success", "summary", "72%", "a, b", "\x00",
 PIECES = st.sampled_from(MARKS + WORDS) | st.text(max_size=8)
 
 
-@given(st.lists(PIECES, max_size=60).map("".join), st.sampled_from(["vas", "coder"]))
-def test_nothing_an_agent_writes_makes_it_fail(text: str, role: str) -> None:
-    reading = read_output(role, f"PHASE_RESULT:{text}")
+@given(st.lists(PIECES, max_size=60).map("".join), st.sampled_from([RoleKind.VALIDATOR, None]))
+def test_nothing_an_agent_writes_makes_it_fail(text: str, kind: RoleKind | None) -> None:
+    reading = read_output(kind, f"PHASE_RESULT:{text}")
 
     assert reading is not None
     assert bool(reading.fields) is not bool(reading.faults)
@@ -186,7 +187,7 @@ def test_the_longest_output_is_read_at_once(piece: str) -> None:
     output = "PHASE_RESULT:" + piece * (4 * MAX_READ // len(piece))
     began = time.process_time()
 
-    read_output("vas", output)
-    read_output("vas", "PHASE_RESULT:" + output[: MAX_READ - 13])
+    read_output(RoleKind.VALIDATOR, output)
+    read_output(RoleKind.VALIDATOR, "PHASE_RESULT:" + output[: MAX_READ - 13])
 
     assert time.process_time() - began < 1

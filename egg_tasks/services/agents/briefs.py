@@ -59,7 +59,7 @@ def write(session: Session, *, run: AgentRun) -> Brief:
         feedback=_feedback(phase_run, run.role),
         focus=_focus(pipeline, phase_run, policy, run.role),
         criteria=focus.demands(policy.convergence) if policy.convergence else None,
-        result_fields=field_names(run.role) if policy.convergence else (),
+        result_fields=field_names(policy.reporting_kind(run.role)) if policy.convergence else (),
         started_at=run.started_at,
         soft_deadline_at=phase_run.soft_deadline_at,
         converge_at=phase_run.converge_at,
@@ -120,7 +120,7 @@ def _focus(pipeline: Pipeline, phase_run: PhaseRun, policy: PhasePolicy, role: s
     if policy.convergence is None:
         return None
     most = policy.max_iterations + pipeline.extra_iterations
-    return focus.directive(role, iteration=phase_run.iterations_used, most=most)
+    return focus.directive(policy.role(role).kind, iteration=phase_run.iterations_used, most=most)
 
 
 def _entry(role: Role, policy: PhasePolicy) -> RosterEntry:

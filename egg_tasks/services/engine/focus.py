@@ -3,30 +3,30 @@
 from collections.abc import Mapping
 
 from models.consensus.policy import Criteria
+from models.consensus.role_kinds import RoleKind
 
 LAST_OF_ZERO_TO_ONE = 2
 
-ANYBODY = ""
-ZERO_TO_ONE: Mapping[str, str] = {
-    ANYBODY: "Make it work end to end first.",
-    "ra": "Settle what the main path needs; rare cases come in later iterations.",
-    "ep": "Plan the shortest way to something that works end to end.",
-    "cd": "Make it work end to end first: the main path before completeness and polish.",
-    "vas": "See whether the whole works end to end, and report every figure, however low.",
+ZERO_TO_ONE: Mapping[RoleKind | None, str] = {
+    None: "Make it work end to end first.",
+    RoleKind.REQUIREMENTS: "Settle what the main path needs; rare cases come in later iterations.",
+    RoleKind.PLANNER: "Plan the shortest way to something that works end to end.",
+    RoleKind.DEVELOPER: "Make it work end to end first: the main path before completeness and polish.",
+    RoleKind.VALIDATOR: "See whether the whole works end to end, and report every figure, however low.",
 }
-ONE_TO_HUNDRED: Mapping[str, str] = {
-    ANYBODY: "Hold to every criterion.",
-    "ra": "Close open questions and edge cases; add nothing else.",
-    "ep": "Plan only what the feedback and the criteria still ask for.",
-    "cd": "Bring every criterion to what is asked for: failing tests, coverage, open issues.",
-    "vas": "Hold the whole to every criterion, and name what is missing.",
+ONE_TO_HUNDRED: Mapping[RoleKind | None, str] = {
+    None: "Hold to every criterion.",
+    RoleKind.REQUIREMENTS: "Close open questions and edge cases; add nothing else.",
+    RoleKind.PLANNER: "Plan only what the feedback and the criteria still ask for.",
+    RoleKind.DEVELOPER: "Bring every criterion to what is asked for: failing tests, coverage, open issues.",
+    RoleKind.VALIDATOR: "Hold the whole to every criterion, and name what is missing.",
 }
 
 
-def directive(role: str, *, iteration: int, most: int) -> str:
-    """The sentence for a role in an iteration that counts, of so many at most."""
-    by_role = ZERO_TO_ONE if iteration <= LAST_OF_ZERO_TO_ONE else ONE_TO_HUNDRED
-    return f"Iteration {iteration} of at most {most}. {by_role.get(role, by_role[ANYBODY])}"
+def directive(kind: RoleKind | None, *, iteration: int, most: int) -> str:
+    """The sentence for a role of a kind in an iteration that counts, of so many at most."""
+    by_kind = ZERO_TO_ONE if iteration <= LAST_OF_ZERO_TO_ONE else ONE_TO_HUNDRED
+    return f"Iteration {iteration} of at most {most}. {by_kind.get(kind, by_kind[None])}"
 
 
 def iterations(number: int) -> str:
