@@ -1,6 +1,5 @@
 """Long random walks of three to five roles with any rules obey the same laws, wake-ups lost or not."""
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,9 +18,6 @@ from tests.unit.consensus_laws import Rest, settle
 from tests.unit.consensus_moves import CLEAN, DIRTY, FAILURES, moves
 from tests.unit.consensus_world import Story, beginning, forgetful
 from tests.unit.test_consensus_walk import UNHEARD
-
-# The same lines again and again: tracing them takes as long once more and shows nothing new.
-pytestmark = pytest.mark.no_cover
 
 ROSTER = ("coder", "tester", "documenter", "reviewer", "integrator")
 MOVES = frozenset(

@@ -10,9 +10,6 @@ from tests.unit.consensus_rosters import Bounds, definable, rosters, story, walk
 from tests.unit.consensus_world import Story
 from tests.unit.test_consensus_walk import LOST, Walk
 
-# The same lines again and again: tracing them takes as long once more and shows nothing new.
-pytestmark = pytest.mark.no_cover
-
 SAMPLE = 131
 """Each so-manieth roster of three roles is walked here; prime, so that all their kinds are among them."""
 SOFT, HARD = NeedPolicy("coder"), NeedPolicy("coder", hard=True)

@@ -34,9 +34,6 @@ from tests.unit.consensus_laws import Rest, settle, spent
 from tests.unit.consensus_moves import moves
 from tests.unit.consensus_world import Story, World, beginning, view
 
-# The same lines again and again: tracing them takes as long once more and shows nothing new.
-pytestmark = pytest.mark.no_cover
-
 LOST = "lost wake-ups"
 """The move by which nobody is told of an event, or a worker dies between two verdicts."""
 UNHEARD = Wait("nothing: nobody has been told", until=NOW)
