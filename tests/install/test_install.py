@@ -1,5 +1,6 @@
 """The lock installs with any pip of a supported Python, and no later release of anything breaks it."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -14,22 +15,45 @@ ROOT = Path(__file__).parents[2]
 OLDEST_PIP = "23.0"
 """What Debian 12 gives its Python 3.11."""
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
-METADATA = "Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nProvides-Extra: {extra}\n"
+METADATA = "Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
 WHEEL = "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+WANTED = "tabulate"
+"""A package that our lock names, with an extra of its own."""
 
 
 @pytest.fixture
-def newer_release(tmp_path: Path) -> Mapping[str, str]:
+def index(tmp_path: Path) -> Path:
+    """A folder of releases."""
+    (tmp_path / "index").mkdir()
+    return tmp_path / "index"
+
+
+@pytest.fixture
+def newer_release(index: Path) -> Mapping[str, str]:
     """An environment in which pip finds a newer release of a package that another wants with an extra."""
-    index, name, version = tmp_path / "index", "coverage", "999.0"
-    index.mkdir()
-    inside = f"{name}-{version}.dist-info"
-    with zipfile.ZipFile(index / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
-        wheel.writestr(f"{inside}/METADATA", METADATA.format(name=name, version=version, extra="toml"))
-        wheel.writestr(f"{inside}/WHEEL", WHEEL)
-        wheel.writestr(f"{inside}/RECORD", "")
+    wheel(index, WANTED, "999.0", "Provides-Extra: widechars")
     links = f"{index} {os.environ.get('PIP_FIND_LINKS', '')}"
     return {**outside_of_make(), "PIP_FIND_LINKS": links.strip(), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+
+
+@pytest.fixture
+def wanting(tmp_path: Path, index: Path) -> Path:
+    """The lock, and in it another package that wants one with an extra."""
+    file = wheel(index, "wanting", "1.0", f"Requires-Dist: {WANTED}[widechars]>=0.1")
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    lock = (ROOT / "requirements/dev.txt").read_text()
+    (tmp_path / "lock.txt").write_text(f"{lock}wanting==1.0 --hash=sha256:{digest}\n")
+    return tmp_path / "lock.txt"
+
+
+def wheel(index: Path, name: str, version: str, said: str) -> Path:
+    """Make a release of a package that holds nothing but what it says of itself."""
+    file, inside = index / f"{name}-{version}-py3-none-any.whl", f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(file, "w") as opened:
+        opened.writestr(f"{inside}/METADATA", f"{METADATA.format(name=name, version=version)}{said}\n")
+        opened.writestr(f"{inside}/WHEEL", WHEEL)
+        opened.writestr(f"{inside}/RECORD", "")
+    return file
 
 
 def outside_of_make() -> dict[str, str]:
@@ -58,30 +82,30 @@ def run(*command: str | Path, env: Mapping[str, str] | None = None) -> subproces
 
 
 def installed(venv: Path, env: Mapping[str, str]) -> str:
-    """Install by the Makefile; the version of coverage that is there then."""
+    """Install by the Makefile; the version that is there then of what there is a newer release of."""
     quietly("make", f"VENV={venv}", f"{venv}/.installed", env=env)
     quietly(venv / "bin/python", "-m", "pip", "check")
-    asked = "import importlib.metadata as m; print(m.version('coverage'))"
+    asked = f"import importlib.metadata as m; print(m.version('{WANTED}'))"
     return quietly(venv / "bin/python", "-c", asked).stdout.strip()
 
 
-def locked_coverage() -> str:
-    """The version the lock names."""
+def locked() -> str:
+    """The version of it that the lock names."""
     lines = (ROOT / "requirements/dev.txt").read_text().splitlines()
-    return next(line for line in lines if line.startswith("coverage==")).split()[0].partition("==")[2]
+    return next(line for line in lines if line.startswith(f"{WANTED}==")).split()[0].partition("==")[2]
 
 
-def test_a_newer_release_breaks_an_old_pip_that_resolves_and_not_the_makefile(
-    tmp_path: Path, newer_release: Mapping[str, str]
+def test_a_newer_release_breaks_an_old_pip_that_resolves_and_not_one_that_does_as_the_makefile(
+    tmp_path: Path, newer_release: Mapping[str, str], wanting: Path
 ) -> None:
     venv = environment_of(sys.executable, tmp_path / "venv", pip=OLDEST_PIP)
-    lock = ROOT / "requirements/dev.txt"
 
-    resolving = run(venv / "bin/pip", "install", "--require-hashes", "-r", lock, env=newer_release)
+    resolving = run(venv / "bin/pip", "install", "--require-hashes", "-r", wanting, env=newer_release)
+    quietly(venv / "bin/pip", "install", "--no-deps", "--require-hashes", "-r", wanting, env=newer_release)
     version = installed(venv, newer_release)
 
     assert "all requirements must have their versions pinned" in resolving.stderr
-    assert version == locked_coverage()
+    assert version == locked()
 
 
 @pytest.mark.parametrize("name", PYTHONS)
@@ -94,7 +118,7 @@ def test_the_newest_pip_of_each_python_installs_what_the_lock_names(
 
     version = installed(environment_of(python, tmp_path / "venv", pip=None), newer_release)
 
-    assert version == locked_coverage()
+    assert version == locked()
 
 
 @pytest.mark.parametrize("name", ["2.7", "3.8", "3.10"])
