@@ -9,7 +9,7 @@ LARGE_PAGES := PYTHONMALLOC=malloc GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.m
 TOOLS  := .venv-tools
 PYTEST := $(LARGE_PAGES) $(BIN)/python -m pytest
 
-.PHONY: demo help prove-bus bench-bus bench-engine chaos hostile gaps walk field picture check reference test test-unit \
+.PHONY: demo help prove-bus bench-bus bench-engine chaos hostile gaps walk field picture check reference image-base test test-unit \
 	test-real test-proofs test-install test-pythons coverage release audit pre-commit format lint types imports lock clean
 
 demo: $(STAMP)  ## run the main job: a local stack, a repository, agents that come to agree
@@ -92,6 +92,10 @@ check: $(STAMP)  ## format, lint, types, imports, tests and what they leave out,
 	  $(MAKE) --no-print-directory $$step || exit; \
 	  printf '== make %s took %d s\n' $$step $$(($$(date +%s) - began)); \
 	done
+
+NAME ?= egg-base
+image-base:  ## the base of agents' images where no registry is at hand: Debian with git and python3 (as root, a minute)
+	docker/image-base $(NAME)
 
 reference: $(STAMP)  ## write the pages of docs/reference anew, from the code
 	$(BIN)/python -m reference
