@@ -11,9 +11,23 @@ from egg_tasks.runners.process import ProcessRunner
 from egg_tasks.workspace import GitWorkspace
 from models.errors import Unprocessable
 
-PROCESS = "process"
+PROCESS, DOCKER = "process", "docker"
 COMMAND = "command"
-KINDS: Mapping[str, Callable[[], Runner]] = {PROCESS: lambda: ProcessRunner(settings().home / RUNS)}
+
+
+def _docker() -> Runner:
+    """Imported by whoever has an agent in a container: the engine's library takes longer than all of ours."""
+    from egg_tasks.runners import engine
+    from egg_tasks.runners.docker import DockerRunner
+
+    ours = settings()
+    return DockerRunner(ours.home, engine.at(ours.docker_host), agent_uid=ours.agent_uid)
+
+
+KINDS: Mapping[str, Callable[[], Runner]] = {
+    PROCESS: lambda: ProcessRunner(settings().home / RUNS),
+    DOCKER: _docker,
+}
 """How agents may be isolated, and who runs them so."""
 BACKENDS: Mapping[str, Backend] = {COMMAND: CommandBackend()}
 """Which agent programs there are, and who starts and understands them."""

@@ -1,8 +1,9 @@
 """The `egg` that agents find: a copy of the agent commands in a directory of its own, and their PATH.
 
-`<EGG_HOME>/agent-tools/<version>+<digest>/` holds `bin/`, with `egg` and `egg-orch` alone, and `lib/`, with
-our packages and click. A directory is whole or not there and never changed: another version gets another
-one, and an agent that outlives an upgrade keeps the one it started with.
+`<EGG_HOME>/agent-tools/<version>+<digest>/` holds `bin/`, with `egg` and `egg-orch` alone, `bin-container/`
+with the same for containers, where it is /opt/egg/bin, and `lib/`, with our packages and click. A directory
+is whole or not there and never changed: another version gets another one, and an agent that outlives an
+upgrade keeps the one it started with.
 """
 
 import hashlib
@@ -24,6 +25,7 @@ from models.errors import Unavailable
 NAME = "agent-tools"
 VARIABLE = "EGG_AGENTS_PATH"
 PACKAGES = ("cli", "egg_tasks", "models")
+LIBRARY, IN_CONTAINERS = "lib", "bin-container"
 LONGEST_SHEBANG = 120
 HALF_MADE_SECONDS = 3600.0
 
@@ -38,6 +40,23 @@ from egg_tasks.entry import main
 
 sys.exit(main())
 '''
+
+CONTAINER_SCRIPT = """\
+#!/bin/sh
+# The image's own Python, wherever that is: an agent may have put another one in front on its PATH.
+for python in /usr/local/bin/python3 /usr/bin/python3; do
+  [ -x "$python" ] && exec "$python" -IS /opt/egg/bin/.egg.py "$@"
+done
+exec python3 -IS /opt/egg/bin/.egg.py "$@"
+"""
+CONTAINER_GITCONFIG = """\
+# What of the pipeline's repository is there to read belongs to another user.
+[include]
+	path = /etc/gitconfig
+[safe]
+	directory = *
+"""
+METADATA = "Metadata-Version: 2.1\nName: egg-tasks\nVersion: {version}\n"
 
 
 def install(home: Path) -> Path:
@@ -68,10 +87,10 @@ def renew(home: Path) -> None:
     if target.exists() and _digest(target / "lib") != _digest(*_sources()):
         _remove(target)
     install(home)
-    in_use = list(_environments())
+    in_use = list(_used())
     for other in (home / NAME).iterdir():
         is_young = time.time() - other.stat().st_mtime < HALF_MADE_SECONDS
-        is_in_use = any(os.fsencode(other) in environment for environment in in_use)
+        is_in_use = any(os.fsencode(f"/{NAME}/{other.name}/") in used for used in in_use)
         if other != target and not is_in_use and not (other.name.startswith(".") and is_young):
             _remove(other)
 
@@ -115,7 +134,7 @@ def _click() -> Path:
 
 def _digest(*directories: Path) -> str:
     """A hash over the sources in some directories, and how they are entered."""
-    found = hashlib.sha256(_script().encode())
+    found = hashlib.sha256((_script() + CONTAINER_SCRIPT + CONTAINER_GITCONFIG + METADATA).encode())
     for name, path in sorted(_modules(directories)):
         with suppress(OSError):
             found.update(f"{name}\0".encode() + path.read_bytes())
@@ -151,10 +170,24 @@ def _make(target: Path) -> None:
         (draft / "bin/egg").write_text(_script(), encoding="utf-8")
         (draft / "bin/egg").chmod(0o755)
         (draft / "bin/egg-orch").symlink_to("egg")
+        _make_for_containers(draft / IN_CONTAINERS)
+        said = draft / LIBRARY / f"egg_tasks-{version('egg-tasks')}.dist-info"
+        said.mkdir()
+        (said / "METADATA").write_text(METADATA.format(version=version("egg-tasks")), encoding="utf-8")
         draft.chmod(0o755)
         _place(draft, target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _make_for_containers(directory: Path) -> None:
+    """What takes the place of `bin` in a container, which has neither our installation nor our user."""
+    directory.mkdir()
+    (directory / "egg").write_text(CONTAINER_SCRIPT, encoding="utf-8")
+    (directory / "egg").chmod(0o755)
+    (directory / "egg-orch").symlink_to("egg")
+    (directory / ".gitconfig").write_text(CONTAINER_GITCONFIG, encoding="utf-8")
+    (directory / ".egg.py").write_text(SCRIPT.format(installed="/opt/egg/lib"), encoding="utf-8")
 
 
 def _place(draft: Path, target: Path) -> None:
@@ -181,11 +214,12 @@ def _remove(directory: Path) -> None:
     shutil.rmtree(gone, ignore_errors=True)
 
 
-def _environments() -> Iterator[bytes]:
-    """Yield the environments of this machine's processes, as far as we may see them."""
-    for environ in Path("/proc").glob("[0-9]*/environ"):
-        with suppress(OSError):
-            yield environ.read_bytes()
+def _used() -> Iterator[bytes]:
+    """Yield what this machine's processes have, as far as we may see it: on their PATH, or in a container."""
+    for name in ("environ", "mountinfo"):
+        for path in Path("/proc").glob(f"[0-9]*/{name}"):
+            with suppress(OSError):
+                yield path.read_bytes()
 
 
 def agents_path(environ: Mapping[str, str], home: Path) -> str:

@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from egg_tasks import agent_tools
 from egg_tasks.settings_file import completed
-from egg_tasks.settings_table import BROKER_URL, DATABASE_URL, REDIS_URL, number
+from egg_tasks.settings_table import BROKER_URL, BY_VARIABLE, DATABASE_URL, REDIS_URL, number, said
 from models.errors import Unprocessable
 
 WHSEC = "whsec_"
@@ -170,6 +170,10 @@ class Settings:
     """What agents and checks have as LANG."""
     agents_path: str = os.defpath
     """The PATH that agents and checks have behind their `egg`."""
+    docker_host: str = BY_VARIABLE["EGG_DOCKER_HOST"].default
+    """The container engine of agents that are isolated by one."""
+    agent_uid: int = 65532
+    """The user that agents in containers are, where we are root."""
     webhook: Webhook | None = None
     """Where people hear of decisions; nowhere when it is None."""
 
@@ -198,6 +202,8 @@ class Settings:
             api_hosts=frozenset(environ.get("EGG_API_HOSTS", "").lower().replace(",", " ").split()),
             language=environ.get("LANG") or "C.UTF-8",
             agents_path=agent_tools.agents_path(environ, home),
+            docker_host=said(environ, "EGG_DOCKER_HOST"),
+            agent_uid=number(environ, "EGG_AGENT_UID"),
             webhook=webhook_of(environ),
         )
 

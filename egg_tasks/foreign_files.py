@@ -117,16 +117,18 @@ def written_at(root: Path, name: str) -> datetime | None:
         return None
 
 
-def write_plain(root: Path, name: str, content: str | bytes) -> None:
+def write_plain(root: Path, name: str, content: str | bytes, *, owner: int = -1) -> None:
     """Write a 0600 file in *root* whole or not at all, in the place of whatever is there.
 
-    A directory there is moved aside. `OSError` when the disk refuses or *root* is no directory of its own.
+    It is ours, or *owner*'s. A directory there is moved aside. `OSError` when the disk refuses or *root* is
+    no directory of its own.
     """
     directory = os.open(root, ENTERING | os.O_NOFOLLOW)
     draft = f".{name}.{secrets.token_hex(8)}"
     try:
         with os.fdopen(os.open(draft, DRAFTING, 0o600, dir_fd=directory), "wb") as file:
             try:
+                os.fchown(file.fileno(), owner, owner)
                 file.write(content.encode() if isinstance(content, str) else content)
                 file.flush()
                 _rename(draft, name, directory)

@@ -213,6 +213,22 @@ SETTINGS: tuple[Setting, ...] = (
         help="how long the clone of a run whose work is saved stays when the run is over",
     ),
     Setting(
+        variable="EGG_DOCKER_HOST",
+        key="node.docker_host",
+        kind=Kind.URL,
+        default="unix:///var/run/docker.sock",
+        help="the container engine of agents that are isolated by one",
+    ),
+    Setting(
+        variable="EGG_AGENT_UID",
+        key="node.agent_uid",
+        kind=Kind.WHOLE,
+        default="65532",
+        least=1,
+        most=4_000_000_000,
+        help="the number of the user that agents in containers are, where egg itself is root",
+    ),
+    Setting(
         variable="EGG_WEBHOOK_URL",
         key="webhook.url",
         kind=Kind.URL,

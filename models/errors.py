@@ -18,6 +18,7 @@
         ├── KeyTaken               somebody used the same key at the same moment
         ├── TookTooLong            git came to no end with what an agent left: more so the next time, perhaps
         ├── JustAwake              the machine has slept, and its deadlines are not yet moved
+        ├── EngineAway             the container engine: its runs wait for it, and nobody has failed
         ├── NoRoom                 the disk is full: nobody's failure, and tried until there is room
         ├── TooNew                 only a newer release of ours knows it
         └── Halted                 a person has stopped all: nothing starts until that is lifted
@@ -132,6 +133,10 @@ class TookTooLong(Unavailable):
 
 class JustAwake(Unavailable):
     """The machine may just have woken up: nothing is judged by the time before the next tick."""
+
+
+class EngineAway(Unavailable):
+    """The container engine of this machine does not answer."""
 
 
 class NoRoom(Unavailable):

@@ -15,6 +15,9 @@ import migrations
 from egg_tasks.stack.servers import servers
 from models.events import EVENTS
 from models.tables import Base
+from tests.engine import container_engine
+
+__all__ = ["container_engine"]
 
 # How long an example takes is no finding: the machine may be busy.
 settings.register_profile("untimed", deadline=None)

@@ -60,7 +60,7 @@ def of_agent(
     agent, definition = _agent(session, run)
     command = backend.start(agent, prompt=render(brief), layout=layout)
     taken = {name: shell.value(source) for name, source in agent.taken.items()}
-    path = taken.pop("PATH", agent.literals.get("PATH", settings.agents_path))
+    path = taken.pop("PATH", agent.literals.get("PATH", _others_path(layout, settings)))
     places = {name: value for name, value in taken.items() if shell.is_place(value)}
     hidden = {name: value for name, value in taken.items() if name not in places}
     return Launch(
@@ -115,10 +115,15 @@ def _agent(session: Session, run: AgentRun) -> tuple[Agent, Definition]:
 def _plain(layout: Layout, settings: Settings) -> dict[str, str]:
     """What agents and checks find: the user's PATH and tools, and nothing of ours but `egg`."""
     return {
-        "PATH": _path(settings, layout, settings.agents_path),
+        "PATH": _path(settings, layout, _others_path(layout, settings)),
         "LANG": settings.language,
         "EGG_REPO_PATH": str(layout.inside.directory),
     }
+
+
+def _others_path(layout: Layout, settings: Settings) -> str:
+    """The PATH of whoever says none: this machine's, or that of the place it runs in."""
+    return settings.agents_path if layout.inside.path is None else layout.inside.path
 
 
 def _path(settings: Settings, layout: Layout, path: str) -> str:
@@ -139,7 +144,7 @@ def _environment(
         **_plain(layout, settings),
         **identity,
         **given,
-        "EGG_ORCHESTRATOR_URL": settings.api_url,
+        "EGG_ORCHESTRATOR_URL": layout.inside.api_url or settings.api_url,
         "EGG_PIPELINE_ID": brief.pipeline_id,
         "EGG_AGENT_ROLE": brief.role,
         "EGG_AGENT_RUN_ID": brief.run_id,

@@ -73,7 +73,7 @@ class ProcessRunner:
 
     def is_newer(self, run_id: UUID) -> bool:
         """Whether the run was laid out by a release that knows more of it than this one."""
-        return run_directory.find_layout(self.own(run_id)) > run_directory.LAYOUT
+        return run_directory.find_layout(self.own(run_id)) > run_directory.NEWEST
 
     def list_newer(self) -> Collection[UUID]:
         """The runs on this machine that only a newer release can attend."""

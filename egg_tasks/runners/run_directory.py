@@ -28,12 +28,14 @@ from egg_tasks.runners import liveness, remains, room
 from egg_tasks.runners.remains import MARK, Traces, brand
 from models.schemas.run import Exit, Launch, Wake
 
-LAYOUT, SHARED_LAYOUT = 2, 1
+CONTAINER_LAYOUT, LAYOUT, SHARED_LAYOUT = 3, 2, 1
 """Which files a run has, where, and what they mean; spec.json says it. Those of 0 have no number.
 
 Every change of them gets the next number, and the runs of the layouts before it are still attended: up to
-the second of these, all lies in the directory that the agent is given.
+the last of these, all lies in the directory that the agent is given. The first is that of runs in containers
+(`container_files`), and none of a process.
 """
+NEWEST = CONTAINER_LAYOUT
 
 CLEARING_SECONDS = 10.0
 PROFILE = ".profile"
@@ -109,9 +111,9 @@ def request_stop(own: Path) -> None:
         write_plain(own, "stop", "")
 
 
-def leave_signal(given: Path, text: str) -> None:
-    """Put what the agent is told where it looks for it."""
-    write_plain(given, run_places.SIGNAL, text)
+def leave_signal(given: Path, text: str, *, owner: int = -1) -> None:
+    """Put what the agent is told where it looks for it, as a file of ours or of *owner*'s."""
+    write_plain(given, run_places.SIGNAL, text, owner=owner)
 
 
 def note_told(own: Path, text: str) -> None:

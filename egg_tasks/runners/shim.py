@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, NoReturn
 
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER, PARENT, SESSION, OOM_SCORE, MOST_FILES = 1, 36, 1, 3, 500, 1 << 16
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER, PARENT, SESSION = 1, 4, 36, 1, 3
+OOM_SCORE, MOST_FILES = 500, 1 << 16
 STOPPING, KILLING, TELLING = {signal.SIGTERM, signal.SIGINT}, signal.SIGUSR2, signal.SIGUSR1
 WATCHED = {*STOPPING, KILLING, TELLING, signal.SIGCHLD}
-MISSING = "missing: "
 LOG_LIMIT, TAIL, CHUNK, RESERVED = 16 << 20, 256 << 10, 64 << 10, 8 << 10
 SWEEP_SECONDS, TICK_SECONDS, ASLEEP_SECONDS, NICE = 10.0, 5.0, 10.0, 5
-OUTCOME, OUTCOME_DRAFT = "outcome.json", "outcome.json.new"
+OUTCOME, OUTCOME_DRAFT, MISSING = "outcome.json", "outcome.json.new", "missing: "
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -203,6 +203,7 @@ def become(spec: dict[str, Any], streams: tuple[int, int], parent: int) -> str:
     """Turn this process into the agent; returns only when that fails, with the reason."""
     os.setsid()
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    libc.prctl(PR_SET_DUMPABLE, 1)  # else its limits are not its own to set
     if os.getppid() != parent:
         os._exit(1)
     for source, target in ((streams[0], 0), (streams[1], 1), (streams[1], 2)):

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from egg_tasks import disk
-from models.errors import DatabaseAway, JustAwake, KeyTaken, NoRoom, TooNew
+from models.errors import DatabaseAway, EngineAway, JustAwake, KeyTaken, NoRoom, TooNew
 from models.foreign import one_line
 
-NOBODYS = (DatabaseAway, JustAwake, KeyTaken, NoRoom, TooNew)
+NOBODYS = (DatabaseAway, EngineAway, JustAwake, KeyTaken, NoRoom, TooNew)
 OURS = frozenset({errno.EMFILE, errno.ENFILE})
 """Descriptors: no file that an agent makes uses up ours."""
 LONGEST = 1000

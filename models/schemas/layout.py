@@ -15,6 +15,10 @@ class Inside:
     """What it is told while it runs."""
     tools: Path
     """The directory that holds `egg`, at the front of its PATH."""
+    path: str | None = None
+    """Its PATH behind that, where it is not the one of this machine; empty for that of its image."""
+    api_url: str | None = None
+    """The API's address, where it is not the one we have."""
 
 
 @dataclass(frozen=True)

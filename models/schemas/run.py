@@ -33,6 +33,23 @@ class Command:
     """Variables that the program itself needs; they win over its definition's."""
 
 
+class Container(BaseModel):
+    """What a container is made from, and what it may take of its machine."""
+
+    model_config = ConfigDict(frozen=True)
+
+    image: str
+    memory: int = 4 << 30
+    """Bytes, swap and what is in its /tmp among them."""
+    cpus: float = 2
+    pids: int = 512
+    """Processes and threads."""
+    disk: int = 10 << 30
+    """Bytes of its clone, its role's HOME and its output."""
+    runtime: str | None = None
+    """Another one than the engine's own: `runsc` is gVisor's."""
+
+
 class Launch(BaseModel):
     """Everything a runner needs to start one agent run, once."""
 
@@ -52,6 +69,13 @@ class Launch(BaseModel):
     wake: Wake = Wake.NONE
     token: str | None = Field(default=None, repr=False)
 
+    container: Container | None = None
+    """Where the agent runs, for a runner of containers."""
+    labels: dict[str, str] = Field(default_factory=dict)
+    """What a container is to say of its run, to whoever looks at the engine."""
+    reads: tuple[Path, ...] = ()
+    """Further files and directories of ours that a container has, at the same path, to read."""
+
 
 class Exit(BaseModel):
     """How an agent run's process ended; with neither code, signal nor error it vanished without a trace."""
@@ -68,6 +92,8 @@ class Exit(BaseModel):
     """Whether a variable that its definition takes from here is not there."""
     stopped: bool = False
     """Whether the system had asked it to stop before it ended."""
+    is_out_of_memory: bool = False
+    """Whether the kernel ended some of its processes for want of the memory that it may take."""
     is_swept: bool = True
     """Whether its supervisor saw the last of its processes go."""
     started_at: datetime | None = None

@@ -4,6 +4,7 @@ A runner joins by one line in `RUNNERS`. Nothing here knows how one works: a run
 says, and what an agent does is seen in its output and in its clone.
 """
 
+import os
 import signal
 import subprocess
 import sys
@@ -18,15 +19,20 @@ import pytest
 
 from egg_tasks import run_places
 from egg_tasks.ports import Runner
+from egg_tasks.runners import engine
+from egg_tasks.runners.docker import DockerRunner
 from egg_tasks.runners.process import ProcessRunner
-from models.schemas.run import Exit, Launch, Wake
+from models.schemas.run import Container, Exit, Launch, Wake
+from tests.engine import IMAGE
 from tests.integration.runner_scene import AT_ONCE, SOON, end, end_all, launch, output, until
-from tests.integration.runner_scene import started as started_by
 
 RUNNERS: Mapping[str, Callable[[Path], Runner]] = {
     "process": lambda home: ProcessRunner(home / run_places.RUNS),
+    "docker": lambda home: DockerRunner(home, engine.at(os.environ["EGG_DOCKER_HOST"])),
 }
 """How each runner is made that runs the agents of a home; two of one home are as two workers."""
+CONTAINERS = {"docker": Container(image=IMAGE, memory=256 << 20, pids=64)}
+"""Where the agents of those runners are that have containers."""
 
 BEAT = "while :; do echo x >> beat; sleep 0.02; done"
 DEAF = f"trap '' TERM; echo up; {BEAT}"
@@ -56,12 +62,15 @@ class Ground:
         run_id = uuid4()
         layout = self.runner.layout(run_id)
         layout.clone.mkdir(mode=0o700, parents=True)
-        return launch(script, **{"run_id": run_id, "directory": layout.inside.directory, **fields})
+        places = {"directory": layout.inside.directory, "container": CONTAINERS.get(self.kind)}
+        return launch(script, **{"run_id": run_id, **places, **fields})
 
     def started(self, script: str, **fields: object) -> UUID:
         """Start a script in a clone of its own, which says `up` when it is ready."""
         run = self.launch(script, **fields)
-        return started_by(self.runner, script, run_id=run.run_id, directory=run.directory, **fields)
+        self.runner.ensure(run)
+        until(lambda: "up\n" in output(self.runner, run.run_id))
+        return run.run_id
 
     def beats(self, run_id: UUID) -> int:
         """How often something of a run has beaten so far."""
@@ -77,7 +86,12 @@ class Ground:
 
 
 @pytest.fixture(params=RUNNERS)
-def ground(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ground]:
+def ground(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Ground]:
+    if request.param in CONTAINERS:
+        own = request.getfixturevalue("container_engine")
+        monkeypatch.setenv("EGG_DOCKER_HOST", own.url)
     runner = RUNNERS[request.param](tmp_path)
     yield Ground(request.param, tmp_path, runner)
     end_all(runner)

@@ -29,12 +29,14 @@ OPENED_OTHERWISE = {
         "runners/liveness.py": {"_is_shim", "forks", "is_unique", "of_this_boot", "read"},
         "runners/remains.py": {"_has_mark", "_has_brand"},
         "attending/owners.py": {"_started"},
+        "runners/container_shim.py": {"oom_kills"},
     },
     "in a directory that no agent is told of, by a program without a library of ours": {
         "runners/shim.py": {
             "__init__", "stat_fields", "identity", "record", "sync", "claim", "go_first", "start", "catches",
             "read_spec", "publish", "main",
         },
+        "runners/container_shim.py": {"read_spec"},
     },
     "in a clone or checkout that is just being made, under a name that its agent has not got yet": {
         "workspace/checkouts.py": {"_furnish"},
@@ -50,6 +52,9 @@ OPENED_OTHERWISE = {
     },
     "a directory that agents are led through and may not write": {
         "runners/room.py": {"_alone_in"},
+    },
+    "a directory of ours": {
+        "runners/container_files.py": {"alone"},
     },
     "in a pipeline's repository": {
         "workspace/lfs.py": {"settle"},

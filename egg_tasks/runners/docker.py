@@ -1,0 +1,336 @@
+"""Agents in containers, each under a shim of its own that outlives whoever started it."""
+
+import os
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from uuid import UUID
+
+from egg_tasks import agent_tools, disk, removal, run_places
+from egg_tasks.foreign_files import is_directory, is_there, open_plain, written_at
+from egg_tasks.runners import alive, container_files, container_spec, run_directory
+from egg_tasks.runners.container_shim import TOO_OLD, UNFED
+from egg_tasks.runners.container_spec import GATEWAY, INSTALLATION, RUN, Mount, User
+from egg_tasks.runners.engine import CREATED, RUNNING, Engine, State
+from models.errors import NoRoom, NotFound, Unavailable, Unprocessable
+from models.schemas.layout import Inside, Layout
+from models.schemas.run import Container, Exit, Launch
+from models.schemas.silence import Silence
+
+AGENT_UID = 65532
+"""Who agents are where we are root: nobody who has anything on this machine."""
+START_SECONDS, KILL_SECONDS = 30.0, 5.0
+SOCKET = "gateway.sock"
+
+
+class DockerRunner:
+    """Runs agents in containers of one engine, each with what is in `runs`/RUN_ID of *home* and nothing else.
+
+    Stateless: any process on the same machine may wait for, stop and read any run.
+    """
+
+    def __init__(self, home: Path, engine: Engine, *, agent_uid: int = AGENT_UID) -> None:
+        self._home = home.absolute()
+        self._engine = engine
+        self._uid = os.geteuid() or agent_uid
+
+    def layout(self, run_id: UUID, *, directory: Path | None = None) -> Layout:
+        """Where everything of a run lies; a checkout has another place than a role's clone."""
+        given = run_places.given(self._home, run_id)
+        at_host = run_places.layout(given, directory=directory, tools=container_spec.TOOLS)
+        is_clone = directory in {None, at_host.clone}
+        inside = Inside(
+            container_spec.WORK if is_clone else container_spec.CHECK / at_host.inside.directory.name,
+            prompt=container_spec.GIVEN / run_places.PROMPT,
+            signal=container_spec.GIVEN / run_places.SIGNAL,
+            tools=container_spec.TOOLS,
+            path="",
+            api_url=container_spec.API_URL,
+        )
+        return replace(at_host, inside=inside)
+
+    def ensure(self, launch: Launch) -> None:
+        """Start the run unless it was started before.
+
+        What its definition asks for and this engine has not is its `Exit`; `EngineAway` without an engine.
+        """
+        own = self._own(launch.run_id)
+        if container_files.has_started(own):
+            return
+        try:
+            with container_files.alone(own, seconds=START_SECONDS):
+                if not container_files.has_started(own) and not container_files.stopped_early(own):
+                    self._start(launch, own)
+        except OSError as error:
+            kind = NoRoom if disk.is_full(error) else Unavailable
+            raise kind(
+                f"cannot start agent run {launch.run_id}: {error.strerror or error}; "
+                "free what is short and it is tried again"
+            ) from error
+
+    def has_started(self, run_id: UUID) -> bool:
+        """Whether the run has taken its once-only start mark."""
+        return container_files.has_started(self._own(run_id))
+
+    def wait(self, run_id: UUID, *, timeout: timedelta) -> Exit | None:
+        """Return how the run ended, or None if it still runs after *timeout*."""
+        deadline = time.monotonic() + timeout.total_seconds()
+        while (ended := self._find_exit(run_id)) is None:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return None
+            self._engine.wait(container_spec.name(run_id), seconds=left)
+        return ended
+
+    def stop(self, run_id: UUID) -> None:
+        """Ask the run to end; one that has not started then never will, and ends as stopped."""
+        self._request_stop(run_id)
+        self._signal(run_id, "SIGTERM")
+
+    def kill(self, run_id: UUID) -> None:
+        """End the run at once; over when this returns. Its exit says `stopped` as well."""
+        self._request_stop(run_id)
+        if not self.has_started(run_id):
+            return
+        self._signal(run_id, "SIGUSR2")
+        if self.wait(run_id, timeout=timedelta(seconds=KILL_SECONDS)) is None:
+            self._signal(run_id, "SIGKILL")
+            self.wait(run_id, timeout=timedelta(seconds=KILL_SECONDS))
+
+    def tell(self, run_id: UUID, text: str) -> None:
+        """Leave *text* in the run's signal file; where it asked for SIGUSR1, those that catch it get it."""
+        given, own = run_places.given(self._home, run_id), self._own(run_id)
+        if not self.has_started(run_id) or run_directory.was_told(own, text):
+            return
+        try:
+            run_directory.leave_signal(given, text, owner=self._user().outside)
+            if run_directory.is_to_be_woken(own):
+                self._signal(run_id, "SIGUSR1")
+            run_directory.note_told(own, text)
+        except OSError as error:
+            raise Unavailable(
+                f"cannot tell agent run {run_id} anything in {given}: {error.strerror or error}; "
+                "it is tried again"
+            ) from error
+
+    def last_active_at(self, run_id: UUID) -> datetime | None:
+        """When the run last wrote output, or None if it never did."""
+        return written_at(self._own(run_id), run_places.LOG)
+
+    def read_log(self, run_id: UUID, *, offset: int, limit: int) -> bytes:
+        """Up to *limit* bytes of the run's output from byte *offset*; empty at the end."""
+        log = open_plain(self._own(run_id), run_places.LOG)
+        if log is None:
+            return b""
+        with log:
+            try:
+                return os.pread(log.fileno(), limit, offset)
+            except OSError:
+                return b""
+
+    def forget(self, run_id: UUID) -> None:
+        """Remove the log of a run that is over, and all else that is noted of it."""
+        if not self._is_ours(self._own(run_id)):
+            return
+        if self._find_exit(run_id) is None:
+            raise Unavailable(f"agent run {run_id} lives, and its log is not removed before it ends")
+        try:
+            removal.put_away(self._home / run_places.SHIMS, str(run_id))
+        except OSError as error:
+            raise Unavailable(f"the log of agent run {run_id} cannot be removed: {error}") from error
+
+    def tidy(self) -> None:
+        """Nothing is made for runs that their end does not remove."""
+
+    def list_live(self) -> Collection[UUID]:
+        """The runs of this installation whose container lives; no engine is asked where none was started."""
+        if not any(container_files.find_end(own) is None for own in self._started()):
+            return []
+        found = self._engine.list_running({INSTALLATION: self._installation()})
+        return [UUID(labels[RUN]) for labels in found if RUN in labels]
+
+    def list_silences(self, *, since: datetime) -> Collection[Sequence[Silence]]:
+        """For each run here whose shim has ticked after *since*, ended or not: when it did not tick."""
+        now = datetime.now(UTC)
+        found = (alive.read(container_files.box(own), now=now) for own in self._started())
+        return [silences for silences in found if silences and silences[-1].began_at > since]
+
+    def _own(self, run_id: UUID) -> Path:
+        return run_places.ours(run_places.given(self._home, run_id))
+
+    def _started(self) -> Iterator[Path]:
+        for own in run_places.all_ours(self._home / run_places.RUNS):
+            if self._is_ours(own) and container_files.has_started(own):
+                yield own
+
+    def _is_ours(self, own: Path) -> bool:
+        """Whether a run was laid out for a container."""
+        return container_files.spec_of(own).get("layout") == run_directory.CONTAINER_LAYOUT
+
+    def _installation(self) -> str:
+        """What tells the containers of this home from those of every other on the same engine."""
+        return sha256(f"{self._home}\0{self._home.stat().st_ino}".encode()).hexdigest()[:16]
+
+    def _find(self, run_id: UUID) -> State | None:
+        """How a run's container fares; one that another installation has under its name is none."""
+        found = self._engine.find(container_spec.name(run_id))
+        return found if found and found.labels.get(INSTALLATION) == self._installation() else None
+
+    def _signal(self, run_id: UUID, name: str) -> None:
+        own = self._own(run_id)
+        if self._is_ours(own) and container_files.find_end(own) is None and self._find(run_id):
+            self._engine.signal(container_spec.name(run_id), name)
+
+    def _request_stop(self, run_id: UUID) -> None:
+        try:
+            container_files.request_stop(self._own(run_id))
+        except OSError as error:
+            if not self.has_started(run_id):
+                raise Unavailable(
+                    f"cannot keep agent run {run_id} from starting: {error.strerror or error}; "
+                    "free what is short and it is tried again"
+                ) from error
+
+    def _find_exit(self, run_id: UUID) -> Exit | None:
+        """How the run ended, or None while its container lives; an end is kept before its container goes."""
+        own = self._own(run_id)
+        if (known := container_files.find_end(own)) is not None:
+            return known
+        if not container_files.has_started(own):
+            return Exit(stopped=is_there(own, container_files.STOP))
+        state = self._find(run_id)
+        if state is not None and not state.is_over:
+            return None
+        ended = container_files.end(
+            own,
+            is_trusted=state is not None and state.exit_code == 0,
+            is_out_of_memory=state is not None and state.is_out_of_memory,
+        )
+        if state is not None:
+            self._engine.remove(state.id)
+        return ended
+
+    def _start(self, launch: Launch, own: Path) -> None:
+        """Start a run that is not started, whatever an earlier try has left of it."""
+        assert launch.container is not None, "whoever launches an agent here says in what container"  # noqa: S101
+        user = self._user()
+        given = run_places.given(self._home, launch.run_id)
+        spec = container_files.write(given, own, launch, owner=user.outside)
+        try:
+            state = self._made(launch, launch.container, own, user)
+            if state.status == CREATED:
+                self._engine.start(state.id, fed=container_files.fed(spec, launch, self._relay()))
+        except NotFound:
+            self._refuse(
+                own, f"this machine has no image {launch.container.image}: docker pull it, or build it"
+            )
+        except Unprocessable as error:
+            if (made := self._find(launch.run_id)) is not None:
+                self._engine.remove(made.id)
+            self._refuse(own, f"no container can be started from {launch.container.image}: {error.message}")
+        else:
+            self._await_mark(launch, own)
+
+    def _made(self, launch: Launch, container: Container, own: Path, user: User) -> State:
+        """The run's container, made unless it is there; one that was told nothing is made anew."""
+        state = self._find(launch.run_id)
+        if state is not None and state.is_over and state.exit_code == UNFED:
+            # Who started it died before it was told what to run.
+            self._engine.remove(state.id)
+            state = None
+        if state is None:
+            name = container_spec.name(launch.run_id)
+            self._engine.create(name, self._config(launch, container, own, user))
+            state = self._find(launch.run_id)
+            if state is None:
+                raise Unprocessable(f"another installation on this engine has a container {name}: remove it")
+        return state
+
+    def _await_mark(self, launch: Launch, own: Path) -> None:
+        """Wait until the run's mark is taken; what keeps it from that is said, and it is tried again."""
+        deadline = time.monotonic() + START_SECONDS
+        while not container_files.has_started(own):
+            state = self._find(launch.run_id)
+            if state is None or (state.status != RUNNING and not container_files.has_started(own)):
+                self._explain(launch, own, state)
+                return
+            if time.monotonic() > deadline:
+                raise Unavailable(f"agent run {launch.run_id} is too slow to start; it is tried again")
+            time.sleep(container_files.RETRY_SECONDS)
+        container_files.note_started(own)
+        if is_there(own, container_files.STOP):
+            # It came between the layout and the mark.
+            self._signal(launch.run_id, "SIGTERM")
+
+    def _explain(self, launch: Launch, own: Path, state: State | None) -> None:
+        """Say why a container ended before it took its mark, and make room for the next try."""
+        code = state.exit_code if state else None
+        said = self._engine.last_words(state.id) if state else "it was removed"
+        if state:
+            self._engine.remove(state.id)
+        if code == TOO_OLD and launch.container:
+            self._refuse(own, f"the image {launch.container.image} has a Python older than 3.11")
+            return
+        raise Unavailable(
+            f"cannot start agent run {launch.run_id}: the shim in its container ended with status {code}"
+            f" ({said}); it is tried again"
+        )
+
+    def _refuse(self, own: Path, why: str) -> None:
+        """Have a run end that no try can start."""
+        container_files.note_end(own, Exit(error=why, is_missing=True))
+
+    def _user(self) -> User:
+        if self._engine.remaps_users:
+            raise Unprocessable(
+                "the container engine gives containers other users (userns-remap), so that nobody could read"
+                " what agents write: start it without, or with an engine of the user's own (rootless)"
+            )
+        if self._engine.is_rootless:
+            return User(inside="0:0", outside=os.geteuid())
+        return User(inside=f"{self._uid}:{self._uid}", outside=self._uid)
+
+    def _config(self, launch: Launch, container: Container, own: Path, user: User) -> dict[str, object]:
+        labels = {**launch.labels, RUN: str(launch.run_id), INSTALLATION: self._installation()}
+        mounts = [*self._mounts(launch, own), *self._readable(launch.reads)]
+        return container_spec.config(
+            container, user=user, directory=launch.directory, mounts=mounts, labels=labels
+        )
+
+    def _mounts(self, launch: Launch, own: Path) -> Iterator[Mount]:
+        """What every container has."""
+        given = run_places.given(self._home, launch.run_id)
+        tools = agent_tools.install(self._home).parent
+        is_clone = launch.directory == container_spec.WORK
+        yield Mount(given, container_spec.GIVEN, is_writable=True)
+        yield Mount(own / container_files.BOX, container_spec.OWN, is_writable=True)
+        if launch.directory.is_relative_to(container_spec.WORK) or launch.directory.is_relative_to(
+            container_spec.CHECK
+        ):
+            name = run_places.CLONE if is_clone else launch.directory.name
+            yield Mount(given / name, launch.directory, is_writable=True)
+        if launch.home is not None:
+            yield Mount(launch.home, container_spec.HOME, is_writable=True)
+        yield Mount(tools / agent_tools.IN_CONTAINERS, container_spec.TOOLS)
+        yield Mount(tools / agent_tools.LIBRARY, container_spec.LIBRARY)
+        if is_directory(self._gateway()):
+            yield Mount(self._gateway(), GATEWAY)
+
+    def _readable(self, paths: Sequence[Path]) -> Iterator[Mount]:
+        for path in paths:
+            with suppress(OSError):
+                path.lstat()
+                yield Mount(path, path)
+
+    def _gateway(self) -> Path:
+        """The one way out: the directory in which the gateway of this machine has its socket."""
+        return self._home / "gateway"
+
+    def _relay(self) -> tuple[int, str] | None:
+        if not is_directory(self._gateway()):
+            return None
+        return container_spec.PORT, str(GATEWAY / SOCKET)

@@ -1,0 +1,184 @@
+"""The container engine of this machine, over its API; what it refuses, and how it fails, in our errors."""
+
+import socket
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any
+
+import requests
+from docker.api import APIClient
+from docker.errors import APIError, DockerException
+from docker.errors import NotFound as Missing
+
+from models.errors import EngineAway, NotFound, Unavailable, Unprocessable
+
+SOCKET = "unix:///var/run/docker.sock"
+SECONDS = 60
+POOL = 64
+CREATED, RUNNING, EXITED, DEAD = "created", "running", "exited", "dead"
+OVER = frozenset({EXITED, DEAD})
+
+
+@dataclass(frozen=True)
+class State:
+    """How a container fares."""
+
+    id: str
+    status: str
+    exit_code: int
+    is_out_of_memory: bool
+    """Whether the kernel ended its first process for want of memory."""
+    labels: Mapping[str, str]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it ran, and does so no more."""
+        return self.status in OVER
+
+
+@cache
+def at(url: str) -> "Engine":
+    """The one engine at a URL: its connections are kept, and shared by all of this process."""
+    return Engine(url)
+
+
+class Engine:
+    """One engine. To be used by any thread. `EngineAway` from every method as long as it does not answer."""
+
+    def __init__(self, url: str = SOCKET) -> None:
+        self.url = url
+
+    def find(self, name: str) -> State | None:
+        """How the container of a name fares, or None if there is none."""
+        with self._translated():
+            try:
+                found = self._client.inspect_container(name)
+            except Missing:
+                return None
+        state = found["State"]
+        return State(
+            id=found["Id"],
+            status=state["Status"],
+            exit_code=state["ExitCode"],
+            is_out_of_memory=state["OOMKilled"],
+            labels=found["Config"]["Labels"] or {},
+        )
+
+    def create(self, name: str, config: Mapping[str, object]) -> None:
+        """Make a container unless there is one of this name.
+
+        `NotFound` without its image, `Unprocessable` for what this engine does not do.
+        """
+        with self._translated():
+            try:
+                self._client.create_container_from_config(dict(config), name)
+            except Missing as error:
+                raise NotFound(_said(error)) from error
+            except APIError as error:
+                if error.status_code != requests.codes.conflict:
+                    raise
+
+    def start(self, container: str, *, fed: bytes) -> None:
+        """Start a container that was created, and give *fed* to its first process to read, and its end."""
+        with self._translated():
+            attached: Any = self._client.attach_socket(container, {"stdin": 1, "stream": 1})
+            try:
+                self._client.start(container)
+                # One that has ended by now tells why itself.
+                with suppress(BrokenPipeError, ConnectionResetError):
+                    attached._sock.sendall(fed)  # noqa: SLF001  reading is all that the library lets it do
+            finally:
+                attached._sock.close()  # noqa: SLF001
+                attached.close()
+
+    def wait(self, container: str, *, seconds: float) -> None:
+        """Return when a container has ended or the time is over, whichever comes first; sometimes earlier."""
+        with self._translated():
+            try:
+                self._client.wait(container, timeout=seconds)
+            except (Missing, requests.exceptions.ReadTimeout):
+                return
+            except requests.exceptions.ConnectionError as error:
+                if "timed out" not in str(error).lower():
+                    raise
+
+    def signal(self, container: str, name: str) -> None:
+        """Send a signal to a container's first process, if it lives."""
+        with self._translated():
+            try:
+                self._client.kill(container, name)
+            except Missing:
+                return
+            except APIError as error:
+                if error.status_code != requests.codes.conflict:
+                    raise
+
+    def remove(self, container: str) -> None:
+        """Remove a container, whatever it does, if there is one."""
+        with self._translated():
+            try:
+                self._client.remove_container(container, force=True)
+            except Missing:
+                return
+            except APIError as error:
+                # It is being removed already.
+                if error.status_code != requests.codes.conflict:
+                    raise
+
+    def last_words(self, container: str) -> str:
+        """What the first process of a container said last."""
+        with self._translated():
+            said: bytes = self._client.logs(container, tail=1)
+        return said.decode(errors="replace").strip()
+
+    def list_running(self, labels: Mapping[str, str]) -> Collection[Mapping[str, str]]:
+        """The labels of all containers that run and have these."""
+        wanted = [f"{key}={value}" for key, value in labels.items()]
+        with self._translated():
+            found = self._client.containers(filters={"label": wanted, "status": [RUNNING, "paused"]})
+        return [each["Labels"] for each in found]
+
+    @cached_property
+    def is_rootless(self) -> bool:
+        """Whether the engine is a user's own, whose containers' root that user is."""
+        return self._has("name=rootless")
+
+    @cached_property
+    def remaps_users(self) -> bool:
+        """Whether the users of its containers are others on this machine."""
+        return self._has("name=userns")
+
+    def _has(self, option: str) -> bool:
+        with self._translated():
+            return option in (self._client.info().get("SecurityOptions") or ())
+
+    @cached_property
+    def _client(self) -> APIClient:
+        return APIClient(base_url=self.url, version="auto", timeout=SECONDS, max_pool_size=POOL)
+
+    def _need_answer(self) -> None:
+        """Raise `OSError` unless somebody listens; the library would forget to close what it tried with."""
+        if path := self.url.removeprefix("unix://") if self.url.startswith("unix://") else "":
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.connect(path)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            self._need_answer()
+            yield
+        except APIError as error:
+            if error.is_client_error():
+                raise Unprocessable(f"the container engine refuses: {_said(error)}") from error
+            raise Unavailable(f"the container engine failed: {_said(error)}; it is tried again") from error
+        except (DockerException, requests.exceptions.RequestException, OSError) as error:
+            raise EngineAway(
+                f"no container engine answers at {self.url}: start it, or say where it is with"
+                " EGG_DOCKER_HOST; it is tried again"
+            ) from error
+
+
+def _said(error: APIError) -> str:
+    return str(error.explanation or error).strip()
