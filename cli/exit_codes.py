@@ -58,6 +58,7 @@ OF: Mapping[str, Mapping[int, str]] = {
         WAITS: "it conflicts, and you are asked",
     },
     "egg pipeline rerun": {**OF_AN_END, **OF_A_FILE},
+    "egg merge": {DONE: "merged, or there was nothing to merge", WAITS: "it conflicts: mend it, or abort"},
     "egg decision get": {DONE: "answered", WAITS: "waits for a person"},
 }
 """What a command gives besides, or means by it in particular."""

@@ -32,6 +32,13 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "stop-all": "cli.commands.halt:stop_all",
         "gc": "cli.commands.gc:gc",
     },
+    "Take the work": {
+        "diff": "cli.commands.work:diff",
+        "log": "cli.commands.work:log",
+        "checkout": "cli.commands.work:checkout",
+        "merge": "cli.commands.work:merge",
+        "apply": "cli.commands.work:apply",
+    },
     "Look": {
         "status": "cli.commands.status:status",
         "watch": "cli.commands.watch:watch",

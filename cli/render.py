@@ -13,7 +13,7 @@ import click
 
 from cli import formatting, outline, shell, typed
 from egg_tasks.client import Json
-from models.foreign import flat, indented, one_line, page
+from models.foreign import Shown, flat, indented, one_line, page
 
 if TYPE_CHECKING:  # agents must start fast
     from rich.console import RenderableType
@@ -62,6 +62,11 @@ def say_signed(sign: str, colour: str | None, *parts: str) -> None:
     """The same behind a coloured sign of ours."""
     text = click.style(one_line(sign), fg=colour) + page(parts)
     click.echo(text, color=False if "NO_COLOR" in shell.environ() else None)
+
+
+def say_coloured(line: Shown) -> None:
+    """Print a line with colours of ours in it, which stay where there is no terminal to show them."""
+    click.echo(line, color=True if _COLOUR.search(line) else None)
 
 
 def ask(question: str) -> bool:

@@ -6,35 +6,15 @@ configuration, neither HEAD nor index nor files change.
 
 import os
 import shlex
-import subprocess
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from cli import typed
+from cli import local_branch, persons_git, typed
+from cli.persons_git import GitSaidNoError
 from egg_tasks.client import Json
-from egg_tasks.workspace.git import Git, GitFailed
-from egg_tasks.workspace.lfs import copy_lfs
-from egg_tasks.workspace.reach import of_this_person
-from models.errors import EggError
 from models.foreign import Shown, page
 from models.git_names import result_branch
 from models.states import PipelineStatus
-
-SETTINGS = (
-    "core.hooksPath=/dev/null",
-    "core.fsmonitor=false",
-    "fetch.writeCommitGraph=false",
-    "gc.auto=0",
-    "maintenance.auto=false",
-    "protocol.file.allow=always",
-)
-FETCH = ("fetch", "--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules", "--no-write-fetch-head")
-SECONDS = 600
-MOST_NAMES = 100
-
-
-class NotBroughtError(Exception):
-    """The work could not be brought, and this is why."""
 
 
 def bring(pipeline: Json) -> Shown:
@@ -60,7 +40,7 @@ def _brought(pipeline: Json) -> Sequence[str]:
         return [f"{where}; to have it in your repository:", *_by_hand(pipeline, repository)]
     try:
         branch = _bring(pipeline, repository, str(commit))
-    except NotBroughtError as why:
+    except GitSaidNoError as why:
         told = f"{where}. It was not brought to {repository}: {why}. By hand:"
         return [told, *_by_hand(pipeline, repository)]
     if branch != result_branch(pipeline["id"]):
@@ -70,103 +50,36 @@ def _brought(pipeline: Json) -> Sequence[str]:
 
 
 def _bring(pipeline: Json, repository: Path, commit: str) -> str:
-    """The branch of the person's repository that holds *commit*, made if there is none."""
-    if owner := _owner_to_be_spared(repository):
-        raise NotBroughtError(f"it belongs to {owner}, who could not write to what root leaves in it")
+    """The branch of the person's repository that holds *commit*, made or moved on if there is none."""
+    if owner := local_branch.owner_to_be_spared(repository):
+        raise GitSaidNoError(f"it belongs to {owner}, who could not write to what root leaves in it")
     branch = result_branch(pipeline["id"])
     likely = (branch, str(pipeline.get("base")))
-    if holder := _holder(repository, commit, likely):
+    if holder := local_branch.holder(repository, commit, likely):
         return holder
-    if taken := _in_the_way(branch, _heads(repository)):
-        is_it = taken == branch
-        raise NotBroughtError(
-            f"it has a branch {taken} with other work"
-            if is_it
-            else f"git allows no {branch} beside its branch {taken}"
-        )
-    _git(repository, *FETCH, "--", pipeline["repository"], f"refs/heads/{pipeline['work_branch']}")
-    _bring_large_files(pipeline, repository, commit)
-    about = f"egg: the work of pipeline {pipeline['id']}"
-    try:
-        # The empty last word: only if no such branch is there, whoever else makes one just now.
-        _git(repository, "update-ref", "-m", about, f"refs/heads/{branch}", commit, "")
-    except NotBroughtError:
-        if holder := _holder(repository, commit, likely):
-            return holder
-        raise
-    return branch
-
-
-def _bring_large_files(pipeline: Json, repository: Path, commit: str) -> None:
-    """Copy the contents (LFS) that the work's pointers name, before a branch leads there."""
-    common = _git(repository, "rev-parse", "--git-common-dir")
-    try:
-        copy_lfs(Git(Path(pipeline["repository"])), [commit], into=repository / common)
-    except (EggError, GitFailed) as error:
-        raise NotBroughtError(f"its large files (LFS) could not be copied ({error})") from error
-
-
-def _owner_to_be_spared(repository: Path) -> str | None:
-    """Whose repository it is, where root would leave files in it that its owner could not write to."""
-    try:
-        owner = repository.stat().st_uid
-        return repository.owner() if os.geteuid() == 0 and owner != 0 else None
-    except KeyError:
-        return f"user {owner}"
-    except OSError as error:
-        raise NotBroughtError(f"it cannot be read ({error.strerror})") from error
-
-
-def _holder(repository: Path, commit: str, likely: Sequence[str]) -> str | None:
-    """A branch that holds *commit*: the first likely one, else any; None if there is none."""
-    try:
-        found = _git(
-            repository, "for-each-ref", "--format=%(refname:lstrip=2)", "--contains", commit, "refs/heads"
-        ).split("\n")
-    except NotBroughtError:  # there is no such commit yet
-        return None
-    return next((branch for branch in (*likely, *found) if branch and branch in found), None)
-
-
-def _heads(repository: Path) -> Collection[str]:
-    """Every branch, and those that are checked out without a commit."""
-    made = _git(repository, "for-each-ref", "--format=%(refname)", "refs/heads").splitlines()
-    trees = _git(repository, "worktree", "list", "--porcelain").splitlines()
-    named = [line.removeprefix("branch ") for line in trees if line.startswith("branch ")]
-    return {ref.removeprefix("refs/heads/") for ref in [*made, *named]}
-
-
-def _in_the_way(branch: str, heads: Collection[str]) -> str | None:
-    """The branch because of which git cannot have this one: its own name, or a folder of it."""
-    return next(
-        (
-            head
-            for head in sorted(heads)
-            if head == branch or head.startswith(f"{branch}/") or branch.startswith(f"{head}/")
-        ),
-        None,
-    )
-
-
-def _names(pipeline: str) -> Iterator[str]:
-    """Names the branch may have, the best first."""
-    for stem in (result_branch(pipeline), f"egg-{pipeline}"):
-        yield stem
-        yield from (f"{stem}-{number}" for number in range(2, MOST_NAMES))
+    taken = local_branch.in_the_way(branch, local_branch.heads(repository))
+    if taken and taken != branch:
+        raise GitSaidNoError(f"git allows no {branch} beside its branch {taken}")
+    ref = f"refs/heads/{pipeline['work_branch']}"
+    local_branch.fetch(repository, source=Path(pipeline["repository"]), ref=ref, commit=commit)
+    if local_branch.held(repository, commit=commit, name=branch, pipeline=pipeline["id"]):
+        return branch
+    raise GitSaidNoError(f"it has a branch {branch} with other work")
 
 
 def _by_hand(pipeline: Json, repository: Path | None) -> Sequence[str]:
     """The lines with which a person fetches the work into a repository, else into one where they stand."""
-    git = _at(repository) if repository else "git"
+    git = at(repository) if repository else "git"
     after: list[str] = []
     try:
-        if repository and _owner_to_be_spared(repository):
+        if repository and local_branch.owner_to_be_spared(repository):
             git = f"git -c 'safe.directory=*' -C {typed.path(repository)}"
             after = [f"chown -R --reference={typed.path(repository)} {typed.path(repository / '.git')}"]
-        heads = _heads(repository) if repository else ()
-    except NotBroughtError:
+        heads = local_branch.heads(repository) if repository else ()
+    except GitSaidNoError:
         heads = ()
-    branch = next(name for name in _names(pipeline["id"]) if not _in_the_way(name, heads))
+    wanted = result_branch(pipeline["id"])
+    branch = next(name for name in local_branch.names(wanted) if not local_branch.in_the_way(name, heads))
     fetch = f"fetch {shlex.quote(pipeline['repository'])} {pipeline['work_branch']}:{branch}"
     return _lines([*_large_files(pipeline, git), f"{git} {fetch}", *after, f"{git} log --stat {branch}"])
 
@@ -183,19 +96,21 @@ def _commands(pipeline: Json, repository: Path, branch: str) -> Iterator[str]:
     """What a person does with a branch that is theirs."""
     base = pipeline.get("base") or "HEAD"
     if base == "HEAD":
-        base = _answer(repository, "symbolic-ref", "--quiet", "--short", "HEAD") or base
+        base = persons_git.answer(repository, "symbolic-ref", "--quiet", "--short", "HEAD") or base
     name = (
-        f"heads/{branch}" if _answer(repository, "rev-parse", "-q", "--verify", f"tags/{branch}") else branch
+        f"heads/{branch}"
+        if persons_git.answer(repository, "rev-parse", "-q", "--verify", f"tags/{branch}")
+        else branch
     )
-    if _answer(repository, "merge-base", "--end-of-options", base, name):
-        yield f"{_at(repository)} diff {shlex.quote(f'{base}...{name}')}"
+    if persons_git.answer(repository, "merge-base", "--end-of-options", base, name):
+        yield f"{at(repository)} diff {shlex.quote(f'{base}...{name}')}"
     else:
-        yield f"{_at(repository)} log --stat {name}"
-    if _answer(repository, "rev-parse", "--is-bare-repository") == "false":
-        yield f"{_at(repository)} merge {name}"
+        yield f"{at(repository)} log --stat {name}"
+    if persons_git.answer(repository, "rev-parse", "--is-bare-repository") == "false":
+        yield f"{at(repository)} merge {name}"
 
 
-def _at(repository: Path) -> str:
+def at(repository: Path) -> str:
     """`git` as it is typed for this repository from here."""
     where = typed.path(repository)
     return "git" if where == "." else f"git -C {where}"
@@ -204,34 +119,3 @@ def _at(repository: Path) -> str:
 def _lines(commands: Iterable[str]) -> Sequence[str]:
     """Commands, each on a line of its own."""
     return [f"  {command}" for command in commands]
-
-
-def _answer(repository: Path, *arguments: str) -> str:
-    """What git says, or nothing when it says no."""
-    try:
-        return _git(repository, *arguments)
-    except NotBroughtError:
-        return ""
-
-
-def _git(repository: Path, *arguments: str) -> str:
-    """Run the person's git; its answer, or `NotBroughtError` with its reason."""
-    environment = of_this_person(is_attended=False).variables
-    settings = [word for setting in SETTINGS for word in ("-c", setting)]
-    try:
-        done = subprocess.run(
-            ["git", *settings, "-C", str(repository), *arguments],
-            env={**environment, "LC_ALL": "C"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=SECONDS,
-            check=False,
-        )
-    except OSError as error:
-        raise NotBroughtError(f"git cannot be started ({error.strerror})") from error
-    except subprocess.TimeoutExpired as error:
-        raise NotBroughtError(f"git did not answer for {SECONDS} s") from error
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"]
-        raise NotBroughtError(said[0].removeprefix("fatal: ").removeprefix("error: "))
-    return done.stdout.decode(errors="surrogateescape").strip()

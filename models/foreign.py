@@ -42,12 +42,12 @@ def flat(text: object) -> str:
 
 def fenced(text: object) -> Shown:
     """*text* as a prompt quotes it, line by line."""
-    return _behind(IN_PROMPTS, text)
+    return behind(IN_PROMPTS, text)
 
 
 def indented(text: object) -> Shown:
     """*text* as a person is shown it below a line of ours."""
-    return _behind(FOR_PEOPLE, text)
+    return behind(FOR_PEOPLE, text)
 
 
 def hanging(text: object) -> Shown:
@@ -73,7 +73,8 @@ def escaped(character: str) -> str:
     return character.encode("unicode_escape").decode()
 
 
-def _behind(mark: str, text: object) -> Shown:
+def behind(mark: str, text: object) -> Shown:
+    """*text* with a mark of ours before each line, or on one line that has its place otherwise."""
     lines = str(text).replace("\r\n", "\n").removesuffix("\n").split("\n")
     return Shown("\n".join(mark + "\t".join(map(one_line, line.split("\t"))) for line in lines))
 
