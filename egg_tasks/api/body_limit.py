@@ -55,7 +55,7 @@ class Bodies:
             await refused(error)(scope, receive, send)
             return
         if body is not None:
-            await self.app(scope, _replaying(body, receive), send)
+            await self.app(scope, replaying(body, receive), send)
 
 
 async def _read(scope: Scope, receive: Receive) -> bytes | None:
@@ -119,7 +119,8 @@ def _is_json(scope: Scope) -> bool:
     return any(name == b"content-type" and b"json" in value.lower() for name, value in headers)
 
 
-def _replaying(body: bytes, receive: Receive) -> Receive:
+def replaying(body: bytes, receive: Receive) -> Receive:
+    """Receive a body that was read already, and then what comes."""
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay() -> Message:

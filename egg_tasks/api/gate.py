@@ -3,7 +3,7 @@
 import asyncio
 import hmac
 import ipaddress
-from collections.abc import Collection
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -123,21 +123,23 @@ def _check_head(scope: Scope) -> None:
 def _check_host(scope: Scope, known: Settings) -> None:
     """Refuse a name that is not ours: with one of their own, strangers' pages would reach us in a browser."""
     given = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
-    try:
-        host = (urlsplit(f"//{given}").hostname or "").rstrip(".")
-    except ValueError:
-        host = ""
     own = scope["server"][0] if scope.get("server") else None
-    if not host or not (host in {"localhost", own} or _is_loopback(host) or host in hosts(known)):
+    if not _is_ours(given, own, known.api_url, known.api_hosts):
         raise Malformed(
             f"this server is not known as {given[:100]!r}: ask by the name in EGG_ORCHESTRATOR_URL, or name"
             " it in the server's EGG_API_HOSTS"
         )
 
 
-def hosts(known: Settings) -> Collection[str]:
-    """The names that people gave the server, in small letters."""
-    return {(urlsplit(known.api_url).hostname or "").lower(), *known.api_hosts}
+@lru_cache(maxsize=100)
+def _is_ours(given: str, own: str | None, api_url: str, names: frozenset[str]) -> bool:
+    """Whether a `Host` names us; most requests have the same."""
+    try:
+        host = (urlsplit(f"//{given}").hostname or "").rstrip(".")
+    except ValueError:
+        host = ""
+    ours = {"localhost", own, (urlsplit(api_url).hostname or "").lower(), *names}
+    return bool(host) and (host in ours or _is_loopback(host))
 
 
 def _is_loopback(host: str) -> bool:

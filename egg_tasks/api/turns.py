@@ -1,8 +1,9 @@
 """Shares: how much of this process one credential may take at once, so that there is some for each."""
 
 import asyncio
-from collections.abc import AsyncIterator, Hashable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from typing import Self
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -46,25 +47,19 @@ class CredentialUse:
             self._waiting -= 1
             self._shares.waiting -= 1
 
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator["Turn"]:
-        """Wait until it is this credential's turn to be worked for; the turn may be given back early."""
-        turn = Turn([self._turns, self._shares.turns] if self.is_bounded else [])
-        await turn.take()
-        try:
-            yield turn
-        finally:
-            turn.give_back()
+    def turn(self) -> "Turn":
+        """The turn of this credential to be worked for."""
+        return Turn([self._turns, self._shares.turns] if self.is_bounded else [])
 
 
 class Turn:
-    """The right to use a thread."""
+    """The right to use a thread: as a context it is waited for, and may be given back early."""
 
     def __init__(self, wanted: list[asyncio.Semaphore]) -> None:
         self._wanted = wanted
         self._held: list[asyncio.Semaphore] = []
 
-    async def take(self) -> None:
+    async def __aenter__(self) -> Self:
         """Wait for it."""
         try:
             for semaphore in self._wanted:
@@ -73,6 +68,11 @@ class Turn:
         except BaseException:
             self.give_back()
             raise
+        return self
+
+    async def __aexit__(self, *_raised: object) -> None:
+        """Let the next one have it."""
+        self.give_back()
 
     def give_back(self) -> None:
         """Let the next one have it; once is enough."""
@@ -92,7 +92,9 @@ class Shares:
     @contextmanager
     def taken(self, who: Hashable, *, is_bounded: bool) -> Iterator[CredentialUse]:
         """The share of a credential, with one more request; `TooMany` when it has too many under way."""
-        share = self._of.setdefault(who, CredentialUse(self, is_bounded=is_bounded))
+        share = self._of.get(who)
+        if share is None:
+            share = self._of[who] = CredentialUse(self, is_bounded=is_bounded)
         if is_bounded and share.asked >= AT_ONCE:
             raise TooMany(f"this credential has {AT_ONCE} requests under way: let some of them end", PAUSE)
         share.asked += 1

@@ -1,10 +1,11 @@
 """Every answer says which egg the server is."""
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from egg_tasks import version
 from egg_tasks.protocol import VERSION_HEADER
+
+_NAME = VERSION_HEADER.lower().encode()
 
 
 class VersionHeader:
@@ -18,7 +19,7 @@ class VersionHeader:
 
         async def named(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[VERSION_HEADER] = version.ours()
+                message["headers"] = [*message["headers"], (_NAME, version.ours().encode())]
             await send(message)
 
         await self.app(scope, receive, named)

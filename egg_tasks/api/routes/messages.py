@@ -62,24 +62,10 @@ class MessagesAnswer(BaseModel):
 
 
 @router.post("/pipelines/{pipeline_id}/messages", status_code=201)
-async def send(
-    request: Request, pipeline_id: PipelineId, body: MessageIn, who: Talker
-) -> Envelope[MessageAnswer]:
+async def send(pipeline_id: PipelineId, body: MessageIn, who: Talker) -> Envelope[MessageAnswer]:
     """Send a message; with a `client_key` that was used before, nothing is sent twice."""
     _refuse_sender(who, body.from_role)
-    draft = Draft(
-        message_type=body.message_type,
-        to_role=body.to_role,
-        subject=body.subject,
-        body=body.body,
-        metadata=dict(body.metadata),
-        in_reply_to=body.in_reply_to,
-        client_key=body.client_key,
-    )
-    sent = await _send_together(request, who, draft) if isinstance(who, CallingAgent) else None
-    if sent is None:
-        sent = await run_in_threadpool(talking.send, who, pipeline_id, draft)
-    return Envelope(message=f"message {sent.id} is sent", data=MessageAnswer(message=messages.read(sent)))
+    return sent_answer(await run_in_threadpool(talking.send, who, pipeline_id, _draft(body)))
 
 
 @router.get("/pipelines/{pipeline_id}/messages")
@@ -90,27 +76,11 @@ async def poll(
     wanted: Annotated[MessageQuery, Query()],
 ) -> Envelope[MessagesAnswer]:
     """Read what is new for a role, waiting up to `wait` seconds for it."""
-    reader = _reader(who, wanted.role)
-    selection = Selection(
-        since=wanted.since_id,
-        limit=wanted.limit,
-        types=wanted.type,
-        is_whole_pipeline=wanted.scope == "pipeline",
-        include_own=wanted.include_own,
-        poll_key=wanted.poll_key,
-    )
-
     if isinstance(who, CallingAgent):
-        page = await _receive(request, who, selection, seconds=wanted.wait)
-    else:
-        page = await _look(request, pipeline_id, reader, selection, seconds=wanted.wait)
-    answer = MessagesAnswer(
-        messages=tuple(page.messages),
-        count=len(page.messages),
-        next_since_id=page.next_since_id,
-        has_more=page.has_more,
-    )
-    return Envelope(message=counted(answer.count, "message"), data=answer)
+        return page_answer(await receive(request, who, wanted))
+    if wanted.role is None:
+        raise Malformed("say whose messages to read: role=ROLE (or --role ROLE)")
+    return page_answer(await _look(request, pipeline_id, wanted.role, wanted))
 
 
 @router.get("/pipelines/{pipeline_id}/messages/status")
@@ -121,33 +91,21 @@ def status(pipeline_id: PipelineId, _who: Member) -> Envelope[MessagesRead]:
     return Envelope(message=counted(found.total, "message"), data=found)
 
 
-def _refuse_sender(who: Operator | CallingAgent, from_role: str | None) -> None:
-    if isinstance(who, CallingAgent):
-        who.must_be(role=from_role)
-    elif from_role not in {None, PERSON}:
-        raise Forbidden(f"the operator writes as `{PERSON}`, not as {from_role}")
-
-
-def _reader(who: Operator | CallingAgent, role: str | None) -> str:
-    if isinstance(who, CallingAgent):
-        who.must_be(role=role)
-        return who.role
-    if role is None:
-        raise Malformed("say whose messages to read: role=ROLE (or --role ROLE)")
-    return role
-
-
-async def _send_together(request: Request, who: CallingAgent, draft: Draft) -> Message | None:
+async def send_together(request: Request, who: CallingAgent, body: MessageIn) -> Message | None:
+    """Send as an agent, with those who send now; None when it is to be sent alone."""
+    who.must_be(role=body.from_role)
     sends: Sends = request.app.state.sends
-    sent = await sends.send(Outgoing(who.run_id, who.role, draft))
+    sent = await sends.send(Outgoing(who.run_id, who.role, _draft(body)))
     if sent is not None and messages.is_waking(sent):
         await run_in_threadpool(talking.judge, sent)
     return sent
 
 
-async def _receive(request: Request, who: CallingAgent, selection: Selection, *, seconds: float) -> PollPage:
+async def receive(request: Request, who: CallingAgent, wanted: MessageQuery) -> PollPage:
     """Give an agent what is new for it: it reads by itself once, then together with all who wait."""
+    who.must_be(role=wanted.role)
     deliveries: Deliveries = request.app.state.deliveries
+    selection = _selection(wanted)
     waiting: WaitingPoll | None = None
 
     async def read() -> Received:
@@ -159,14 +117,58 @@ async def _receive(request: Request, who: CallingAgent, selection: Selection, *,
         return found
 
     topics = [wakeups.messages_to(who.pipeline_id, to_role) for to_role in (who.role, TO_ALL)]
-    found = await until(request, topics, read, lambda found: bool(found.page.messages), seconds=seconds)
+    found = await until(request, topics, read, lambda found: bool(found.page.messages), seconds=wanted.wait)
     return found.page
 
 
-async def _look(
-    request: Request, pipeline_id: str, role: str, selection: Selection, *, seconds: float
-) -> PollPage:
+def sent_answer(sent: Message) -> Envelope[MessageAnswer]:
+    """What is answered to who has sent a message."""
+    return Envelope(message=f"message {sent.id} is sent", data=MessageAnswer(message=messages.read(sent)))
+
+
+def page_answer(page: PollPage) -> Envelope[MessagesAnswer]:
+    """What is answered to who reads."""
+    answer = MessagesAnswer(
+        messages=tuple(page.messages),
+        count=len(page.messages),
+        next_since_id=page.next_since_id,
+        has_more=page.has_more,
+    )
+    return Envelope(message=counted(answer.count, "message"), data=answer)
+
+
+async def _look(request: Request, pipeline_id: str, role: str, wanted: MessageQuery) -> PollPage:
     """Show a person what is for a role: nothing is taken from the role by that."""
     topics = [wakeups.messages_to(pipeline_id, to_role) for to_role in (role, TO_ALL)]
-    reading = partial(run_in_threadpool, talking.look, pipeline_id, role, selection)
-    return await until(request, topics, reading, lambda page: bool(page.messages), seconds=seconds)
+    reading = partial(run_in_threadpool, talking.look, pipeline_id, role, _selection(wanted))
+    return await until(request, topics, reading, lambda page: bool(page.messages), seconds=wanted.wait)
+
+
+def _refuse_sender(who: Operator | CallingAgent, from_role: str | None) -> None:
+    if isinstance(who, CallingAgent):
+        who.must_be(role=from_role)
+    elif from_role not in {None, PERSON}:
+        raise Forbidden(f"the operator writes as `{PERSON}`, not as {from_role}")
+
+
+def _draft(body: MessageIn) -> Draft:
+    return Draft(
+        message_type=body.message_type,
+        to_role=body.to_role,
+        subject=body.subject,
+        body=body.body,
+        metadata=dict(body.metadata),
+        in_reply_to=body.in_reply_to,
+        client_key=body.client_key,
+    )
+
+
+def _selection(wanted: MessageQuery) -> Selection:
+    return Selection(
+        since=wanted.since_id,
+        limit=wanted.limit,
+        types=wanted.type,
+        is_whole_pipeline=wanted.scope == "pipeline",
+        include_own=wanted.include_own,
+        poll_key=wanted.poll_key,
+    )
