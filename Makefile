@@ -67,11 +67,12 @@ picture: $(STAMP)  ## record the picture in the README anew, from a real run of 
 prove-bus: $(STAMP)  ## 200,000 messages while servers are killed; fails at the first one lost, doubled or out of order
 	$(BIN)/python -m benchmarks.prove_bus
 
+# BEFORE=COMMIT make bench-…: beside the figures of another commit, too.
 bench-bus: $(STAMP)  ## figures of the bus, each beside its yardstick; also written to bench-bus.json
-	$(BIN)/python -m benchmarks.bench_bus --json bench-bus.json
+	$(BIN)/python -m benchmarks.bench_bus --json bench-bus.json $(if $(BEFORE),--before $(BEFORE))
 
 bench-engine: $(STAMP)  ## figures of the engine, beside bare Celery and subprocess; also written to bench-engine.json
-	$(BIN)/python -m benchmarks.bench_engine --json bench-engine.json
+	$(BIN)/python -m benchmarks.bench_engine --json bench-engine.json $(if $(BEFORE),--before $(BEFORE))
 
 chaos: $(STAMP)  ## kill every process of a stack at random under 20 pipelines; say what was lost (nothing)
 	$(BIN)/python -m benchmarks.chaos

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import commands, crowds, many_sends, memory_peer, polls, sends, wakes
+from benchmarks import before, commands, crowds, many_sends, memory_peer, polls, sends, wakes
 from benchmarks.agents import Seat, seat
 from benchmarks.buses import Bus, HttpBus, RedisBus
 from benchmarks.figures import Figure, as_table, machine, quantile, write_json
@@ -30,9 +30,7 @@ def measure_sends(stack: Stack, memory_url: str) -> list[Figure]:
     found = stack.manifest
     figures = sends.measure(found.api_url, memory_url, found.database_url, found.redis_url, seats)
     raw = next(each.value for each in reversed(figures) if each.what.startswith("raw INSERT"))
-    api = stack.pid("api")
-    assert api is not None, "its API has just answered"  # noqa: S101
-    return figures + many_sends.measure(found.api_url, memory_url, raw, api, seats)
+    return figures + many_sends.measure(stack, memory_url, raw, seats)
 
 
 def measure_polls(stack: Stack, largest: int) -> list[Figure]:
@@ -106,10 +104,13 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the figures there, too")
     parser.add_argument("--largest", type=int, default=SIZES[-1], help="most stored messages (10,000,000)")
     parser.add_argument("part", nargs="*", help="sends, wakes, crowds, commands, polls; all without")
+    parser.add_argument("--before", metavar="COMMIT", help="measure its code first, and show that beside")
     given = parser.parse_args()
+    arguments = ["--largest", str(given.largest), *given.part]
+    then = before.figures(given.before, "bench_bus", arguments) if given.before else []
     described = machine()
     with running() as stack:
-        figures = run(stack, given.part, given.largest)
+        figures = before.beside(run(stack, given.part, given.largest), then, given.before)
     print("  ".join(f"{name} {value}" for name, value in described.items()))
     print(as_table(figures))
     if given.json:

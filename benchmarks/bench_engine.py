@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import bare, engine_chain, engine_crowd, engine_starts
+from benchmarks import bare, before, engine_chain, engine_crowd, engine_starts
 from benchmarks.figures import Figure, as_table, machine, write_json
 from benchmarks.stack import Stack, running
 from benchmarks.usage import WATCH_SECONDS
@@ -45,13 +45,17 @@ def main() -> None:
     parser.add_argument("--crowd", type=int, default=CROWD, help="agents at once (200; at most 200)")
     parser.add_argument("--short", action="store_true", help="as little of each as shows that it works")
     parser.add_argument("part", nargs="*", help="chain, starts, crowd; all without")
+    parser.add_argument("--before", metavar="COMMIT", help="measure its code first, and show that beside")
     parser.set_defaults(seconds=WATCH_SECONDS)
     given = parser.parse_args()
     if given.short:
         given.chain, given.starts, given.crowd, given.seconds = 2, 5, 3, 0.3
+    sizes = {"--chain": given.chain, "--starts": given.starts, "--crowd": given.crowd}
+    arguments = [str(word) for size in sizes.items() for word in size] + given.part
+    then = before.figures(given.before, "bench_engine", arguments) if given.before else []
     described = machine()
     with running() as stack:
-        figures = run(stack, given.part, given)
+        figures = before.beside(run(stack, given.part, given), then, given.before)
     print("  ".join(f"{name} {value}" for name, value in described.items()))
     print(as_table(figures))
     if given.json:

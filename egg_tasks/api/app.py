@@ -7,8 +7,8 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from egg_tasks import database, descriptors, logging, wakeups
-from egg_tasks.api import connections, errors, garbage, used_up, versions
+from egg_tasks import database, descriptors, garbage, logging, wakeups
+from egg_tasks.api import connections, errors, used_up, versions
 from egg_tasks.api.background import kept
 from egg_tasks.api.body_limit import Bodies
 from egg_tasks.api.envelope import Refusal
@@ -100,10 +100,11 @@ async def _listening(app: FastAPI) -> AsyncIterator[None]:
         "look_again": waiters.look_again,
     }
     tasks = [asyncio.create_task(kept(name, work)) for name, work in works.items()]
+    garbage.look_seldom()
     try:
-        with garbage.seldom_looked_for():
-            yield
+        yield
     finally:
+        garbage.look_as_usual()
         for task in tasks:
             task.cancel()
             with suppress(asyncio.CancelledError):

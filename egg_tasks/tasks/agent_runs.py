@@ -10,7 +10,7 @@ from celery import Task, signals
 from celery.exceptions import SecurityWarning
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from egg_tasks import database, logging, shell
+from egg_tasks import database, garbage, logging, shell
 from egg_tasks.adapters import backend, runner, workspace
 from egg_tasks.app import app
 from egg_tasks.attending import owners
@@ -124,6 +124,7 @@ def take_up(**_: object) -> None:
     """
     log.info("worker.started", node=settings().node)
     shell.variables()
+    garbage.look_seldom()
     ticking.start()
     threading.Thread(target=_free_leases, daemon=True).start()
 
