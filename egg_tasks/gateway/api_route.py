@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import h11
 
 from egg_tasks import proof
-from egg_tasks.gateway.peers import AwayError, BrokenError, Peer, exchange, onwards
+from egg_tasks.gateway.peers import UnansweredError, BrokenError, Peer, exchange, onwards
 from egg_tasks.protocol import CONNECT_SECONDS, PREFIX, presentable
 from egg_tasks.services.credentials import UNKNOWN
 from egg_tasks.tokens import Tokens
@@ -45,7 +45,7 @@ class ApiRoute:
         )
         try:
             await exchange(near, far, asked)
-        except AwayError as error:
+        except UnansweredError as error:
             raise Unavailable("the API went away before it answered") from error
         if not far.is_done:
             raise BrokenError

@@ -67,7 +67,7 @@ def tcp_door(port: int) -> socket.socket:
         ) from error
 
 
-class Crowd:
+class Guests:
     """How many connections there are, and of whom: one container cannot take what others need."""
 
     def __init__(self, most: int) -> None:
@@ -76,7 +76,7 @@ class Crowd:
         self._of: Counter[int] = Counter()
 
     @classmethod
-    def of_this_process(cls) -> "Crowd":
+    def of_this_process(cls) -> "Guests":
         """As many as it may open: each has another to where it leads."""
         return cls((descriptors.limit() - descriptors.KEPT_BACK) // 2)
 

@@ -32,7 +32,7 @@ class GoneError(Exception):
     """Who asked has hung up."""
 
 
-class AwayError(Exception):
+class UnansweredError(Exception):
     """Who was asked went away before it began to answer."""
 
 
@@ -117,7 +117,7 @@ async def exchange(
 ) -> None:
     """Pass a request on to *far* and its answer back to *near*, both as they come; *hear* hears the answer.
 
-    `GoneError`, `AwayError` or `BrokenError` when it does not come to its end.
+    `GoneError`, `UnansweredError` or `BrokenError` when it does not come to its end.
     """
     asking = asyncio.create_task(_asked(near, far, request))
     answering = asyncio.create_task(_answered(far, near, hear))
@@ -153,9 +153,9 @@ async def _answered(far: Peer, near: Peer, hear: Callable[[h11.Event], None]) ->
         try:
             event = await far.receive()
         except (OSError, h11.RemoteProtocolError) as error:
-            raise BrokenError if near.has_begun else AwayError from error
+            raise BrokenError if near.has_begun else UnansweredError from error
         if isinstance(event, h11.ConnectionClosed | type):
-            raise AwayError
+            raise UnansweredError
         hear(event)
         try:
             await near.send(_passed(event))

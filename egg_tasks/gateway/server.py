@@ -28,7 +28,7 @@ class Gateway:
     def __init__(self, known: Settings) -> None:
         self._settings = known
         self._tokens = Tokens()
-        self._crowd = doors.Crowd.of_this_process()
+        self._guests = doors.Guests.of_this_process()
         self._talks: set[asyncio.Task[None]] = set()
 
     async def serve(self, port: int, over: asyncio.Event, tell: Callable[[], None] = lambda: None) -> None:
@@ -60,7 +60,7 @@ class Gateway:
         assert talk is not None, "this is one"  # noqa: S101
         self._talks.add(talk)
         talk.add_done_callback(self._talks.discard)
-        with self._crowd.entered(writer.get_extra_info("socket")) as has_room:
+        with self._guests.entered(writer.get_extra_info("socket")) as has_room:
             if has_room:
                 near = Peer(h11.SERVER, reader, writer)
                 await Conversation(near, ApiRoute(self._settings.api_url, self._tokens)).run()

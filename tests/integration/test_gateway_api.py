@@ -238,9 +238,9 @@ def test_everybody_may_pass_to_the_socket_and_nobody_may_see_the_directory(way: 
 
 def test_one_container_cannot_take_the_connections_of_all() -> None:
     # One process at the other end of all of them is what one relay is.
-    crowd = doors.Crowd(most=8)
+    guests = doors.Guests(most=8)
     ours = [socket.socketpair() for _ in range(4)]
-    entered = [crowd.entered(near) for near, _ in ours]
+    entered = [guests.entered(near) for near, _ in ours]
 
     rooms = [each.__enter__() for each in entered]
 
