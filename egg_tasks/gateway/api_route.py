@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import h11
 
 from egg_tasks import proof
-from egg_tasks.gateway.peers import UnansweredError, BrokenError, Peer, exchange, onwards
+from egg_tasks.gateway.peers import BrokenError, Peer, UnansweredError, exchange, onwards
 from egg_tasks.protocol import CONNECT_SECONDS, PREFIX, presentable
 from egg_tasks.services.credentials import UNKNOWN
 from egg_tasks.tokens import Tokens
