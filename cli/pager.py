@@ -4,7 +4,6 @@ Each line is git's own sign and then words that an agent may have written: those
 `models.foreign`, so that no colour, no hidden text and no other direction of theirs reaches a screen.
 """
 
-import os
 import re
 import subprocess
 from collections.abc import Iterable, Iterator
@@ -12,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli import persons_git, render
+from cli import persons_git, render, shell
 from models.foreign import Shown, behind, one_line
 
 HUNK = re.compile(r"(@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@)(.*)", re.DOTALL)
@@ -32,7 +31,7 @@ class Paint:
     def of(cls, place: Path) -> "Paint":
         """The colours of the repository at *place*, where this is a terminal."""
         said = persons_git.answer(place, "config", "--get-colorbool", "color.diff", "true")
-        return cls(place, render.is_terminal() and said == "true" and "NO_COLOR" not in os.environ)
+        return cls(place, render.is_terminal() and said == "true" and not shell.said("NO_COLOR"))
 
     def code(self, slot: str) -> str:
         """What turns a colour on."""

@@ -1,13 +1,12 @@
 """The person's own git: told to do nothing but what is asked, or run as they would type it."""
 
-import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from egg_tasks.workspace.reach import of_person
+from egg_tasks.workspace.reach import of_this_person
 
 SETTINGS = (
     "core.hooksPath=/dev/null",
@@ -92,7 +91,7 @@ def pass_through(repository: Path, *arguments: str) -> int:
 
 def environment() -> Mapping[str, str]:
     """The person's environment, without what sends git to another repository."""
-    return of_person(os.environ, is_attended=False).variables
+    return of_this_person(is_attended=False).variables
 
 
 def _run(

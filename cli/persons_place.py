@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cli import local_branch, persons_git, typed
 from cli.persons_git import GitSaidNoError
-from cli.pipeline_work import Work
+from cli.pipeline_work import PipelineWork
 from models.errors import Conflict, Unprocessable
 from models.foreign import named
 
@@ -67,7 +67,7 @@ def _path(line: str) -> str:
     return line.split(" ", 10 if line.startswith("u") else 8)[-1]
 
 
-def around(directory: Path, work: Work) -> Place | None:
+def around(directory: Path, work: PipelineWork) -> Place | None:
     """The repository *directory* lies in, if the pipeline's work belongs in it."""
     if not persons_git.answer(directory, "rev-parse", "--git-dir"):
         return None
@@ -78,7 +78,7 @@ def around(directory: Path, work: Work) -> Place | None:
     return Place(directory, Path(top) if top else None)
 
 
-def to_work_in(directory: Path, work: Work, *, verb: str) -> Place:
+def to_work_in(directory: Path, work: PipelineWork, *, verb: str) -> Place:
     """The place whose files and branches are the person's to change; `Rejected` where it is none."""
     place = around(directory, work)
     if place is None:
@@ -99,7 +99,7 @@ def to_work_in(directory: Path, work: Work, *, verb: str) -> Place:
     return place
 
 
-def refuse_uncommitted(place: Place, work: Work, *, verb: str) -> None:
+def refuse_uncommitted(place: Place, work: PipelineWork, *, verb: str) -> None:
     """Raise `Conflict` naming tracked files with uncommitted changes, which might be lost."""
     if found := place.uncommitted():
         raise Conflict(
@@ -109,7 +109,7 @@ def refuse_uncommitted(place: Place, work: Work, *, verb: str) -> None:
         )
 
 
-def _elsewhere(directory: Path, work: Work, verb: str) -> str:
+def _elsewhere(directory: Path, work: PipelineWork, verb: str) -> str:
     repo, role = str(work.pipeline["repo"]), f" {work.role}" if work.role else ""
     if os.path.isabs(repo) and Path(repo).is_dir():  # noqa: PTH117
         where = f"go there, or: egg {verb} -C {typed.path(Path(repo))} {work.name}{role}"

@@ -18,7 +18,7 @@ START = ("refs/egg/start", "refs/egg/base/")
 
 
 @dataclass(frozen=True)
-class Work:
+class PipelineWork:
     """What there is of it: a commit in a repository of ours, and where the pipeline's own changes begin."""
 
     pipeline: Json
@@ -54,7 +54,7 @@ class Work:
         return self.role is None and self.pipeline["status"] == PipelineStatus.COMPLETE
 
 
-def find(client: Client, name: str, role: str | None) -> Work:
+def find(client: Client, name: str, role: str | None) -> PipelineWork:
     """The work there is; `Rejected`, with the way out, where there is none or it is out of reach."""
     try:
         pipeline = client.get(f"/pipelines/{name}")["pipeline"]
@@ -70,12 +70,12 @@ def find(client: Client, name: str, role: str | None) -> Work:
     if not pipeline.get("work_commit"):
         raise Conflict(f"{name} is {pipeline['status']} and has no repository yet: see egg why {name}")
     git = _reached(pipeline)
-    work = Work(pipeline, role, "", "")
+    work = PipelineWork(pipeline, role, "", "")
     commit = _tip(git, work.ref)
     if commit is None:
         whose = f"{role} of {name}" if role else name
         raise Conflict(f"{whose} has no commit yet: see egg status, egg agent list {name}")
-    return Work(pipeline, role, commit, _start(git, commit) or str(pipeline["base_commit"]))
+    return PipelineWork(pipeline, role, commit, _start(git, commit) or str(pipeline["base_commit"]))
 
 
 def _reached(pipeline: Json) -> Git:

@@ -11,7 +11,7 @@ from pathlib import Path
 from cli import local_branch, persons_git
 from cli.persons_git import NO_HOOKS, Done, GitSaidNoError
 from cli.persons_place import Place
-from cli.pipeline_work import Work
+from cli.pipeline_work import PipelineWork
 from models.errors import Conflict, Unprocessable
 from models.foreign import indented, named
 
@@ -19,7 +19,7 @@ NAMED = 20
 
 
 @dataclass(frozen=True)
-class Taken:
+class TakenOver:
     """What has come of it."""
 
     branch: str | None
@@ -33,7 +33,7 @@ class Taken:
     """Where their hooks are that did not run, since they are among the files that agents change."""
 
 
-def brought(place: Place, work: Work) -> str:
+def brought(place: Place, work: PipelineWork) -> str:
     """The branch of the person's repository that holds the work, made or moved on."""
     try:
         local_branch.fetch(place.directory, source=work.source, ref=work.ref, commit=work.commit)
@@ -51,7 +51,7 @@ def brought(place: Place, work: Work) -> str:
     )
 
 
-def looked_at(place: Place, work: Work) -> str | None:
+def looked_at(place: Place, work: PipelineWork) -> str | None:
     """The same for who only looks: work that a branch of theirs holds already gets no other."""
     try:
         if holder := local_branch.holder(place.directory, work.commit, (work.branch,)):
@@ -61,7 +61,7 @@ def looked_at(place: Place, work: Work) -> str | None:
     return brought(place, work)
 
 
-def check_out(place: Place, work: Work) -> Taken:
+def check_out(place: Place, work: PipelineWork) -> TakenOver:
     """Check the work out as a branch; the one that is checked out goes on where it may."""
     branch = brought(place, work)
     hooks = place.hooks_in_files()
@@ -77,14 +77,14 @@ def check_out(place: Place, work: Work) -> Taken:
     if place.branch != branch:
         raise _refused(done, f"{branch} was not checked out")
     is_new = before != place.head
-    return Taken(branch, is_new, said=done.said, hooks_off=hooks)
+    return TakenOver(branch, is_new, said=done.said, hooks_off=hooks)
 
 
-def merge(place: Place, work: Work, *, message: str | None) -> Taken:
+def merge(place: Place, work: PipelineWork, *, message: str | None) -> TakenOver:
     """Merge the work into what is checked out, as the person."""
     before = place.head
     if _is_in(place, work.commit, before):
-        return Taken(place.branch, is_new=False)
+        return TakenOver(place.branch, is_new=False)
     branch = brought(place, work)
     hooks = place.hooks_in_files()
     what = _called(place, branch) if branch != place.branch else work.commit
@@ -94,10 +94,10 @@ def merge(place: Place, work: Work, *, message: str | None) -> Taken:
     if done.code and not conflicts:
         raise _refused(done, f"{branch} was not merged")
     is_new = before != place.head
-    return Taken(branch, is_new or bool(conflicts), conflicts, done.said, hooks)
+    return TakenOver(branch, is_new or bool(conflicts), conflicts, done.said, hooks)
 
 
-def put_on_top(place: Place, work: Work) -> Sequence[str]:
+def put_on_top(place: Place, work: PipelineWork) -> Sequence[str]:
     """Put the work's changes into the files as they are, uncommitted; the paths that changed.
 
     `Conflict`, and nothing has changed, where they do not go together.
@@ -120,7 +120,7 @@ def put_on_top(place: Place, work: Work) -> Sequence[str]:
     return paths
 
 
-def _as_it_is(place: Place, work: Work) -> str:
+def _as_it_is(place: Place, work: PipelineWork) -> str:
     """A commit of the files as they lie, on top of HEAD; index, branches and files stay as they are."""
     git = Path(_git(place, "rev-parse", "--absolute-git-dir"))
     with tempfile.TemporaryDirectory(prefix="egg-apply-", dir=git) as scratch:
@@ -144,7 +144,7 @@ def _as_it_is(place: Place, work: Work) -> str:
     return _git(place, *who, "commit-tree", tree, "-p", "HEAD", "-m", "files as they are")
 
 
-def _together(place: Place, ours: str, work: Work) -> str:
+def _together(place: Place, ours: str, work: PipelineWork) -> str:
     done = persons_git.run(
         place.directory, "merge-tree", "--write-tree", "--name-only", "-z", "--no-messages", ours, work.commit
     )
@@ -177,7 +177,7 @@ def _write(place: Place, ours: str, tree: str) -> None:
     persons_git.ask(top, "apply", "--whitespace=nowarn", "-p1", "-", stdin=patch)
 
 
-def _is_to_go_on(place: Place, name: str, work: Work) -> bool:
+def _is_to_go_on(place: Place, name: str, work: PipelineWork) -> bool:
     tip = _git(place, "rev-parse", f"refs/heads/{name}")
     return local_branch.is_ours(place.directory, name, tip=tip, commit=work.commit)
 

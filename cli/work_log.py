@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cli import formatting, persons_git
 from cli.pager import painted
-from cli.pipeline_work import Work
+from cli.pipeline_work import PipelineWork
 from egg_tasks.client import Json
 from models.foreign import Shown, flat, page
 
@@ -26,7 +26,7 @@ class Commit:
     subject: str
 
 
-def document(place: Path, work: Work, phases: Sequence[Json]) -> Sequence[Json]:
+def document(place: Path, work: PipelineWork, phases: Sequence[Json]) -> Sequence[Json]:
     """The work's commits, the newest first; each merged version with its own and with its objections."""
     merged = {
         str(one["merge_commit"]): (phase, one) for phase, one in _versions(phases) if one["merge_commit"]

@@ -21,8 +21,8 @@ from cli import (
     typed,
     work_log,
 )
-from cli.pipeline_work import Work, find
-from cli.taking_over import Taken
+from cli.pipeline_work import PipelineWork, find
+from cli.taking_over import TakenOver
 from egg_tasks.client import Client, Json
 from models.errors import NotFound
 from models.foreign import indented, named
@@ -180,7 +180,7 @@ def apply(*, pipeline: str, role: str | None, directory: Path, output: str) -> N
 
 def _found(
     client: Client, pipeline: str, role: str | None, paths: tuple[str, ...]
-) -> tuple[Work, tuple[str, ...]]:
+) -> tuple[PipelineWork, tuple[str, ...]]:
     """The work, and what to look at of it: a file where a role may stand is a file."""
     try:
         return find(client, pipeline, role), paths
@@ -193,7 +193,7 @@ def _found(
         return work, (role, *paths)
 
 
-def _reading_place(directory: Path, work: Work) -> tuple[Path, str | None]:
+def _reading_place(directory: Path, work: PipelineWork) -> tuple[Path, str | None]:
     """Where to read the work, and the branch of it there: elsewhere, in the pipeline's own repository."""
     place = persons_place.around(directory, work)
     if place is None or local_branch.owner_to_be_spared(place.top or place.directory):
@@ -205,7 +205,7 @@ def _reading_place(directory: Path, work: Work) -> tuple[Path, str | None]:
     return place.directory, taking_over.looked_at(place, work)
 
 
-def _about(work: Work) -> Json:
+def _about(work: PipelineWork) -> Json:
     return {
         "pipeline": work.name,
         "status": work.pipeline["status"],
@@ -227,7 +227,7 @@ def _width() -> int:
     return shutil.get_terminal_size().columns
 
 
-def _tell_state(work: Work) -> None:
+def _tell_state(work: PipelineWork) -> None:
     """Say so where what is taken over is not what all have agreed on."""
     if work.is_final:
         return
@@ -239,7 +239,7 @@ def _tell_state(work: Work) -> None:
     render.say(f"{work.name} is {work.pipeline['status']}: this is {what}", err=True)
 
 
-def _tell(taken: Taken) -> None:
+def _tell(taken: TakenOver) -> None:
     """Say what git and the person's hooks said, and which of those did not run."""
     if taken.said:
         render.say(indented(taken.said), err=True)

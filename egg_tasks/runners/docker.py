@@ -15,7 +15,7 @@ from egg_tasks.foreign_files import is_directory, is_there, open_plain, written_
 from egg_tasks.runners import alive, container_files, container_spec, run_directory
 from egg_tasks.runners.container_shim import TOO_OLD, UNFED
 from egg_tasks.runners.container_spec import GATEWAY, INSTALLATION, RUN, Mount, User
-from egg_tasks.runners.engine import CREATED, RUNNING, Engine, State
+from egg_tasks.runners.engine import CREATED, RUNNING, ContainerState, Engine
 from models.errors import NoRoom, NotFound, Unavailable, Unprocessable
 from models.schemas.layout import Inside, Layout
 from models.schemas.run import Container, Exit, Launch
@@ -175,7 +175,7 @@ class DockerRunner:
         """What tells the containers of this home from those of every other on the same engine."""
         return sha256(f"{self._home}\0{self._home.stat().st_ino}".encode()).hexdigest()[:16]
 
-    def _find(self, run_id: UUID) -> State | None:
+    def _find(self, run_id: UUID) -> ContainerState | None:
         """How a run's container fares; one that another installation has under its name is none."""
         found = self._engine.find(container_spec.name(run_id))
         return found if found and found.labels.get(INSTALLATION) == self._installation() else None
@@ -235,7 +235,7 @@ class DockerRunner:
         else:
             self._await_mark(launch, own)
 
-    def _made(self, launch: Launch, container: Container, own: Path, user: User) -> State:
+    def _made(self, launch: Launch, container: Container, own: Path, user: User) -> ContainerState:
         """The run's container, made unless it is there; one that was told nothing is made anew."""
         state = self._find(launch.run_id)
         if state is not None and state.is_over and state.exit_code == UNFED:
@@ -266,7 +266,7 @@ class DockerRunner:
             # It came between the layout and the mark.
             self._signal(launch.run_id, "SIGTERM")
 
-    def _explain(self, launch: Launch, own: Path, state: State | None) -> None:
+    def _explain(self, launch: Launch, own: Path, state: ContainerState | None) -> None:
         """Say why a container ended before it took its mark, and make room for the next try."""
         code = state.exit_code if state else None
         said = self._engine.last_words(state.id) if state else "it was removed"

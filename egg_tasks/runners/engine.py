@@ -22,7 +22,7 @@ OVER = frozenset({EXITED, DEAD})
 
 
 @dataclass(frozen=True)
-class State:
+class ContainerState:
     """How a container fares."""
 
     id: str
@@ -50,7 +50,7 @@ class Engine:
     def __init__(self, url: str = SOCKET) -> None:
         self.url = url
 
-    def find(self, name: str) -> State | None:
+    def find(self, name: str) -> ContainerState | None:
         """How the container of a name fares, or None if there is none."""
         with self._translated():
             try:
@@ -58,7 +58,7 @@ class Engine:
             except Missing:
                 return None
         state = found["State"]
-        return State(
+        return ContainerState(
             id=found["Id"],
             status=state["Status"],
             exit_code=state["ExitCode"],

@@ -474,6 +474,7 @@ READS_ENVIRONMENT = {
     "egg_tasks/app.py": "takes out what Celery would find there for itself",
     "egg_tasks/config.py": "the settings of our processes, with what settings.toml says",
     "egg_tasks/demo/repository.py": "a git that is told nothing by the person's, but where programs are",
+    "egg_tasks/runners/container_shim.py": "what the container's image says, which its agent gets",
     "egg_tasks/runners/process.py": "what an interpreter outside the system's library path needs to start",
     "egg_tasks/shell.py": "what definitions take from the shell of `egg up`, and what of ours they must not",
     "egg_tasks/stack/preflight.py": "a program of the stack's, which is given its servers and nothing else",
