@@ -46,6 +46,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "events": "cli.commands.events:events",
         "phase": "cli.commands.phase:phase",
         "agent": "cli.commands.agent:agent",
+        "egress": "cli.commands.egress:egress",
     },
     "What agents say": {
         "message": "cli.commands.message:message",

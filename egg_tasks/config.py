@@ -156,6 +156,8 @@ class Settings:
     operator_token: str | None = field(repr=False)
     node: str
     node_capacity: int
+    gateway_port: int
+    """Where this machine's gateway answers processes, on loopback."""
     rate_limit: int
     """How many requests a second an agent may make for long; 0 is any number."""
     look_limit: timedelta = timedelta(seconds=30)
@@ -195,6 +197,7 @@ class Settings:
             operator_token=environ.get("EGG_OPERATOR_TOKEN") or None,
             node=environ.get("EGG_NODE") or platform.node() or "local",
             node_capacity=number(environ, "EGG_NODE_CAPACITY"),
+            gateway_port=number(environ, "EGG_GATEWAY_PORT"),
             rate_limit=number(environ, "EGG_RATE_LIMIT"),
             look_limit=timedelta(seconds=number(environ, "EGG_LOOK_SECONDS")),
             merge_limit=timedelta(seconds=number(environ, "EGG_MERGE_SECONDS")),

@@ -117,6 +117,7 @@ SETTINGS: tuple[Setting, ...] = (
         kind=Kind.PORT,
         least=1,
         most=LARGEST_PORT,
+        default="8780",
         help="the port of the local stack's gateway, by which agents that are processes go out",
         otherwise="8780 or the next that is free, and from then on the same",
     ),

@@ -24,6 +24,12 @@ from models.schemas.run import Launch
 from models.states import LIVE_RUNS
 from models.tables import AgentRun
 
+BESIDE_PROXIES = {
+    **dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1,localhost"),
+    # Node does not ask proxies unless it is told to.
+    "NODE_USE_ENV_PROXY": "1",
+}
+
 
 def work_commit(session: Session, *, run: AgentRun) -> str:
     """The tip of the work branch a run starts from."""
@@ -72,9 +78,10 @@ def of_agent(
             ),
             "PATH": _path(settings, layout, path),
             "EGG_HIDDEN": " ".join(sorted(hidden)),
+            **(BESIDE_PROXIES if agent.isolation.network else {}),
             "EGG_CONCURRENT_MODE": "true" if epoch.policy.mode is Mode.CONCURRENT else "false",
         },
-        secrets=hidden,
+        secrets={**hidden, **(_proxies(settings.gateway_port, token) if agent.isolation.network else {})},
         directory=layout.inside.directory,
         home=run_places.home_of(settings.home, run.pipeline_id, run.role),
         prompt=command.stdin,
@@ -130,6 +137,13 @@ def _path(settings: Settings, layout: Layout, path: str) -> str:
     """A PATH behind the directory that holds `egg` alone, which is made unless it is there."""
     agent_tools.install(settings.home)
     return f"{layout.inside.tools}{os.pathsep}{path}"
+
+
+def _proxies(port: int, token: str) -> dict[str, str]:
+    """What has programs go out by the gateway, which knows their run by the token: so these are secrets."""
+    url = f"http://egg:{token}@127.0.0.1:{port}"
+    # Some programs read the small ones, others the large.
+    return dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), url)
 
 
 def _environment(

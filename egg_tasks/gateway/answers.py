@@ -13,17 +13,20 @@ from models.foreign import one_line
 LONGEST_REASON = 200
 
 
-async def refuse(near: Peer, error: EggError, *, closes: bool = False) -> None:
+async def refuse(near: Peer, error: EggError, *, closes: bool = False, is_proxy: bool = False) -> None:
     """Answer with an error on purpose; its sentence is in the first line too, all that some programs show."""
-    headers = {}
-    if isinstance(error, Unauthenticated):
+    headers, status = {}, error.status
+    if isinstance(error, Unauthenticated) and is_proxy:
+        headers["Proxy-Authenticate"] = 'Basic realm="egg"'
+        status = HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
+    elif isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, Unavailable):
         headers["Retry-After"] = "1"
     if isinstance(error, TooMany):
         headers["Retry-After"] = str(error.details.get("retry_after", 1))
     content = {"success": False, "message": error.message, "details": error.details}
-    await send(near, error.status, content, headers=headers, reason=error.message, closes=closes)
+    await send(near, status, content, headers=headers, reason=error.message, closes=closes)
 
 
 async def send(

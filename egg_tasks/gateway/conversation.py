@@ -10,6 +10,7 @@ import structlog
 from egg_tasks.gateway import answers
 from egg_tasks.gateway.api_route import ApiRoute
 from egg_tasks.gateway.peers import MAX_HEAD, BrokenError, GoneError, Peer
+from egg_tasks.gateway.proxy_route import ProxyRoute
 from egg_tasks.protocol import PREFIX
 from models.errors import EggError, Malformed, NotFound, TooLarge
 
@@ -25,9 +26,10 @@ HEALTH = "/health"
 class Conversation:
     """One connection, from its first request to its end."""
 
-    def __init__(self, near: Peer, api: ApiRoute) -> None:
+    def __init__(self, near: Peer, api: ApiRoute, proxy: ProxyRoute) -> None:
         self._near = near
         self._api = api
+        self._proxy = proxy
 
     async def run(self) -> None:
         """Answer request after request until one of both hangs up."""
@@ -66,27 +68,37 @@ class Conversation:
 
     async def _routed(self, request: h11.Request) -> None:
         path = request.target.decode("latin-1").partition("?")[0]
-        if path.startswith(f"{PREFIX}/"):
+        if _is_proxys(request):
+            await self._proxy.take(self._near, request)
+        elif path.startswith(f"{PREFIX}/"):
             await self._api.take(self._near, request, path)
         elif path == HEALTH:
             content = {"success": True, "message": "the gateway is there", "data": {"status": "ok"}}
             await self._finish(request)
             await answers.send(self._near, HTTPStatus.OK, content)
         else:
-            raise NotFound(f"the gateway leads to {PREFIX}/… (the API), and nowhere else")
+            raise NotFound(
+                f"the gateway leads to {PREFIX}/… (the API) and, as a proxy (HTTP_PROXY), to hosts"
+            )
 
     async def _refused(self, request: h11.Request, error: EggError) -> None:
         """Say no, if that can still be said."""
         if self._near.has_begun:
             raise BrokenError from error
         await self._finish(request)
-        await answers.refuse(self._near, error, closes=self._near.http.their_state is not h11.DONE)
+        closes = self._near.http.their_state is not h11.DONE
+        await answers.refuse(self._near, error, closes=closes, is_proxy=_is_proxys(request))
 
     async def _finish(self, request: h11.Request) -> None:
         """Read the end of a request, if nothing comes before that."""
         names = {name for name, _ in request.headers}
         if self._near.http.their_state is h11.SEND_BODY and names.isdisjoint(OF_BODIES):
             await self._near.receive()
+
+
+def _is_proxys(request: h11.Request) -> bool:
+    """Whether a request is for a host beyond."""
+    return request.method == b"CONNECT" or b"://" in request.target.partition(b"?")[0]
 
 
 def _fault(error: h11.RemoteProtocolError) -> EggError:

@@ -4,6 +4,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 import h11
 import structlog
@@ -12,8 +13,10 @@ from egg_tasks import descriptors, logging
 from egg_tasks.config import Settings, settings_at_start
 from egg_tasks.gateway import doors
 from egg_tasks.gateway.api_route import ApiRoute
+from egg_tasks.gateway.callers import Callers
 from egg_tasks.gateway.conversation import Conversation
 from egg_tasks.gateway.peers import PIECE, Peer
+from egg_tasks.gateway.proxy_route import ProxyRoute
 from egg_tasks.tokens import Tokens
 from models.errors import EggError
 
@@ -28,6 +31,7 @@ class Gateway:
     def __init__(self, known: Settings) -> None:
         self._settings = known
         self._tokens = Tokens()
+        self._proxy = ProxyRoute(Callers(self._tokens))
         self._guests = doors.Guests.of_this_process()
         self._talks: set[asyncio.Task[None]] = set()
 
@@ -63,7 +67,10 @@ class Gateway:
         with self._guests.entered(writer.get_extra_info("socket")) as has_room:
             if has_room:
                 near = Peer(h11.SERVER, reader, writer)
-                await Conversation(near, ApiRoute(self._settings.api_url, self._tokens)).run()
+                api = ApiRoute(self._settings.api_url, self._tokens)
+                # Who is cancelled at the end has hung up, and asyncio wants no more of it.
+                with suppress(asyncio.CancelledError):
+                    await Conversation(near, api, self._proxy).run()
             else:
                 writer.transport.abort()
 

@@ -58,6 +58,7 @@ def environment(home: Path, environ: Mapping[str, str], manifest: Manifest | Non
             REDIS_URL: manifest.redis_url,
             "EGG_ORCHESTRATOR_URL": manifest.api_url,
             "EGG_OPERATOR_TOKEN": manifest.operator_token,
+            "EGG_GATEWAY_PORT": str(manifest.gateway_port),
             "EGG_NODE": environ.get("EGG_NODE") or NODE,
         }
     return given | own | LARGE_PAGES

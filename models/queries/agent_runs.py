@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from models.errors import NotFound
 from models.queries.locks import NO_KEY
 from models.schemas.definition import Agent, Isolation
+from models.schemas.network import Network
 from models.states import RunStatus
 from models.tables import AgentRun, AgentToken, Node, PhaseRun, Pipeline
 
@@ -43,6 +44,12 @@ def get_isolation(session: Session, *, run_id: UUID) -> str:
     """The kind of isolation a run's agent has, a check's being a process; or `NotFound`."""
     agent = _find_agent(session, run_id=run_id)
     return Isolation().kind if agent is None else agent.isolation.kind
+
+
+def get_network(session: Session, *, run_id: UUID) -> Network:
+    """What a run's agent may reach by the gateway, a check nothing; or `NotFound`."""
+    agent = _find_agent(session, run_id=run_id)
+    return (agent.isolation.network if agent else None) or Network()
 
 
 def get_backend(session: Session, *, run_id: UUID) -> str:

@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from models.consensus.policy import Mode, PhasePolicy
 from models.schemas import sentences
 from models.schemas.fault import MAX_FAULTS, Fault, Faulty, Path
+from models.schemas.network import Network
 from models.schemas.roster import Convergence, Flag, Gate, Phase, PhaseCheck, RosterNeed, RosterRole, Shape
 from models.schemas.roster_faults import roster_faults
 from models.schemas.run import Wake
@@ -64,6 +65,8 @@ class Isolation(Shape):
 
     kind: Literal["process"] = "process"
     """A process of the orchestrator's own user: for commands you trust."""
+    network: Network | None = None
+    """What it reaches by the gateway. A process can go past it, and without this is told of none."""
 
 
 class AgentShape(Shape):
@@ -171,6 +174,7 @@ PARTS: Sequence[FormatPart] = (
     FormatPart(("config",), Config),
     *(FormatPart(("agents", "*"), shape, backend) for backend, shape in AGENTS.items()),
     FormatPart(("agents", "*", "isolation"), Isolation),
+    FormatPart(("agents", "*", "isolation", "network"), Network),
     FormatPart(("agents", "*", "environment", "*"), Taken),
     FormatPart(("phases", "*"), Phase),
     FormatPart(("phases", "*", "check"), PhaseCheck),

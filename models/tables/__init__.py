@@ -4,6 +4,7 @@ from models.tables.agent_run import AgentRun, AgentToken, Node
 from models.tables.base import Base, move_to
 from models.tables.clock import Clock
 from models.tables.decision import Decision
+from models.tables.egress import Egress
 from models.tables.event import Event
 from models.tables.halt import Halt
 from models.tables.message import Message
@@ -22,6 +23,7 @@ __all__ = [
     "Check",
     "Clock",
     "Decision",
+    "Egress",
     "Event",
     "Halt",
     "Message",

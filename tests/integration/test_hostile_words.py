@@ -90,6 +90,7 @@ NAMES = {
     *("pipelines.work_commit", "pipelines.published_commit", "pipelines.base_commit", "checks.commit"),
     *("agent_runs.start_commit", "agent_runs.salvaged_commit", "versions.commit", "versions.tree"),
     *("versions.merge_commit", "run_shares.share"),
+    *("egress.host", "egress.passage", "egress.why"),
 }
 """Columns of ours, and of names that have had a pattern from the first release on."""
 
