@@ -63,7 +63,10 @@ class ProxyRoute:
         """The addresses of a host that may be connected to; `Forbidden`, with a row, when there are none."""
         network = caller.network
         is_listed = network.allows(host, port)
-        if not is_listed and network.mode == "deny":
+        written = address_of(host)
+        is_local = written is not None and not addresses.is_public(written)
+        # A person is not offered a local address as one more entry of the list.
+        if not is_listed and network.mode == "deny" and not is_local:
             why = f"add it to `isolation.network.allow` of the definition: egg egress {caller.pipeline_id}"
             raise await self._refusal(caller, host, port, "list", f"is not allowed to this agent; {why}")
         found = await addresses.resolved(host, port)

@@ -87,6 +87,7 @@ def test_what_is_on_the_list_is_reached_and_the_rest_is_not_and_both_are_noted(
         near.shutdown(socket.SHUT_WR)
         heard = b"".join(iter(lambda: near.recv(65536), b""))
         near.close()
+        asked(way, "169.254.169.254:80", token)
         refused = [asked(way, f"evil.invalid:{port}", token) for port in (443, 443, 22)]
 
     assert said == "HTTP/1.1 200 Connected"
@@ -95,6 +96,7 @@ def test_what_is_on_the_list_is_reached_and_the_rest_is_not_and_both_are_noted(
     assert refused[0] == f"403 evil.invalid:443 is not allowed to this agent; {way_out}"
     assert rows(scene) == [
         ("127.0.0.1", host, "allowed", "", "coder", 1),
+        ("169.254.169.254", 80, "refused", "169.254.169.254", "coder", 1),
         ("evil.invalid", 22, "refused", "list", "coder", 1),
         ("evil.invalid", 443, "refused", "list", "coder", 2),
     ]
