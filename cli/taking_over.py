@@ -92,7 +92,9 @@ def merge(place: Place, work: PipelineWork, *, message: str | None) -> TakenOver
     done = persons_git.run(place.directory, *_hooks(hooks), "merge", "--no-progress", *words, what)
     conflicts = _unmerged(place)
     if done.code and not conflicts:
-        raise _refused(done, f"{branch} was not merged")
+        # A hook of theirs may have said no, or git does not know who they are: no half of a merge is left.
+        persons_git.answer(place.directory, "merge", "--abort")
+        raise _refused(done, f"{branch} was not merged, and nothing has changed")
     is_new = before != place.head
     return TakenOver(branch, is_new or bool(conflicts), conflicts, done.said, hooks)
 

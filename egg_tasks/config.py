@@ -164,6 +164,8 @@ class Settings:
     """How long all may take that git does at a clone for one READY or sync."""
     merge_limit: timedelta = timedelta(seconds=120)
     """How long all may take that git does for one merge."""
+    snapshot_every: timedelta = timedelta(seconds=60)
+    """How long after another what live clones hold is kept; never for 0."""
     keep_clones: timedelta = timedelta(0)
     """How long the clones of runs that are over stay, if all in them is saved."""
     api_hosts: frozenset[str] = frozenset()
@@ -201,6 +203,7 @@ class Settings:
             rate_limit=number(environ, "EGG_RATE_LIMIT"),
             look_limit=timedelta(seconds=number(environ, "EGG_LOOK_SECONDS")),
             merge_limit=timedelta(seconds=number(environ, "EGG_MERGE_SECONDS")),
+            snapshot_every=timedelta(seconds=number(environ, "EGG_SNAPSHOT_SECONDS")),
             keep_clones=timedelta(hours=number(environ, "EGG_KEEP_CLONES_HOURS")),
             api_hosts=frozenset(environ.get("EGG_API_HOSTS", "").lower().replace(",", " ").split()),
             language=environ.get("LANG") or "C.UTF-8",

@@ -183,9 +183,19 @@ class Workspace(Protocol):
         The commit's message is `WIP: auto-commit uncommitted work (<role>) [<pipeline>]`. It deletes and
         rewrites nothing that the agent has not touched; what cannot be saved as it should be is kept in
         the clone. *is_refused* says that READY was refused for what is not committed: that goes to a
-        branch of its own. Repeating it makes no second commit and gives the same. None when there is no
-        clone.
+        branch of its own. Repeating it makes no second commit and gives the same. Of a clone that is gone it
+        is the last snapshot, if there is one; else None. An unreadable one is looked at on top of that.
         """
+
+    def snapshot(self, pipeline_id: str, *, role: str, run_id: UUID, clone: Path, known: str) -> str:
+        """Keep what a live clone holds, at refs/egg/snapshots/<run>, and touch nothing in it; a mark of that.
+
+        Nothing is done where the clone still is as it was when this gave the mark *known*, nor where there is
+        no clone. `salvage` falls back on it. Raises what `take` raises, and `NoRoom`.
+        """
+
+    def drop_snapshot(self, pipeline_id: str, *, run_id: UUID) -> None:
+        """Forget the snapshot of a run whose work is safe; it need not be there."""
 
     def save_strays(self, pipeline_id: str, *, run_id: UUID, clone: Path) -> Strays:
         """Bring commits that only other branches of the clone hold to branches of their own.

@@ -204,6 +204,16 @@ SETTINGS: tuple[Setting, ...] = (
         help="how long all may take that git does to merge one version, or the present base",
     ),
     Setting(
+        variable="EGG_SNAPSHOT_SECONDS",
+        key="node.snapshot_seconds",
+        kind=Kind.WHOLE,
+        default="60",
+        least=0,
+        most=24 * 3600,
+        unit="seconds",
+        help="how long after another what live agents have not committed is kept aside; 0 is never",
+    ),
+    Setting(
         variable="EGG_KEEP_CLONES_HOURS",
         key="node.keep_clones_hours",
         kind=Kind.WHOLE,

@@ -1,7 +1,7 @@
 """Attending an agent run: claim, ensure, wait, finish. Each part may be repeated by another worker."""
 
 import threading
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
@@ -20,6 +20,7 @@ from egg_tasks import disk
 from egg_tasks.attending import launching
 from egg_tasks.attending.ending import Ending
 from egg_tasks.attending.leases import Lease, Leases
+from egg_tasks.attending.snapshots import Snapshots
 from egg_tasks.clock import utcnow
 from egg_tasks.config import Settings
 from egg_tasks.database import single_statements, unit_of_work
@@ -67,6 +68,7 @@ class Attendance:
         workspace: Workspace,
         draining: threading.Event,
         leases: Leases,
+        snapshots: Snapshots | None = None,
     ) -> None:
         self.run_id = run_id
         self.owner = owner
@@ -76,6 +78,7 @@ class Attendance:
         self.workspace = workspace
         self.draining = draining
         self.leases = leases
+        self.snapshots = snapshots
         self.clone = workspace.clone_of(run_id)
         self.ending = Ending(run_id, runner=runner, backend=backend, workspace=workspace, clone=self.clone)
 
@@ -100,7 +103,7 @@ class Attendance:
         if is_tried and tries.is_hopeless(run, lives=self.run_id in self.runner.list_live()):
             self.ending.give_up(run, why=Unavailable("it ended the process that attended it"))
             return Left.FINISHED
-        outcome = self._ensure(run) or self._watch(run, lease)
+        outcome = self._ensure(run) or self._watched(run, lease)
         if outcome is None:
             return Left.DRAINED
         self.ending.finish(run, outcome)
@@ -201,6 +204,11 @@ class Attendance:
                 settings=self.settings,
                 seen=seen,
             )
+
+    def _watched(self, run: AgentRun, lease: Lease) -> Exit | None:
+        """Wait for its end, and have what it holds kept meanwhile."""
+        with self.snapshots.hold(run) if self.snapshots else nullcontext():
+            return self._watch(run, lease)
 
     def _watch(self, run: AgentRun, lease: Lease) -> Exit | None:
         """Wait for the process to end; None when this worker is to go."""

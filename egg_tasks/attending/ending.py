@@ -9,7 +9,7 @@ from egg_tasks import worktrees
 from egg_tasks.attending.run_output import RunOutput
 from egg_tasks.clock import utcnow
 from egg_tasks.database import single_statements, unit_of_work
-from egg_tasks.foreign_files import is_there
+from egg_tasks.foreign_files import is_directory, is_there
 from egg_tasks.ports import Backend, Runner, Workspace
 from egg_tasks.run_places import KEPT
 from egg_tasks.services.agents import agent_runs, clone_inspection, clones, tries
@@ -22,6 +22,8 @@ from models.schemas.run import Exit
 from models.tables import AgentRun
 
 log = structlog.get_logger()
+
+NO_DIRECTORY = "its clone is no directory any more"
 
 
 class Ending:
@@ -130,13 +132,17 @@ class Ending:
         )
         outside = worktrees.unsaved(self.clone)
         if saved is None:
-            is_in_its_place = is_there(self.clone.parent, self.clone.name)
-            if is_in_its_place or outside:
-                return self._kept(Conflict("; ".join(("its clone is no directory any more", *outside))))
+            if self._is_in_the_way() or outside:
+                return self._kept(Conflict("; ".join((NO_DIRECTORY, *outside))))
             return None
         with single_statements() as session:
             reading = clone_inspection.read(session, run=rows.get_agent_run(session, run_id=run.id))
         is_ahead = clone_inspection.is_ahead(self.workspace, reading, commit=saved.commit)
         strays = self.workspace.save_strays(run.pipeline_id, run_id=run.id, clone=self.clone)
-        kept = (*saved.kept, *strays.left, *outside)
-        return Salvaged(saved.commit, is_ahead, saved.set_aside, kept, strays.saved)
+        odd = (NO_DIRECTORY,) if self._is_in_the_way() else ()
+        kept = (*saved.kept, *strays.left, *odd, *outside)
+        return Salvaged(saved.commit, is_ahead, saved.set_aside, kept, strays.saved, saved.snapshot_at)
+
+    def _is_in_the_way(self) -> bool:
+        """Whether something is where the clone was that is none: perhaps it leads to it."""
+        return not is_directory(self.clone) and is_there(self.clone.parent, self.clone.name)

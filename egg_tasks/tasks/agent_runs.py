@@ -2,6 +2,7 @@
 
 import threading
 import warnings
+from functools import cache
 from logging import Logger
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from egg_tasks.app import app
 from egg_tasks.attending import owners
 from egg_tasks.attending.attendance import Attendance, Left
 from egg_tasks.attending.leases import Leases
+from egg_tasks.attending.snapshots import Snapshots
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import single_statements, unit_of_work
@@ -68,7 +70,14 @@ def _attendance(run_id: UUID) -> Attendance:
         workspace=workspace(),
         draining=DRAINING,
         leases=LEASES,
+        snapshots=_snapshots(),
     )
+
+
+@cache
+def _snapshots() -> Snapshots:
+    """Those of this process."""
+    return Snapshots(workspace(), every=settings().snapshot_every)
 
 
 def _runner(run_id: UUID) -> Runner:

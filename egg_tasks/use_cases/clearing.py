@@ -37,6 +37,7 @@ def clear_run(run_id: UUID) -> None:
             clones.kept(session, run_id=run_id, now=utcnow())
         return
     workspace().discard(run_id)
+    workspace().drop_snapshot(run.pipeline_id, run_id=run_id)
     with unit_of_work() as session:
         clones.removed(session, run_id=run_id, now=utcnow())
 

@@ -77,6 +77,7 @@ def remove_kept(run_id: UUID) -> None:
     if run is not None:
         clones.refuse_unkept(run)
         workspace().discard(run_id)
+        workspace().drop_snapshot(run.pipeline_id, run_id=run_id)
         with unit_of_work() as session:
             clones.given_up(session, run_id=run_id, now=utcnow())
     else:

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from egg_tasks.foreign_files import (
@@ -42,6 +43,8 @@ class Evidence:
     """Whether its .git is something else by now; *head* is then the last that is known of it."""
     why: object = None
     """What is wrong with it then, in words."""
+    snapshot_at: datetime | None = None
+    """When the snapshot was taken that *head* is then of."""
 
     @property
     def objects(self) -> Path:

@@ -20,7 +20,7 @@ from typing import IO
 from egg_tasks.foreign_files import is_plain, open_plain
 from egg_tasks.workspace import bounds
 from egg_tasks.workspace.git import Git, GitFailed
-from egg_tasks.workspace.names import checked_commit
+from egg_tasks.workspace.names import SNAPSHOTS, checked_commit
 from models.errors import Conflict, Unavailable
 from models.schemas.source import is_remote, local_path
 
@@ -38,7 +38,8 @@ POINTER = re.compile(
     rb"version https://(?:git-lfs\.github\.com|hawser\.github\.com)/spec/v1\n(?:ext-[^\n]*\n)*"
     rb"oid sha256:(?P<oid>[0-9a-f]{64})\nsize (?P<size>[0-9]{1,15})\n?"
 )
-BEGINNING = ("--exclude=refs/heads/egg/*", "--exclude=refs/egg/taken/*", "--all")
+BESIDE = ("--exclude=refs/heads/egg/*", f"--exclude={SNAPSHOTS}*")
+BEGINNING = (*BESIDE, "--exclude=refs/egg/taken/*", "--all")
 """All that a pipeline's repository began with, as `rev-list` takes it."""
 SMALL_BLOBS = f"--filter=combine:blob:limit={LARGEST_POINTER}+object:type=blob"
 
@@ -134,7 +135,7 @@ def bring_new(git: Git, commit: str, *, clone: Path) -> list[Pointed]:
     Raises `Conflict` where they are more than one version may bring, and `TookTooLong` where there is no time
     for all of them: those that came are there the next time.
     """
-    found = pointers(git, checked_commit(commit), "--not", "--exclude=refs/heads/egg/*", "--all")
+    found = pointers(git, checked_commit(commit), "--not", *BESIDE, "--all")
     missing, size = [], 0
     for pointed in found:
         bounds.seconds_left(LIMIT, f"copying large files of {clone}")

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
-from egg_tasks import repository_places, run_places, settings_file
+from egg_tasks import disk, repository_places, run_places, settings_file
 from egg_tasks.foreign_files import is_directory, written_at
 from egg_tasks.workspace import (
     bounds,
@@ -20,6 +20,7 @@ from egg_tasks.workspace import (
     present_base,
     repositories,
     safety,
+    snapshots,
     strays,
 )
 from egg_tasks.workspace.clones import inspect
@@ -168,10 +169,33 @@ class GitWorkspace:
         checked_role_branch(pipeline_id, role)
         branch_ref(branch)
         with clearing.kept_in_place(self._home, run_id), judged(clone):
-            if not is_directory(clone):
+            if not is_directory(clone) and not self.repository(pipeline_id).is_dir():
                 return None
             git = self._git(pipeline_id)
-            return Salvage(git, pipeline_id, role, run_id, clone, branch, is_refused).save()
+            salvage = Salvage(git, pipeline_id, role, run_id, clone, branch, is_refused)
+            return salvage.save() if is_directory(clone) else salvage.recovered()
+
+    def snapshot(self, pipeline_id: str, *, role: str, run_id: UUID, clone: Path, known: str) -> str:
+        """Keep what a live clone holds unless that is what it held when this said *known*."""
+        checked_role_branch(pipeline_id, role)
+        disk.need(self._home)
+        with (
+            clearing.kept_in_place(self._home, run_id),
+            bounds.within(self._look_limit),
+            judged(clone),
+        ):
+            if not is_directory(clone):
+                return known
+            obstacles.refuse(clone)
+            git = self._git(pipeline_id)
+            return snapshots.take(
+                git, pipeline_id=pipeline_id, role=role, run_id=run_id, clone=clone, known=known
+            )
+
+    def drop_snapshot(self, pipeline_id: str, *, run_id: UUID) -> None:
+        """Forget the last snapshot of a run that is over; it need not be there."""
+        if self.repository(pipeline_id).is_dir():
+            snapshots.drop(self._git(pipeline_id), run_id)
 
     def save_strays(self, pipeline_id: str, *, run_id: UUID, clone: Path) -> Strays:
         """Keep what the clone has committed elsewhere than in its head; what was kept, and what was not."""

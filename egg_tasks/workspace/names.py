@@ -9,6 +9,8 @@ from models.errors import Malformed
 ROLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
 COMMIT = re.compile(git_names.COMMIT)
+SNAPSHOTS = "refs/egg/snapshots/"
+"""Below it is what a clone held when it was last looked at: of nobody's making, so that nothing counts it."""
 START = "refs/egg/start"
 """What the base stood for when the repository was made."""
 
@@ -36,6 +38,11 @@ def checked_role_branch(pipeline_id: str, role: str) -> str:
             f"{role!r} cannot be a role: up to 64 letters, digits, '_' and '-', and not 'work' or 'salvage'"
         )
     return git_names.role_branch(pipeline_id, role)
+
+
+def snapshot_ref(run_id: UUID) -> str:
+    """What leads to the last snapshot of a run's clone."""
+    return f"{SNAPSHOTS}{run_id}"
 
 
 def taken_ref(run_id: UUID, commit: str) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from egg_tasks.workspace import bounds, sources
 from egg_tasks.workspace.git import Git, GitFailed
+from egg_tasks.workspace.names import SNAPSHOTS
 from models.errors import Rejected, TookTooLong
 from models.foreign import one_line
 from models.masking import masked
@@ -22,6 +23,8 @@ FORMAT = "--format=%(objectname) %(refname:lstrip=2)%00%(contents:subject)"
 def list_branches(git: Git, *, source: str, below: str) -> Branches:
     """The branches whose names begin with *below*, each with whether *source* holds it; that is only read."""
     found = git.lines("for-each-ref", FORMAT, f"refs/heads/{below.rstrip('/')}/")
+    # What a run held whose clone is kept yet: by its whole name, since it is no branch.
+    found += git.lines("for-each-ref", FORMAT.replace(":lstrip=2", ""), SNAPSHOTS)
     is_elsewhere, why = _asked(source)
     branches = []
     with bounds.within(PATIENCE):

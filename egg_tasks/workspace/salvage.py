@@ -7,16 +7,15 @@ by force although ignored is kept.
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
 import structlog
 
-from egg_tasks.foreign_files import is_directory
-from egg_tasks.workspace import bounds, lfs
-from egg_tasks.workspace.changes import Change, changes, filters
+from egg_tasks.workspace import bounds, lfs, snapshots
+from egg_tasks.workspace.changes import Change, filters
 from egg_tasks.workspace.checkouts import made_as
 from egg_tasks.workspace.clones import Evidence, giants, inspect, unreadable
 from egg_tasks.workspace.foreign_links import put_back
@@ -24,7 +23,7 @@ from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.history import commit_tree, contains, move_ref, readable, tip, tree_of
 from egg_tasks.workspace.names import branch_ref
 from egg_tasks.workspace.obstacles import obstacles
-from egg_tasks.workspace.staging import MOST_REPORTED, SAVE_LIMIT, Staging
+from egg_tasks.workspace.staging import MOST_REPORTED, SAVE_LIMIT, Staging, to_save
 from egg_tasks.workspace.versions import bring, fetch, scratch
 from egg_tasks.workspace.view import View, agents_view, own_view
 from models.errors import Conflict, TookTooLong, Unavailable
@@ -69,6 +68,19 @@ class Salvage:
             log.warning("salvage.cut_short", run=str(self.run_id), clone=str(self.clone), error=str(error))
             return self._commits_alone([f"all that is not committed ({one_line(str(error))})"])
 
+    def recovered(self) -> Saved | None:
+        """Bring the last snapshot of a clone that is gone to where its work belongs; None without one."""
+        last = snapshots.find(self.git, self.run_id)
+        if last is None:
+            return None
+        if last.is_clean or not self.is_refused:
+            commit = last.head if last.is_clean else last.commit
+            return Saved(commit=self._kept_at(commit, self._branches()), snapshot_at=last.taken_at)
+        head = self._kept_at(last.head, self._branches())
+        aside = list(self._salvage_branches())
+        commit = self._kept_at(last.commit, iter(aside))
+        return Saved(commit=head, set_aside=self._at(commit, aside), snapshot_at=last.taken_at)
+
     def _saved(self, evidence: Evidence, blocked: Iterable[str]) -> Saved:
         missing = [pointed.path for pointed in lfs.bring_new(self.git, evidence.head, clone=self.clone)]
         tree = tree_of(self.git, evidence.head)
@@ -80,14 +92,20 @@ class Salvage:
                 [*map(readable, (*staging.kept, *unread)), *map(one_line, blocked), *_unread(evidence)]
             )
             if found == tree:
-                return Saved(commit=self._kept_at(evidence.head, self._branches()), kept=kept)
+                return Saved(
+                    commit=self._kept_at(evidence.head, self._branches()),
+                    kept=kept,
+                    snapshot_at=evidence.snapshot_at,
+                )
             if not self.is_refused:
                 branches = list(self._branches())
-                return Saved(commit=self._leftovers(evidence, staging, found, branches), kept=kept)
+                commit = self._leftovers(evidence, staging, found, branches)
+                return Saved(commit=commit, kept=kept, snapshot_at=evidence.snapshot_at)
             head = self._kept_at(evidence.head, self._branches())
             aside = list(self._salvage_branches())
             commit = self._leftovers(evidence, staging, found, aside)
-            return Saved(commit=head, set_aside=self._at(commit, aside), kept=kept)
+            where = self._at(commit, aside)
+            return Saved(commit=head, set_aside=where, kept=kept, snapshot_at=evidence.snapshot_at)
 
     def _commits_alone(self, why: Iterable[str]) -> Saved:
         """The last resort: what is committed, if it can be had; the rest stays in the clone and is named."""
@@ -98,6 +116,7 @@ class Salvage:
             return Saved(
                 commit=head,
                 kept=_named([*(map(readable, found) if found else map(one_line, why)), *_unread(evidence)]),
+                snapshot_at=evidence.snapshot_at,
             )
 
     def _staged(self, evidence: Evidence, directory: Path) -> tuple[Staging, str]:
@@ -112,7 +131,7 @@ class Salvage:
         return self._filled(own_view(self.git, evidence, directory / "own"))
 
     def _filled(self, view: View) -> tuple[Staging, str]:
-        found = list(_to_save(view))
+        found = list(to_save(view))
         staging = Staging.of(view, store=self.git.directory)
         if not found:
             return staging, tree_of(view.git, view.head)
@@ -140,6 +159,11 @@ class Salvage:
             evidence = inspect(self.clone, repository=self.git.directory)
             fetch(self.git, evidence, limit=SAVE_LIMIT)
         except (Conflict, TookTooLong) as error:
+            why = error.details.get("reason") or error.message
+            if snapshot := snapshots.find(self.git, self.run_id):
+                # What READY was refused for is not the role's work.
+                known = snapshot.head if self.is_refused else snapshot.commit
+                return Evidence(self.clone, known, is_broken=True, why=why, snapshot_at=snapshot.taken_at)
             # Its commits cannot be read; its files can, on top of what was taken last or it began with.
             last, made = tip(self.git, self.branch), made_as(self.clone)
             if made and not (last and contains(self.git, last, made.head)):
@@ -147,9 +171,7 @@ class Salvage:
             last = last or tip(self.git, work_branch(self.pipeline_id))
             if last is None:
                 raise
-            return Evidence(
-                self.clone, last, is_broken=True, why=error.details.get("reason") or error.message
-            )
+            return Evidence(self.clone, last, is_broken=True, why=why)
         return evidence
 
     def _salvage_branches(self) -> Iterator[str]:
@@ -202,27 +224,3 @@ def _is_only_staged(view: View, change: Change) -> bool:
     """Whether nobody but the clone's index has what a file was when it was staged: it was deleted since."""
     is_both = change.is_staged and change.is_unstaged and not change.is_in_conflict
     return is_both and not os.path.lexists(os.path.join(os.fsencode(view.clone), change.path))  # noqa: PTH118
-
-
-def _to_save(view: View) -> Iterator[Change]:
-    for change in changes(view):
-        if change.path.endswith(b"/"):
-            inside = list(_nested_files(view, change.path))
-            named = filters(view.git, inside)
-            yield from (Change(path, is_unstaged=True, filter=named.get(path)) for path in inside)
-        else:
-            yield change
-
-
-def _nested_files(view: View, nested: bytes) -> Iterator[bytes]:
-    """Files of a repository inside the clone, which git would save as a mere commit id."""
-    root = view.clone / nested.decode("utf-8", "surrogateescape")
-    if not is_directory(root):
-        return
-    # Seen from inside, with an empty index, its files are simply new ones.
-    within = replace(view.git, work_tree=root, index=view.git.directory / "nested")
-    for path in within.run("ls-files", "-z", "--others", "--exclude-standard").split(b"\0"):
-        if path.endswith(b"/"):
-            yield from _nested_files(view, nested + path)
-        elif path:
-            yield nested + path

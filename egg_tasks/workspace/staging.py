@@ -7,16 +7,16 @@ as pointer and content. What only a filter of the agent's could make of a file i
 
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
 import structlog
 
-from egg_tasks.foreign_files import open_plain
+from egg_tasks.foreign_files import is_directory, open_plain
 from egg_tasks.workspace import lfs
-from egg_tasks.workspace.changes import Change, entries
+from egg_tasks.workspace.changes import Change, changes, entries, filters
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.history import readable
 from egg_tasks.workspace.lfs import LARGEST_POINTER, Pointer
@@ -215,3 +215,28 @@ class Staging:
 
     def _place(self, path: bytes) -> Path:
         return self.view.clone / os.fsdecode(path)
+
+
+def to_save(view: View) -> Iterator[Change]:
+    """What is not committed, with the files of repositories inside the clone, which git names as wholes."""
+    for change in changes(view):
+        if change.path.endswith(b"/"):
+            inside = list(_nested_files(view, change.path))
+            named = filters(view.git, inside)
+            yield from (Change(path, is_unstaged=True, filter=named.get(path)) for path in inside)
+        else:
+            yield change
+
+
+def _nested_files(view: View, nested: bytes) -> Iterator[bytes]:
+    """Files of a repository inside the clone, which git would save as a mere commit id."""
+    root = view.clone / nested.decode("utf-8", "surrogateescape")
+    if not is_directory(root):
+        return
+    # Seen from inside, with an empty index, its files are simply new ones.
+    within = replace(view.git, work_tree=root, index=view.git.directory / "nested")
+    for path in within.run("ls-files", "-z", "--others", "--exclude-standard").split(b"\0"):
+        if path.endswith(b"/"):
+            yield from _nested_files(view, nested + path)
+        elif path:
+            yield nested + path

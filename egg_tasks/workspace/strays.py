@@ -17,7 +17,7 @@ from egg_tasks.workspace import lfs, nested, packed_refs
 from egg_tasks.workspace.clones import Evidence, unreadable
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.history import move_ref
-from egg_tasks.workspace.names import COMMIT, branch_ref
+from egg_tasks.workspace.names import COMMIT, SNAPSHOTS, branch_ref
 from egg_tasks.workspace.nested import HEADS
 from egg_tasks.workspace.versions import MOST_SAID, bring
 from models.errors import Conflict
@@ -135,7 +135,8 @@ def strays(git: Git, evidence: Evidence, *, but: str = "", with_head: bool = Fal
     borrowing = replace(git, borrowed=evidence.objects)
     asked = "".join(f"{commit}\n" for commit in sorted(set(refs.values())))
     asked += "" if with_head else f"^{evidence.head}\n"
-    known = ["--not", f"--exclude={HEADS}{but}", "--all"] if but else ["--not", "--all"]
+    beside = [f"--exclude={SNAPSHOTS}*", *([f"--exclude={HEADS}{but}"] if but else [])]
+    known = ["--not", *beside, "--all"]
     try:
         # What is named and not there is ignored: nothing can be lost with it.
         left = borrowing.lines("rev-list", "--ignore-missing", "--stdin", *known, stdin=asked.encode())

@@ -56,6 +56,8 @@ class Allowed:
     """Entries that are not looked at."""
 
 
+WEIGHED = ("refs/heads", "refs/tags", "refs/egg/taken", "refs/egg/base", START)
+"""Where nothing comes that was not weighed."""
 EVERYTHING = Allowed(2**62, 2**62)
 
 
@@ -159,7 +161,7 @@ def is_known(git: Git, commit: str) -> bool:
 
     One that only came with another was not: it would be taken, and checked out, by going back to it.
     """
-    if git.line("for-each-ref", "--count=1", f"--points-at={commit}"):
+    if git.line("for-each-ref", "--count=1", f"--points-at={commit}", *WEIGHED):
         return True
     return not git.lines("rev-list", "--max-count=1", commit, "--not", *lfs.BEGINNING)
 

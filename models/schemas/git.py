@@ -1,5 +1,6 @@
 """What the workspace reports of branches, versions and merges. Commits and trees are full hexadecimal ids."""
 
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -39,6 +40,21 @@ class Saved(BaseModel):
     """The branch that holds what was not committed and READY had been refused for."""
     kept: tuple[str, ...] = ()
     """Paths that cannot be saved as they should be: they stay in the clone. Empty if the work is complete."""
+    snapshot_at: datetime | None = None
+    """When the snapshot was taken that this is of, or on top of, since the clone was gone or unreadable."""
+
+
+class Snapshot(BaseModel):
+    """What a clone held while its agent was running."""
+
+    model_config = ConfigDict(frozen=True)
+
+    commit: str
+    head: str
+    """The clone's head then, on which the commit stands."""
+    taken_at: datetime
+    is_clean: bool
+    """Whether everything was committed."""
 
 
 class Strays(BaseModel):

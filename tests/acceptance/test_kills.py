@@ -133,3 +133,40 @@ def test_an_api_that_hangs_is_replaced_while_its_agents_wait(egg: Egg, shop: Pat
 
     assert stage.end("hang-api") == ("complete", "consensus")
     assert len(stage.runs("hang-api", "coder")) == 1
+
+
+PRECIOUS = """
+[ -e "$STAGE/again" ] && { cp precious.txt "$STAGE/found"; exec egg signal readiness --state READY; }
+touch "$STAGE/again"
+echo committed > committed.txt; git add committed.txt; git commit -qm committed
+echo precious > precious.txt
+exec sleep 600
+"""
+
+
+def test_a_clone_is_destroyed_under_its_agent_and_all_is_killed_but_its_lines_are_there(
+    egg: Egg, shop: Path, tmp_path: Path
+) -> None:
+    stage = Stage(egg, shop, tmp_path)
+    stage.play("kill-clone", {"coder": PRECIOUS})
+    egg.wait(lambda: bool(stage.runs("kill-clone", "coder")), why="the agent")
+    run = str(stage.runs("kill-clone", "coder")[0]["run"])
+    repository = Path(egg.json("pipeline", "get", "kill-clone")["repository"])
+    git, ref = [shutil.which("git") or "git", "--git-dir", str(repository)], f"refs/egg/snapshots/{run}"
+
+    def is_kept(path: str) -> bool:
+        command = [*git, "cat-file", "-e", f"{ref}:{path}"]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    egg.wait(lambda: is_kept("precious.txt"), why="its snapshot")
+    egg.kill("celery", "worker")
+    egg.kill(run)
+    shutil.rmtree(egg.home / "runs" / run / "clone")
+
+    assert stage.end("kill-clone") == ("complete", "consensus")
+    assert (tmp_path / "found").read_text() == "precious\n"
+    [told] = stage.events("kill-clone", "agent.salvaged", "coder")
+    assert "; from its snapshot of " in told["text"]
+    assert "committed.txt" in files(egg, "kill-clone")
+    assert "precious.txt" in files(egg, "kill-clone")
+    egg.wait(lambda: not is_kept(""), why="the end of a snapshot that nobody needs any more")

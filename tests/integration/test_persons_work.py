@@ -290,6 +290,21 @@ def test_no_program_runs_that_only_the_work_names(desk: Desk, tmp_path: Path) ->
     assert not (tmp_path / "ran").exists()
 
 
+def test_a_merge_that_a_hook_of_theirs_refuses_leaves_no_half_of_it(desk: Desk) -> None:
+    hook = desk.home / ".git/hooks/pre-merge-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho not on a Friday >&2\nexit 1\n")
+    hook.chmod(0o755)
+    head = commit(desk.home, {"mine.py": "more\n"})
+
+    assert desk.egg("merge", NAME) == 1
+
+    assert "not on a Friday" in desk.said()
+    assert git(desk.home, "status", "--porcelain") == ""
+    assert git(desk.home, "rev-parse", "HEAD") == head
+    assert not (desk.home / ".git/MERGE_HEAD").exists()
+
+
 def test_a_merge_that_conflicts_is_explained_and_can_be_given_up(desk: Desk) -> None:
     commit(desk.home, {"cart.py": "uno\ntwo\nthree\n"})
     before = git(desk.home, "rev-parse", "HEAD")

@@ -46,6 +46,7 @@ OPENED_OTHERWISE = {
         "workspace/packed_refs.py": {"write"},
         "workspace/repositories.py": {"trusting"},
         "workspace/submodules.py": {"_fetched"},
+        "workspace/snapshots.py": {"_bring"},
         "workspace/staging.py": {"_keep_large"},
         "workspace/versions.py": {"_copy"},
         "workspace/view.py": {"_furnish", "_write_values", "_values", "_write_texts", "_copy"},

@@ -70,6 +70,8 @@ class Salvaged:
     """What stays in the clone, since it cannot be saved as it should be."""
     strays: tuple[str, ...] = ()
     """What its clone had committed elsewhere than in its head, and where that is kept."""
+    snapshot_at: datetime | None = None
+    """When what was brought was the clone's, if that was gone or unreadable at the end."""
 
 
 @dataclass(frozen=True)
@@ -207,6 +209,10 @@ def _close(epoch: Epoch, run: AgentRun, salvaged: Salvaged | None) -> None:
 def _tell_of_work(epoch: Epoch, run: AgentRun, salvaged: Salvaged | None) -> None:
     if told := leftovers.told(run):
         text = f"unpublished work of {events.label(run)}: {'; '.join(told)}"
+        if salvaged and salvaged.snapshot_at:
+            text += (
+                f"; from its snapshot of {salvaged.snapshot_at:%H:%M:%S}, since its clone could not be read"
+            )
         epoch.tell(EventType.AGENT_SALVAGED, text, run=run)
     for stray in salvaged.strays if salvaged else ():
         _tell_of_stray(epoch, run, stray)
