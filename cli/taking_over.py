@@ -19,7 +19,7 @@ NAMED = 20
 
 
 @dataclass(frozen=True)
-class TakenOver:
+class Takeover:
     """What has come of it."""
 
     branch: str | None
@@ -61,7 +61,7 @@ def looked_at(place: Place, work: PipelineWork) -> str | None:
     return brought(place, work)
 
 
-def check_out(place: Place, work: PipelineWork) -> TakenOver:
+def check_out(place: Place, work: PipelineWork) -> Takeover:
     """Check the work out as a branch; the one that is checked out goes on where it may."""
     branch = brought(place, work)
     hooks = place.hooks_in_files()
@@ -77,14 +77,14 @@ def check_out(place: Place, work: PipelineWork) -> TakenOver:
     if place.branch != branch:
         raise _refused(done, f"{branch} was not checked out")
     is_new = before != place.head
-    return TakenOver(branch, is_new, said=done.said, hooks_off=hooks)
+    return Takeover(branch, is_new, said=done.said, hooks_off=hooks)
 
 
-def merge(place: Place, work: PipelineWork, *, message: str | None) -> TakenOver:
+def merge(place: Place, work: PipelineWork, *, message: str | None) -> Takeover:
     """Merge the work into what is checked out, as the person."""
     before = place.head
     if _is_in(place, work.commit, before):
-        return TakenOver(place.branch, is_new=False)
+        return Takeover(place.branch, is_new=False)
     branch = brought(place, work)
     hooks = place.hooks_in_files()
     what = _called(place, branch) if branch != place.branch else work.commit
@@ -96,7 +96,7 @@ def merge(place: Place, work: PipelineWork, *, message: str | None) -> TakenOver
         persons_git.answer(place.directory, "merge", "--abort")
         raise _refused(done, f"{branch} was not merged, and nothing has changed")
     is_new = before != place.head
-    return TakenOver(branch, is_new or bool(conflicts), conflicts, done.said, hooks)
+    return Takeover(branch, is_new or bool(conflicts), conflicts, done.said, hooks)
 
 
 def put_on_top(place: Place, work: PipelineWork) -> Sequence[str]:

@@ -22,7 +22,7 @@ from cli import (
     work_log,
 )
 from cli.pipeline_work import PipelineWork, find
-from cli.taking_over import TakenOver
+from cli.taking_over import Takeover
 from egg_tasks.client import Client, Json
 from models.errors import NotFound
 from models.foreign import indented, named
@@ -239,7 +239,7 @@ def _tell_state(work: PipelineWork) -> None:
     render.say(f"{work.name} is {work.pipeline['status']}: this is {what}", err=True)
 
 
-def _tell(taken: TakenOver) -> None:
+def _tell(taken: Takeover) -> None:
     """Say what git and the person's hooks said, and which of those did not run."""
     if taken.said:
         render.say(indented(taken.said), err=True)

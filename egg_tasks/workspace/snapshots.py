@@ -27,7 +27,7 @@ from egg_tasks.workspace.staging import Staging, to_save
 from egg_tasks.workspace.versions import fetch, scratch
 from egg_tasks.workspace.view import View, agents_view, own_view
 from models.errors import Conflict
-from models.schemas.git import Snapshot
+from models.schemas.git import CloneSnapshot
 
 LARGEST = 64 * 1024**2
 """Bytes of one uncommitted file: a larger one is left to salvage, since nothing is ever removed from here."""
@@ -66,14 +66,14 @@ def take(git: Git, *, pipeline_id: str, role: str, run_id: UUID, clone: Path, kn
     return mark
 
 
-def find(git: Git, run_id: UUID) -> Snapshot | None:
+def find(git: Git, run_id: UUID) -> CloneSnapshot | None:
     """The last snapshot of a run's clone, or None."""
     known, _ = git.answers("rev-parse", "--verify", "--quiet", snapshot_ref(run_id))
     if not known:
         return None
     said = git.line("log", "-1", "--no-show-signature", "--format=%H %P %ct", snapshot_ref(run_id)).split()
     commit, head, seconds = said
-    return Snapshot(
+    return CloneSnapshot(
         commit=commit,
         head=head,
         taken_at=datetime.fromtimestamp(int(seconds), UTC),

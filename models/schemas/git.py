@@ -44,7 +44,7 @@ class Saved(BaseModel):
     """When the snapshot was taken that this is of, or on top of, since the clone was gone or unreadable."""
 
 
-class Snapshot(BaseModel):
+class CloneSnapshot(BaseModel):
     """What a clone held while its agent was running."""
 
     model_config = ConfigDict(frozen=True)
