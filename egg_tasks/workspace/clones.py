@@ -45,6 +45,8 @@ class Evidence:
     """What is wrong with it then, in words."""
     snapshot_at: datetime | None = None
     """When the snapshot was taken that *head* is then of."""
+    tree: str | None = None
+    """That of its head, where that was fetched."""
 
     @property
     def objects(self) -> Path:

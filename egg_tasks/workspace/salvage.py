@@ -7,7 +7,7 @@ by force although ignored is kept.
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
@@ -83,9 +83,9 @@ class Salvage:
 
     def _saved(self, evidence: Evidence, blocked: Iterable[str]) -> Saved:
         missing = [pointed.path for pointed in lfs.bring_new(self.git, evidence.head, clone=self.clone)]
-        tree = tree_of(self.git, evidence.head)
+        tree = evidence.tree or tree_of(self.git, evidence.head)
         with scratch(self.git) as directory:
-            staging, found = self._staged(evidence, directory)
+            staging, found = self._staged(evidence, directory, tree)
             named = filters(staging.view.git, missing)
             unread = [path for path in missing if named.get(path) == lfs.FILTER]
             kept = _named(
@@ -119,25 +119,28 @@ class Salvage:
                 snapshot_at=evidence.snapshot_at,
             )
 
-    def _staged(self, evidence: Evidence, directory: Path) -> tuple[Staging, str]:
-        """The clone's tree, as its agent's git would see it; as its files lie if that cannot be seen."""
+    def _staged(self, evidence: Evidence, directory: Path, tree: str) -> tuple[Staging, str]:
+        """The clone's tree, as its agent's git would see it; as its files lie if that cannot be seen.
+
+        Where nothing has changed it is *tree*, that of its head.
+        """
         if not evidence.is_broken:
             try:
                 (directory / "agents").mkdir()
-                return self._filled(agents_view(self.git, evidence, directory / "agents"))
+                return self._filled(agents_view(self.git, evidence, directory / "agents"), tree)
             except (Conflict, GitFailed):
                 pass
         (directory / "own").mkdir()
-        return self._filled(own_view(self.git, evidence, directory / "own"))
+        return self._filled(own_view(self.git, evidence, directory / "own"), tree)
 
-    def _filled(self, view: View) -> tuple[Staging, str]:
+    def _filled(self, view: View, tree: str) -> tuple[Staging, str]:
         found = list(to_save(view))
         staging = Staging.of(view, store=self.git.directory)
         if not found:
-            return staging, tree_of(view.git, view.head)
-        tree = staging.write(found)
+            return staging, tree
+        written = staging.write(found)
         staging.kept += [change.path for change in found if _is_only_staged(view, change)]
-        return staging, put_back(staging.git, tree, head=view.head, repository=self.git.directory)
+        return staging, put_back(staging.git, written, head=view.head, repository=self.git.directory)
 
     def _leftovers(self, evidence: Evidence, staging: Staging, found: str, branches: Sequence[str]) -> str:
         """The commit of what was not committed, on one of the branches."""
@@ -157,7 +160,7 @@ class Salvage:
             if not is_readable:
                 raise unreadable(self.clone, "its .git holds what git cannot open")
             evidence = inspect(self.clone, repository=self.git.directory)
-            fetch(self.git, evidence, limit=SAVE_LIMIT)
+            taken = fetch(self.git, evidence, limit=SAVE_LIMIT)
         except (Conflict, TookTooLong) as error:
             why = error.details.get("reason") or error.message
             if snapshot := snapshots.find(self.git, self.run_id):
@@ -172,7 +175,7 @@ class Salvage:
             if last is None:
                 raise
             return Evidence(self.clone, last, is_broken=True, why=why)
-        return evidence
+        return replace(evidence, tree=taken.tree)
 
     def _salvage_branches(self) -> Iterator[str]:
         number = 1
@@ -187,11 +190,12 @@ class Salvage:
 
     def _kept_at(self, head: str, branches: Iterator[str]) -> str:
         """The clone's head, on one of the branches."""
-        known = list(branches)
-        for branch in known:
+        known = []
+        for branch in branches:
             at = tip(self.git, branch)
             if at and contains(self.git, at, head):
                 return head
+            known.append(branch)
         return self._moved(head, known)
 
     def _moved(self, commit: str, branches: Sequence[str]) -> str:

@@ -81,8 +81,11 @@ def received(
 
     Objects arrive as one checked pack, so a commit that is here is here with all it needs.
     """
+    if tree := weights.find_tree_of_tip(git, commit):
+        yield TakenHead(commit=commit, tree=tree)
+        return
     if tree := _tree(git, commit):
-        if not weights.is_known(git, commit):
+        if not weights.came_before(git, commit):
             weights.refuse(git, commit)
         yield TakenHead(commit=commit, tree=tree)
         return

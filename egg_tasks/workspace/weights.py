@@ -143,7 +143,7 @@ def refuse(git: Git, commit: str) -> None:
 
     *git* reads what is to be taken, and what is here; what the pipeline began with comes on top of what is
     allowed. Only its own tree is weighed, since a history of a thousand commits holds a thousand times what
-    is checked out of any: see `is_known`. Raises `GitFailed` where that is not whole.
+    is checked out of any: see `came_before`. Raises `GitFailed` where that is not whole.
     """
     _refuse_commits(git, commit)
     root = bytes.fromhex(git.line("rev-parse", "--verify", f"{commit}^{{tree}}"))
@@ -156,13 +156,17 @@ def refuse(git: Git, commit: str) -> None:
         Scales(git, allowed).weigh([root])
 
 
-def is_known(git: Git, commit: str) -> bool:
-    """Whether a commit that is here was weighed, or came before the pipeline did.
+def find_tree_of_tip(git: Git, commit: str) -> str | None:
+    """The tree of a commit that a branch or a tag is at: it was weighed before that. None of any other."""
+    tree = "--format=%(tree)%(*tree)"
+    return git.line("for-each-ref", "--count=1", tree, f"--points-at={commit}", *WEIGHED) or None
 
-    One that only came with another was not: it would be taken, and checked out, by going back to it.
+
+def came_before(git: Git, commit: str) -> bool:
+    """Whether a commit that is here came before the pipeline did, which weighs none of those.
+
+    One that only came with another was not weighed: it would be taken, and checked out, by going back to it.
     """
-    if git.line("for-each-ref", "--count=1", f"--points-at={commit}", *WEIGHED):
-        return True
     return not git.lines("rev-list", "--max-count=1", commit, "--not", *lfs.BEGINNING)
 
 
