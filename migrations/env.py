@@ -5,7 +5,7 @@ from typing import Literal
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
 
-import migrations
+from migrations import upgrading
 from models.tables import Base
 from models.tables.base import SCHEMA, State
 
@@ -16,7 +16,7 @@ def render_item(kind: str, item: object, _autogen: AutogenContext) -> str | Lite
 
 
 connection = context.config.attributes["connection"]
-migrations.set_time_outs(connection)
+upgrading.set_time_outs(connection)
 # A transaction that is open here would be everybody's, and no migration's own.
 connection.commit()
 context.configure(

@@ -1,6 +1,6 @@
 """${message}.
 
-Rules for the author: forward only; one change, one transaction, seconds long (`migrations.LOCK_SECONDS`); safe
+Rules for the author: forward only; one change, one transaction, seconds long (`migrations.upgrading.LOCK_SECONDS`); safe
 while the previous release runs: a column has a default that the tables say too, until a later release requires
 it; a constraint is added NOT VALID and validated by a later migration, which does nothing else; an index of a
 table that is there is made CONCURRENTLY by a migration that does nothing else, within

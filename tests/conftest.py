@@ -11,8 +11,8 @@ import psycopg
 import pytest
 from hypothesis import settings
 
-import migrations
 from egg_tasks.stack.servers import servers
+from migrations import upgrading
 from models.events import EVENTS
 from models.tables import Base
 from tests.engine import container_engine
@@ -78,7 +78,7 @@ def migrated_database(server_urls: tuple[str, str]) -> str:
     with psycopg.connect(url, autocommit=True) as connection:
         for table in Base.metadata.tables.values():
             connection.execute(f"CREATE TABLE public.{table.name} (theirs text)".encode())
-    migrations.upgrade(url)
+    upgrading.upgrade(url)
     return url
 
 

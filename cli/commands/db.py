@@ -22,10 +22,10 @@ def upgrade(*, output: str) -> None:
 
     Example:  EGG_DATABASE_URL=postgresql://egg@db/egg egg db upgrade
     """
-    import migrations
+    from migrations import applied, upgrading
 
-    migrations.upgrade(_url())
-    found = migrations.current(_url())
+    upgrading.upgrade(_url())
+    found = applied.current(_url())
     render.answer({"schema": found}, f"schema {found}", output=output)
 
 
@@ -36,9 +36,9 @@ def current(*, output: str) -> None:
 
     Example:  egg db current
     """
-    import migrations
+    from migrations import applied
 
-    found = migrations.current(_url())
+    found = applied.current(_url())
     render.answer({"schema": found}, found or "none", output=output)
 
 

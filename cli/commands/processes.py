@@ -120,10 +120,10 @@ def _work(kind: str, queues: str, threads: int, loglevel: str) -> None:
 
 def _look() -> None:
     """Refuse settings that are not right, and a database whose schema is not the newest."""
-    import migrations
     from egg_tasks.config import settings
+    from migrations import applied
 
-    migrations.require_head(settings().database_url)
+    applied.require_head(settings().database_url)
 
 
 def _need_port(host: str, port: int) -> None:

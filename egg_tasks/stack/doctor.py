@@ -136,7 +136,7 @@ def _program(name: str, find: Callable[[], Path]) -> Finding:
     return Finding(name, version is not None, f"{version or 'does not run'} ({found})", mend)
 
 
-def _asked(name: str, check: Callable[[str], None], url: str, variable: str) -> Finding:
+def _asked(name: str, check: Callable[[str], object], url: str, variable: str) -> Finding:
     where = f"{preflight.name_of(url)} ({variable})"
     try:
         check(url)

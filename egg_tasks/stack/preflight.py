@@ -7,12 +7,17 @@ is one sentence on stdout; the exit code says of which kind.
 import os
 import re
 import sys
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from egg_tasks.config import celery_url, sqlalchemy_url
 from egg_tasks.settings_table import BROKER_URL, DATABASE_URL, REDIS_URL
+from migrations import revisions
 from models.errors import EggError, Rejected, Unavailable, Unprocessable
 from models.masking import hidden
+
+if TYPE_CHECKING:
+    import psycopg
 
 OLDEST_REDIS = (6, 2)
 REFUSED, AWAY = 1, 3
@@ -20,35 +25,48 @@ REFUSED, AWAY = 1, 3
 
 def main() -> int:
     """Check and migrate; 0, or REFUSED or AWAY by the kind of the error."""
-    # imported here, and below: only who asks pays for them
-    import migrations
-
     try:
-        check_database(os.environ[DATABASE_URL])
+        is_newest = check_database(os.environ[DATABASE_URL]) == revisions.head()
         check_redis(os.environ[REDIS_URL])
         if broker := os.environ.get(BROKER_URL):
             check_broker(broker)
-        migrations.upgrade(os.environ[DATABASE_URL])
+        if not is_newest:
+            # imported here, as others below: only who needs them pays for them
+            from migrations import upgrading
+
+            upgrading.upgrade(os.environ[DATABASE_URL])
     except EggError as error:
         sys.stdout.write(f"{error}\n")
         return REFUSED if isinstance(error, Rejected) else AWAY
     return 0
 
 
-def check_database(url: str) -> None:
-    """Raise `Unavailable` unless the database lets us in."""
+def check_database(url: str) -> str | None:
+    """The revision of our schema there, None if it has none; `Unavailable` unless the database lets us in."""
     import psycopg
 
     plain = sqlalchemy_url(url).replace("+psycopg", "", 1)
     where = name_of(url)
     try:
-        psycopg.connect(plain, connect_timeout=5).close()
+        with psycopg.connect(plain, connect_timeout=5, autocommit=True) as connection:
+            return _revision(connection)
     except psycopg.Error as error:
         reason = hidden(" ".join(str(error).split()), url)
         raise Unavailable(
             f"the database at {where} cannot be reached ({reason}): "
             "check EGG_DATABASE_URL, or unset it to use our own"
         ) from error
+
+
+def _revision(connection: "psycopg.Connection") -> str | None:
+    """What stands there; None for whatever a migration is to look at."""
+    import psycopg
+
+    try:
+        rows = connection.execute(f"SELECT version_num FROM {revisions.VERSION_TABLE}").fetchall()  # noqa: S608
+    except psycopg.errors.ProgrammingError:
+        return None
+    return str(rows[0][0]) if len(rows) == 1 else None
 
 
 def check_broker(url: str) -> None:

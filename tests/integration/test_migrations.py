@@ -8,8 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-import migrations
-from migrations import place
+from migrations import applied, place, revisions, upgrading
 from models.errors import Unavailable, Unprocessable
 from tests.conftest import url_of
 
@@ -46,7 +45,7 @@ def tables(url: str) -> set[object]:
 
 def left_by_an_older_release(url: str, revision: str) -> None:
     """Make the tables of a revision and lay them where the releases up to it had theirs."""
-    migrations.upgrade(url, to=revision)
+    upgrading.upgrade(url, to=revision)
     names = ("alembic_version", *place.IN_PUBLIC[revision])
     run(url, *(f"ALTER TABLE egg.{name} SET SCHEMA public" for name in names), "DROP SCHEMA egg")
     if revision == ENGINE:
@@ -56,7 +55,7 @@ def left_by_an_older_release(url: str, revision: str) -> None:
 def refusal(url: str, kind: type[Exception] = Unprocessable) -> str:
     before = tables(url)
     with pytest.raises(kind) as caught:
-        migrations.upgrade(url)
+        upgrading.upgrade(url)
     assert tables(url) == before
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -72,11 +71,11 @@ def test_others_tables_are_left_alone_even_with_our_names(url: str) -> None:
     )
     theirs = tables(url)
 
-    migrations.upgrade(url)
+    upgrading.upgrade(url)
 
     assert {name for name in tables(url) if str(name).startswith("public.")} == theirs
     assert run(url, "SELECT version_num FROM public.alembic_version") == ["ae1027a6acf"]
-    assert migrations.current(url) == migrations.head()
+    assert applied.current(url) == revisions.head()
 
 
 def test_a_version_table_of_others_that_we_may_not_read_is_no_obstacle(
@@ -87,9 +86,9 @@ def test_a_version_table_of_others_that_we_may_not_read_is_no_obstacle(
     )
     run(url_of(server_urls[0], database="fresh", user="egg"), theirs)
 
-    migrations.upgrade(url)
+    upgrading.upgrade(url)
 
-    assert migrations.current(url) == migrations.head()
+    assert applied.current(url) == revisions.head()
 
 
 @pytest.mark.parametrize("revision", list(place.IN_PUBLIC))
@@ -99,28 +98,28 @@ def test_what_an_older_release_left_in_public_moves_with_its_rows(url: str, revi
     if revision != ENGINE:
         run(url, "CREATE TABLE results (theirs text)")
 
-    found = migrations.current(url)
-    migrations.upgrade(url)
+    found = applied.current(url)
+    upgrading.upgrade(url)
 
     assert found == revision
     assert run(url, "SELECT name FROM egg.nodes") == ["here"]
     assert run(url, "SELECT pg_get_serial_sequence('egg.decisions', 'id')") == ["egg.decisions_id_seq"]
     left = {"public.orders"} | ({"public.results"} if revision != ENGINE else set())
     assert {name for name in tables(url) if str(name).startswith("public.")} == left
-    assert migrations.current(url) == migrations.head()
+    assert applied.current(url) == revisions.head()
 
 
 def test_a_migration_that_died_between_two_transactions_is_taken_up(url: str) -> None:
     run(url, "CREATE SCHEMA egg", "CREATE TABLE egg.alembic_version (version_num varchar(32) PRIMARY KEY)")
 
-    migrations.upgrade(url, to="2026_11_21_first")
-    migrations.upgrade(url)
+    upgrading.upgrade(url, to="2026_11_21_first")
+    upgrading.upgrade(url)
 
-    assert migrations.require_head(url) == migrations.head()
+    assert applied.require_head(url) == revisions.head()
 
 
 def test_rows_of_the_release_before_are_still_taken(url: str) -> None:
-    migrations.upgrade(url)
+    upgrading.upgrade(url)
     required = run(
         url,
         "SELECT column_name FROM information_schema.columns WHERE table_schema = 'egg'"
@@ -151,12 +150,12 @@ def test_a_schema_of_our_name_that_is_not_ours_is_refused(url: str, squat: str) 
 
 
 def test_a_newer_schema_is_refused(url: str) -> None:
-    migrations.upgrade(url)
+    upgrading.upgrade(url)
     run(url, "UPDATE egg.alembic_version SET version_num = '2031_01_01_future'")
 
     said = refusal(url)
     with pytest.raises(Unavailable, match="2031_01_01_future"):
-        migrations.require_head(url)
+        applied.require_head(url)
 
     assert "2031_01_01_future" in said
     assert "newer" in said
@@ -168,14 +167,14 @@ def test_a_user_who_may_not_make_the_schema_is_told_what_to_ask_for(server_urls:
 
     said = refusal(url_of(server_urls[0], database="fresh", user="guest"))
     run(server_urls[0], "GRANT CREATE ON DATABASE fresh TO guest")
-    migrations.upgrade(url_of(server_urls[0], database="fresh", user="guest"))
+    upgrading.upgrade(url_of(server_urls[0], database="fresh", user="guest"))
     run(url_of(server_urls[0], database="fresh", user="egg"), "DROP OWNED BY guest", "DROP ROLE guest")
 
     assert "GRANT CREATE ON DATABASE fresh TO guest" in said
 
 
 def test_a_schema_that_others_keep_from_us_is_refused(url: str, server_urls: tuple[str, str]) -> None:
-    migrations.upgrade(url_of(server_urls[0], database="fresh", user="egg"))
+    upgrading.upgrade(url_of(server_urls[0], database="fresh", user="egg"))
 
     assert "the user owner may not" in refusal(url)
 
@@ -188,18 +187,18 @@ def test_a_database_that_cannot_be_written_is_told(url: str) -> None:
 
 def test_an_empty_database_is_told_to_be_upgraded(url: str) -> None:
     with pytest.raises(Unavailable, match=r"empty.*egg db upgrade"):
-        migrations.require_head(url)
+        applied.require_head(url)
 
 
 def test_a_migration_waits_for_a_table_in_short_turns_until_it_is_free(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(migrations, "LOCK_SECONDS", 1)
-    migrations.upgrade(url, to="2026_11_21_first")
+    monkeypatch.setattr(upgrading, "LOCK_SECONDS", 1)
+    upgrading.upgrade(url, to="2026_11_21_first")
 
     with psycopg.connect(url) as holder:
         holder.execute("LOCK TABLE egg.agent_runs IN ACCESS SHARE MODE")
-        migrating = threading.Thread(target=migrations.upgrade, args=(url,))
+        migrating = threading.Thread(target=upgrading.upgrade, args=(url,))
         migrating.start()
         time.sleep(2.5)
         began = time.monotonic()
@@ -209,47 +208,47 @@ def test_a_migration_waits_for_a_table_in_short_turns_until_it_is_free(
     migrating.join()
 
     assert waited < 3
-    assert migrations.current(url) == migrations.head()
+    assert applied.current(url) == revisions.head()
 
 
 def test_a_table_that_is_never_free_ends_the_migration_with_nothing_half_done(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(migrations, "LOCK_SECONDS", 1)
-    monkeypatch.setattr(migrations, "PATIENCE_SECONDS", 2)
-    migrations.upgrade(url, to="2026_11_21_first")
+    monkeypatch.setattr(upgrading, "LOCK_SECONDS", 1)
+    monkeypatch.setattr(upgrading, "PATIENCE_SECONDS", 2)
+    upgrading.upgrade(url, to="2026_11_21_first")
 
     with psycopg.connect(url) as holder:
         holder.execute("LOCK TABLE egg.agent_runs IN ACCESS SHARE MODE")
         said = refusal(url, Unavailable)
 
     assert "in use" in said
-    assert migrations.current(url) == "2026_11_21_first"
-    migrations.upgrade(url)
+    assert applied.current(url) == "2026_11_21_first"
+    upgrading.upgrade(url)
 
 
 def test_who_waits_too_long_for_another_migration_is_told(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(migrations, "TURN_SECONDS", 1)
+    monkeypatch.setattr(upgrading, "TURN_SECONDS", 1)
 
     with psycopg.connect(url) as holder:
-        holder.execute("SELECT pg_advisory_lock(%s)", [migrations.LOCK])
+        holder.execute("SELECT pg_advisory_lock(%s)", [upgrading.LOCK])
         said = refusal(url, Unavailable)
 
     assert "another process" in said
 
 
 def test_what_takes_too_long_is_undone_and_told(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(migrations, "STATEMENT_SECONDS", 0.001)
+    monkeypatch.setattr(upgrading, "STATEMENT_SECONDS", 0.001)
 
     with pytest.raises(Unavailable, match=r"took longer than 0\.001 s.*undone.*try again"):
-        migrations.upgrade(url)
+        upgrading.upgrade(url)
 
     monkeypatch.undo()
-    migrations.upgrade(url)
+    upgrading.upgrade(url)
 
 
 def test_every_constraint_was_validated_in_the_end(url: str) -> None:
-    migrations.upgrade(url)
+    upgrading.upgrade(url)
 
     assert run(url, "SELECT conname FROM pg_constraint WHERE NOT convalidated") == []
     assert run(url, "SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid") == []
@@ -270,18 +269,18 @@ def upgrade():
 def test_an_index_is_made_beside_the_work_even_if_a_try_was_broken_off_and_others_wait_for_their_turn(
     url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    migrations.upgrade(url)
-    (tmp_path / "index.py").write_text(INDEXING.format(head=migrations.head()))
-    config = migrations._config()
-    places = f"{Path(migrations.__file__).parent / 'versions'} {tmp_path}"
+    upgrading.upgrade(url)
+    (tmp_path / "index.py").write_text(INDEXING.format(head=revisions.head()))
+    config = upgrading._config()
+    places = f"{revisions.VERSIONS} {tmp_path}"
     config.set_main_option("version_locations", places)
     config.set_main_option("path_separator", "space")
-    monkeypatch.setattr(migrations, "_config", lambda: config)
-    monkeypatch.setattr(migrations, "known", lambda: frozenset({migrations.head(), "2031_01_01_index"}))
+    monkeypatch.setattr(upgrading, "_config", lambda: config)
+    monkeypatch.setattr(revisions, "known", lambda: frozenset({revisions.head(), "2031_01_01_index"}))
 
     with psycopg.connect(url) as writer:
         writer.execute("INSERT INTO egg.nodes VALUES ('here', 1, now())")
-        migrating = [threading.Thread(target=migrations.upgrade, args=(url,)) for _ in range(2)]
+        migrating = [threading.Thread(target=upgrading.upgrade, args=(url,)) for _ in range(2)]
         for thread in migrating:
             thread.start()
         time.sleep(1)
@@ -289,7 +288,7 @@ def test_an_index_is_made_beside_the_work_even_if_a_try_was_broken_off_and_other
     for thread in migrating:
         thread.join()
 
-    assert migrations.current(url) == "2031_01_01_index"
+    assert applied.current(url) == "2031_01_01_index"
     assert run(url, "SELECT indisvalid FROM pg_index WHERE indexrelid = 'egg.ix_events_text'::regclass") == [
         True
     ]
@@ -300,7 +299,7 @@ def test_several_at_once_migrate_once(url: str) -> None:
 
     def upgrade() -> None:
         try:
-            migrations.upgrade(url)
+            upgrading.upgrade(url)
         except BaseException as error:  # noqa: BLE001 - the test says which
             failures.append(error)
 
@@ -311,4 +310,4 @@ def test_several_at_once_migrate_once(url: str) -> None:
         thread.join()
 
     assert failures == []
-    assert migrations.current(url) == migrations.head()
+    assert applied.current(url) == revisions.head()

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from sqlalchemy import Engine, create_engine, text
 
-import migrations
 from egg_tasks.config import sqlalchemy_url
+from migrations import applied, revisions, upgrading
 from models.tables import Base
 from models.tables.base import SCHEMA
 
@@ -60,6 +60,6 @@ def test_migrations_build_what_the_tables_say(database_url: str) -> None:
 
 
 def test_upgrading_twice_changes_nothing(database_url: str) -> None:
-    migrations.upgrade(database_url)
+    upgrading.upgrade(database_url)
 
-    assert migrations.current(database_url) == migrations.head()
+    assert applied.current(database_url) == revisions.head()

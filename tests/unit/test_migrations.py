@@ -6,11 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
+from alembic.script import ScriptDirectory
 
-import migrations
+from migrations import revisions, upgrading
 from models.tables.base import SCHEMA
 
-VERSIONS = sorted(Path(migrations.__file__).parent.glob("versions/2*.py"))
+VERSIONS = sorted(revisions.VERSIONS.glob("2*.py"))
 BEFORE_THE_RULE = {
     "2026_11_21_first",
     "2026_11_21_engine",
@@ -142,4 +143,11 @@ def test_migrations_follow_one_another_in_one_line() -> None:
     before = [importlib.import_module(f"migrations.versions.{path.stem}").down_revision for path in VERSIONS]
 
     assert sorted(before, key=str) == sorted(set(before), key=str)
-    assert migrations.head() in migrations.known()
+
+
+def test_what_the_files_say_is_what_alembic_reads() -> None:
+    scripts = ScriptDirectory.from_config(upgrading._config())
+
+    assert revisions.head() == scripts.get_current_head()
+    assert revisions.known() == {each.revision for each in scripts.walk_revisions()}
+    assert f"{SCHEMA}.alembic_version" == revisions.VERSION_TABLE

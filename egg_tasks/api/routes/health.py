@@ -8,13 +8,13 @@ from prometheus_client.core import REGISTRY
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
-import migrations
 from egg_tasks import wakeups
 from egg_tasks.api.auth import OPERATOR
 from egg_tasks.api.envelope import Envelope
 from egg_tasks.api.metrics import measured
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
+from migrations import applied
 from models.errors import Unavailable
 
 router = APIRouter(tags=["health"])
@@ -63,7 +63,7 @@ def metrics() -> Response:
 
 
 def _look() -> Envelope[Ready]:
-    found = migrations.require_head(settings().database_url)
+    found = applied.require_head(settings().database_url)
     if away := wakeups.ping():
         raise Unavailable(f"the broker cannot be reached ({away}); check EGG_REDIS_URL", {"broker": away})
     return Envelope(message="ready", data=Ready(database="ok", broker="ok", schema_revision=found))
