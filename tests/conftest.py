@@ -59,6 +59,16 @@ def server_urls() -> Iterator[tuple[str, str]]:
             yield urls
 
 
+@pytest.fixture(scope="session")
+def ready_cluster() -> Iterator[Path]:
+    """A PostgreSQL cluster with our newest schema, that runs nowhere: homes of stacks get a copy of it."""
+    with tempfile.TemporaryDirectory(prefix="egg-cluster-", dir="/tmp", ignore_cleanup_errors=True) as top:
+        Path(top).chmod(0o711)
+        with servers(Path(top), {"PATH": os.environ["PATH"]}) as urls:
+            upgrading.upgrade(urls.database_url)
+        yield Path(top) / "postgres"
+
+
 def url_of(server_url: str, *, database: str, user: str) -> str:
     """The URL of a database of the tests' PostgreSQL, as one of its users."""
     parts = urlsplit(server_url)

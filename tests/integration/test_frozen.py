@@ -11,9 +11,9 @@ from tests.integration.small_stack import SUPERVISOR, environ, temporary_home
 
 
 @pytest.fixture
-def home() -> Iterator[Path]:
-    """A fresh home; what runs in it ends with the test."""
-    with temporary_home() as path:
+def home(ready_cluster: Path) -> Iterator[Path]:
+    """A home with a database and no more; what runs in it ends with the test."""
+    with temporary_home(ready_cluster) as path:
         yield path
 
 
@@ -59,7 +59,6 @@ def test_a_settings_file_written_since_is_said(home: Path) -> None:
 
 
 def test_the_doctor_shows_the_path_of_the_stack_and_where_it_comes_from(home: Path) -> None:
-    (home).mkdir(mode=0o711, parents=True)
     (home / "settings.toml").write_text('[agents]\npath = "/tools:/usr/bin"\n')
     up(home, PATH="/here:/usr/bin:/bin", EGG_NODE_CAPACITY="5")
     (home / "settings.toml").unlink()
@@ -83,7 +82,6 @@ def test_the_doctor_looks_for_agent_programs_where_the_workers_do(home: Path, tm
 
 
 def test_a_faulty_settings_file_is_a_sentence_with_its_place(home: Path) -> None:
-    home.mkdir(mode=0o711, parents=True)
     (home / "settings.toml").write_text("[agents]\npath = 7\n")
 
     found = shown(home, "agents' PATH")
@@ -117,7 +115,6 @@ def test_the_doctor_shows_settings_as_the_running_stack_has_them_and_where_other
 
 
 def test_a_stack_takes_the_file_when_it_starts_and_keeps_it(home: Path) -> None:
-    home.mkdir(mode=0o711, parents=True)
     (home / "settings.toml").write_text("[node]\ncapacity = 9\n[api]\nrate_limit = 7\n")
     up(home, EGG_RATE_LIMIT="8")
     (home / "settings.toml").write_text("[node]\ncapacity = 3\n[api]\nlook_seconds = 60\n")

@@ -79,9 +79,9 @@ def listening(port: int) -> Iterator[Stranger]:
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[tuple[Path, Manifest]]:
+def stack(ready_cluster: Path) -> Iterator[tuple[Path, Manifest]]:
     """A stack that ran, and does not any more."""
-    with temporary_home() as home:
+    with temporary_home(ready_cluster) as home:
         found = up(home)
         lifecycle.down(home)
         yield home, found

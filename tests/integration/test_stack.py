@@ -38,8 +38,15 @@ NAMES = ["postgres", "valkey", "api", "worker"]
 
 
 @pytest.fixture
-def home() -> Iterator[Path]:
-    """A fresh home; what runs in it ends with the test."""
+def home(ready_cluster: Path) -> Iterator[Path]:
+    """A home with a database and no more; what runs in it ends with the test."""
+    with temporary_home(ready_cluster) as path:
+        yield path
+
+
+@pytest.fixture
+def new_home() -> Iterator[Path]:
+    """A home that is not there yet."""
     with temporary_home() as path:
         yield path
 
@@ -83,8 +90,8 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def test_servers_gives_an_empty_database_and_a_broker(home: Path) -> None:
-    with servers(home, environ()) as urls:
+def test_servers_gives_an_empty_database_and_a_broker(new_home: Path) -> None:
+    with servers(new_home, environ()) as urls:
         with psycopg.connect(urls.database_url) as connection:
             row = connection.execute(
                 "SELECT current_database(), count(*) FROM pg_stat_user_tables"
@@ -124,8 +131,8 @@ def test_a_stale_lock_that_names_a_living_stranger_is_no_obstacle(home: Path) ->
         psycopg.connect(urls.database_url).close()
 
 
-def test_sockets_of_a_home_with_a_long_path_are_short(home: Path) -> None:
-    long = home.parent / ("x" * 60) / ("y" * 60)
+def test_sockets_of_a_home_with_a_long_path_are_short(new_home: Path) -> None:
+    long = new_home.parent / ("x" * 60) / ("y" * 60)
 
     with servers(long, environ()) as urls:
         psycopg.connect(urls.database_url).close()
@@ -137,28 +144,28 @@ def test_sockets_of_a_home_with_a_long_path_are_short(home: Path) -> None:
     shutil.copytree(long, copy, symlinks=True)
     of_the_copy = homes.sockets(copy)
     assert of_the_copy != found
-    assert homes.sockets(copy.rename(home)) == home / "sockets"
+    assert homes.sockets(copy.rename(new_home)) == new_home / "sockets"
     shutil.rmtree(found)
     shutil.rmtree(of_the_copy)
 
 
-def test_up_brings_a_stack_that_is_found_and_down_ends_it(home: Path) -> None:
-    found = up(home)
+def test_up_brings_a_stack_that_is_found_and_down_ends_it(new_home: Path) -> None:
+    found = up(new_home)
 
     assert answers(found)
-    assert lifecycle.find(home) == found
-    eventually(lambda: [each.name for each in census.read(home) if each.pid] == NAMES)
-    assert (home / "stack.json").stat().st_mode & 0o777 == 0o600
-    assert lifecycle.down(home) is True
-    assert lifecycle.find(home) is None
+    assert lifecycle.find(new_home) == found
+    eventually(lambda: [each.name for each in census.read(new_home) if each.pid] == NAMES)
+    assert (new_home / "stack.json").stat().st_mode & 0o777 == 0o600
+    assert lifecycle.down(new_home) is True
+    assert lifecycle.find(new_home) is None
     assert not answers(found)
-    assert [each.pid for each in census.read(home)] == [None] * len(NAMES)
-    assert lifecycle.down(home) is False
+    assert [each.pid for each in census.read(new_home)] == [None] * len(NAMES)
+    assert lifecycle.down(new_home) is False
 
 
-def test_stacks_started_at_once_are_one(home: Path) -> None:
+def test_stacks_started_at_once_are_one(new_home: Path) -> None:
     found: list[manifest.Manifest] = []
-    threads = [threading.Thread(target=lambda: found.append(up(home))) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: found.append(up(new_home))) for _ in range(4)]
 
     for thread in threads:
         thread.start()
@@ -270,23 +277,23 @@ def test_what_workers_started_outlives_an_orderly_end(home: Path) -> None:
     assert is_alive(int((home / "outliving").read_text()))
 
 
-def test_given_servers_are_used_and_not_started(home: Path) -> None:
-    with servers(home.parent / "other", environ()) as urls:
-        found = up(home, EGG_DATABASE_URL=urls.database_url, EGG_REDIS_URL=urls.redis_url)
-        lifecycle.down(home)
+def test_given_servers_are_used_and_not_started(new_home: Path) -> None:
+    with servers(new_home.parent / "other", environ()) as urls:
+        found = up(new_home, EGG_DATABASE_URL=urls.database_url, EGG_REDIS_URL=urls.redis_url)
+        lifecycle.down(new_home)
 
     assert (found.database_url, found.redis_url) == urls
-    assert not (home / "postgres").exists()
+    assert not (new_home / "postgres").exists()
 
 
-def test_the_password_of_a_given_server_is_in_no_file_of_the_home(home: Path) -> None:
-    with servers(home.parent / "other", environ()) as urls:
+def test_the_password_of_a_given_server_is_in_no_file_of_the_home(new_home: Path) -> None:
+    with servers(new_home.parent / "other", environ()) as urls:
         given = urls.database_url.replace("egg@", "egg:pl4nted@")
-        found = up(home, EGG_DATABASE_URL=given, EGG_REDIS_URL=urls.redis_url)
-        lifecycle.down(home)
+        found = up(new_home, EGG_DATABASE_URL=given, EGG_REDIS_URL=urls.redis_url)
+        lifecycle.down(new_home)
 
     assert "postgresql://" in found.database_url
-    files = [path for path in home.rglob("*") if path.is_file()]
+    files = [path for path in new_home.rglob("*") if path.is_file()]
     assert [path for path in files if b"pl4nted" in path.read_bytes()] == []
 
 
@@ -299,19 +306,19 @@ def test_servers_of_other_programs_are_left_alone(home: Path) -> None:
     assert answers(found)
 
 
-def test_a_database_with_others_tables_takes_ours_beside_them(home: Path) -> None:
-    with servers(home.parent / "other", environ()) as urls:
+def test_a_database_with_others_tables_takes_ours_beside_them(new_home: Path) -> None:
+    with servers(new_home.parent / "other", environ()) as urls:
         with psycopg.connect(urls.database_url, autocommit=True) as connection:
             connection.execute(
                 "CREATE TABLE events (theirs text); CREATE TABLE alembic_version (version_num text)"
             )
-        up(home, EGG_DATABASE_URL=urls.database_url)
+        up(new_home, EGG_DATABASE_URL=urls.database_url)
         with psycopg.connect(urls.database_url) as connection:
             theirs = connection.execute(
                 "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
             ).fetchall()
             ours = connection.execute("SELECT count(*) FROM egg.events").fetchone()
-        lifecycle.down(home)
+        lifecycle.down(new_home)
 
     assert sorted(theirs) == [("alembic_version",), ("events",)]
     assert ours == (0,)
@@ -327,7 +334,7 @@ def test_a_broker_that_is_given_for_itself_reaches_our_processes(home: Path) -> 
     assert env["EGG_BROKER_URL"] == "amqp://broker"
 
 
-def test_our_processes_get_nothing_else_of_the_users_environment(home: Path) -> None:
+def test_our_processes_get_nothing_else_of_the_users_environment(new_home: Path) -> None:
     given = environ(
         EGG_NODE_CAPACITY="3",
         EGG_SESSION_TOKEN="an agent's",
@@ -337,7 +344,7 @@ def test_our_processes_get_nothing_else_of_the_users_environment(home: Path) -> 
         CELERY_BROKER_URL="amqp://theirs",
     )
 
-    found = commands.environment(home, given, None)
+    found = commands.environment(new_home, given, None)
 
     names = {"EGG_AGENTS_PATH", "EGG_HOME", "EGG_NODE_CAPACITY", "HOME", "LANG", "PATH"}
     assert {name for name in found if found[name]} == names | set(commands.LARGE_PAGES)
@@ -436,12 +443,12 @@ while True:
 """
 
 
-def test_a_crowded_server_that_hangs_up_is_none_that_hangs(home: Path) -> None:
+def test_a_crowded_server_that_hangs_up_is_none_that_hangs(new_home: Path) -> None:
     port = tcp_ports.choose(23456)
     code = (sys.executable, "-c", HANGING_UP, str(port))
     program = Program(name="api", argv=code, environment=environ(), tier=commands.FRONT, door=port)
 
-    assert replaced(home, program, Knocks(period=1, patience=200), stop=False) == []
+    assert replaced(new_home, program, Knocks(period=1, patience=200), stop=False) == []
 
 
 @pytest.mark.parametrize("how", ["stopped", "blocked"])
@@ -461,7 +468,7 @@ def test_a_server_that_answers_nobody_is_found_though_it_lives(home: Path, how: 
     assert [child.program.name for child in hung] == ["api"]
 
 
-def test_a_loop_that_stands_still_is_found_though_it_lives(home: Path) -> None:
+def test_a_loop_that_stands_still_is_found_though_it_lives(new_home: Path) -> None:
     program = Program(
         name="reconciler",
         argv=(sys.executable, "-c", BEATING),
@@ -470,14 +477,14 @@ def test_a_loop_that_stands_still_is_found_though_it_lives(home: Path) -> None:
         beats=True,
     )
 
-    hung = replaced(home, program, Beats(silence=250), stop=True)
+    hung = replaced(new_home, program, Beats(silence=250), stop=True)
 
     assert [child.program.name for child in hung] == ["reconciler"]
 
 
-def test_what_cannot_be_started_is_tried_again_and_keeps_nobody_else_from_it(home: Path) -> None:
-    keeper = Keeper(home / "logs")
-    (home / "logs").mkdir(parents=True)
+def test_what_cannot_be_started_is_tried_again_and_keeps_nobody_else_from_it(new_home: Path) -> None:
+    keeper = Keeper(new_home / "logs")
+    (new_home / "logs").mkdir(parents=True)
     said: list[str] = []
 
     def refuse() -> None:
@@ -541,10 +548,10 @@ lifecycle.up(home, report=tell, environ=environ(), command=SUPERVISOR)
     ids=["interrupted early", "interrupted at the schema", "interrupted late", "killed"],
 )
 def test_a_start_that_is_given_up_leaves_nothing_behind(
-    home: Path, number: signal.Signals, after: str
+    new_home: Path, number: signal.Signals, after: str
 ) -> None:
     starting = subprocess.Popen(
-        [sys.executable, "-c", STARTER, str(home)],
+        [sys.executable, "-c", STARTER, str(new_home)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -555,7 +562,9 @@ def test_a_start_that_is_given_up_leaves_nothing_behind(
         starting.send_signal(number)
 
     if number is signal.SIGKILL:
-        eventually(lambda: lock.holder(home) is None)
-    assert lock.holder(home) is None
-    assert not probes.postgres_answers(home / "sockets/postgres/.s.PGSQL.5432", user="egg", database="egg")
-    assert list(home.glob("postgres.new-*")) == []
+        eventually(lambda: lock.holder(new_home) is None)
+    assert lock.holder(new_home) is None
+    assert not probes.postgres_answers(
+        new_home / "sockets/postgres/.s.PGSQL.5432", user="egg", database="egg"
+    )
+    assert list(new_home.glob("postgres.new-*")) == []

@@ -19,8 +19,15 @@ from tests.integration.small_stack import environ, temporary_home, up
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """A fresh home; what runs in it ends with the test."""
+    """A home that is not there yet; what runs in it ends with the test."""
     with temporary_home() as path:
+        yield path
+
+
+@pytest.fixture
+def ready_home(ready_cluster: Path) -> Iterator[Path]:
+    """A home with a database and no more."""
+    with temporary_home(ready_cluster) as path:
         yield path
 
 
@@ -31,31 +38,31 @@ def refusal(home: Path, **more: str) -> str:
     return str(caught.value)
 
 
-def test_a_program_that_does_not_start_is_quoted(home: Path) -> None:
-    assert "no teapot" in refusal(home, EGG_TEST_BROKEN="yes")
-    assert lifecycle.find(home) is None
+def test_a_program_that_does_not_start_is_quoted(ready_home: Path) -> None:
+    assert "no teapot" in refusal(ready_home, EGG_TEST_BROKEN="yes")
+    assert lifecycle.find(ready_home) is None
 
 
-def test_a_port_that_is_taken_is_named_with_its_holder(home: Path) -> None:
+def test_a_port_that_is_taken_is_named_with_its_holder(ready_home: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 
-        said = refusal(home, EGG_API_PORT=str(port))
+        said = refusal(ready_home, EGG_API_PORT=str(port))
 
     assert f"port {port}" in said
     assert f"process {os.getpid()}" in said
     assert "EGG_API_PORT" in said
 
 
-def test_a_kept_port_that_is_taken_is_not_silently_changed(home: Path) -> None:
-    port = up(home).api_port
-    lifecycle.down(home)
+def test_a_kept_port_that_is_taken_is_not_silently_changed(ready_home: Path) -> None:
+    port = up(ready_home).api_port
+    lifecycle.down(ready_home)
 
     with socket.create_server(("127.0.0.1", port)):
-        said = refusal(home)
+        said = refusal(ready_home)
 
     assert f"port {port}" in said
-    assert str(home / "stack.json") in said
+    assert str(ready_home / "stack.json") in said
 
 
 def test_a_data_directory_that_cannot_be_made_is_named(home: Path) -> None:
@@ -164,9 +171,9 @@ def test_programs_that_nobody_may_not_read_are_copied(home: Path) -> None:
     ],
 )
 def test_a_given_server_that_does_not_answer_is_named_without_its_password(
-    home: Path, variable: str, url: str
+    ready_home: Path, variable: str, url: str
 ) -> None:
-    said = refusal(home, **{variable: url})
+    said = refusal(ready_home, **{variable: url})
 
     assert "127.0.0.1:1" in said
     assert variable in said
@@ -200,10 +207,10 @@ def test_the_doctor_sees_what_is_there_and_what_is_missing(home: Path) -> None:
     assert not home.exists()
 
 
-def test_the_doctor_finds_a_running_stack_well(home: Path) -> None:
-    up(home)
+def test_the_doctor_finds_a_running_stack_well(ready_home: Path) -> None:
+    up(ready_home)
 
-    found = {finding.name: finding for finding in doctor.examine(home, environ())}
+    found = {finding.name: finding for finding in doctor.examine(ready_home, environ())}
 
     assert found["stack"].ok, found["stack"].text
     assert found["port"].ok

@@ -47,9 +47,9 @@ def home() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[tuple[Path, Urls]]:
+def stack(ready_cluster: Path) -> Iterator[tuple[Path, Urls]]:
     """A home whose servers run."""
-    with temporary_home() as path, servers(path, environ()) as urls:
+    with temporary_home(ready_cluster) as path, servers(path, environ()) as urls:
         yield path, urls
 
 

@@ -24,9 +24,9 @@ OTHER = "0.0.9"
 
 
 @pytest.fixture
-def home() -> Iterator[Path]:
-    """A fresh home; what runs in it ends with the test."""
-    with temporary_home() as path:
+def home(ready_cluster: Path) -> Iterator[Path]:
+    """A home with a database and no more; what runs in it ends with the test."""
+    with temporary_home(ready_cluster) as path:
         yield path
 
 
@@ -123,7 +123,7 @@ def test_every_command_of_a_person_says_so_once_and_those_of_agents_do_not(
 
 
 def test_nothing_is_said_of_a_stack_that_does_not_run(home: Path) -> None:
-    home.mkdir()
+    home.mkdir(exist_ok=True)
     ours = ("http://127.0.0.1:1", 1, "http://127.0.0.1:2", 2, "login", "token", "database", "redis")
     manifest.write(home, Manifest(*ours, supervisor_pid=os.getpid(), version=OTHER))
 
