@@ -109,7 +109,7 @@ POLITE = (
 
 DIE = (
     f'if grep -q "unpublished work" $EGG_PROMPT_FILE; then test -e torn.txt && {READY}; exit; fi;'
-    " echo half > torn.txt; touch $STAGE/torn; sleep 100"
+    " echo half > torn.txt; touch $STAGE/torn; sleep 600"
 )
 
 PUSH = f"{WORK}; git push origin HEAD:main 2> $STAGE/push.err; echo $? > $STAGE/pushed; {READY}"

@@ -67,22 +67,16 @@ def files(egg: Egg, name: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def test_both_workers_are_killed(egg: Egg, shop: Path) -> None:
-    starts = begin(egg, shop, "kill-workers")
+def test_both_workers_are_killed_and_later_valkey(egg: Egg, shop: Path) -> None:
+    starts = begin(egg, shop, "kill-one-by-one")
 
-    killed = egg.kill("celery", "worker")
+    workers = egg.kill("celery", "worker")
+    egg.wait_for_event("kill-one-by-one", "branch.merged", phase="implement")
+    servers = egg.kill("valkey-server")
 
-    assert killed >= 2
-    assert_ended_as_without_faults(egg, "kill-workers", starts)
-
-
-def test_valkey_is_killed(egg: Egg, shop: Path) -> None:
-    starts = begin(egg, shop, "kill-valkey")
-
-    killed = egg.kill("valkey-server")
-
-    assert killed >= 1
-    assert_ended_as_without_faults(egg, "kill-valkey", starts)
+    assert (workers >= 2, servers >= 1) == (True, True)
+    assert egg.status("kill-one-by-one") == "running", "Valkey was killed too late to be missed"
+    assert_ended_as_without_faults(egg, "kill-one-by-one", starts)
 
 
 def test_everything_but_the_agents_is_killed(egg: Egg, shop: Path) -> None:

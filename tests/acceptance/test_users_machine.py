@@ -1,6 +1,7 @@
 """What agents and checks find is the user's: their interpreter and tools, with `egg` alone in front."""
 
 import os
+import select
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.conftest import EGG, Egg
+from tests.acceptance.conftest import EGG, PATH, Egg
 
 LOOK = """
 echo "egg=$(command -v egg)"
@@ -65,7 +66,7 @@ def test_agents_and_checks_find_the_users_tools_and_nothing_of_eggs_own(egg: Egg
     agent, check = found(egg, "coder"), found(egg, "check")
 
     own = str(Path(sys.executable).parent)
-    users = [entry for entry in os.environ["PATH"].split(":") if Path(entry).resolve() != Path(own).resolve()]
+    users = [entry for entry in PATH.split(":") if Path(entry).resolve() != Path(own).resolve()]
     for looked in (agent, check):
         assert looked["egg"].startswith(f"{egg.home}/agent-tools/")
         assert looked["beside"] == "egg,egg-orch"
@@ -94,7 +95,9 @@ def test_a_process_typed_in_a_project_is_eggs_own(project: Path, words: tuple[st
         stderr=subprocess.STDOUT,
         text=True,
     )
-    time.sleep(4)
+    assert running.stdout is not None
+    select.select([running.stdout], [], [], 60)
+    time.sleep(1)
     running.terminate()
     try:
         said, _ = running.communicate(timeout=20)
