@@ -1,8 +1,10 @@
 """A small model of the rows of one phase run, hashable, and what the services write for each verdict."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property
 from operator import mul
 from typing import NamedTuple
 
@@ -368,16 +370,14 @@ def _in_order(roles: tuple[RoleRow, ...]) -> tuple[RoleRow, ...]:
     before = sorted(ended - {NOW}, reverse=True)
     at = {NOW: NOW} | {moment: NOW - (NOW - LONG_AGO) * rank for rank, moment in enumerate(before, 1)}
     return tuple(
-        row._replace(
-            trailing=(
-                *row.trailing[:-1],
-                replace(row.trailing[-1], ended_at=at[row.trailing[-1].ended_at or NOW]),
-            )
-        )
-        if row.trailing
-        else row
+        row._replace(trailing=(*row.trailing[:-1], _ended_at(row.trailing[-1], at))) if row.trailing else row
         for row in roles
     )
+
+
+def _ended_at(run: RunView, at: Mapping[datetime, datetime]) -> RunView:
+    moment = at[run.ended_at or NOW]
+    return run if run.ended_at == moment else replace(run, ended_at=moment)
 
 
 def _asked(world: World, verdict: Ask) -> World:
@@ -422,22 +422,21 @@ def _pared(story: Story, at: int, row: RoleRow, handled: frozenset[Cause]) -> Ro
         at_verdict=tuple(map(mul, row.at_verdict, watched)),
         merged=row.merged if story.is_watched[at] else 0,
         handled=handled,
-        trailing=row.trailing and _counted(row),
+        trailing=row.trailing and _counted(row.trailing, row.owed),
     )
 
 
-def _counted(row: RoleRow) -> tuple[RunView, ...]:
-    """Its runs that gave not what they owed, as they are counted: in any order but for the last of them.
+@cache  # a walk asks a hundred times for each answer
+def _counted(trailing: tuple[RunView, ...], owed: int | None) -> tuple[RunView, ...]:
+    """A role's runs that gave not what they owed, as they are counted: in any order but for the last of them.
 
     Those before the one that a person granted are counted no more.
     """
-    *earlier, last = row.trailing
+    *earlier, last = trailing
     runs = [replace(run, number=0, ended_at=LONG_AGO, retry_at=None) for run in earlier] + [last]
-    granted = [any(_is_of(cause, row.owed) for cause in run.causes) for run in runs]
+    granted = [any(_is_of(cause, owed) for cause in run.causes) for run in runs]
     first = granted.index(True) if True in granted else 0
-    runs = [
-        replace(run, causes=tuple(cause for cause in run.causes if _is_of(cause, row.owed))) for run in runs
-    ]
+    runs = [replace(run, causes=tuple(cause for cause in run.causes if _is_of(cause, owed))) for run in runs]
     before, since = runs[:first], runs[first:-1]
     if True in granted and since:
         return (*sorted(before, key=str), since[0], *sorted(since[1:], key=str), runs[-1])

@@ -15,7 +15,7 @@ from cli.definition_file import FaultyFile
 from cli.main import exit_code
 from egg_tasks.api.envelope import refused
 from models.errors import EggError, Rejected, Unavailable
-from tests.unit.house import EVERYTHING, sources
+from tests.unit.house import EVERYTHING, sources, texts
 
 ELSEWHERE = {
     "Faulty": "models.schemas.fault: it holds faults, which the schemas know",
@@ -29,7 +29,7 @@ LINE = re.compile(r"^(?P<indent>[│ ]*)[├└]── (?P<name>\w+)(?: +(?P<sta
 
 def error_classes() -> list[type[EggError]]:
     """Every error we raise on purpose, wherever it is."""
-    for path in sources():
+    for path in texts():
         if not path.startswith(PROGRAMS):
             importlib.import_module(path.removesuffix(".py").replace("/", ".").removesuffix(".__init__"))
     found: list[type[EggError]] = []
