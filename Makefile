@@ -7,7 +7,8 @@ PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # A virtual machine may spend most of its time looking up small pages (docs/decisions/0013).
 LARGE_PAGES := PYTHONMALLOC=malloc GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1
 TOOLS  := .venv-tools
-PYTEST := $(LARGE_PAGES) $(BIN)/python -m pytest
+# What pytest has made of the tests' modules is kept, also where Python is told to keep nothing: half of collecting.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE $(LARGE_PAGES) $(BIN)/python -m pytest
 
 .PHONY: demo help prove-bus bench-bus bench-engine chaos hostile gaps walk field picture check reference image-base test test-unit \
 	test-real test-proofs test-install test-pythons coverage release audit pre-commit format lint types imports lock clean

@@ -103,7 +103,7 @@ class Scene:
         return self.egg.home / "runs" / run / "clone", said
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def scene(egg: Egg, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """A pipeline as the pages have it, and a message to reply to."""
     shop = make_repository(tmp_path_factory.mktemp("person") / "shop")

@@ -17,8 +17,7 @@ STALLED = ["Wait for resolution", "Retry (respawn agent)", "Accept current state
 REVIEWED = ({"role": "coder"}, {"role": "tester", "reviews": ["coder"], "needs": ["coder"]})
 
 
-# Of the session, as the stack is: its tests may come in two parts.
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stage(egg: Egg, tmp_path_factory: pytest.TempPathFactory) -> Stage:
     """Every faulty agent in a pipeline of its own, started at once."""
     directory = tmp_path_factory.mktemp("stage")

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
@@ -36,3 +37,11 @@ def test_help_says_of_each_target_what_it_is_for() -> None:
     lines = re.findall(r"^(make (\S+) +)\S", said, re.MULTILINE)
     assert {target for _, target in lines} == set(TARGETS)
     assert len({len(before) for before, _ in lines}) == 1, "they are aligned"
+
+
+def test_a_file_is_one_workers() -> None:
+    """A worker that comes back to a file would make anew what the fixtures of its module have begun."""
+    settings = ConfigParser()
+    settings.read(ROOT / "setup.cfg")
+
+    assert "--dist loadfile" in settings["tool:pytest"]["addopts"]
