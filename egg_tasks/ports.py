@@ -140,6 +140,24 @@ class Workspace(Protocol):
     def open_checkout(self, pipeline_id: str, *, run_id: UUID, commit: str) -> Path:
         """Make (or find) a fresh checkout of *commit*, for a check."""
 
+    def include(self, source: str, *, directory: Path, paths: Sequence[str]) -> None:
+        """Copy files that git ignores in a person's repository into a clone or checkout; none is replaced.
+
+        `Unprocessable`, with the way out, for what is not there, or better stays where it is.
+        """
+
+    def cache_key(self, said: Sequence[str], *, directory: Path, files: Sequence[str]) -> str:
+        """By what a cache is known: what is *said* of its set-up, and *files* as its commit has them."""
+
+    def bring_cache(self, key: str, *, run_id: UUID, directory: Path, paths: Sequence[str]) -> None:
+        """Copy what is kept under a key into a clone, if anything is, for the set-up *run_id*.
+
+        Each path is there whole or not at all, and what is there already stays.
+        """
+
+    def keep_cache(self, key: str, *, directory: Path, paths: Sequence[str]) -> None:
+        """Keep what a set-up that succeeded has made, whole or not at all, unless something is kept."""
+
     def take(self, pipeline_id: str, *, run_id: UUID, clone: Path) -> TakenHead:
         """Fetch the clone's head into the pipeline's repository, kept at refs/egg/taken/<run>/<commit>.
 

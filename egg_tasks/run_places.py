@@ -6,6 +6,8 @@
     tmp/SHORT       its TMPDIR, and its HOME where it has no role: removed when it is over
     gateway         of the whole node: the socket that leads containers out, and nothing else
 
+Its set-up has the same under an id of its own, but works in the run's clone and has its role's HOME.
+
 Runs that a release before 0.2 laid out have everything in the former, and are attended there.
 """
 
@@ -34,6 +36,11 @@ SHORTEST = Path("/tmp")  # noqa: S108  our directory there is closed, and its ow
 def given(home: Path, run_id: UUID) -> Path:
     """The directory that a run's agent is given, made or not."""
     return home / RUNS / str(run_id)
+
+
+def set_up_of(run_id: UUID) -> UUID:
+    """By what a runner knows the set-up of a run, as if it were a run; of a set-up, its run."""
+    return UUID(int=run_id.int ^ 1)
 
 
 def clone(home: Path, run_id: UUID) -> Path:

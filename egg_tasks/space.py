@@ -12,6 +12,7 @@ FOLDERS: Mapping[str, tuple[str, ...]] = {
     "repositories": (REPOSITORIES,),
     "clones": (RUNS,),
     "kept": (),
+    "caches": ("caches",),
     "homes": (ROLES, "tmp"),
     "logs": (SHIMS, "logs"),
 }

@@ -19,9 +19,9 @@ def command(number: int, words: str, *, program: str = "egg") -> str:
     return f"{program} decision resolve {number} {option}{given}"
 
 
-def logs_command(pipeline: str, run: str, *, program: str = "egg") -> str:
-    """The line that shows all that a run wrote; *run* may be named by the beginning of its id."""
-    return f"{program} agent logs {pipeline} {run[:8]}"
+def logs_command(pipeline: str, run: str, *, is_set_up: bool = False) -> str:
+    """The line that shows all that a run, or its set-up, wrote; by the beginning of the run's id."""
+    return f"egg agent logs {pipeline} {run[:8]}" + (" --setup" if is_set_up else "")
 
 
 def after_a_mend(pipeline: str, options: Sequence[str]) -> str | None:

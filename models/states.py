@@ -103,6 +103,7 @@ class Failure(StrEnum):
     """Why an agent run ended badly; each class has its own policy."""
 
     STARTUP = "startup"
+    SETUP = "setup"
     PROGRAM_MISSING = "program_missing"
     MISSING_CONFIG = "missing_config"
     PROCESS_FAILURE = "process_failure"

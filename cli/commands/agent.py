@@ -105,8 +105,9 @@ def get(*, pipeline: str, run: str, output: str) -> None:
 @options.run_argument
 @click.option("--follow", "-f", is_flag=True, help="Go on until the run has ended.")
 @click.option("--offset", type=click.IntRange(min=0), default=0, help="Begin at this byte.")
+@click.option("--setup", is_flag=True, help="What its set-up wrote, before it started.")
 @options.output
-def logs(*, pipeline: str, run: str, follow: bool, offset: int, output: str) -> None:
+def logs(*, pipeline: str, run: str, follow: bool, offset: int, setup: bool, output: str) -> None:
     """Print what an agent run wrote. RUN is its id, the beginning of it, or a role (its latest run).
 
     On a terminal its lines are indented, and what could move the terminal stands escaped; piped, it is as
@@ -116,9 +117,8 @@ def logs(*, pipeline: str, run: str, follow: bool, offset: int, output: str) -> 
     """
     client = server.follower() if follow else server.operator()
     found = find(client, pipeline, run)
-    pieces = _pieces(
-        client, f"/pipelines/{pipeline}/agents/{found['run']}/logs", offset=offset, follow=follow
-    )
+    path = f"/pipelines/{pipeline}/agents/{found['run']}/logs"
+    pieces = _pieces(client, path, {"setup": "true"} if setup else {}, offset=offset, follow=follow)
     if output:
         render.write_json({"run": str(found["run"]), "text": "".join(pieces)})
         return
@@ -130,14 +130,15 @@ def logs(*, pipeline: str, run: str, follow: bool, offset: int, output: str) -> 
         render.pass_on(rest, is_end=True)
     if is_empty:
         so_far = "" if follow or found.get("ended_at") else " so far"
-        render.say(f"{found['role'] or CHECK} (run {found['number']}) wrote nothing{so_far}", err=True)
+        who = f"{'the set-up of ' if setup else ''}{found['role'] or CHECK} (run {found['number']})"
+        render.say(f"{who} wrote nothing{so_far}", err=True)
 
 
-def _pieces(client: Client, path: str, *, offset: int, follow: bool) -> Iterator[str]:
+def _pieces(client: Client, path: str, asked: Json, *, offset: int, follow: bool) -> Iterator[str]:
     """What a log holds, piece by piece, and what comes, to its end."""
     was_live = True
     while True:
-        page = client.get(path, {"offset": offset})
+        page = client.get(path, {"offset": offset, **asked})
         yield page["text"]
         if page["next_offset"] == offset:
             if not (follow and was_live):

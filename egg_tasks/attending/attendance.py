@@ -4,6 +4,7 @@ import threading
 from contextlib import nullcontext, suppress
 from datetime import datetime, timedelta
 from enum import StrEnum
+from pathlib import Path
 from uuid import UUID
 
 import structlog
@@ -19,12 +20,14 @@ from tenacity import (
 from egg_tasks import disk
 from egg_tasks.attending import launching
 from egg_tasks.attending.ending import Ending
-from egg_tasks.attending.leases import Lease, Leases
+from egg_tasks.attending.leases import Lease, LeaseLostError, Leases
+from egg_tasks.attending.set_up import DrainedError, SetUp
 from egg_tasks.attending.snapshots import Snapshots
 from egg_tasks.clock import utcnow
 from egg_tasks.config import Settings
 from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.ports import Backend, Runner, Workspace
+from egg_tasks.run_places import set_up_of
 from egg_tasks.services.agents import agent_runs, clone_inspection, tries
 from egg_tasks.services.agents.agent_runs import Answer
 from egg_tasks.use_cases.faults import is_nobodys, shortened
@@ -92,6 +95,9 @@ class Attendance:
                 return self._take_through(claim.run, lease)
             except LeaseLostError:
                 return Left.HELD
+            except DrainedError:
+                self._release()
+                return Left.DRAINED
             except Halted:
                 self._release()
                 return Left.PARKED
@@ -100,14 +106,18 @@ class Attendance:
 
     def _take_through(self, run: AgentRun, lease: Lease) -> Left:
         is_tried = run.tries > tries.most(run)
-        if is_tried and tries.is_hopeless(run, lives=self.run_id in self.runner.list_live()):
+        if is_tried and tries.is_hopeless(run, lives=self._lives()):
             self.ending.give_up(run, why=Unavailable("it ended the process that attended it"))
             return Left.FINISHED
-        outcome = self._ensure(run) or self._watched(run, lease)
+        outcome = self._ensure(run, lease) or self._watched(run, lease)
         if outcome is None:
             return Left.DRAINED
         self.ending.finish(run, outcome)
         return Left.FINISHED
+
+    def _lives(self) -> bool:
+        """Whether its process lives, or that of its set-up."""
+        return not {self.run_id, set_up_of(self.run_id)}.isdisjoint(self.runner.list_live())
 
     def _fail(self, error: Exception) -> Left:
         """Leave the run to be tried again a little later, or give it up when it was tried often enough."""
@@ -159,15 +169,18 @@ class Attendance:
                 now=utcnow(),
             )
 
-    def _ensure(self, run: AgentRun) -> Exit | None:
+    def _ensure(self, run: AgentRun, lease: Lease) -> Exit | None:
         """Start the run's process unless it was; how it ended already when it need or can not be started."""
         if not self.runner.has_started(self.run_id):
             if run.status not in LIVE_RUNS or _is_over(run, utcnow()):
+                self.ending.end_set_up()
                 return Exit(stopped=True, signal=15)
             try:
                 disk.need(self.settings.home)
+                if (ended := self._set_up(run, lease)) is not None:
+                    return ended
                 self.runner.ensure(self._launch(run))
-            except Halted:
+            except (Halted, DrainedError, LeaseLostError):
                 raise
             except Exception as error:
                 if is_nobodys(error, home=self.settings.home):
@@ -178,6 +191,42 @@ class Attendance:
         with unit_of_work() as session:
             agent_runs.started(session, run_id=self.run_id, now=utcnow())
         return None
+
+    def _set_up(self, run: AgentRun, lease: Lease) -> Exit | None:
+        """Have its clone made ready, if its definition says how; how it ended where that has failed."""
+        with single_statements() as session:
+            preparation = launching.preparation(session, run=run)
+        if preparation is None:
+            return None
+        layout = self.runner.layout(set_up_of(run.id), directory=self._open(run))
+        with single_statements() as session:
+            launch, ground = launching.of_set_up(
+                session, run=run, preparation=preparation, layout=layout, settings=self.settings
+            )
+        return SetUp(
+            launch,
+            preparation,
+            ground,
+            runner=self.runner,
+            workspace=self.workspace,
+            lease=lease,
+            leases=self.leases,
+            draining=self.draining,
+        ).make()
+
+    def _open(self, run: AgentRun) -> Path:
+        """The clone of a role, or the checkout of a check, made or found."""
+        with single_statements() as session:
+            commit = (
+                launching.work_commit(session, run=run)
+                if run.role
+                else launching.check_to_run(session, run=run)[0]
+            )
+        if run.role is None:
+            return self.workspace.open_checkout(run.pipeline_id, run_id=run.id, commit=commit)
+        return self.workspace.open_clone(
+            run.pipeline_id, role=run.role, run_id=run.id, work_commit=commit
+        ).path
 
     def _launch(self, run: AgentRun) -> Launch:
         if run.role is None:
@@ -264,10 +313,6 @@ class Attendance:
     def _release(self) -> None:
         with unit_of_work() as session:
             agent_runs.release(session, run_id=self.run_id, owner=self.owner, now=utcnow())
-
-
-class LeaseLostError(Exception):
-    """Another worker attends the run now."""
 
 
 def _is_over(run: AgentRun, now: datetime) -> bool:

@@ -11,7 +11,7 @@ from egg_tasks.clock import utcnow
 from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.foreign_files import is_directory, is_there
 from egg_tasks.ports import Backend, Runner, Workspace
-from egg_tasks.run_places import KEPT
+from egg_tasks.run_places import KEPT, set_up_of
 from egg_tasks.services.agents import agent_runs, clone_inspection, clones, tries
 from egg_tasks.services.agents.agent_runs import Salvaged
 from egg_tasks.use_cases.faults import NOBODYS, shortened
@@ -33,6 +33,7 @@ class Ending:
         self, run_id: UUID, *, runner: Runner, backend: Backend, workspace: Workspace, clone: Path
     ) -> None:
         self.run_id = run_id
+        self.set_up_id = set_up_of(run_id)
         self.runner = runner
         self.backend = backend
         self.workspace = workspace
@@ -40,13 +41,16 @@ class Ending:
 
     def finish(self, run: AgentRun, outcome: Exit) -> None:
         """Make the work safe, then write the end, in that order."""
+        is_set_up = outcome.is_set_up or self._was_only_set_up()
         try:
-            salvaged = self._salvage(run)
+            # Nobody has worked in a clone that was only being made ready.
+            salvaged = Salvaged(None, is_ahead=False) if is_set_up and run.role else self._salvage(run)
         except Rejected as error:
             # Nothing more can be done for this work than to leave the clone where it is and say so.
             log.warning("salvage.refused", run=str(run.id), clone=str(self.clone), error=error.message)
             salvaged = self._kept(error)
-        report = self.backend.understand(outcome, RunOutput(self.runner, self.run_id))
+        written = RunOutput(self.runner, self.set_up_id if outcome.is_set_up else self.run_id)
+        report = self.backend.understand(outcome, written)
         with unit_of_work() as session:
             agent_runs.settle(
                 session,
@@ -64,13 +68,14 @@ class Ending:
         `Unavailable` as long as its process lives.
         """
         try:
+            self.end_set_up()
             self.runner.kill(self.run_id)
         except NOBODYS:
             raise
         except Exception:
             # What counts is whether it is gone.
             log.exception("attendance.not_killed", run=str(self.run_id))
-        if self.run_id in self.runner.list_live():
+        if not {self.run_id, self.set_up_id}.isdisjoint(self.runner.list_live()):
             raise Unavailable(f"agent run {self.run_id} is to be given up, and its process does not end")
         sentence = f"its end could not be read: {shortened(why)}"
         try:
@@ -81,6 +86,14 @@ class Ending:
             # What was saved is on its branch; what cannot be written of it must not keep the run open.
             log.exception("attendance.not_written", run=str(self.run_id))
             self._write(sentence, self._kept(error))
+
+    def end_set_up(self) -> None:
+        """End what makes its clone ready, if anything does."""
+        if self.runner.has_started(self.set_up_id):
+            self.runner.kill(self.set_up_id)
+
+    def _was_only_set_up(self) -> bool:
+        return self.runner.has_started(self.set_up_id) and not self.runner.has_started(self.run_id)
 
     def _put_aside(self, salvaged: Salvaged | None) -> None:
         """Put a clone aside that holds what is nowhere else; the reconciler has it done if this does not."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from sqlalchemy.orm import Session
 
 from egg_tasks import agent_tools, proof, run_places, shell
+from egg_tasks.attending.set_up import Ground
 from egg_tasks.clock import utcnow
 from egg_tasks.config import Settings
 from egg_tasks.ports import Backend
@@ -17,10 +18,11 @@ from egg_tasks.services.engine import epochs, readiness_signals
 from models.consensus.policy import Mode
 from models.queries import agent_runs, phase_runs, pipelines, versions
 from models.schemas.brief import Brief
-from models.schemas.definition import Agent, Definition
+from models.schemas.definition import Agent, Definition, Isolation
 from models.schemas.git import Clone
 from models.schemas.layout import Layout
 from models.schemas.run import Launch
+from models.schemas.set_up import CloneSetUp
 from models.states import LIVE_RUNS
 from models.tables import AgentRun
 
@@ -88,6 +90,37 @@ def of_agent(
         token=token,
         wake=agent.wake,
     )
+
+
+def preparation(session: Session, *, run: AgentRun) -> CloneSetUp | None:
+    """What makes a run's clone or checkout ready before it starts there; None where nothing does."""
+    definition = pipelines.get_pipeline(session, pipeline_id=run.pipeline_id).definition
+    phase_run = phase_runs.get_phase_run(session, phase_run_id=run.phase_run_id)
+    return definition.preparation(phase_run.position, run.role)
+
+
+def of_set_up(
+    session: Session, *, run: AgentRun, preparation: CloneSetUp, layout: Layout, settings: Settings
+) -> tuple[Launch, Ground]:
+    """Make the launch of a run's set-up, and what its clone is made ready from.
+
+    It finds what its agent finds that a definition may hold, and no token and nothing secret.
+    """
+    pipeline = pipelines.get_pipeline(session, pipeline_id=run.pipeline_id)
+    environment, isolation = _plain(layout, settings), Isolation()
+    if run.role:
+        agent, _ = _agent(session, run)
+        isolation = agent.isolation
+        path = agent.literals.get("PATH", settings.agents_path)
+        environment |= {**agent.literals, "PATH": _path(settings, layout, path)}
+    launch = Launch(
+        run_id=run_places.set_up_of(run.id),
+        argv=preparation.setup,
+        environment=environment,
+        directory=layout.inside.directory,
+        home=run_places.home_of(settings.home, run.pipeline_id, run.role) if run.role else None,
+    )
+    return launch, Ground(pipeline.id, pipeline.definition.repo, isolation.model_dump_json())
 
 
 def check_to_run(session: Session, *, run: AgentRun) -> tuple[str, str]:

@@ -53,6 +53,10 @@ class Lease:
         return run.status not in LIVE_RUNS or (run.stop_at is not None and run.stop_at <= at)
 
 
+class LeaseLostError(Exception):
+    """Another worker attends the run now."""
+
+
 class Leases:
     """All leases of a process. To be used by any thread."""
 

@@ -43,7 +43,7 @@ class NotStarted(Exception):
     """The agent's program could not be started; the text says why."""
 
 
-class Output:
+class OutputLog:
     """The agent's output on its way to `output.log`.
 
     It goes through a pipe and not straight to the file: so a limit holds, and a full disk costs output and
@@ -296,7 +296,7 @@ def reap(agent: int) -> int | None:
         status = code if ended.si_pid == agent else status
 
 
-def supervise(agent: int, output: Output, signals: int) -> tuple[int, bool]:
+def supervise(agent: int, output: OutputLog, signals: int) -> tuple[int, bool]:
     """Pass signals on and output through until the agent ends: its wait status, and whether it was told."""
     poll = select.poll()
     poll.register(output.reader, select.POLLIN)
@@ -340,7 +340,7 @@ def run(spec: dict[str, Any], signals: int) -> dict[str, Any]:
     outcome: dict[str, Any] = {"started_at": moment()}
     if os.path.exists("stop") or signal.sigpending() & {*STOPPING, KILLING}:
         return {**outcome, "signal": int(signal.SIGTERM), "stopped": True, "ended_at": moment()}
-    output = Output(spec["secrets"])
+    output = OutputLog(spec["secrets"])
     try:
         agent = start(spec, output.writer)
     except NotStarted as error:

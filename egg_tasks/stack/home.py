@@ -20,7 +20,7 @@ NEW_MEGABYTES = 256
 """A new cluster takes 40 MB, a copy of PostgreSQL's programs 40 MB, its log of changes grows by 16 MB."""
 
 OLD_MEGABYTES = 48
-OURS_ALONE = ("logs", "repos", "runs", "shims", "roles", "tmp", "settings.toml")
+OURS_ALONE = ("logs", "caches", "repos", "runs", "shims", "roles", "tmp", "settings.toml")
 """What no other user passes or reads, though as root the home itself lets PostgreSQL's account pass."""
 
 LONGEST_SOCKET_NAME = "postgres/.s.PGSQL.5432.lock"

@@ -10,6 +10,7 @@ from egg_tasks.adapters import runners, workspace
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import single_statements, unit_of_work
+from egg_tasks.run_places import set_up_of
 from egg_tasks.services.agents import clones
 from egg_tasks.services.agents import deletions as going
 from egg_tasks.use_cases.faults import is_nobodys, shortened
@@ -32,6 +33,7 @@ def clear_run(run_id: UUID) -> None:
         run = rows.get_agent_run(session, run_id=run_id)
     if clones.is_cleared(run):
         return
+    workspace().forget(set_up_of(run_id))
     if clones.is_to_be_kept(run) and workspace().keep(run_id):
         with unit_of_work() as session:
             clones.kept(session, run_id=run_id, now=utcnow())
@@ -63,7 +65,7 @@ def _delete_pipeline(pipeline_id: str) -> None:
         if not pipelines.is_deleted(session, pipeline_id=pipeline_id):
             return
         runs = [run.id for run in rows.list_agent_runs(session, pipeline_id=pipeline_id)]
-    for run_id in runs:
+    for run_id in (*runs, *map(set_up_of, runs)):
         workspace().forget(run_id)
         for each in runners():
             each.forget(run_id)

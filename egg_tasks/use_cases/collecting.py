@@ -4,13 +4,15 @@ What is in no branch is never among it, and no branch either.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from uuid import UUID
+
+from sqlalchemy.orm import Session
 
 from egg_tasks import removal, repository_places, run_places, space, worktrees
 from egg_tasks.adapters import runners, workspace
@@ -23,6 +25,7 @@ from egg_tasks.services.agents import clones
 from egg_tasks.services.bus import events
 from egg_tasks.stack import postgres
 from egg_tasks.use_cases import clearing
+from egg_tasks.workspace.caches import CACHES
 from egg_tasks.workspace.clearing import FOLDERS
 from models.errors import Conflict, NotFound
 from models.queries import agent_runs as run_rows
@@ -32,6 +35,7 @@ from models.tables import AgentRun
 
 FORGOTTEN_AFTER = timedelta(days=1)
 """So long nobody wrote in a directory that no row knows before it is taken for forgotten."""
+UNUSED_AFTER = timedelta(days=14)
 WORK = (CLONE, KEPT)
 TIDYING = timedelta(seconds=20)
 
@@ -119,6 +123,7 @@ def _goers(home: Path) -> Iterator[Goer]:
         yield _goer("home", home / ROLES / name, why, partial(_put_away, home / ROLES, name))
     if _is_database_of(home):
         yield from _forgotten(home)
+    yield from _unused_caches(home)
     for folder in FOLDERS:
         if removal.is_going(home / folder):
             why = "removed, and still on the disk"
@@ -132,8 +137,7 @@ def _goer(kind: str, path: Path, why: str, go: Callable[[], object]) -> Goer:
 def _forgotten(home: Path) -> Iterator[Goer]:
     """Directories of runs and homes that no row knows, where nobody has written for long and no work is."""
     with single_statements() as session:
-        runs = _runs(home)
-        strange = sorted(runs - rows.known_agent_runs(session, among=runs))
+        strange = _strange(session, _runs(home))
         homes = set(_names(home / ROLES))
         homeless = sorted(homes - rows.known_pipelines(session, among=homes))
     alive = _live()
@@ -144,6 +148,20 @@ def _forgotten(home: Path) -> Iterator[Goer]:
             yield from _orphan(home / folder, str(run_id), "no agent run of this name is known")
     for name in homeless:
         yield from _orphan(home / ROLES, name, "no pipeline of this name is known")
+
+
+def _unused_caches(home: Path) -> Iterator[Goer]:
+    for name in _names(home / CACHES):
+        with suppress(OSError):
+            if time.time() - (home / CACHES / name).lstat().st_mtime > UNUSED_AFTER.total_seconds():
+                why = f"what set-ups made, and none has begun from for {UNUSED_AFTER.days} days"
+                yield _goer("cache", home / CACHES / name, why, partial(_put_away, home / CACHES, name))
+
+
+def _strange(session: Session, runs: frozenset[UUID]) -> Sequence[UUID]:
+    """Those that are no agent run, and no set-up of one."""
+    known = rows.known_agent_runs(session, among=runs | {run_places.set_up_of(each) for each in runs})
+    return sorted(each for each in runs if known.isdisjoint({each, run_places.set_up_of(each)}))
 
 
 def _live() -> frozenset[UUID]:
@@ -171,8 +189,7 @@ def _kept(home: Path) -> Iterator[KeptRead]:
 def _kept_of_nobody(home: Path) -> Iterator[KeptRead]:
     """Clones of runs that no row knows: whether they are saved nobody can say."""
     with single_statements() as session:
-        runs = _runs(home)
-        strange = sorted(runs - rows.known_agent_runs(session, among=runs))
+        strange = _strange(session, _runs(home))
     alive = _live() if strange else frozenset()
     for run_id in strange:
         if run_id not in alive and _has_work(run_places.given(home, run_id)):

@@ -22,10 +22,11 @@ from egg_tasks.foreign_files import (
 from egg_tasks.repository_places import REPOSITORIES
 from egg_tasks.run_places import CHECKOUT, CLONE, KEPT, KEPT_ROOM, PROMPT, ROLES, RUNS, SHIMS
 from egg_tasks.workspace.atomic_directory import locked
+from egg_tasks.workspace.caches import CACHES
 from egg_tasks.workspace.repositories import is_of
 from models.errors import Conflict, Unavailable
 
-FOLDERS = (RUNS, SHIMS, REPOSITORIES, ROLES, "tmp")
+FOLDERS = (RUNS, SHIMS, REPOSITORIES, ROLES, CACHES, "tmp")
 LARGEST_PROMPT = MIB
 OF_THE_AGENT = frozenset({CLONE, KEPT, "home", "tmp", f"{CLONE}.partial", f"{CLONE}.lock"})
 """What an agent had where an earlier release laid a run out: its log lies there too, and stays."""

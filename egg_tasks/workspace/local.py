@@ -1,6 +1,6 @@
 """Pipelines' repositories and agents' clones on this machine's disk."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,10 +10,12 @@ from egg_tasks import disk, repository_places, run_places, settings_file
 from egg_tasks.foreign_files import is_directory, written_at
 from egg_tasks.workspace import (
     bounds,
+    caches,
     checkouts,
     clearing,
     foreign_links,
     history,
+    included,
     lfs,
     nested,
     obstacles,
@@ -92,6 +94,22 @@ class GitWorkspace:
         """Make (or find) a checkout of *commit* beside where the run's clone would be."""
         given = run_places.given(self._home, run_id)
         return checkouts.open_checkout(self._git(pipeline_id), given, commit=commit)
+
+    def include(self, source: str, *, directory: Path, paths: Sequence[str]) -> None:
+        """Copy ignored files of a person's repository into a clone or checkout."""
+        included.copy(source, directory, paths)
+
+    def cache_key(self, said: Sequence[str], *, directory: Path, files: Sequence[str]) -> str:
+        """By what the cache of a set-up is known."""
+        return caches.key(said, directory, files)
+
+    def bring_cache(self, key: str, *, run_id: UUID, directory: Path, paths: Sequence[str]) -> None:
+        """Copy what is kept under a key into a clone, if anything is."""
+        caches.bring(self._home, key, run_id=run_id, directory=directory, paths=paths)
+
+    def keep_cache(self, key: str, *, directory: Path, paths: Sequence[str]) -> None:
+        """Keep what a set-up that succeeded has made, unless something is kept under the key."""
+        caches.keep(self._home, key, directory=directory, paths=paths)
 
     def take(self, pipeline_id: str, *, run_id: UUID, clone: Path) -> TakenHead:
         """Fetch the clone's head and keep it; `Conflict` if something is uncommitted or unreadable."""

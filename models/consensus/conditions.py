@@ -15,6 +15,7 @@ TO_RETRY = "to retry"
 NOT_STARTED = "not started"
 FAILURES: Mapping[Failure, str] = {
     Failure.STARTUP: "cannot start",
+    Failure.SETUP: "cannot start",
     Failure.PROGRAM_MISSING: "cannot start",
     Failure.NO_VERDICT: "no verdict",
     Failure.TIMEOUT: "timed out",

@@ -6,7 +6,7 @@ from models.consensus.snapshot import RunView
 from models.consensus.treatments import TREATMENTS
 from models.states import Failure
 
-UNSTARTED = frozenset({Failure.STARTUP, Failure.PROGRAM_MISSING, Failure.MISSING_CONFIG})
+UNSTARTED = frozenset({Failure.STARTUP, Failure.SETUP, Failure.PROGRAM_MISSING, Failure.MISSING_CONFIG})
 SHELLS_OWN = {126: "a program that cannot be run", 127: "a program that is not there"}
 """What a shell, and `env`, say with an exit code of their own."""
 BY_SIGNAL = 128

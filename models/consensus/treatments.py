@@ -61,6 +61,11 @@ class Treatment:
 
 TREATMENTS: Mapping[Failure, Treatment] = {
     Failure.STARTUP: Treatment("could not be started", retries="max_startup_retries"),
+    Failure.SETUP: Treatment(
+        "could not be set up",
+        retries=1,
+        asks_always=True,
+    ),
     Failure.PROGRAM_MISSING: Treatment(
         "could not be started, since its program is not there or cannot be run",
         hint="`egg doctor` shows where agents look.",

@@ -15,6 +15,7 @@ from models.schemas.network import Network
 from models.schemas.roster import Convergence, Flag, Gate, Phase, PhaseCheck, RosterNeed, RosterRole, Shape
 from models.schemas.roster_faults import roster_faults
 from models.schemas.run import Wake
+from models.schemas.set_up import Cache, CloneSetUp, include_faults
 from models.schemas.text import CommitId, Listed, OperandText, PipelineId, RoleName, SaidText, Text, Variable
 from models.schemas.variables import Taken, Value
 
@@ -82,6 +83,8 @@ class AgentShape(Shape):
     """Whether it gets SIGUSR1 when its signal file says something new. Node programs open a debugger then."""
     environment: dict[Variable, Value] = Field(default_factory=dict)
     """Variables added to what every agent finds: text, or {from: NAME} to take it from the worker's own."""
+    workspace: CloneSetUp | None = None
+    """What makes its clones ready, in the place of the definition's own `workspace`."""
 
     @property
     def literals(self) -> Mapping[str, str]:
@@ -129,6 +132,8 @@ class Definition(Shape):
     """What is to be done, in words for the agents."""
     config: Config = Config()
     """The numbers the pipeline runs by."""
+    workspace: CloneSetUp | None = None
+    """What makes clones ready before agents start in them, and checkouts before checks."""
     agents: dict[RoleName, Agent]
     """The programs that play the roles, by name."""
     phases: Annotated[tuple[Phase, ...], Field(min_length=1, max_length=1000), Listed]
@@ -154,6 +159,11 @@ class Definition(Shape):
             idle_timeout=timedelta(minutes=config.agent_idle_timeout_minutes),
         )
 
+    def preparation(self, position: int, role: str | None) -> CloneSetUp | None:
+        """What makes the clone of a role ready in the phase at *position*, or without a role a checkout."""
+        own = self.agent(position, role).workspace if role else None
+        return own or self.workspace
+
     def agent(self, position: int, role: str) -> Agent:
         """Return who plays *role* in the phase at *position*; an unknown role is a bug."""
         seat = next(seat for seat in self.phases[position].roles if seat.role == role)
@@ -176,6 +186,10 @@ PARTS: Sequence[FormatPart] = (
     FormatPart(("agents", "*", "isolation"), Isolation),
     FormatPart(("agents", "*", "isolation", "network"), Network),
     FormatPart(("agents", "*", "environment", "*"), Taken),
+    FormatPart(("workspace",), CloneSetUp),
+    FormatPart(("workspace", "cache"), Cache),
+    FormatPart(("agents", "*", "workspace"), CloneSetUp),
+    FormatPart(("agents", "*", "workspace", "cache"), Cache),
     FormatPart(("phases", "*"), Phase),
     FormatPart(("phases", "*", "check"), PhaseCheck),
     FormatPart(("phases", "*", "convergence"), Convergence),
@@ -200,6 +214,7 @@ def validate(document: object) -> Definition:
         listed = sentences.telling([*_errors(error)])
         faults = [_fault(each) for each in islice(listed, MAX_FAULTS)]
     faults.extend(islice(roster_faults(document), MAX_FAULTS))
+    faults.extend(include_faults(document))
     if faults:
         raise Faulty.of(faults[:MAX_FAULTS])
     return definition

@@ -10,7 +10,7 @@ class Item(BaseModel):
     """Something on the disk that nobody needs any more."""
 
     kind: str
-    """clone, home, orphan or removed."""
+    """clone, home, orphan, cache or removed."""
     path: str
     size: int
     """In bytes, as the disk counts."""

@@ -274,7 +274,7 @@ class StatusRead(Read):
     """The newest one."""
 
 
-class WaitingRead(Read):
+class Waiting(Read):
     """A role that keeps its phase from ending, and why."""
 
     role: str
@@ -291,7 +291,7 @@ class WhyRead(Read):
     status: PipelineStatus
     phase: str | None
     why: str
-    waiting: tuple[WaitingRead, ...]
+    waiting: tuple[Waiting, ...]
     decisions: tuple[DecisionRead, ...]
     halt: HaltRead | None = None
     """What keeps agents from starting in every pipeline."""

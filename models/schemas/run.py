@@ -90,6 +90,8 @@ class Exit(BaseModel):
     """Whether there is no such program, or none that can be run, so that trying again is of no use."""
     is_unset: bool = False
     """Whether a variable that its definition takes from here is not there."""
+    is_set_up: bool = False
+    """Whether it was not started since its set-up has failed."""
     stopped: bool = False
     """Whether the system had asked it to stop before it ended."""
     is_out_of_memory: bool = False

@@ -156,7 +156,7 @@ def test_the_space_is_told_kind_by_kind(shop: Scene) -> None:
 
     found = shop.ask("GET", "/disk").data["space"]
 
-    assert set(found) == {"database", "repositories", "clones", "kept", "homes", "logs", "other"}
+    assert set(found) == {"database", "repositories", "clones", "kept", "caches", "homes", "logs", "other"}
     assert found["logs"] >= 100_000
     assert found["clones"] > 10_000
     assert collecting.look().space == found

@@ -41,6 +41,7 @@ OPENED_OTHERWISE = {
     "in a clone or checkout that is just being made, under a name that its agent has not got yet": {
         "workspace/checkouts.py": {"_furnish"},
         "workspace/contents.py": {"fill", "define_filter", "_place"},
+        "workspace/included.py": {"_copy_file", "_make_folders"},
     },
     "in a directory that is made for it alone": {
         "workspace/packed_refs.py": {"write"},

@@ -39,7 +39,8 @@ OF_MANY_LINES = {
     "CommandAgent.command",
     "CommandAgent.environment",
     "Taken.variable",
-    "Check.run",
+    "PhaseCheck.run",
+    "CloneSetUp.setup",
     # Programs write these too, as a block of their output, which nobody could refuse.
     *(
         f"{shape.__name__}.{field}"

@@ -13,6 +13,7 @@ from egg_tasks.api.auth import OPERATOR
 from egg_tasks.api.envelope import Envelope
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
+from egg_tasks.run_places import set_up_of
 from egg_tasks.services.people import operator_actions
 from egg_tasks.services.reads import history
 from models.foreign import counted
@@ -64,14 +65,18 @@ def get(pipeline_id: PipelineId, run: UUID) -> Envelope[AgentAnswer]:
 
 @router.get("/pipelines/{pipeline_id}/agents/{run}/logs")
 def logs(
-    pipeline_id: PipelineId, run: UUID, offset: Annotated[int, Query(ge=0, le=2**62)] = 0
+    pipeline_id: PipelineId,
+    run: UUID,
+    offset: Annotated[int, Query(ge=0, le=2**62)] = 0,
+    setup: Annotated[bool, Query()] = False,
 ) -> Envelope[LogAnswer]:
-    """Show what an agent run wrote, from a byte on."""
+    """Show what an agent run wrote, or its set-up, from a byte on."""
     with unit_of_work() as session:
         # Asked before the log is read: what a run writes last must not be missed.
         is_live = rows.get_agent_run_of(session, pipeline_id=pipeline_id, run_id=run).closed_at is None
         where = runner(rows.get_isolation(session, run_id=run))
-    text, size = _decoded(where.read_log(run, offset=offset, limit=MAX_LOG), is_live=is_live)
+    found = where.read_log(set_up_of(run) if setup else run, offset=offset, limit=MAX_LOG)
+    text, size = _decoded(found, is_live=is_live)
     answer = LogAnswer(text=text, next_offset=offset + size, is_live=is_live)
     return Envelope(message=counted(size, "byte"), data=answer)
 

@@ -13,7 +13,7 @@ from egg_tasks.api.envelope import Envelope
 from egg_tasks.api.long_poll import until
 from egg_tasks.database import unit_of_work
 from egg_tasks.services.reads import conversations
-from egg_tasks.services.reads.conversations import Part
+from egg_tasks.services.reads.conversations import ConversationPart
 from models.foreign import counted
 from models.queries.messages import Talk
 from models.schemas.http import Name
@@ -51,13 +51,13 @@ async def read(
     """Read what was said, in order, waiting up to `wait` seconds for it; nobody's cursor moves by that."""
     talk = Talk(role=wanted.role, sender=wanted.from_role, recipient=wanted.to_role, types=wanted.type)
 
-    def look() -> Part:
+    def look() -> ConversationPart:
         with unit_of_work() as session:
             return conversations.read(
                 session, pipeline_id=pipeline_id, after=wanted.after, limit=wanted.limit, of=talk
             )
 
-    def is_enough(part: Part) -> bool:
+    def is_enough(part: ConversationPart) -> bool:
         return bool(part.messages) or part.has_more
 
     topics = [wakeups.events_of(pipeline_id)]

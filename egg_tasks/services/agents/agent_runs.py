@@ -259,6 +259,8 @@ def _failure(run: AgentRun, outcome: Exit, report: Report) -> Failure | None:
 
 
 def _not_started(outcome: Exit) -> Failure:
+    if outcome.is_set_up:
+        return Failure.SETUP
     if outcome.is_unset:
         return Failure.MISSING_CONFIG
     return Failure.PROGRAM_MISSING if outcome.is_missing else Failure.STARTUP

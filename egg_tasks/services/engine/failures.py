@@ -47,7 +47,7 @@ def of_run(run: AgentRun) -> FailureRead:
         signal=run.exit_signal,
         said=sentence(run),
         log_tail=log_tail.lines(run.log_tail),
-        logs=logs_command(run.pipeline_id, str(run.id)),
+        logs=logs_command(run.pipeline_id, str(run.id), is_set_up=run.failure is Failure.SETUP),
     )
 
 

@@ -25,7 +25,7 @@ from models.consensus.snapshot import RoleView, Snapshot
 from models.consensus.step import HOLDS_NOBODY, Wait
 from models.queries import phase_runs, pipelines
 from models.queries.snapshots import list_snapshots, load_snapshot
-from models.schemas.report import Consensus, Lacking, RoleStanding, WaitingRead
+from models.schemas.report import Consensus, Lacking, RoleStanding, Waiting
 from models.states import LIVE_PHASES, MergeStatus, PipelineStatus, Readiness
 from models.tables import Decision, PhaseRun, Pipeline
 
@@ -92,13 +92,13 @@ def consensus(session: Session, standing: Standing) -> Consensus:
     )
 
 
-def waiting(standing: Standing) -> tuple[WaitingRead, ...]:
+def waiting(standing: Standing) -> tuple[Waiting, ...]:
     """The roles a live phase run waits for."""
     snapshot = standing.snapshot
     if snapshot is None or not standing.is_live:
         return ()
     return tuple(
-        WaitingRead(
+        Waiting(
             role=view.name,
             state=view.state,
             condition=condition(snapshot, view),

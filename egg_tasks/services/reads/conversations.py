@@ -18,7 +18,7 @@ WINDOW = 5000
 
 
 @dataclass(frozen=True)
-class Part:
+class ConversationPart:
     """A part of a conversation, and where the next one begins; it may hold nothing and still not be all."""
 
     messages: Sequence[MessageRead]
@@ -26,7 +26,7 @@ class Part:
     has_more: bool
 
 
-def read(session: Session, *, pipeline_id: str, after: int, limit: int, of: Talk) -> Part:
+def read(session: Session, *, pipeline_id: str, after: int, limit: int, of: Talk) -> ConversationPart:
     """The oldest messages above *after* that are wanted; `Conflict` when that is beyond the newest."""
     pipelines.get_pipeline(session, pipeline_id=pipeline_id)
     tip = streams.last_message_id(session, pipeline_id=pipeline_id)
@@ -44,5 +44,5 @@ def read(session: Session, *, pipeline_id: str, after: int, limit: int, of: Talk
     )
     page = tuple(messages.read(message) for message in found.messages)
     if found.has_more:
-        return Part(page, page[-1].id, has_more=True)
-    return Part(page, end, has_more=end < tip)
+        return ConversationPart(page, page[-1].id, has_more=True)
+    return ConversationPart(page, end, has_more=end < tip)

@@ -25,6 +25,7 @@ from models.schemas.history import (
     PhaseRole,
     VersionRead,
 )
+from models.states import Failure
 from models.tables import AgentRun, Event, PhaseRun
 
 PAGE_BYTES = 1024 * 1024
@@ -139,7 +140,7 @@ def _agent(row: AgentRun, phase_run: PhaseRun) -> AgentRead:
         signal=row.exit_signal,
         said=failures.sentence(row) if failures.has_failed(row) else "",
         log_tail=log_tail.lines(row.log_tail),
-        logs=logs_command(row.pipeline_id, str(row.id)),
+        logs=logs_command(row.pipeline_id, str(row.id), is_set_up=row.failure is Failure.SETUP),
         started_at=row.started_at,
         ended_at=row.ended_at,
     )

@@ -1,0 +1,116 @@
+"""Ignored files of a person's repository that a definition wants in clones: copied, and never followed.
+
+They are in no commit, so a clone is without them. A file that the clone's own `.gitignore` does not ignore
+is refused: what an agent leaves uncommitted is committed for it, and a secret would be among that.
+"""
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path, PurePath
+
+from egg_tasks.foreign_files import DRAFTING, ENTERING, MIB, open_plain, parent, pieces
+from egg_tasks.workspace.git import GitFailed
+from egg_tasks.workspace.sources import Visit
+from models.errors import Unavailable, Unprocessable
+from models.schemas.set_up import is_wild, may_be_secret
+from models.schemas.source import is_remote, local_path
+
+MOST_FILES = 1000
+MOST_BYTES = 64 * MIB
+ASKED = ("--no-literal-pathspecs", "check-ignore", "--quiet", "--no-index", "--")
+LISTED = ("--no-literal-pathspecs", "ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--")
+
+
+def copy(source: str, directory: Path, paths: Sequence[str]) -> None:
+    """Copy files that are ignored in *source* into a clone or checkout; those that are there stay.
+
+    `Unprocessable`, with the way out, for what is not there, is not ignored, may be a secret that nobody has
+    named, or is too much.
+    """
+    if not paths:
+        return
+    if is_remote(source):
+        raise Unprocessable("`include` copies from a repository on this machine, and `repo` is a URL")
+    root, left = Path(local_path(source)), MOST_BYTES
+    names = list(dict.fromkeys(name for path in paths for name in _named(root, path)))
+    if len(names) > MOST_FILES:
+        raise Unprocessable(f"`include` names {len(names)} files; it copies {MOST_FILES} at most")
+    _refuse_committable(directory, names)
+    for name in names:
+        left -= _copy_file(root, directory, name, left)
+
+
+def _named(root: Path, path: str) -> Iterator[str]:
+    """The ignored files that an entry of `include` stands for."""
+    magic = "glob" if is_wild(path) else "literal"
+    try:
+        said = Visit(root).run(*LISTED, f":(top,{magic}){path}").decode("utf-8", "surrogateescape")
+    except GitFailed as error:
+        raise Unprocessable(f"`include` cannot look into {root}: {str(error).splitlines()[0]}") from error
+    names = [name for name in said.split("\0") if name]
+    if not names:
+        raise Unprocessable(
+            f"`include` names {path}, and {root} has no such file that git ignores: make it, or leave it out"
+        )
+    for name in names:
+        if name != path and may_be_secret(name):
+            raise Unprocessable(
+                f"`include` says {path}, which {name} fits, and that may be a secret: name it exactly, or say"
+                " what does not fit it"
+            )
+    yield from names
+
+
+def _refuse_committable(directory: Path, names: Sequence[str]) -> None:
+    git = Visit(directory)
+    for name in names:
+        try:
+            is_ignored, _ = git.answers(*ASKED, f"./{name}")
+        except GitFailed as error:
+            raise Unprocessable(f"`include` cannot look at {name}: {str(error).splitlines()[0]}") from error
+        if not is_ignored:
+            raise Unprocessable(
+                f"`include` names {name}, which no .gitignore of the repository ignores, so that agents would"
+                " commit it: add it there and commit that, or leave it out"
+            )
+
+
+def _copy_file(root: Path, directory: Path, name: str, left: int) -> int:
+    """Copy one file with who may execute it; how many bytes it has."""
+    file = open_plain(root, name)
+    if file is None:
+        raise Unprocessable(
+            f"`include` names {name}, which is no plain file of {root}: links are not followed"
+        )
+    with file:
+        found = os.fstat(file.fileno())
+        if found.st_size > left:
+            raise Unprocessable(f"`include` names more than {MOST_BYTES // MIB} MiB")
+        try:
+            _make_folders(directory, name)
+            with parent(directory, name) as (folder, last), suppress(FileExistsError):
+                draft = os.open(last, DRAFTING, stat.S_IMODE(found.st_mode) & 0o700 | 0o600, dir_fd=folder)
+                with os.fdopen(draft, "wb") as into:
+                    for piece in pieces(file, limit=left):
+                        into.write(piece)
+        except OSError as error:
+            raise Unavailable(
+                f"{name} cannot be copied into {directory}: {error.strerror or error}"
+            ) from error
+        return found.st_size
+
+
+def _make_folders(directory: Path, name: str) -> None:
+    """Make the directories on the way to a file; a link among them is an error of the operating system's."""
+    *folders, _ = PurePath(name).parts
+    inner = os.open(directory, ENTERING | os.O_NOFOLLOW)
+    try:
+        for folder in folders:
+            with suppress(FileExistsError):
+                os.mkdir(folder, 0o777, dir_fd=inner)
+            outer, inner = inner, os.open(folder, ENTERING | os.O_NOFOLLOW, dir_fd=inner)
+            os.close(outer)
+    finally:
+        os.close(inner)

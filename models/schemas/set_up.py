@@ -1,0 +1,115 @@
+"""What makes a clone ready before its agent or check starts: a set-up command, files and a cache for it."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator, BeforeValidator, Field, Strict
+
+from models.schemas.fault import Fault, Path
+from models.schemas.roster import Shape
+from models.schemas.source import is_remote
+from models.schemas.text import Line, Listed, Text, check_said, refused
+
+MAX_PATHS = 100
+SHELL = ("sh", "-c")
+WILD = re.compile(r"[*?\[]")
+SECRET = re.compile(
+    r"(?i)^\.env($|\.)|^\.(npmrc|netrc|pypirc|pgpass|git-credentials)$|^id_(rsa|dsa|ecdsa|ed25519)"
+    r"|\.(pem|key|p12|pfx|jks|keystore|kdbx)$|secret|credential|passw|token|apikey|api_key"
+)
+"""How files are called that hold what is nobody else's business."""
+
+
+def _check_path(text: str) -> str:
+    path = PurePosixPath(text)
+    if (
+        path.is_absolute()
+        or ".." in path.parts
+        or text.startswith(("-", ":", "~"))
+        or path == PurePosixPath()
+    ):
+        raise refused("must be a path within the repository, without `..`")
+    if ".git" in path.parts:
+        raise refused("must not lead into .git")
+    return str(path)
+
+
+def _check_plain(text: str) -> str:
+    if WILD.search(text):
+        raise refused("must be one path, without wildcards")
+    return text
+
+
+InsidePath = Annotated[Line, AfterValidator(_check_path), Field(max_length=1000)]
+PlainPath = Annotated[InsidePath, AfterValidator(_check_plain)]
+
+
+def _as_argv(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return (*SHELL, check_said(value))
+
+
+Argv = Annotated[
+    tuple[Text, ...],
+    Field(min_length=1, max_length=256),
+    BeforeValidator(_as_argv, json_schema_input_type=str | tuple[str, ...]),
+]
+
+
+class Cache(Shape):
+    """What a set-up makes, and later ones begin from as long as the files it follows from are the same."""
+
+    paths: Annotated[tuple[PlainPath, ...], Field(min_length=1, max_length=MAX_PATHS), Listed]
+    """Directories and files that are kept once the set-up has succeeded, and copied into later clones."""
+    key: Annotated[tuple[PlainPath, ...], Field(max_length=MAX_PATHS), Listed] = ()
+    """Files of the repository, such as lock files: where one differs, a cache of its own is begun."""
+
+
+class CloneSetUp(Shape):
+    """What makes a clone ready before its agent starts, and a check's checkout before its command."""
+
+    not_built: ClassVar[frozenset[str]] = frozenset({"network"})
+
+    setup: Argv
+    """The command, as a line for the shell or as program and arguments; it is run in each new clone."""
+    timeout_minutes: Annotated[float, Strict(), Field(gt=0, le=1440, allow_inf_nan=False)] = 10
+    """How long it may take before it is stopped, and has failed."""
+    include: Annotated[tuple[InsidePath, ...], Field(max_length=MAX_PATHS), Listed] = ()
+    """Ignored files of your own repository that are copied into clones: paths, or `*` in them. What looks
+    like a secret is copied only where it is named exactly."""
+    cache: Cache | None = None
+    """What later set-ups may begin from."""
+
+    @property
+    def said(self) -> str:
+        """The command as a person would type it."""
+        return " ".join(self.setup[2:] if self.setup[:2] == SHELL else self.setup)
+
+
+def may_be_secret(path: str) -> bool:
+    """Whether a file is called as those are that hold a secret."""
+    return any(SECRET.search(part) for part in PurePosixPath(path).parts)
+
+
+def is_wild(path: str) -> bool:
+    """Whether a path stands for all that it fits."""
+    return bool(WILD.search(path))
+
+
+def include_faults(document: object) -> Iterator[Fault]:
+    """Find what is to be copied from a repository that is on no disk of ours."""
+    root = document if isinstance(document, Mapping) else {}
+    repo, agents = root.get("repo"), root.get("agents")
+    if not isinstance(repo, str) or not is_remote(repo):
+        return
+    places: list[tuple[Path, object]] = [((), root)]
+    if isinstance(agents, Mapping):
+        places += [(("agents", str(name)), agent) for name, agent in agents.items()]
+    for path, holder in places:
+        found = holder.get("workspace") if isinstance(holder, Mapping) else None
+        if isinstance(found, Mapping) and found.get("include"):
+            sentence = "copies from a repository on this machine, and `repo` is a URL: leave it out"
+            yield Fault((*path, "workspace", "include"), sentence)
