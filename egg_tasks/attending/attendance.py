@@ -198,7 +198,11 @@ class Attendance:
             preparation = launching.preparation(session, run=run)
         if preparation is None:
             return None
-        layout = self.runner.layout(set_up_of(run.id), directory=self._open(run))
+        directory = self._open(run)
+        layout = self.runner.layout(set_up_of(run.id), directory=directory)
+        if layout.inside.directory != directory:
+            why = "`workspace` is not built yet in containers: leave it out, or use isolation: process"
+            return Exit(error=why, is_set_up=True)
         with single_statements() as session:
             launch, ground = launching.of_set_up(
                 session, run=run, preparation=preparation, layout=layout, settings=self.settings
