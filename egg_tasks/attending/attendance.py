@@ -254,6 +254,7 @@ class Attendance:
                 backend=self.backend,
                 clone=clone,
                 layout=layout,
+                repository=self.workspace.repository(run.pipeline_id),
                 settings=self.settings,
                 seen=seen,
             )

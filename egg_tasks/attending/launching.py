@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Mapping
+from pathlib import Path
 
 from sqlalchemy.orm import Session
 
@@ -26,6 +27,8 @@ from models.schemas.set_up import CloneSetUp
 from models.states import LIVE_RUNS
 from models.tables import AgentRun
 
+READABLE = ("HEAD", "refs", "packed-refs", "objects", "info")
+"""What of a pipeline's repository a container has: its configuration may hold what is nobody's to read."""
 BESIDE_PROXIES = {
     **dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1,localhost"),
     # Node does not ask proxies unless it is told to.
@@ -47,10 +50,13 @@ def of_agent(
     backend: Backend,
     clone: Clone,
     layout: Layout,
+    repository: Path,
     settings: Settings,
     seen: readiness_signals.Seen,
 ) -> Launch:
     """Make a role's launch: note what its clone has seen, hand over its brief, give it a new token.
+
+    *repository* is the pipeline's.
 
     `Halted` when a halt was ordered since it was claimed, `NotSet` when what its agent takes is not here.
     """
@@ -69,6 +75,8 @@ def of_agent(
     command = backend.start(agent, prompt=render(brief), layout=layout)
     taken = {name: shell.value(source) for name, source in agent.taken.items()}
     path = taken.pop("PATH", agent.literals.get("PATH", _others_path(layout, settings)))
+    isolation = definition.isolation(epoch.phase_run.position, run.role)
+    goes_by_gateway = isolation.network is not None or isolation.container is not None
     places = {name: value for name, value in taken.items() if shell.is_place(value)}
     hidden = {name: value for name, value in taken.items() if name not in places}
     return Launch(
@@ -80,15 +88,23 @@ def of_agent(
             ),
             "PATH": _path(settings, layout, path),
             "EGG_HIDDEN": " ".join(sorted(hidden)),
-            **(BESIDE_PROXIES if agent.isolation.network else {}),
+            **(BESIDE_PROXIES if goes_by_gateway else {}),
             "EGG_CONCURRENT_MODE": "true" if epoch.policy.mode is Mode.CONCURRENT else "false",
         },
-        secrets={**hidden, **(_proxies(settings.gateway_port, token) if agent.isolation.network else {})},
+        secrets={**hidden, **(_proxies(layout, settings, token) if goes_by_gateway else {})},
         directory=layout.inside.directory,
         home=run_places.home_of(settings.home, run.pipeline_id, run.role),
         prompt=command.stdin,
         token=token,
         wake=agent.wake,
+        container=isolation.container,
+        labels={
+            "egg.pipeline.id": run.pipeline_id,
+            "egg.phase_run.id": str(run.phase_run_id),
+            "egg.agent.role": run.role,
+            "egg.node": settings.node,
+        },
+        reads=tuple(repository / name for name in READABLE),
     )
 
 
@@ -172,9 +188,13 @@ def _path(settings: Settings, layout: Layout, path: str) -> str:
     return f"{layout.inside.tools}{os.pathsep}{path}"
 
 
-def _proxies(port: int, token: str) -> dict[str, str]:
-    """What has programs go out by the gateway, which knows their run by the token: so these are secrets."""
-    url = f"http://egg:{token}@127.0.0.1:{port}"
+def _proxies(layout: Layout, settings: Settings, token: str) -> dict[str, str]:
+    """What has programs go out by the gateway, which knows their run by the token: so these are secrets.
+
+    Where the API is reached by the gateway, so is all else.
+    """
+    door = layout.inside.api_url or f"http://127.0.0.1:{settings.gateway_port}"
+    url = door.replace("://", f"://egg:{token}@", 1)
     # Some programs read the small ones, others the large.
     return dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), url)
 

@@ -6,7 +6,7 @@ The names of before stay, so that the release before goes on writing them.
 from alembic import op
 
 revision = "2026_11_26_setup"
-down_revision = "2026_11_26_tries"
+down_revision = "2026_11_26_isolation"
 branch_labels = None
 depends_on = None
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from models.errors import NotFound
 from models.queries.locks import NO_KEY
-from models.schemas.definition import Agent, Isolation
+from models.schemas.definition import Definition
 from models.schemas.network import Network
 from models.states import RunStatus
 from models.tables import AgentRun, AgentToken, Node, PhaseRun, Pipeline
@@ -41,25 +41,24 @@ def get_agent_run_of(session: Session, *, pipeline_id: str, run_id: UUID) -> Age
 
 
 def get_isolation(session: Session, *, run_id: UUID) -> str:
-    """The kind of isolation a run's agent has, a check's being a process; or `NotFound`."""
-    agent = _find_agent(session, run_id=run_id)
-    return Isolation().kind if agent is None else agent.isolation.kind
+    """The kind of isolation a run has, whatever its definition says by now; or `NotFound`."""
+    return get_agent_run(session, run_id=run_id).isolation
 
 
 def get_network(session: Session, *, run_id: UUID) -> Network:
     """What a run's agent may reach by the gateway, a check nothing; or `NotFound`."""
-    agent = _find_agent(session, run_id=run_id)
-    return (agent.isolation.network if agent else None) or Network()
+    definition, position, role = _get_seat(session, run_id=run_id)
+    return (definition.isolation(position, role).network if role else None) or Network()
 
 
 def get_backend(session: Session, *, run_id: UUID) -> str:
     """The backend of a run's agent, a check being a command; or `NotFound`."""
-    agent = _find_agent(session, run_id=run_id)
-    return "command" if agent is None else agent.backend
+    definition, position, role = _get_seat(session, run_id=run_id)
+    return definition.agent(position, role).backend if role else "command"
 
 
-def _find_agent(session: Session, *, run_id: UUID) -> Agent | None:
-    """The agent of a run, None if it is a check's; or `NotFound`."""
+def _get_seat(session: Session, *, run_id: UUID) -> tuple[Definition, int, str | None]:
+    """The definition of a run's pipeline, its phase's position, and its role; or `NotFound`."""
     query = select(Pipeline.definition, PhaseRun.position, AgentRun.role).where(
         AgentRun.id == run_id, PhaseRun.id == AgentRun.phase_run_id, Pipeline.id == AgentRun.pipeline_id
     )
@@ -67,8 +66,7 @@ def _find_agent(session: Session, *, run_id: UUID) -> Agent | None:
     if found is None:
         raise NotFound(f"there is no agent run {run_id}")
     definition, position, role = found
-    agent: Agent | None = None if role is None else definition.agent(position, role)
-    return agent
+    return definition, position, role
 
 
 def lock_agent_run(session: Session, *, run_id: UUID) -> AgentRun:

@@ -11,11 +11,13 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from models.consensus.policy import Mode, PhasePolicy
 from models.schemas import sentences
 from models.schemas.fault import MAX_FAULTS, Fault, Faulty, Path
+from models.schemas.isolation import Isolated, Isolation
 from models.schemas.network import Network
-from models.schemas.roster import Convergence, Flag, Gate, Phase, PhaseCheck, RosterNeed, RosterRole, Shape
+from models.schemas.roster import Convergence, Flag, Gate, Phase, PhaseCheck, RosterNeed, RosterRole
 from models.schemas.roster_faults import roster_faults
 from models.schemas.run import Wake
 from models.schemas.set_up import Cache, CloneSetUp, include_faults
+from models.schemas.shape import Shape
 from models.schemas.text import CommitId, Listed, OperandText, PipelineId, RoleName, SaidText, Text, Variable
 from models.schemas.variables import Taken, Value
 
@@ -59,17 +61,6 @@ class Config(Shape):
     """How long an agent may do nothing before it is asked to converge, and then stopped."""
 
 
-class Isolation(Shape):
-    """Where an agent runs."""
-
-    not_built: ClassVar[frozenset[str]] = frozenset({"image", "memory", "cpus", "pids"})
-
-    kind: Literal["process"] = "process"
-    """A process of the orchestrator's own user: for commands you trust."""
-    network: Network | None = None
-    """What it reaches by the gateway. A process can go past it, and without this is told of none."""
-
-
 class AgentShape(Shape):
     """What is said of every agent, whatever its backend."""
 
@@ -77,8 +68,8 @@ class AgentShape(Shape):
 
     backend: str
     """How the program is started and understood."""
-    isolation: Isolation = Isolation()
-    """Where it runs."""
+    isolation: Isolated = Isolation()
+    """Where it runs; `docker` alone stands for {kind: docker}."""
     wake: Wake = Wake.NONE
     """Whether it gets SIGUSR1 when its signal file says something new. Node programs open a debugger then."""
     environment: dict[Variable, Value] = Field(default_factory=dict)
@@ -166,8 +157,15 @@ class Definition(Shape):
 
     def agent(self, position: int, role: str) -> Agent:
         """Return who plays *role* in the phase at *position*; an unknown role is a bug."""
-        seat = next(seat for seat in self.phases[position].roles if seat.role == role)
+        seat = self._seat(position, role)
         return self.agents[seat.agent or seat.role]
+
+    def isolation(self, position: int, role: str) -> Isolation:
+        """Return where the agent of *role* runs in the phase at *position*."""
+        return self._seat(position, role).isolation or self.agent(position, role).isolation
+
+    def _seat(self, position: int, role: str) -> RosterRole:
+        return next(seat for seat in self.phases[position].roles if seat.role == role)
 
 
 class FormatPart(NamedTuple):
@@ -196,10 +194,15 @@ PARTS: Sequence[FormatPart] = (
     FormatPart(("phases", "*", "gate"), Gate),
     FormatPart(("phases", "*", "roles", "*"), RosterRole),
     FormatPart(("phases", "*", "roles", "*", "needs", "*"), RosterNeed),
+    FormatPart(("phases", "*", "roles", "*", "isolation"), Isolation),
+    FormatPart(("phases", "*", "roles", "*", "isolation", "network"), Network),
 )
 """Every shape of the format."""
 
-_UNBUILT_VALUES = {"backend": ("claude", "codex", "command"), "kind": ("docker", "process")}
+_UNBUILT_VALUES = {
+    ("backend",): ("claude", "codex", "command"),
+    ("network", "mode"): ("observe", "open", "deny"),
+}
 
 
 def validate(document: object) -> Definition:
@@ -249,7 +252,7 @@ def _fault(error: ErrorDetails) -> Fault:
     if error["type"] == "extra_forbidden":
         path = tuple("*" if _is_any(loc, index) else step for index, step in enumerate(loc[:-1]))
         return Fault(loc, _unknown(str(loc[-1]), _shape(path, backend)))
-    *unbuilt, built = _UNBUILT_VALUES.get(str(loc[-1]) if loc else "", ("",))
+    *unbuilt, built = next((said for end, said in _UNBUILT_VALUES.items() if loc[-len(end) :] == end), ("",))
     if error["type"] == "literal_error" and error["input"] in unbuilt:
         return Fault(loc, f"`{error['input']}` is not built yet; use `{built}`")
     return sentences.fault({**error, "loc": loc})

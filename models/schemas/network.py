@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from models.schemas.fault import meant
-from models.schemas.roster import Shape
+from models.schemas.shape import Shape
 from models.schemas.text import Line, Listed, refused
 
 Address = IPv4Address | IPv6Address

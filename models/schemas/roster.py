@@ -1,9 +1,9 @@
 """One phase of a definition: who works in it, who needs and reviews whom, and what must be green."""
 
 from datetime import timedelta
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationInfo, model_validator
+from pydantic import BeforeValidator, Field, Strict, ValidationInfo, model_validator
 
 from models.consensus import role_kinds
 from models.consensus.policy import (
@@ -17,6 +17,8 @@ from models.consensus.policy import (
     RolePolicy,
 )
 from models.consensus.role_kinds import RoleKind
+from models.schemas.isolation import Isolated
+from models.schemas.shape import Shape
 from models.schemas.text import (
     Line,
     Listed,
@@ -36,15 +38,6 @@ MAX_ROLES = 256
 Flag = Annotated[bool, Strict()]
 Percent = Annotated[float, Strict(), Field(ge=0, le=100, allow_inf_nan=False)]
 Tally = Annotated[int, Strict(), Field(ge=0, le=1_000_000)]
-
-
-class Shape(BaseModel):
-    """A part of the definition: unknown keys are refused, and what was read never changes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    not_built: ClassVar[frozenset[str]] = frozenset()
-    """Keys of the specification that are refused by name until they are built."""
 
 
 class RosterNeed(Shape):
@@ -88,6 +81,8 @@ class RosterRole(Shape):
     """Whether the phase waits for this role's agreement."""
     on_failure: OnFailure | None = None
     """What follows when its agent fails; `ask` for a required role, `continue` for an advisory one."""
+    isolation: Isolated | None = None
+    """Where its agent runs in this phase; as the agent says when not given."""
 
     def policy(self) -> RolePolicy:
         """Build the rules the decision function knows this role by."""

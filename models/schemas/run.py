@@ -38,7 +38,7 @@ class Container(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    image: str
+    image: str = "egg-agent:latest"
     memory: int = 4 << 30
     """Bytes, swap and what is in its /tmp among them."""
     cpus: float = 2

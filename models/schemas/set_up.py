@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, BeforeValidator, Field, Strict
 
 from models.schemas.fault import Fault, Path
-from models.schemas.roster import Shape
+from models.schemas.shape import Shape
 from models.schemas.source import is_remote
 from models.schemas.text import Line, Listed, Text, check_said, refused
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Strict, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-from models.schemas.roster import Shape
+from models.schemas.shape import Shape
 from models.schemas.text import VARIABLE, Text, check_storable, is_stored, refused
 
 OURS = re.compile(r"(EGG|CELERY|FLOWER)_.*|PG(PASSWORD|PASSFILE|SERVICEFILE)")

@@ -64,6 +64,8 @@ class AgentRun(Base):
     """Counts the role's runs, or the checks, of the phase run."""
     status: Mapped[RunStatus] = mapped_column(State(RunStatus), default=RunStatus.QUEUED)
     causes: Mapped[list[str]] = mapped_column(default=list)
+    isolation: Mapped[str] = mapped_column(default="process", server_default=text("'process'"))
+    """How it is isolated, and so who runs it, from its first moment on."""
     node: Mapped[str | None]
     """Where it was started; only that machine can watch it."""
     lease_owner: Mapped[str | None]

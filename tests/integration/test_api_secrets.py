@@ -36,6 +36,7 @@ def launched(shop: Scene) -> Launch:
             backend=backend(),
             clone=clone,
             layout=layout,
+            repository=workspace().repository(NAME),
             settings=settings(),
             seen={},
         )

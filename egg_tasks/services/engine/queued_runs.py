@@ -8,6 +8,7 @@ from egg_tasks.services.engine.epochs import Epoch
 from models.consensus.step import Assignment, CauseKind
 from models.events import EventType
 from models.queries import agent_runs, phase_runs, versions
+from models.schemas.isolation import Isolation
 from models.states import CheckStatus, RunStatus
 from models.tables import AgentRun, Check, PhaseRun, move_to
 
@@ -49,11 +50,14 @@ def of_check(epoch: Epoch, commit: str) -> RunToSend:
 
 
 def _new_run(epoch: Epoch, *, role: str | None, number: int) -> AgentRun:
+    definition, position = epoch.pipeline.definition, epoch.phase_run.position
+    isolation = Isolation() if role is None else definition.isolation(position, role)
     return AgentRun(
         pipeline_id=epoch.pipeline.id,
         phase_run_id=epoch.phase_run.id,
         role=role,
         number=number,
+        isolation=isolation.kind,
         status=RunStatus.QUEUED,
         causes=[],
         created_at=epoch.now,
