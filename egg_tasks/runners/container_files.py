@@ -73,6 +73,7 @@ def write(given: Path, own: Path, launch: Launch, *, owner: int) -> Mapping[str,
     written = json.dumps(spec)
     write_plain(own, SPEC, written)
     for directory in (given, own / BOX / word, *([launch.home] if launch.home else ())):
+        make_directory(directory)
         hand_over(directory, owner)
     return dict(json.loads(written))
 
