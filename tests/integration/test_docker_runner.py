@@ -84,8 +84,7 @@ def ground(tmp_path: Path, container_engine: OwnEngine) -> Iterator[Ground]:
 
 
 def test_every_wall_stands_as_the_engine_shows_it(ground: Ground, tmp_path: Path) -> None:
-    home = tmp_path / "roles/shop/coder/home"
-    home.mkdir(parents=True)
+    home = tmp_path / "roles/shop/coder/home"  # made by the start, as that of a role that never ran
     run_id = ground.started("echo up; sleep 60", home=home, token="t0ken", secrets={"KEY": "hush-hush-hush"})
 
     found = ground.inspected(run_id)
