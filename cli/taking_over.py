@@ -3,6 +3,7 @@
 Either all of it happens or nothing, but for a merge that conflicts, which is theirs to mend or to abort.
 """
 
+import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -128,7 +129,8 @@ def _as_it_is(place: Place, work: PipelineWork) -> str:
     with tempfile.TemporaryDirectory(prefix="egg-apply-", dir=git) as scratch:
         index = Path(scratch) / "index"
         if (git / "index").exists():
-            index.write_bytes((git / "index").read_bytes())
+            # With its time, by which git tells files that were written to in the very moment it was.
+            shutil.copy2(git / "index", index)
         top = place.top or place.directory
         persons_git.ask(top, "add", "--update", "--", ".", index=index)
         # What the work brings may be there, and nobody has told git of it.
