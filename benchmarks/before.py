@@ -1,4 +1,4 @@
-"""The figures of the commit before: the benchmarks of now, over the code of then, in the same run."""
+"""The figures of the commit before: the benchmarks of now, as far as they fit, over the code of then."""
 
 import json
 import shutil
@@ -29,9 +29,7 @@ def figures(commit: str, module: str, arguments: Sequence[str]) -> list[Figure]:
         ).stdout.strip()
         subprocess.run(["git", "-C", then, "checkout", "-q", "--detach", name], check=True)
         subprocess.run(["make", "-s", ".venv/.installed"], cwd=then, check=True, stdout=sys.stderr)
-        # What is measured, and how, is the same for both.
-        shutil.rmtree(then / "benchmarks")
-        shutil.copytree(ROOT / "benchmarks", then / "benchmarks")
+        _bring_benchmarks(then, module)
         words = [str(then / ".venv/bin/python"), "-m", f"benchmarks.{module}", "--json", FOUND, *arguments]
         subprocess.run(words, cwd=then, check=True, stdout=sys.stderr)
         found = json.loads((then / FOUND).read_text())["figures"]
@@ -39,8 +37,20 @@ def figures(commit: str, module: str, arguments: Sequence[str]) -> list[Figure]:
     return [Figure(**{name: value for name, value in each.items() if name in names}) for each in found]
 
 
+def _bring_benchmarks(then: Path, module: str) -> None:
+    """Have what is measured, and how, be the same for both, unless the code of then is called otherwise."""
+    own = then / "benchmarks-of-then"
+    (then / "benchmarks").rename(own)
+    shutil.copytree(ROOT / "benchmarks", then / "benchmarks")
+    tried = [str(then / ".venv/bin/python"), "-c", f"import benchmarks.{module}"]
+    if subprocess.run(tried, cwd=then, capture_output=True, check=False).returncode:
+        print("its names have changed since: it is measured with its own benchmarks", file=sys.stderr)
+        shutil.rmtree(then / "benchmarks")
+        own.rename(then / "benchmarks")
+
+
 def beside(now: Sequence[Figure], then: Sequence[Figure], commit: str) -> list[Figure]:
-    """The figures of now, each once more beside itself as it was."""
+    """The figures of now, each once beside itself as it was, and beside its yardsticks."""
     was = {(each.group, each.what): each.value for each in then}
     told: set[tuple[str, str]] = set()
     found = []
@@ -49,5 +59,6 @@ def beside(now: Sequence[Figure], then: Sequence[Figure], commit: str) -> list[F
         if key in was and key not in told:
             told.add(key)
             found.append(Figure(each.group, each.what, each.value, each.unit, f"at {commit}", was[key]))
-        found.append(each)
+        if each.yardstick or key not in was:
+            found.append(each)
     return found

@@ -3,11 +3,15 @@
 from benchmarks.before import beside
 from benchmarks.figures import Figure, as_table
 
-THEN = [Figure("sends", "by one", 100.0, "/s", "raw INSERT", 400.0)]
+THEN = [
+    Figure("sends", "by one", 100.0, "/s", "raw INSERT", 400.0),
+    Figure("sends", "a send's processor", 1.0, "ms"),
+]
 NOW = [
     Figure("sends", "by one", 250.0, "/s", "raw INSERT", 500.0),
     Figure("sends", "by one", 250.0, "/s", "Redis XADD", 1000.0),
     Figure("sends", "by two", 300.0, "/s"),
+    Figure("sends", "a send's processor", 0.5, "ms"),
 ]
 
 
@@ -19,6 +23,7 @@ def test_a_figure_stands_once_beside_itself_as_it_was_and_beside_its_yardsticks(
         ("by one", "raw INSERT", 0.5),
         ("by one", "Redis XADD", 0.25),
         ("by two", "", None),
+        ("a send's processor", "at 16320d5", 0.5),
     ]
     assert "2.50 x at 16320d5 (100)" in as_table(found)
 
