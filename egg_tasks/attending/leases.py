@@ -16,6 +16,7 @@ import structlog
 
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
+from egg_tasks.prompts.prompt import signal
 from egg_tasks.services.agents.agent_runs import LEASE
 from egg_tasks.services.engine import deadlines, sleep
 from models.errors import Unavailable
@@ -138,11 +139,12 @@ def renew(held: Sequence[Lease], *, now: datetime) -> None:
         found = {run.id: run for run in runs}
         owned = [lease for lease in held if _owner(found.get(lease.run_id)) == lease.owner]
         agent_runs.renew_leases(session, run_ids=[lease.run_id for lease in owned], until=now + LEASE)
-        words = {}
+        words: dict[UUID, str | None] = {}
         for lease in owned:
             run = found[lease.run_id]
             run.last_active_at = _latest(run.last_active_at, lease.active_at, now)
-            words[lease.run_id] = deadlines.words(session, run)
+            summons = deadlines.summons(session, run)
+            words[lease.run_id] = signal(summons) if summons else None
         looked_at = sleep.latest(session, now=now)
     for lease in held:
         if lease.run_id in words:

@@ -1,10 +1,13 @@
-"""What an agent run should know now: its prompt is made of it, and `egg context` shows it."""
+"""What an agent run should know now, as facts: its prompt is made of them, and `egg context` shows them."""
 
 from collections.abc import Mapping
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
+from models.consensus.policy import Criteria
+from models.consensus.role_kinds import RoleKind
+from models.consensus.step import Cause
 from models.schemas.message import MessageRead
 
 
@@ -65,8 +68,58 @@ class EndText(BaseModel):
     """The last lines it wrote."""
 
 
-class Brief(BaseModel):
-    """Everything a run should know when it starts."""
+class LeftOut(BaseModel):
+    """How much of a part of a brief there was no room for."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int
+    is_least: bool = False
+    """Whether there are more than were counted."""
+    first: int = 0
+    last: int = 0
+    """Of messages: the first and the last of their ids."""
+    after: int = 0
+    """The id of the last message that there was room for."""
+
+
+class LeftBehind(BaseModel):
+    """What became of the unpublished work of a role's run that ended as it should not."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: str
+    number: int
+    commit: str = ""
+    """What it was saved as, if it was."""
+    branch: str = ""
+    """Where what READY was refused for is."""
+    kept: str = ""
+    """The paths of what could not be saved."""
+    is_removed: bool = False
+    """Whether a person has removed that."""
+
+
+class Cycle(BaseModel):
+    """Where a phase is that is repeated until it converges."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: RoleKind | None
+    """That of the role whose run it is."""
+    iteration: int
+    most: int
+    """Iterations that count: the how-manieth this one is, and of how many at most."""
+    is_to_work_first: bool
+    """Whether the whole is to work end to end before every criterion is held to."""
+    criteria: Criteria
+    """What the phase's results must reach."""
+    result_fields: tuple[str, ...]
+    """What the role is to report with `egg result submit`."""
+
+
+class Known(BaseModel):
+    """What a run should know, as far as it is said alike to programs and in prompts."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -81,7 +134,6 @@ class Brief(BaseModel):
     work_branch: str
     task: str
     roster: tuple[RosterEntry, ...]
-    causes: tuple[CauseText, ...]
     objections: tuple[ObjectionText, ...]
     """Those about this role that are handed over to this run, and its own live ones."""
     directives: tuple[DirectiveText, ...] = ()
@@ -89,19 +141,10 @@ class Brief(BaseModel):
     messages: tuple[MessageRead, ...]
     conflicts: tuple[str, ...]
     check_log: str | None
-    notes: tuple[str, ...]
     last_end: EndText | None = None
     """How the role's last run ended, if it failed."""
-    left_out: Mapping[str, str] = {}
-    """By field, a sentence on what it had no room for, and how to get at it."""
     feedback: tuple[str, ...] = ()
     """What the iteration before left this role to do."""
-    focus: str | None = None
-    """What to look at in this iteration, where the phase is repeated until it converges."""
-    criteria: str | None = None
-    """What the phase's results must reach, where it is."""
-    result_fields: tuple[str, ...] = ()
-    """What the role is to report with `egg result submit`, where it is."""
     started_at: datetime | None
     soft_deadline_at: datetime | None
     """When the phase is asked to converge."""
@@ -109,3 +152,32 @@ class Brief(BaseModel):
     """When it was asked; None while it was not."""
     hard_deadline_at: datetime | None
     """When its agents are stopped; known once it was asked."""
+
+
+class Brief(Known):
+    """Everything a run should know when it starts; `egg_tasks/prompts/` has the words for it."""
+
+    causes: tuple[Cause, ...]
+    left_behind: LeftBehind | None = None
+    """What became of the work of the role's last run, where that is in no version."""
+    lacking: tuple[str, ...] = ()
+    """Submodules that its clone does not have the files of."""
+    left_out: Mapping[str, LeftOut] = {}
+    """By the part of the prompt, what it had no room for."""
+    cycle: Cycle | None = None
+    """Where the phase is, if it is repeated until it converges."""
+
+
+class Context(Known):
+    """Everything a run should know now, as `egg context` shows it."""
+
+    causes: tuple[CauseText, ...]
+    notes: tuple[str, ...]
+    left_out: Mapping[str, str] = {}
+    """By field, a sentence on what it had no room for, and how to get at it."""
+    focus: str | None = None
+    """What to look at in this iteration, where the phase is repeated until it converges."""
+    criteria: str | None = None
+    """What the phase's results must reach, where it is."""
+    result_fields: tuple[str, ...] = ()
+    """What the role is to report with `egg result submit`, where it is."""

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
+from egg_tasks.prompts.prompt import signal
 from egg_tasks.services.agents import agent_signals
 from egg_tasks.services.engine import deadlines
 from egg_tasks.services.engine.readiness_signals import Signal
@@ -71,7 +72,9 @@ def events(world: World, kind: str) -> list[str]:
 def words(world: World, role: str) -> str | None:
     """What the role's agent is told by a signal."""
     with world.work() as session:
-        return deadlines.words(session, run_rows.get_agent_run(session, run_id=world.live(role).id))
+        run = run_rows.get_agent_run(session, run_id=world.live(role).id)
+        found = deadlines.summons(session, run)
+    return signal(found) if found else None
 
 
 def test_the_time_of_a_phase_begins_when_its_repository_is_there(world: World) -> None:

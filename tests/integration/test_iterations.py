@@ -4,6 +4,7 @@ from functools import partial
 
 import pytest
 
+from egg_tasks.prompts.prompt import context
 from egg_tasks.services.engine import evaluation, results
 from egg_tasks.services.engine.readiness_signals import Signal
 from egg_tasks.services.people import operator_actions, pipelines
@@ -70,9 +71,10 @@ def test_a_phase_that_has_not_converged_is_repeated_and_its_developer_told_why(w
     ]
     assert brief is not None
     assert brief.feedback == (LACK,)
-    assert brief.focus is not None
-    assert brief.focus.startswith("Iteration 2 of at most 2.")
-    assert brief.criteria == "test_pass_rate at least 90"
+    known = context(brief)
+    assert known.focus is not None
+    assert known.focus.startswith("Iteration 2 of at most 2.")
+    assert known.criteria == "test_pass_rate at least 90"
     assert events(world, "phase.completed") == [f"build goes on with iteration 2: {LACK}"]
 
 
@@ -384,7 +386,7 @@ def test_a_role_owes_what_its_kind_reports_and_is_told_so(world: World) -> None:
     brief = world.start("coder")
 
     assert brief is not None
-    assert set(DEVELOPED) < set(brief.result_fields)
+    assert set(DEVELOPED) < set(context(brief).result_fields)
     with pytest.raises(Faulty) as caught:
         world.report("coder")
     assert {fault.path[0] for fault in caught.value.faults} == set(DEVELOPED)

@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 
 from egg_tasks.outbox import VersionKey
+from egg_tasks.prompts.prompt import context
 from egg_tasks.services.agents.agent_runs import Salvaged
 from egg_tasks.services.engine import merges
 from egg_tasks.services.engine.readiness_signals import Signal
@@ -312,7 +313,7 @@ def test_what_was_set_aside_or_kept_is_owed_and_named_to_the_next_run(world: Wor
     assert "not saved, kept in runs/" in told[1]
     assert told[1].endswith(": data.bin, secret")
     assert brief is not None
-    aside, kept = brief.notes
+    aside, kept = context(brief).notes
     assert "git checkout origin/egg/p/salvage/x -- PATH" in aside
     assert "data.bin, secret; it is in ../../" in kept
 

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from egg_tasks.outbox import RebaseKey
+from egg_tasks.prompts.prompt import context
 from egg_tasks.services.agents import clone_inspection
 from egg_tasks.services.engine import rebases
 from egg_tasks.services.engine.readiness_signals import Signal
@@ -144,7 +145,7 @@ def test_who_was_ready_looks_again_and_says_so_in_its_prompt(world: World) -> No
     assert world.live("coder").causes == [f"rebased::{last(world).id}:0"]
     brief = world.start("coder")
     assert brief is not None
-    assert "brought the present base" in brief.causes[0].text
+    assert "brought the present base" in context(brief).causes[0].text
     has_base: dict[str, Any] = {BASE: last(world).id}
     world.ready("coder", is_new=False, **has_base)
     assert world.phase_run().status is PhaseStatus.CLOSING

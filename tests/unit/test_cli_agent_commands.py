@@ -12,6 +12,7 @@ import pytest
 from tests.unit.scripted_server import Scripted, serving
 
 HEAVY = (
+    "jinja2",
     "pydantic",
     "httpx",
     "rich",

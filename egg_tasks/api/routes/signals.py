@@ -7,15 +7,15 @@ from egg_tasks.api.auth import Speaker
 from egg_tasks.api.envelope import Envelope
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
-from egg_tasks.services.agents import agent_signals, briefs
+from egg_tasks.services.agents import agent_signals
 from egg_tasks.services.engine.readiness_signals import Signal
+from egg_tasks.use_cases import context as use_context
 from egg_tasks.use_cases import readiness
 from egg_tasks.use_cases import sync as use_case
 from egg_tasks.use_cases.readiness import ReadinessAnswer
 from egg_tasks.use_cases.sync import Synced
 from models.foreign import counted
-from models.queries import agent_runs
-from models.schemas.brief import Brief
+from models.schemas.brief import Context
 from models.schemas.credential import CallingAgent
 from models.schemas.http import SignalIn, SignalType
 from models.schemas.text import PipelineId
@@ -33,7 +33,7 @@ class Noted(BaseModel):
 class ContextAnswer(BaseModel):
     """Everything a run should know now."""
 
-    context: Brief
+    context: Context
 
 
 @router.post("/pipelines/{pipeline_id}/signal")  # noqa: FAST003 - `Speaker` reads it
@@ -62,9 +62,7 @@ def sync(who: Speaker) -> Envelope[Synced]:
 @router.get("/pipelines/{pipeline_id}/context")
 def context(pipeline_id: PipelineId, who: Speaker) -> Envelope[ContextAnswer]:
     """Say everything the run should know now, as its prompt did."""
-    with unit_of_work() as session:
-        brief = briefs.write(session, run=agent_runs.get_agent_run(session, run_id=who.run_id))
-    return Envelope(message=f"{who.role} in {pipeline_id}", data=ContextAnswer(context=brief))
+    return Envelope(message=f"{who.role} in {pipeline_id}", data=ContextAnswer(context=use_context.of(who)))
 
 
 def _noted(body: SignalIn, who: CallingAgent) -> Envelope[ReadinessAnswer | Noted]:

@@ -6,7 +6,7 @@ from typing import TypeVar
 from models import budgets
 from models.budgets import cut, fitting
 from models.foreign import one_line
-from models.schemas.brief import Brief, ObjectionText
+from models.schemas.brief import Brief, LeftBehind, LeftOut, ObjectionText
 
 T = TypeVar("T")
 
@@ -17,10 +17,10 @@ def within(brief: Brief) -> Brief:
     """The same with every part but its messages within its budget; doing it twice changes nothing."""
     left_out = dict(brief.left_out)
 
-    def keep(field: str, items: Sequence[T], most: int, text_of: Callable[[T], str], rest: str) -> list[T]:
+    def keep(part: str, items: Sequence[T], most: int, text_of: Callable[[T], str]) -> list[T]:
         fit = fitting(items, most=most, text_of=text_of)
         if fit.left:
-            left_out[field] = f"{len(fit.left)} more {rest}"
+            left_out[part] = LeftOut(number=len(fit.left))
         return list(fit.kept)
 
     # What a person said last counts most.
@@ -29,29 +29,25 @@ def within(brief: Brief) -> Brief:
         brief.directives[::-1],
         budgets.DIRECTIVES,
         lambda each: each.question + each.answer,
-        "older ones were not put here: `egg decision list`",
     )
     conflicts = keep(
         "conflicts",
         [one_line(cut(path, most=budgets.KIB)) for path in brief.conflicts],
         budgets.CONFLICTS,
         str,
-        "paths were not put here: `egg sync` names them",
     )
-    notes = keep(
-        "notes", _cut_all(brief.notes), budgets.NOTES, str, "notes were not put here: `egg why` has them"
-    )
+    lacking = keep("notes", _cut_all(brief.lacking), budgets.NOTES, str)
     feedback = keep(
         "feedback",
         _cut_all(brief.feedback),
         budgets.FEEDBACK,
         str,
-        "points were not put here: ask who made them",
     )
     changes = {
         "directives": tuple(newest[::-1]),
         "conflicts": tuple(conflicts),
-        "notes": tuple(notes),
+        "lacking": tuple(lacking),
+        "left_behind": _left_behind(brief.left_behind),
         "feedback": tuple(feedback),
         "objections": _objections(brief.objections),
         "left_out": left_out,
@@ -61,6 +57,10 @@ def within(brief: Brief) -> Brief:
 
 def _cut_all(texts: Sequence[str]) -> list[str]:
     return [cut(text, most=4 * budgets.KIB) for text in texts]
+
+
+def _left_behind(left: LeftBehind | None) -> LeftBehind | None:
+    return left and left.model_copy(update={"kept": cut(left.kept, most=4 * budgets.KIB)})
 
 
 def _objections(objections: Sequence[ObjectionText]) -> tuple[ObjectionText, ...]:

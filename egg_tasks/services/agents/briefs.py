@@ -7,20 +7,31 @@ from sqlalchemy.orm import Session
 
 from egg_tasks.services.agents import brief_budgets, leftovers
 from egg_tasks.services.bus import messages
-from egg_tasks.services.engine import failures, focus
+from egg_tasks.services.engine import failures
 from models import budgets, log_tail
 from models.consensus.policy import PhasePolicy
 from models.consensus.step import ASKED_FOR_WORDS, Cause, CauseKind
 from models.git_names import role_branch, work_branch
 from models.queries import agent_runs, decisions, phase_runs, pipelines, versions
 from models.queries import messages as message_rows
-from models.schemas.brief import Brief, CauseText, DirectiveText, EndText, ObjectionText, RosterEntry
+from models.schemas.brief import (
+    Brief,
+    Cycle,
+    DirectiveText,
+    EndText,
+    LeftBehind,
+    LeftOut,
+    ObjectionText,
+    RosterEntry,
+)
 from models.schemas.message import MessageRead
 from models.schemas.result import field_names
 from models.states import LIVE_OBJECTIONS, MergeStatus, ObjectionStatus
 from models.tables import AgentRun, Objection, PhaseRun, Pipeline, Role
 
 MAX_MESSAGES = 500
+LAST_OF_ZERO_TO_ONE = 2
+"""So many iterations are there to make the whole work; the others to hold to every criterion."""
 MOST_COUNTED = 1000
 """So many messages that are left out are counted at most."""
 
@@ -47,19 +58,17 @@ def write(session: Session, *, run: AgentRun) -> Brief:
         work_branch=work_branch(pipeline.id),
         task=definition.prompt,
         roster=tuple(_entry(role, policy) for role in roles if not role.is_dropped),
-        causes=tuple(CauseText(kind=cause.kind, text=describe(cause)) for cause in causes),
+        causes=tuple(causes),
         objections=_objections(session, run),
         directives=_directives(session, pipeline),
         messages=told,
         conflicts=_conflicts(session, run),
         check_log=check.log if check and any(c.kind is CauseKind.CHECK for c in causes) else None,
-        notes=_notes(session, run),
+        left_behind=_left_behind(session, run),
         last_end=_last_end(session, run),
         left_out={"messages": left_out} if left_out else {},
         feedback=_feedback(phase_run, run.role),
-        focus=_focus(pipeline, phase_run, policy, run.role),
-        criteria=focus.demands(policy.convergence) if policy.convergence else None,
-        result_fields=field_names(policy.reporting_kind(run.role)) if policy.convergence else (),
+        cycle=_cycle(pipeline, phase_run, policy, run.role),
         started_at=run.started_at,
         soft_deadline_at=phase_run.soft_deadline_at,
         converge_at=phase_run.converge_at,
@@ -82,33 +91,7 @@ def hand_over(session: Session, *, run: AgentRun, lacking: Sequence[str] = ()) -
     if brief.messages and run.role is not None:
         role = phase_runs.lock_role(session, phase_run_id=run.phase_run_id, role=run.role)
         role.cursor = max(role.cursor, brief.messages[-1].id)
-    notes = tuple(f"the submodule {path} could not be fetched: its folder is empty" for path in lacking)
-    return brief_budgets.within(brief.model_copy(update={"notes": (*brief.notes, *notes)}))
-
-
-SENTENCES = {
-    CauseKind.FIRST: "this is your first run in this phase",
-    CauseKind.MESSAGE: "message {number} is addressed to you",
-    CauseKind.UNBLOCKED: "{role}, whom you waited for, is READY at version {number}",
-    CauseKind.STALE: "{role} has a newer version, {number}, which you have to review",
-    CauseKind.OBJECTION: "{role} objects to your work (objection {number}, round {round})",
-    CauseKind.ANSWERED: "{role} has answered your objection {number}: withdraw it (READY) or uphold it",
-    CauseKind.CONFLICT: "your version {number} conflicts with the work branch: merge it into yours",
-    CauseKind.CHECK: "the phase's check is red on the merged work, and it is yours to mend",
-    CauseKind.RETRY: "your run {number} did not come to its end; this one takes its place",
-    CauseKind.REBASED: "a person brought the present base into the work branch: see whether your work still"
-    " holds on it",
-    CauseKind.RECOVERY: "your run {number} ended without a verdict: give one this time",
-}
-
-
-def describe(cause: Cause) -> str:
-    """A cause as a sentence to the agent."""
-    if cause.kind is CauseKind.UNBLOCKED and not cause.number:
-        return f"{cause.role}, whom you waited for, is no longer part of the phase"
-    if cause.kind is CauseKind.RETRY and cause.role:
-        return f"a person answered decision {cause.number}: try once more"
-    return SENTENCES[cause.kind].format(role=cause.role, number=cause.number, round=cause.round)
+    return brief_budgets.within(brief.model_copy(update={"lacking": tuple(lacking)}))
 
 
 def _feedback(phase_run: PhaseRun, role: str) -> tuple[str, ...]:
@@ -116,11 +99,17 @@ def _feedback(phase_run: PhaseRun, role: str) -> tuple[str, ...]:
     return tuple(map(str, left)) if isinstance(left, list) else ()
 
 
-def _focus(pipeline: Pipeline, phase_run: PhaseRun, policy: PhasePolicy, role: str) -> str | None:
+def _cycle(pipeline: Pipeline, phase_run: PhaseRun, policy: PhasePolicy, role: str) -> Cycle | None:
     if policy.convergence is None:
         return None
-    most = policy.max_iterations + pipeline.extra_iterations
-    return focus.directive(policy.role(role).kind, iteration=phase_run.iterations_used, most=most)
+    return Cycle(
+        kind=policy.role(role).kind,
+        iteration=phase_run.iterations_used,
+        most=policy.max_iterations + pipeline.extra_iterations,
+        is_to_work_first=phase_run.iterations_used <= LAST_OF_ZERO_TO_ONE,
+        criteria=policy.convergence,
+        result_fields=field_names(policy.reporting_kind(role)),
+    )
 
 
 def _entry(role: Role, policy: PhasePolicy) -> RosterEntry:
@@ -165,8 +154,10 @@ def _directives(session: Session, pipeline: Pipeline) -> tuple[DirectiveText, ..
     )
 
 
-def _messages(session: Session, pipeline: Pipeline, run: AgentRun) -> tuple[tuple[MessageRead, ...], str]:
-    """The oldest messages that no run of the role has handled, and a sentence on those there is no room for.
+def _messages(
+    session: Session, pipeline: Pipeline, run: AgentRun
+) -> tuple[tuple[MessageRead, ...], LeftOut | None]:
+    """The oldest messages that no run of the role has handled, and how many there is no room for.
 
     The role's cursor may pass over what is given here and over nothing else.
     """
@@ -183,7 +174,7 @@ def _messages(session: Session, pipeline: Pipeline, run: AgentRun) -> tuple[tupl
     readable = [messages.read(message) for message in found.messages]
     fit = budgets.fitting(readable, most=budgets.MESSAGES, text_of=_words)
     if not fit.left and not found.has_more:
-        return fit.kept, ""
+        return fit.kept, None
     last = fit.kept[-1].id
     left = message_rows.count_left(
         session,
@@ -193,10 +184,13 @@ def _messages(session: Session, pipeline: Pipeline, run: AgentRun) -> tuple[tupl
         after=last,
         limit=MOST_COUNTED,
     )
-    number = f"{left.number} or more" if left.number == MOST_COUNTED else str(left.number)
-    which = f"ids {left.first} to {left.last}) were"
-    what = f"1 more message (id {left.first}) was" if left.number == 1 else f"{number} more messages ({which}"
-    return fit.kept, f"{what} not put here: `egg message poll --since {last}`"
+    return fit.kept, LeftOut(
+        number=left.number,
+        is_least=left.number == MOST_COUNTED,
+        first=left.first,
+        last=left.last,
+        after=last,
+    )
 
 
 def _words(message: MessageRead) -> str:
@@ -216,7 +210,7 @@ def _last_end(session: Session, run: AgentRun) -> EndText | None:
     return EndText(text=failures.sentence(last), log_tail=log_tail.lines(last.log_tail))
 
 
-def _notes(session: Session, run: AgentRun) -> tuple[str, ...]:
+def _left_behind(session: Session, run: AgentRun) -> LeftBehind | None:
     """What the system did to the role's work since its last run that ended as it should."""
     last = agent_runs.find_run_before(session, run=run)
-    return tuple(leftovers.notes(last)) if last else ()
+    return leftovers.left_behind(last) if last else None

@@ -8,6 +8,7 @@ from egg_tasks.run_places import KEPT
 from egg_tasks.services.bus import events
 from models.foreign import named
 from models.queries import agent_runs
+from models.schemas.brief import LeftBehind
 from models.tables import AgentRun
 
 
@@ -22,20 +23,18 @@ def of_pipeline(session: Session, *, pipeline_id: str) -> tuple[str, ...]:
     return tuple(f"{events.label(run)}: {sentence}" for run in rows for sentence in _aside(run))
 
 
-def notes(run: AgentRun) -> Iterator[str]:
-    """What the role's next run is told of this one's work."""
-    who = f"your run {run.number}"
-    if run.salvaged_commit:
-        yield f"{who} ended with unpublished work; it is on your branch at {run.salvaged_commit[:10]}"
-    if run.set_aside:
-        yield (
-            f"{who} ended with changes it had not committed and READY was refused for; they are not on your"
-            f" branch but on `origin/{run.set_aside}`: take what belongs to your work"
-            f" (`git checkout origin/{run.set_aside} -- PATH`)"
-        )
-    if run.kept_paths:
-        where = "a person has removed it" if run.clone_removed_at else f"it is in ../../{run.id}/{KEPT}"
-        yield f"{who} left work that could not be saved: {named(run.kept_paths)}; {where}"
+def left_behind(run: AgentRun) -> LeftBehind | None:
+    """What the role's next run is told of this one's work; None if all of it is in its version."""
+    if not (run.salvaged_commit or run.set_aside or run.kept_paths):
+        return None
+    return LeftBehind(
+        run_id=str(run.id),
+        number=run.number,
+        commit=run.salvaged_commit or "",
+        branch=run.set_aside or "",
+        kept=named(run.kept_paths or ()),
+        is_removed=run.clone_removed_at is not None,
+    )
 
 
 def _told(run: AgentRun) -> Iterator[str]:

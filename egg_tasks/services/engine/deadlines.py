@@ -9,6 +9,7 @@ from models.consensus.policy import PhasePolicy
 from models.consensus.step import Step, Wait
 from models.queries import phase_runs, pipelines
 from models.schemas.message import MessageType
+from models.schemas.summons import Summons, Why
 from models.states import LIVE_RUNS, PipelineStatus
 from models.tables import AgentRun, PhaseRun, Pipeline
 
@@ -58,25 +59,19 @@ def extend(phase_run: PhaseRun, policy: PhasePolicy, *, now: datetime) -> None:
         phase_run.hard_deadline_at = rules.extended(hard, soft=soft, now=at, policy=policy)
 
 
-def words(session: Session, run: AgentRun) -> str | None:
-    """What an agent that reads only its prompt is told by a signal now; None while there is nothing.
-
-    First the kind of the message, then by when, then why; the same as long as nothing new is asked.
-    """
+def summons(session: Session, run: AgentRun) -> Summons | None:
+    """What an agent that reads only its prompt is asked for by a signal now; None while there is nothing."""
     if run.verdict is not None or run.status not in LIVE_RUNS or run.role is None:
         return None
     if run.is_cut_short and run.stop_at is not None:
-        return f"{MessageType.FINALIZE}\n{moment(run.stop_at)}\nThe time is up. {ASKED}.\n"
+        return Summons(MessageType.FINALIZE, run.stop_at, Why.TIME)
     if run.converge_at is None:
         return None
     phase_run = phase_runs.get_phase_run(session, phase_run_id=run.phase_run_id)
     pipeline = pipelines.get_pipeline(session, pipeline_id=run.pipeline_id)
     policy = pipeline.definition.phase_policy(phase_run.position)
-    why = "The phase takes too long"
-    if phase_run.converge_at != run.converge_at:
-        why = "You have not been active for long"
-    by = moment(run.converge_at + policy.finalize)
-    return f"{MessageType.CONVERGE}\n{by}\n{why}. {ASKED}.\n"
+    why = Why.PHASE if phase_run.converge_at == run.converge_at else Why.IDLE
+    return Summons(MessageType.CONVERGE, run.converge_at + policy.finalize, why)
 
 
 def _clock(phase_run: PhaseRun, now: datetime) -> datetime:

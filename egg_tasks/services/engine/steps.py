@@ -5,7 +5,7 @@ from datetime import timedelta
 from egg_tasks import outbox
 from egg_tasks.outbox import Notice, RebaseKey, Runs, RunToSend, VersionKey
 from egg_tasks.services.bus import events, receipts
-from egg_tasks.services.engine import bases, deadlines, epochs, failures, focus, queued_runs
+from egg_tasks.services.engine import bases, deadlines, epochs, failures, queued_runs
 from egg_tasks.services.engine.epochs import Epoch
 from models.consensus import convergence
 from models.consensus.step import (
@@ -29,6 +29,7 @@ from models.consensus.step import (
     Wait,
 )
 from models.events import EventType
+from models.foreign import counted
 from models.queries import agent_runs, decisions, phase_runs, rebases, versions
 from models.schemas.message import MessageType
 from models.states import (
@@ -271,7 +272,7 @@ def _end_advancing(epoch: Epoch, step: Advance) -> bool:
     if step.unmet:
         phase_run.stop_reason = StopReason.MAX_ITERATIONS
         phase_run.why = convergence.sentence(step.unmet)
-        text += f" without converging in {focus.iterations(phase_run.iterations_used)}: {phase_run.why}"
+        text += f" without converging in {counted(phase_run.iterations_used, 'iteration')}: {phase_run.why}"
     else:
         text += f": {phase_run.stop_reason}"
     _tell_end(epoch, EventType.PHASE_COMPLETED, text)
@@ -311,7 +312,7 @@ def _lacks(epoch: Epoch) -> str | None:
     rows = phase_runs.list_phase_runs(epoch.session, pipeline_id=epoch.pipeline.id)
     return (
         "; ".join(
-            f"{row.phase} did not converge in {focus.iterations(row.iterations_used)}: {row.why}"
+            f"{row.phase} did not converge in {counted(row.iterations_used, 'iteration')}: {row.why}"
             for row in rows
             if row.stop_reason is StopReason.MAX_ITERATIONS
         )

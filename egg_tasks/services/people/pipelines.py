@@ -8,9 +8,10 @@ from sqlalchemy.orm import Session
 from egg_tasks import outbox
 from egg_tasks.outbox import Preparation
 from egg_tasks.services.bus import events
-from egg_tasks.services.engine import deadlines, epochs, evaluation, focus, steps
+from egg_tasks.services.engine import deadlines, epochs, evaluation, steps
 from models.errors import Conflict
 from models.events import EventType
+from models.foreign import counted
 from models.git_names import result_branch
 from models.queries import phase_runs, pipelines
 from models.schemas.definition import Definition
@@ -181,7 +182,7 @@ def extend(session: Session, *, pipeline_id: str, iterations: int, minutes: floa
     epoch = epochs.lock(session, phase_run_id=phase_run.id, now=now) if phase_run else None
     if minutes:
         _move_deadlines(pipeline, epoch.phase_run if epoch else None, timedelta(minutes=minutes))
-    granted = [focus.iterations(iterations)] if iterations else []
+    granted = [counted(iterations, "iteration")] if iterations else []
     granted += [f"{minutes:g} minute{'' if minutes == 1 else 's'}"] if minutes else []
     text = f"pipeline {pipeline_id} is extended by {' and '.join(granted)}"
     events.record(
