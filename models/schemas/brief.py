@@ -118,7 +118,7 @@ class Cycle(BaseModel):
     """What the role is to report with `egg result submit`."""
 
 
-class Known(BaseModel):
+class BriefShape(BaseModel):
     """What a run should know, as far as it is said alike to programs and in prompts."""
 
     model_config = ConfigDict(frozen=True)
@@ -154,7 +154,7 @@ class Known(BaseModel):
     """When its agents are stopped; known once it was asked."""
 
 
-class Brief(Known):
+class Brief(BriefShape):
     """Everything a run should know when it starts; `egg_tasks/prompts/` has the words for it."""
 
     causes: tuple[Cause, ...]
@@ -168,7 +168,7 @@ class Brief(Known):
     """Where the phase is, if it is repeated until it converges."""
 
 
-class Context(Known):
+class Context(BriefShape):
     """Everything a run should know now, as `egg context` shows it."""
 
     causes: tuple[CauseText, ...]
