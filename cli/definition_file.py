@@ -9,7 +9,7 @@ from typing import cast
 
 import yaml
 
-from cli import shell, streams
+from cli import server, shell, streams
 from cli.definition_notes import notes, of_variables
 from cli.definition_repository import Far, Start, far_faults, resolved, start, submodule_notes
 from cli.yaml_loader import MAX_BYTES, Loader
@@ -162,7 +162,10 @@ def _checked(loaded: Loaded, *, directory: Path, far: Far, file: Path | None = N
         raise FaultyFile.of(name, faults_with_lines(faults, loaded.positions))
     source = str(document["repo"])
     document["repo"] = split(source)[0]
-    told = tuple(of_variables(definition, None if far is Far.ELSEWHERE else shell.environ()))
+    is_here = far is not Far.ELSEWHERE
+    told = tuple(
+        of_variables(definition, shell.environ() if is_here else None, server.secrets() if is_here else None)
+    )
     told += tuple(notes(definition, found.source, found.commit, file=file)) if found else ()
     if found and far is Far.ASKED:
         told += tuple(submodule_notes(found))

@@ -10,9 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from egg_tasks import secret_files
 from egg_tasks.workspace.git import GitFailed
 from egg_tasks.workspace.sources import Source
-from models.schemas.definition import Definition
+from models.errors import NotSet
+from models.schemas.definition import Agent, Definition
 from models.schemas.variables import looks_like_a_key
 
 SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh"})
@@ -47,15 +49,21 @@ def notes(definition: Definition, source: Source, commit: str, *, file: Path | N
         yield sentence
 
 
-def of_variables(definition: Definition, environ: Mapping[str, str] | None) -> Iterator[str]:
-    """Say which variables hold what should not be stored, and which are not in *environ*, where it counts."""
+def of_variables(
+    definition: Definition, environ: Mapping[str, str] | None, secrets: Path | None
+) -> Iterator[str]:
+    """Say which variables hold what should not be stored, and which are not at hand, where that counts.
+
+    *environ* is this shell's, *secrets* the directory of this machine's.
+    """
     for name, agent in definition.agents.items():
         where = f"agents.{name}.environment"
         for variable, value in agent.literals.items():
             if looks_like_a_key(variable, value):
                 yield (
                     f"{where}.{variable}: looks like a key, and would be stored and shown with the pipeline: "
-                    f"put it into your shell and write {{from: {variable}}}"
+                    f"put it into your shell and write {{from: {variable}}}, or into a file for secrets and "
+                    f"write {{secret: {variable}}}"
                 )
         for variable, source in agent.taken.items():
             if environ is not None and not environ.get(source):
@@ -63,6 +71,15 @@ def of_variables(definition: Definition, environ: Mapping[str, str] | None) -> I
                     f"{where}.{variable}: {source} is not set in this shell; the agent starts only if it "
                     "was in the one in which `egg up` was typed"
                 )
+        yield from _lacking(name, agent, secrets) if secrets else ()
+
+
+def _lacking(name: str, agent: Agent, secrets: Path) -> Iterator[str]:
+    for secret in dict.fromkeys(agent.secret.values()):
+        try:
+            secret_files.value(secrets, secret)
+        except NotSet as error:
+            yield f"agents.{name}: {error}"
 
 
 def unseen(source: Source, *, but: Path | None, changed: frozenset[str] | None = None) -> str | None:

@@ -20,7 +20,7 @@ NO_STACK = (
 )
 
 
-URL, TOKEN = "EGG_ORCHESTRATOR_URL", "EGG_OPERATOR_TOKEN"
+URL, TOKEN, SECRETS = "EGG_ORCHESTRATOR_URL", "EGG_OPERATOR_TOKEN", "EGG_SECRETS_DIR"
 
 
 def home() -> "Path":
@@ -28,6 +28,16 @@ def home() -> "Path":
     from egg_tasks.config import default_home
 
     return default_home(shell.environ())
+
+
+def secrets() -> "Path | None":
+    """Where the local stack's machine has its secrets; None where what is said of that is no place."""
+    from egg_tasks.config import secrets_directory
+
+    try:
+        return secrets_directory({SECRETS: _said_anyhow(SECRETS) or ""}, home())
+    except Unprocessable:
+        return None
 
 
 def manifest() -> Json | None:

@@ -52,6 +52,16 @@ def _place(text: str, name: str) -> Path:
         raise Unprocessable(f"{name} is {text!r}, and nobody has that home: {ELSEWHERE}") from error
 
 
+def secrets_directory(environ: Mapping[str, str], home: Path) -> Path:
+    """Where the secrets of this machine are; `Unprocessable` for a place that depends on where one stands."""
+    place = environ.get("EGG_SECRETS_DIR", "")
+    if place and not (place.startswith("/") and place.isprintable()):
+        raise Unprocessable(
+            f"EGG_SECRETS_DIR is {place[:80]!r}: give the whole path of a directory, from / on"
+        )
+    return Path(place) if place else home / "secrets"
+
+
 def sqlalchemy_url(url: str) -> str:
     """Turn a PostgreSQL URL as people write it into the one SQLAlchemy wants (the psycopg driver)."""
     scheme, separator, rest = url.partition("://")
@@ -178,6 +188,8 @@ class Settings:
     """The container engine of agents that are isolated by one."""
     agent_uid: int = 65532
     """The user that agents in containers are, where we are root."""
+    secrets_directory: Path = Path("/nonexistent")
+    """Where the secrets are that agents of this machine are given."""
     webhook: Webhook | None = None
     """Where people hear of decisions; nowhere when it is None."""
 
@@ -210,6 +222,7 @@ class Settings:
             agents_path=agent_tools.agents_path(environ, home),
             docker_host=said(environ, "EGG_DOCKER_HOST"),
             agent_uid=number(environ, "EGG_AGENT_UID"),
+            secrets_directory=secrets_directory(environ, home),
             webhook=webhook_of(environ),
         )
 

@@ -240,6 +240,12 @@ SETTINGS: tuple[Setting, ...] = (
         help="the number of the user that agents in containers are, where egg itself is root",
     ),
     Setting(
+        variable="EGG_SECRETS_DIR",
+        key="node.secrets_dir",
+        help="the directory whose files are secrets, each with the name that definitions give it",
+        otherwise="`secrets` in the directory of the stack",
+    ),
+    Setting(
         variable="EGG_WEBHOOK_URL",
         key="webhook.url",
         kind=Kind.URL,
@@ -311,7 +317,7 @@ OF_AGENTS: Mapping[str, str] = {
     "EGG_CONCURRENT_MODE": "`true` where roles work at the same time, else `false`",
     "EGG_MESSAGE_POLL_INTERVAL": "how many seconds it may leave between two looks at its messages",
     "EGG_SIGNAL_FILE": "the file in which a reason to look at once is written",
-    "EGG_HIDDEN": "names of the variables it was given as `{from: NAME}`, whose values `egg` sends nowhere",
+    "EGG_HIDDEN": "names of the variables it was given as keys or secrets, whose values `egg` sends nowhere",
     "EGG_SOFT_DEADLINE": "when it is asked to come to an end, as ISO 8601; empty without a deadline",
 }
 """What every agent finds in its environment: not settings, but egg's to say."""

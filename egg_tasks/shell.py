@@ -61,11 +61,16 @@ def value(name: str) -> str:
         found.encode()
     except UnicodeEncodeError:
         raise NotSet(f"{name} is not UTF-8 text in the environment of {WHERE}") from None
-    if OURS.fullmatch(name) or found in _ours():
+    refuse_ours(name, found)
+    return found
+
+
+def refuse_ours(name: str, value: str) -> None:
+    """Refuse, as `NotSet`, what an agent is to be given if it is our own, whatever it is called there."""
+    if OURS.fullmatch(name) or value in _ours():
         raise NotSet(
             f"{name} holds a secret of the orchestrator's own, which no agent gets: take another one"
         )
-    return found
 
 
 def is_place(value: str) -> bool:
@@ -76,7 +81,9 @@ def is_place(value: str) -> bool:
 def _ours() -> frozenset[str]:
     """Our own secrets: whatever they are called elsewhere, no agent gets them."""
     names = [
-        name for name in os.environ if name.startswith("EGG_") and any(part in name for part in SECRETIVE)
+        name
+        for name in os.environ
+        if name.startswith("EGG_") and any(part in name for part in SECRETIVE) and not name.endswith("_DIR")
     ]
     return frozenset(os.environ[name] for name in names)
 

@@ -93,7 +93,8 @@ def _written(path: Path) -> str:
 def _title(part: FormatPart) -> str:
     """The heading of a section."""
     place = code(_written(part.path)) if part.path else "At the top"
-    return f"{place} with {code(f'backend: {part.backend}')}" if part.backend else place
+    told_by = f"backend: {part.backend}" if part.backend else part.key
+    return f"{place} with {code(told_by)}" if told_by else place
 
 
 def _anchor(title: str) -> str:

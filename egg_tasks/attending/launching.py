@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from egg_tasks import agent_tools, proof, run_places, shell
+from egg_tasks import agent_tools, proof, run_places, secret_files, shell
 from egg_tasks.attending.set_up import Ground
 from egg_tasks.clock import utcnow
 from egg_tasks.config import Settings
@@ -79,6 +79,7 @@ def of_agent(
     goes_by_gateway = isolation.network is not None or isolation.container is not None
     places = {name: value for name, value in taken.items() if shell.is_place(value)}
     hidden = {name: value for name, value in taken.items() if name not in places}
+    hidden |= _secrets(agent, settings)
     return Launch(
         run_id=run.id,
         argv=command.argv,
@@ -166,6 +167,11 @@ def _agent(session: Session, run: AgentRun) -> tuple[Agent, Definition]:
     phase_run = phase_runs.get_phase_run(session, phase_run_id=run.phase_run_id)
     definition = pipeline.definition
     return definition.agent(phase_run.position, run.role or ""), definition
+
+
+def _secrets(agent: Agent, settings: Settings) -> dict[str, str]:
+    directory = settings.secrets_directory
+    return {name: secret_files.value(directory, secret) for name, secret in agent.secret.items()}
 
 
 def _plain(layout: Layout, settings: Settings) -> dict[str, str]:

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from egg_tasks import settings_file
-from egg_tasks.config import webhook_of
+from egg_tasks import secret_files, settings_file
+from egg_tasks.config import secrets_directory, webhook_of
 from egg_tasks.settings_table import BY_VARIABLE, fault_of
 from egg_tasks.stack import frozen, lifecycle
 from egg_tasks.stack.finding import Finding
@@ -23,6 +23,7 @@ def examine(home: Path, environ: Mapping[str, str]) -> Sequence[Finding]:
         *_file(home),
         *_faults(environ),
         _webhook(taken, environ),
+        _secrets(home, environ),
         *_taken(taken),
         *_differing(home, taken, environ),
     )
@@ -67,6 +68,21 @@ def _webhook(taken: Mapping[str, str], environ: Mapping[str, str]) -> Finding:
     if webhook is None:
         return Finding("webhook", ok=None, text="not set", mend=f"{WEBHOOK}, to be told of decisions")
     return Finding("webhook", ok=True, text=f"tells {urlsplit(webhook.url).hostname}")
+
+
+def _secrets(home: Path, environ: Mapping[str, str]) -> Finding:
+    """Which secrets definitions can name: those of the machine, of which none is shown."""
+    try:
+        directory = secrets_directory(environ, home)
+    except EggError as error:
+        text, _, mend = str(error).partition(": ")
+        return Finding("secrets", ok=False, text=text, mend=mend)
+    found = secret_files.names(directory)
+    for fault in secret_files.faults(directory):
+        text, _, mend = fault.partition(": ")
+        return Finding("secrets", ok=False, text=f"{text}, so that no agent is given it", mend=mend)
+    mend = f"each is a file in {directory}: docs/howto/secrets.md"
+    return Finding("secrets", True if found else None, f"{', '.join(found) or 'none'} in {directory}", mend)
 
 
 def _taken(taken: Mapping[str, str]) -> Iterator[Finding]:

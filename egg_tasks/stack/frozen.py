@@ -81,6 +81,8 @@ def spoken(name: str, said: Mapping[str, str]) -> str:
 
 
 def _is_secretive(name: str) -> bool:
+    if name in BY_VARIABLE:
+        return BY_VARIABLE[name].is_secret or BY_VARIABLE[name].kind is Kind.URL
     return any(part in name for part in SECRETIVE)
 
 

@@ -72,8 +72,7 @@ TREATMENTS: Mapping[Failure, Treatment] = {
         asks_always=True,
     ),
     Failure.MISSING_CONFIG: Treatment(
-        "could not be started, since a variable that its definition takes is not set where the stack was"
-        " started",
+        "could not be started, since a variable or a secret that its definition takes is not there",
         counts_together=False,
         asks_always=True,
     ),

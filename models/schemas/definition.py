@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import islice
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
-from pydantic import BeforeValidator, Field, Strict, ValidationError
+from pydantic import BeforeValidator, Field, Strict, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from models.consensus.policy import Mode, PhasePolicy
@@ -18,8 +18,18 @@ from models.schemas.roster_faults import roster_faults
 from models.schemas.run import Wake
 from models.schemas.set_up import Cache, CloneSetUp, include_faults
 from models.schemas.shape import Shape
-from models.schemas.text import CommitId, Listed, OperandText, PipelineId, RoleName, SaidText, Text, Variable
-from models.schemas.variables import Taken, Value
+from models.schemas.text import (
+    CommitId,
+    Listed,
+    OperandText,
+    PipelineId,
+    RoleName,
+    SaidText,
+    Text,
+    Variable,
+    refused,
+)
+from models.schemas.variables import Secret, SecretName, Taken, Value
 
 __all__ = ["Agent", "Config", "Definition", "Fault", "Faulty", "Isolation", "json_schema", "validate"]
 
@@ -73,7 +83,9 @@ class AgentShape(Shape):
     wake: Wake = Wake.NONE
     """Whether it gets SIGUSR1 when its signal file says something new. Node programs open a debugger then."""
     environment: dict[Variable, Value] = Field(default_factory=dict)
-    """Variables added to what every agent finds: text, or {from: NAME} to take it from the worker's own."""
+    """Variables added to what every agent finds: text, {from: NAME} of the worker's, or {secret: NAME}."""
+    secrets: Annotated[tuple[SecretName, ...], Field(max_length=100), Listed] = ()
+    """Secrets it is given, as variables of their names: files of EGG_SECRETS_DIR where it is launched."""
     workspace: CloneSetUp | None = None
     """What makes its clones ready, in the place of the definition's own `workspace`."""
 
@@ -86,6 +98,23 @@ class AgentShape(Shape):
     def taken(self) -> Mapping[str, str]:
         """The others, each with the name that it has where it is taken from."""
         return {name: value.variable for name, value in self.environment.items() if isinstance(value, Taken)}
+
+    @property
+    def secret(self) -> Mapping[str, str]:
+        """Variables that are secrets of the machine, each with the secret's name."""
+        named = {name: value.secret for name, value in self.environment.items() if isinstance(value, Secret)}
+        return {name: name for name in self.secrets} | named
+
+    @model_validator(mode="after")
+    def check_secrets(self) -> Self:
+        """Refuse a variable that is said twice, and a secret that would be shown wherever programs are."""
+        if twice := [
+            name for name in self.secrets if name in self.environment or self.secrets.count(name) > 1
+        ]:
+            raise refused(f"gives {twice[0]} twice: name it once, in `secrets` or in `environment`")
+        if "PATH" in self.secret:
+            raise refused("has a secret for its PATH, which is where programs are looked for, and no secret")
+        return self
 
 
 class CommandAgent(AgentShape):
@@ -175,6 +204,8 @@ class FormatPart(NamedTuple):
     shape: type[Shape]
     backend: str = ""
     """Whose agents it is the shape of, where that matters."""
+    key: str = ""
+    """Which key tells it from the other shapes that may stand there."""
 
 
 PARTS: Sequence[FormatPart] = (
@@ -183,7 +214,8 @@ PARTS: Sequence[FormatPart] = (
     *(FormatPart(("agents", "*"), shape, backend) for backend, shape in AGENTS.items()),
     FormatPart(("agents", "*", "isolation"), Isolation),
     FormatPart(("agents", "*", "isolation", "network"), Network),
-    FormatPart(("agents", "*", "environment", "*"), Taken),
+    FormatPart(("agents", "*", "environment", "*"), Taken, key="from"),
+    FormatPart(("agents", "*", "environment", "*"), Secret, key="secret"),
     FormatPart(("workspace",), CloneSetUp),
     FormatPart(("workspace", "cache"), Cache),
     FormatPart(("agents", "*", "workspace"), CloneSetUp),

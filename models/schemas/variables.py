@@ -1,4 +1,4 @@
-"""What a definition says of its agents' environment: a value, or where the value is taken from at launch."""
+"""What a definition says of its agents' environment: a value, or whence that is taken at launch."""
 
 import re
 from collections.abc import Mapping
@@ -36,7 +36,17 @@ def _check_source(name: str) -> str:
     return name
 
 
+def _check_secret(name: str) -> str:
+    if not re.fullmatch(VARIABLE, name) or OURS.fullmatch(name):
+        raise refused(
+            f"must be the name of a secret, of letters, digits and `_`, and no variable of egg's own, "
+            f"not {name[:80]!a}"
+        )
+    return name
+
+
 Source = Annotated[Text, AfterValidator(_check_source)]
+SecretName = Annotated[Text, AfterValidator(_check_secret)]
 
 
 class Taken(Shape):
@@ -48,12 +58,19 @@ class Taken(Shape):
     """Its name in the worker's environment; in a local stack, in the shell in which `egg up` is typed."""
 
 
+class Secret(Shape):
+    """A variable whose value is a secret of the machine where the agent is launched, and stored nowhere."""
+
+    secret: SecretName
+    """The name of its file in the directory of secrets (EGG_SECRETS_DIR) of that machine."""
+
+
 def _checked(value: object, info: ValidationInfo) -> object:
-    """Refuse, in one sentence each, what is neither text nor {from: NAME}; and text that is meant to be."""
-    if isinstance(value, Taken):
+    """Refuse, in a sentence each, what is no text, {from: NAME} or {secret: NAME}, or is meant to be one."""
+    if isinstance(value, Taken | Secret):
         return value
     if isinstance(value, Mapping):
-        return _taken(value)
+        return _named(value)
     if not isinstance(value, str):
         raise PydanticCustomError("string_type", "must be text")
     found = PLACEHOLDER.search(value)
@@ -62,11 +79,16 @@ def _checked(value: object, info: ValidationInfo) -> object:
     return check_storable(value)
 
 
-def _taken(value: Mapping[object, object]) -> Taken:
-    name = value.get("from")
-    if set(value) != {"from"} or not isinstance(name, str):
-        raise refused("must be text, or {from: NAME}, which takes it from the worker's environment at launch")
-    return Taken.model_validate({"from": _check_source(check_storable(name))})
+def _named(value: Mapping[object, object]) -> Taken | Secret:
+    match dict(value):
+        case {"from": str(name), **others} if not others:
+            return Taken.model_validate({"from": _check_source(check_storable(name))})
+        case {"secret": str(name), **others} if not others:
+            return Secret(secret=_check_secret(check_storable(name)))
+    raise refused(
+        "must be text, or {from: NAME}, which takes it from the worker's environment at launch, or "
+        "{secret: NAME}, which is a file of that machine"
+    )
 
 
 def _unexpanded(value: str, found: re.Match[str]) -> str:
@@ -82,8 +104,8 @@ def _unexpanded(value: str, found: re.Match[str]) -> str:
     )
 
 
-Value = Annotated[Annotated[str, Strict()] | Taken, BeforeValidator(_checked)]
-"""A value that is stored with the pipeline, or one that is taken at launch."""
+Value = Annotated[Annotated[str, Strict()] | Taken | Secret, BeforeValidator(_checked)]
+"""A value that is stored with the pipeline, or one that is looked up at launch."""
 
 
 def looks_like_a_key(name: str, value: str) -> bool:

@@ -38,6 +38,57 @@ def test_it_is_read_back_as_it_was_stored() -> None:
     assert Definition.model_validate_json(stored, context=STORED) == found
 
 
+def test_a_secret_is_kept_by_its_name_and_read_back_as_it_was_stored() -> None:
+    agent = {
+        **AGENT,
+        "secrets": ["NPM_TOKEN"],
+        "environment": {"API_KEY": {"secret": "WORK_KEY"}, "LEVEL": "3"},
+    }
+    document = definition(agents={"coder": agent, "tester": AGENT})
+    found = validate(document)
+
+    stored = found.model_dump_json()
+
+    assert coder(found).secret == {"NPM_TOKEN": "NPM_TOKEN", "API_KEY": "WORK_KEY"}
+    assert (coder(found).taken, coder(found).literals) == ({}, {"LEVEL": "3"})
+    assert json.loads(stored)["agents"]["coder"]["environment"]["API_KEY"] == {"secret": "WORK_KEY"}
+    assert Definition.model_validate_json(stored, context=STORED) == found
+
+
+@pytest.mark.parametrize(
+    ("changes", "where", "said"),
+    [
+        ({"secrets": ["../x"]}, ".secrets[0]", "must be the name of a secret, of letters, digits and `_`"),
+        ({"secrets": ["EGG_OPERATOR_TOKEN"]}, ".secrets[0]", "must be the name of a secret"),
+        ({"secrets": "KEY"}, ".secrets", "must be a list"),
+        ({"secrets": [5]}, ".secrets[0]", "must be text"),
+        ({"secrets": ["KEY", "KEY"]}, "", "gives KEY twice: name it once"),
+        ({"secrets": ["KEY"], "environment": {"KEY": "x"}}, "", "gives KEY twice: name it once"),
+        ({"secrets": ["PATH"]}, "", "has a secret for its PATH"),
+        ({"environment": {"PATH": {"secret": "KEY"}}}, "", "has a secret for its PATH"),
+        ({"environment": {"KEY": {"secret": "a/b"}}}, ".environment.KEY", "must be the name of a secret"),
+        (
+            {"environment": {"KEY": {"secret": "A", "from": "B"}}},
+            ".environment.KEY",
+            "must be text, or {from",
+        ),
+        (
+            {"environment": {"KEY": {"secret": None}}},
+            ".environment.KEY",
+            "must be text, or {from: NAME}, which",
+        ),
+    ],
+)
+def test_what_names_no_secret_or_gives_it_twice_is_one_fault(
+    changes: Document, where: str, said: str
+) -> None:
+    found = faults(definition(agents={"coder": {**AGENT, **changes}, "tester": AGENT}))
+
+    ((place, sentence),) = found.items()
+    assert place == f"agents.coder{where}"
+    assert sentence.startswith(said)
+
+
 @pytest.mark.parametrize("value", ["${API_KEY}", "$API_KEY", "${{ secrets.API_KEY }}"])
 def test_a_placeholder_is_a_fault_with_the_way_out(value: str) -> None:
     said = faults(with_variables(KEY=value))["agents.coder.environment.KEY"]
@@ -150,3 +201,21 @@ def test_a_person_is_told_of_keys_that_would_be_stored_and_of_names_that_are_not
     assert "write {from: A}" in found[0]
     assert "NOT_THERE is not set in this shell" in found[1]
     assert KEY not in "".join(found)
+
+
+def test_a_person_is_told_of_secrets_that_are_not_there(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = tmp_path / "secrets"
+    directory.mkdir(mode=0o700)
+    (directory / "THERE").touch(mode=0o600)
+    (directory / "THERE").write_text("a-secret-of-mine")
+    monkeypatch.setenv("EGG_SECRETS_DIR", str(directory))
+    file = repository.with_name("egg.json")
+    agents = {name: {**AGENT, "secrets": ["THERE", "GONE"]} for name in ("coder", "tester")}
+    file.write_text(json.dumps({**definition(agents=agents), "repo": str(repository)}))
+
+    found = [note for note in check(file).notes if note.startswith("agents.coder:")]
+
+    way_out = f"there is no {directory}/GONE: write it there, with `umask 077`"
+    assert found == [f"agents.coder: the secret GONE is not to be had where the agent is launched; {way_out}"]
