@@ -56,38 +56,27 @@ def of_agent(
 ) -> Launch:
     """Make a role's launch: note what its clone has seen, hand over its brief, give it a new token.
 
-    *repository* is the pipeline's.
-
     `Halted` when a halt was ordered since it was claimed, `NotSet` when what its agent takes is not here.
     """
     assert run.role is not None, "a check is launched otherwise"  # noqa: S101
-    halts.refuse(session)
-    epoch = epochs.lock(session, phase_run_id=run.phase_run_id, now=utcnow())
-    row = agent_runs.lock_agent_run(session, run_id=run.id)
-    if row.status not in LIVE_RUNS:
-        raise credentials.stale(row, epoch.phase_run, epoch.pipeline)
-    row.start_commit = clone.head
+    epoch = _locked(session, run, clone)
     phase_runs.mark_seen(session, phase_run_id=run.phase_run_id, role=run.role, versions=seen)
     brief = briefs.hand_over(session, run=run, lacking=clone.missing)
-    token = secrets.token_urlsafe(32)
-    agent_runs.add_token(session, run_id=run.id, token_hash=proof.key_of(token))
+    token = _new_token(session, run)
     agent, definition = _agent(session, run)
     command = backend.start(agent, prompt=render(brief), layout=layout)
-    taken = {name: shell.value(source) for name, source in agent.taken.items()}
-    path = taken.pop("PATH", agent.literals.get("PATH", _others_path(layout, settings)))
+    places, hidden = _taken(agent)
+    path = hidden.pop("PATH", None) or places.pop("PATH", None) or agent.literals.get("PATH")
     isolation = definition.isolation(epoch.phase_run.position, run.role)
     goes_by_gateway = isolation.network is not None or isolation.container is not None
-    places = {name: value for name, value in taken.items() if shell.is_place(value)}
-    hidden = {name: value for name, value in taken.items() if name not in places}
     hidden |= _secrets(agent, settings)
+    plain = {**agent.literals, **places}
     return Launch(
         run_id=run.id,
         argv=command.argv,
         environment={
-            **_environment(
-                brief, {**agent.literals, **places, **command.environment}, definition, layout, settings
-            ),
-            "PATH": _path(settings, layout, path),
+            **_environment(brief, {**plain, **command.environment}, definition, layout, settings),
+            "PATH": _path(settings, layout, path or _others_path(layout, settings)),
             "EGG_HIDDEN": " ".join(sorted(hidden)),
             **(BESIDE_PROXIES if goes_by_gateway else {}),
             "EGG_CONCURRENT_MODE": "true" if epoch.policy.mode is Mode.CONCURRENT else "false",
@@ -99,14 +88,43 @@ def of_agent(
         token=token,
         wake=agent.wake,
         container=isolation.container,
-        labels={
-            "egg.pipeline.id": run.pipeline_id,
-            "egg.phase_run.id": str(run.phase_run_id),
-            "egg.agent.role": run.role,
-            "egg.node": settings.node,
-        },
+        labels=_labels(run, settings),
         reads=tuple(repository / name for name in READABLE),
     )
+
+
+def _locked(session: Session, run: AgentRun, clone: Clone) -> epochs.Epoch:
+    """Its phase run, locked, with where its clone begins noted; refused where it is not to start any more."""
+    halts.refuse(session)
+    epoch = epochs.lock(session, phase_run_id=run.phase_run_id, now=utcnow())
+    row = agent_runs.lock_agent_run(session, run_id=run.id)
+    if row.status not in LIVE_RUNS:
+        raise credentials.stale(row, epoch.phase_run, epoch.pipeline)
+    row.start_commit = clone.head
+    return epoch
+
+
+def _new_token(session: Session, run: AgentRun) -> str:
+    token = secrets.token_urlsafe(32)
+    agent_runs.add_token(session, run_id=run.id, token_hash=proof.key_of(token))
+    return token
+
+
+def _taken(agent: Agent) -> tuple[dict[str, str], dict[str, str]]:
+    """What an agent takes from the shell of `egg up`: what may be seen, being places, and what may not."""
+    taken = {name: shell.value(source) for name, source in agent.taken.items()}
+    places = {name: value for name, value in taken.items() if shell.is_place(value)}
+    return places, {name: value for name, value in taken.items() if name not in places}
+
+
+def _labels(run: AgentRun, settings: Settings) -> dict[str, str]:
+    """What is written on a container, for whoever looks at the engine's."""
+    return {
+        "egg.pipeline.id": run.pipeline_id,
+        "egg.phase_run.id": str(run.phase_run_id),
+        "egg.agent.role": run.role or "",
+        "egg.node": settings.node,
+    }
 
 
 def preparation(session: Session, *, run: AgentRun) -> CloneSetUp | None:
