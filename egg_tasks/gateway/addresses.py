@@ -27,6 +27,18 @@ def is_public(address: Address) -> bool:
     return address.is_global and not is_odd
 
 
+def is_this_machines(address: Address) -> bool:
+    """Whether an address, however public it looks, is one of this machine: it would speak to it as itself."""
+    family = socket.AF_INET if isinstance(address, IPv4Address) else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            # Only a machine's own addresses can be taken.
+            probe.bind((str(address), 0))
+    except OSError:
+        return False
+    return True
+
+
 def plain(address: Address) -> Address:
     """An address that is written as another kind, as the one it is."""
     return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address

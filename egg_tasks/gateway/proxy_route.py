@@ -64,13 +64,13 @@ class ProxyRoute:
         network = caller.network
         is_listed = network.allows(host, port)
         written = address_of(host)
-        is_local = written is not None and not addresses.is_public(written)
+        is_local = written is not None and not _is_of_the_internet(written)
         # A person is not offered a local address as one more entry of the list.
         if not is_listed and network.mode == "deny" and not is_local:
             why = f"add it to `isolation.network.allow` of the definition: egg egress {caller.pipeline_id}"
             raise await self._refusal(caller, host, port, "list", f"is not allowed to this agent; {why}")
         found = await addresses.resolved(host, port)
-        good = [each for each in found if addresses.is_public(each) or network.names(each, port)]
+        good = [each for each in found if _is_of_the_internet(each) or network.names(each, port)]
         if not good:
             why = (
                 f"stands for {found[0]}, not of the internet: only an entry of that very address leads there"
@@ -95,6 +95,10 @@ class ProxyRoute:
                 continue
             except EggError:
                 return
+
+
+def _is_of_the_internet(address: Address) -> bool:
+    return addresses.is_public(address) and not addresses.is_this_machines(address)
 
 
 async def _watched(work: Awaitable[None], end: Awaitable[None]) -> None:

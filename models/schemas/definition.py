@@ -79,7 +79,7 @@ class AgentShape(Shape):
     backend: str
     """How the program is started and understood."""
     isolation: Isolated = Isolation()
-    """Where it runs; `docker` alone stands for {kind: docker}."""
+    """Where it runs."""
     wake: Wake = Wake.NONE
     """Whether it gets SIGUSR1 when its signal file says something new. Node programs open a debugger then."""
     environment: dict[Variable, Value] = Field(default_factory=dict)
@@ -191,7 +191,8 @@ class Definition(Shape):
 
     def isolation(self, position: int, role: str) -> Isolation:
         """Return where the agent of *role* runs in the phase at *position*."""
-        return self._seat(position, role).isolation or self.agent(position, role).isolation
+        own, agents = self._seat(position, role).isolation, self.agent(position, role).isolation
+        return own.over(agents) if own else agents
 
     def _seat(self, position: int, role: str) -> RosterRole:
         return next(seat for seat in self.phases[position].roles if seat.role == role)
@@ -233,7 +234,7 @@ PARTS: Sequence[FormatPart] = (
 
 _UNBUILT_VALUES = {
     ("backend",): ("claude", "codex", "command"),
-    ("network", "mode"): ("observe", "open", "deny"),
+    ("kind",): ("docker", "process"),
 }
 
 

@@ -1,8 +1,10 @@
 """What an agent may reach: entries of the list, and addresses that no list of names opens."""
 
+from ipaddress import ip_address
+
 import pytest
 
-from egg_tasks.gateway.addresses import is_public
+from egg_tasks.gateway.addresses import is_public, is_this_machines
 from models.schemas.definition import Faulty, validate
 from models.schemas.network import LISTS, Network, address_of
 from tests.integration.api_scene import definition
@@ -113,3 +115,10 @@ def test_an_entry_that_names_nothing_is_a_fault_with_what_it_may_be(entry: objec
 @pytest.mark.parametrize("name", LISTS)
 def test_a_named_list_holds_plain_hosts(name: str) -> None:
     assert Network.model_validate({"allow": list(LISTS[name])}).allow == tuple(LISTS[name])
+
+
+def test_an_address_of_this_machine_is_known_whatever_it_looks_like() -> None:
+    """A server in the net has one that looks public, and all that listens there is behind it."""
+    found = {text: is_this_machines(ip_address(text)) for text in ("127.0.0.1", "192.0.2.1")}
+
+    assert found == {"127.0.0.1": True, "192.0.2.1": False}
