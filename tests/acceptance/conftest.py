@@ -185,7 +185,7 @@ def person() -> Iterator[Egg]:
     home = Path(tempfile.mkdtemp(prefix="egg-", dir="/tmp"))
     home.chmod(0o711)
     path = [each for each in PATH.split(os.pathsep) if not (Path(each) / "egg").exists()]
-    stack = Egg(home, {"PATH": os.pathsep.join(path)})
+    stack = Egg(home, {"PATH": os.pathsep.join(path), **unchosen_ports()})
     yield stack
     stack.run("down", "--agents", check=False)
     stack.kill(str(home))

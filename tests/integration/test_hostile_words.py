@@ -80,6 +80,7 @@ NAMES = {
     *("pipelines.id", "pipelines.tip_owner", "nodes.name", "repairs.kind", "events.type", "decisions.key"),
     *(
         "agent_runs.causes",
+        "agent_runs.isolation",
         "agent_runs.node",
         "agent_runs.lease_owner",
         "decisions.asked_by",

@@ -22,7 +22,7 @@ from models.queries import rebases as rebase_rows
 from models.schemas.definition import validate
 from models.schemas.git import Conflicted, Merged
 from models.schemas.message import MessageType
-from models.schemas.run import Exit
+from models.schemas.run import Exit, Report
 from models.shares import Share
 from models.states import Readiness
 from tests.fakes import written
@@ -219,7 +219,7 @@ def note(world: World, session: Session) -> None:
 
 QUESTION = Question("Which?", ("one", "two"))
 READY = CloneState("c" * 40, "t" * 40, is_new=True, is_mended=False, own_number=0, seen={})
-WELL = {"outcome": Exit(exit_code=0), "salvaged": None, "log": ""}
+WELL = {"outcome": Exit(exit_code=0), "report": Report(None, ""), "salvaged": None}
 CREATED = do(
     lambda session, now, **_: pipelines.create(session, definition=validate(definition(CODER)), now=now)
 )

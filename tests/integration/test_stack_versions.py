@@ -135,7 +135,7 @@ def test_agents_that_only_a_newer_egg_can_attend_are_counted_and_left_alone(home
     directory = home / "shims" / str(uuid4())
     directory.mkdir(parents=True)
     (directory / "started").touch()
-    (directory / "spec.json").write_text(json.dumps({"layout": run_directory.LAYOUT + 1}))
+    (directory / "spec.json").write_text(json.dumps({"layout": run_directory.CONTAINER_LAYOUT + 1}))
 
     said = egg(home, "down", "--agents")
 
