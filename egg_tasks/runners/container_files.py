@@ -71,7 +71,9 @@ def write(given: Path, own: Path, launch: Launch, *, owner: int) -> Mapping[str,
     # For a release that knows of no containers, which looks here or there and then leaves the run alone.
     write_plain(given, SPEC, json.dumps({"layout": CONTAINER_LAYOUT}))
     written = json.dumps(spec)
-    write_plain(own, SPEC, written)
+    # Where its HOME is on this machine is told to no container, but to whoever reads the agent's own files.
+    home = [str(container_spec.HOME), str(launch.home or os.devnull)]
+    write_plain(own, SPEC, json.dumps({**spec, "home": home}))
     for directory in (given, own / BOX / word, *([launch.home] if launch.home else ())):
         make_directory(directory)
         hand_over(directory, owner)

@@ -39,6 +39,9 @@ FILES = {"core.excludesfile": "ignore", "core.attributesfile": "attributes"}
 NAMES = re.compile("|".join(key.partition(".")[2] for key in (*VALUES, *FILES)).encode(), re.IGNORECASE)
 SHARED_INDEX = re.compile(rf"sharedindex\.(?:{COMMIT})")
 SPLIT = b"link"
+MACHINES = Path("/etc")
+NOWHERE = Path(os.devnull)
+"""The home of an agent that has none on this machine: nothing is below it."""
 MOST_SHARED = 100
 """So many old ones are looked past; git removes them after two weeks."""
 PIECE = 1024 * 1024
@@ -69,6 +72,9 @@ class _Home:
     configuration: Path
     replacing: Path | None
     """One file that is read in the place of all of these."""
+    inside: Path | None = None
+    """What *outside* is called in a container, where the agent has another machine than ours."""
+    outside: Path = NOWHERE
 
     def files(self) -> Iterator[bytes | None]:
         if self.replacing is not None:
@@ -79,9 +85,15 @@ class _Home:
 
     def read(self, path: Path) -> bytes | None:
         """A file below the home; others on this machine are not the agent's to show."""
+        if self.inside and path.is_relative_to(self.inside):
+            path = self.outside / path.relative_to(self.inside)
         if not path.is_relative_to(self.directory) or ".." in path.parts:
             return None
         return read_plain(self.directory, str(path.relative_to(self.directory)), limit=LARGEST_TEXT)
+
+    def read_machines(self, name: str) -> bytes | None:
+        """A file of git's for all users of the agent's machine; that of a container's image is not here."""
+        return None if self.inside else read_plain(MACHINES, name, limit=LARGEST_TEXT)
 
 
 def agents_view(git: Git, evidence: Evidence, directory: Path, *, run: Path | None = None) -> View:
@@ -137,13 +149,20 @@ def _home(clone: Path) -> _Home:
     """Where the agent's git looks, by the environment it was started with; else the run's own home."""
     content = read_plain(run_places.ours(clone.parent), run_places.SPEC, limit=LARGEST_SPEC) or b"{}"
     try:
-        environment = json.loads(content).get("environment", {})
+        spec = json.loads(content)
+        environment = spec.get("environment", {})
         given = {name: str(environment[name]) for name in environment if environment[name]}
+        mounted = [Path(path) for path in spec.get("home", [])]
     except (ValueError, AttributeError, TypeError):
-        given = {}
+        given, mounted = {}, []
     directory = Path(given.get("HOME", clone.with_name("home")))
+    inside, outside = mounted or (None, NOWHERE)
+    if inside is not None:
+        is_mounted = directory.is_relative_to(inside)
+        directory = outside / directory.relative_to(inside) if is_mounted else NOWHERE
     replacing = Path(given["GIT_CONFIG_GLOBAL"]) if "GIT_CONFIG_GLOBAL" in given else None
-    return _Home(directory, Path(given.get("XDG_CONFIG_HOME", directory / ".config")), replacing)
+    configuration = Path(given.get("XDG_CONFIG_HOME", directory / ".config"))
+    return _Home(directory, configuration, replacing, inside, outside)
 
 
 def _values(git: Git, evidence: Evidence, home: _Home, directory: Path) -> Iterator[tuple[str, str]]:
@@ -152,7 +171,7 @@ def _values(git: Git, evidence: Evidence, home: _Home, directory: Path) -> Itera
         read_plain(evidence.clone, f".git/{name}", limit=LARGEST_TEXT)
         for name in ("config", "config.worktree")
     )
-    machine = read_plain(Path("/etc"), "gitconfig", limit=LARGEST_TEXT)
+    machine = home.read_machines("gitconfig")
     content = b"\n".join(part for part in (machine, *home.files(), *own) if part)
     if not NAMES.search(content):
         return
@@ -173,11 +192,7 @@ def _write_texts(inside: Path, evidence: Evidence, home: _Home, found: Mapping[s
     for key, name in FILES.items():
         path = Path(found[key].replace("~", str(home.directory), 1)) if key in found else None
         text = home.read(path or home.configuration / "git" / name) or b""
-        machines = (
-            (read_plain(Path("/etc"), "gitattributes", limit=LARGEST_TEXT) or b"")
-            if name == "attributes"
-            else b""
-        )
+        machines = (home.read_machines("gitattributes") or b"") if name == "attributes" else b""
         (inside / name).write_bytes(machines + b"\n" + text)
 
 

@@ -3,15 +3,19 @@
 import os
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from egg_tasks import run_places
-from egg_tasks.workspace import changes
+from egg_tasks.runners import container_files
+from egg_tasks.workspace import changes, view
 from models.errors import Conflict, Leftovers
 from models.schemas.git import Clone
+from tests.integration.runner_scene import launch
 from tests.integration.workspace_scene import PIPELINE, Scene, commit, git
 
 SWAP = "sed s/pointer/content/"
@@ -331,6 +335,62 @@ def test_a_home_the_definition_gives_is_where_the_agents_git_looks(scene: Scene,
     (clone.path / ".idea").write_text("mine")
 
     assert scene.take(clone) == clone.head
+
+
+def contained(scene: Scene, home: Path, **environment: str) -> Clone:
+    """A clone of an agent in a container, as that is laid out, with something in it that is not committed."""
+    clone = scene.clone()
+    given = clone.path.parent
+    run = launch("true", run_id=UUID(given.name), home=home, environment=environment)
+    own = run_places.layout(given, directory=None, tools=home).own
+    container_files.write(given, own, run, owner=os.geteuid())
+    (clone.path / ".idea").write_text("mine")
+    return clone
+
+
+@pytest.mark.parametrize(
+    ("files", "environment"),
+    [
+        ({".config/git/ignore": ".idea"}, {}),
+        ({".gitconfig": "[core]\n\texcludesFile = /home/agent/mine", "mine": ".idea"}, {}),
+        ({".gitconfig": "[core]\n\texcludesFile = ~/mine", "mine": ".idea"}, {}),
+        ({"x/git/ignore": ".idea"}, {"XDG_CONFIG_HOME": "/home/agent/x"}),
+        ({"x/.config/git/ignore": ".idea"}, {"HOME": "/home/agent/x"}),
+    ],
+)
+def test_the_home_of_an_agent_in_a_container_is_read_where_it_is_on_this_machine(
+    scene: Scene, tmp_path: Path, files: dict[str, str], environment: dict[str, str]
+) -> None:
+    home = tmp_path / "roles/coder/home"
+    for name, text in files.items():
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text(f"{text}\n")
+    clone = contained(scene, home, **environment)
+
+    assert scene.take(clone) == clone.head
+
+
+@pytest.mark.parametrize("is_in_container", [True, False])
+def test_what_this_machine_says_to_all_its_users_is_not_said_to_an_agent_in_a_container(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_in_container: bool
+) -> None:
+    monkeypatch.setattr(view, "MACHINES", tmp_path)
+    (tmp_path / "gitconfig").write_text("[core]\n\tfileMode = false\n")
+    clone = contained(scene, tmp_path / "home-of-it") if is_in_container else scene.clone()
+    (clone.path / ".idea").unlink(missing_ok=True)
+    (clone.path / "shop.py").chmod(0o755)
+
+    with pytest.raises(Leftovers) if is_in_container else nullcontext():
+        scene.take(clone)
+
+
+def test_a_path_of_this_machine_is_no_home_of_an_agent_in_a_container(scene: Scene, tmp_path: Path) -> None:
+    (tmp_path / "user/.config/git").mkdir(parents=True)
+    (tmp_path / "user/.config/git/ignore").write_text(".idea\n")
+    clone = contained(scene, tmp_path / "home-of-it", HOME=f"{tmp_path}/user")
+
+    with pytest.raises(Leftovers):
+        scene.take(clone)
 
 
 # Indexes
