@@ -1,6 +1,7 @@
 """Where a person stands, and what of their repository a command is to leave alone."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,10 +53,12 @@ class Place:
         folder = Path(persons_git.run(self.top, *where, "--git-path", "hooks").output.rstrip("\n"))
         own = persons_git.ask(self.top, *where, "--git-dir", "--git-common-dir").split("\n")
         gits, top = [Path(each).resolve() for each in own], self.top.resolve()
-        try:
-            found = [each.resolve() for each in (folder, *folder.iterdir())]
-        except OSError:
-            return None
+        said = persons_git.run(self.top, "config", "--type=path", "core.hooksPath").output.rstrip("\n")
+        # Also by the name it has, and before it is listed: the work may bring what is not there yet, and
+        # may put a folder where a link is.
+        found = [top / said if said else folder, folder.resolve()]
+        with suppress(OSError):
+            found += [each.resolve() for each in folder.iterdir()]
         inside = (
             each for each in found if each.is_relative_to(top) and not any(map(each.is_relative_to, gits))
         )

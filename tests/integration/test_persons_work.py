@@ -276,6 +276,31 @@ def test_no_hook_runs_that_an_agent_may_have_written(desk: Desk, tmp_path: Path,
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize("way", ["missing", "link in .git", "link to nowhere", "link to elsewhere"])
+def test_no_hook_runs_of_a_folder_that_the_work_brings(desk: Desk, tmp_path: Path, way: str) -> None:
+    if way == "link in .git":
+        (desk.home / ".git/hooks").rename(desk.home / ".git/samples")
+        (desk.home / ".git/hooks").symlink_to("../.hooks")
+    else:
+        git(desk.home, "config", "core.hooksPath", ".hooks")
+    if way.startswith("link to"):
+        (tmp_path / "elsewhere").mkdir()
+        (desk.home / ".hooks").symlink_to(tmp_path / way.removeprefix("link to "))
+        git(desk.home, "add", ".hooks")
+        git(desk.home, "commit", "-qm", "a link")
+    clone = desk.bare.parent / "clone-work"
+    (clone / ".hooks").mkdir()
+    (clone / ".hooks/post-checkout").write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    (clone / ".hooks/post-checkout").chmod(0o755)
+    desk.works({})
+
+    assert desk.egg("checkout", NAME) == 0
+
+    assert (desk.home / ".hooks/post-checkout").stat().st_mode & 0o100
+    assert "your hooks did not run: they are in .hooks" in desk.said()
+    assert not (tmp_path / "ran").exists()
+
+
 def test_no_program_runs_that_only_the_work_names(desk: Desk, tmp_path: Path) -> None:
     told = "*.py filter=evil diff=evil merge=evil\n"
     desk.works({".gitattributes": told, ".gitconfig": f'[filter "evil"]\n\tsmudge = touch {tmp_path}/ran\n'})
