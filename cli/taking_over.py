@@ -3,6 +3,7 @@
 Either all of it happens or nothing, but for a merge that conflicts, which is theirs to mend or to abort.
 """
 
+import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ from models.errors import Conflict, Unprocessable
 from models.foreign import indented, named
 
 NAMED = 20
+MOST_WORDS = 1000
+"""How many paths one command of git is given: the system takes only so much."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,10 @@ def check_out(place: Place, work: PipelineWork) -> Takeover:
     branch = brought(place, work)
     hooks = place.hooks_in_files()
     before = place.head
-    if place.branch == branch:
+    is_on = place.branch == branch
+    if not is_on or not _is_in(place, work.commit, before):
+        _refuse_overwriting(place, work.commit if is_on else f"refs/heads/{branch}")
+    if is_on:
         # What the log of the branch says of it keeps it ours.
         action = {"GIT_REFLOG_ACTION": f"{local_branch.MARK}{work.name}"}
         done = persons_git.run(
@@ -88,6 +94,7 @@ def merge(place: Place, work: PipelineWork, *, message: str | None) -> Takeover:
         return Takeover(place.branch, is_new=False)
     branch = brought(place, work)
     hooks = place.hooks_in_files()
+    _refuse_overwriting(place, work.commit)
     what = _called(place, branch) if branch != place.branch else work.commit
     words = ("-m", message) if message else ("--no-edit",)
     done = persons_git.run(place.directory, *_hooks(hooks), "merge", "--no-progress", *words, what)
@@ -200,6 +207,39 @@ def _called(place: Place, branch: str) -> str:
     """A branch as git takes it for one, also beside a tag of its name."""
     is_tag = persons_git.answer(place.directory, "rev-parse", "-q", "--verify", f"refs/tags/{branch}")
     return f"heads/{branch}" if is_tag else branch
+
+
+def _refuse_overwriting(place: Place, commit: str) -> None:
+    """Raise `Conflict` naming untracked files where *commit* has its own: git spares no ignored ones."""
+    top = place.top or place.directory
+    head = place.head or _git(place, "hash-object", "-t", "tree", "/dev/null")
+    kind = ("-r", "--diff-filter=A", "--name-only", "-z", "--no-renames")
+    added = os.fsdecode(persons_git.output(top, "diff-tree", *kind, head, commit)).split("\0")
+    there = sorted({found for path in added if path and (found := _there(top, path))})
+    lost = [
+        path
+        for start in range(0, len(there), MOST_WORDS)
+        for path in _untracked(top, there[start : start + MOST_WORDS])
+    ]
+    if lost:
+        raise Conflict(
+            f"{place.top} has untracked files where the work has its own: {named(lost, most=NAMED)}; "
+            "nothing has changed: move them away first",
+            {"paths": lost[:100]},
+        )
+
+
+def _there(top: Path, path: str) -> str | None:
+    """What is on disk where *path* is to be written: itself, or a file or link in place of its folder."""
+    for folder in list(reversed(Path(path).parents))[1:]:
+        if (top / folder).is_symlink() or (top / folder).is_file():
+            return str(folder)
+    return path if os.path.lexists(top / path) else None
+
+
+def _untracked(top: Path, paths: Sequence[str]) -> Sequence[str]:
+    listed = persons_git.output(top, "--literal-pathspecs", "ls-files", "--others", "-z", "--", *paths)
+    return [path for path in os.fsdecode(listed).split("\0") if path]
 
 
 def _is_file(path: Path) -> bool:

@@ -238,6 +238,39 @@ def test_uncommitted_changes_refuse_what_might_lose_them(desk: Desk, verb: str) 
     assert desk.state() == before
 
 
+@pytest.mark.parametrize("verb", ["checkout", "merge"])
+@pytest.mark.parametrize(
+    ("mine", "theirs"), [(".env", ".env"), (".env", ".env/x"), (".env/x", ".env"), (" ä*", " ä*")]
+)
+def test_ignored_files_of_the_persons_are_never_overwritten(
+    desk: Desk, verb: str, mine: str, theirs: str
+) -> None:
+    commit(desk.home, {".gitignore": ".env\n*ä*\n"})
+    desk.works({theirs: "the agent's\n"})
+    (desk.home / mine).parent.mkdir(exist_ok=True)
+    (desk.home / mine).write_text("mine\n")
+    head = git(desk.home, "rev-parse", "HEAD")
+
+    assert desk.egg(verb, NAME) == 1
+
+    assert f"has untracked files where the work has its own: {mine.strip()}" in " ".join(desk.said().split())
+    assert (desk.home / mine).read_text() == "mine\n"
+    assert git(desk.home, "rev-parse", "HEAD") == head
+    (desk.home / mine).unlink()
+    assert desk.egg(verb, NAME) == 0
+
+
+def test_tracked_files_may_become_folders_and_folders_files(desk: Desk) -> None:
+    commit(desk.home, {"new.py/c": "c\n"})
+    git(desk.bare.parent / "clone-work", "rm", "-q", "cart.py")
+    desk.works({"cart.py/x": "x\n"})
+
+    assert desk.egg("checkout", NAME) == 0
+
+    assert (desk.home / "cart.py/x").exists()
+    assert (desk.home / "new.py").is_file()
+
+
 def test_merge_is_the_persons_own_with_their_hooks_and_name(desk: Desk, tmp_path: Path) -> None:
     hook = desk.home / ".git/hooks/post-merge"
     hook.parent.mkdir(exist_ok=True)
