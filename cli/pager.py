@@ -79,7 +79,10 @@ def stat_lines(text: Iterable[str], colours: "dict[str, str]") -> Iterator[Shown
 
 
 def git_lines(place: Path, *arguments: str) -> Iterator[str]:
-    """What the person's git says, line by line, without colours; it ends with the iterator."""
+    """What the person's git says, line by line, without colours; it ends with the iterator.
+
+    `Unprocessable` behind the last line if git fails.
+    """
     with subprocess.Popen(
         ["git", *arguments],
         cwd=place,
@@ -91,6 +94,7 @@ def git_lines(place: Path, *arguments: str) -> Iterator[str]:
         try:
             for line in git.stdout:
                 yield line.decode(errors="backslashreplace").removesuffix("\n")
+            persons_git.require_whole(git.wait())
         finally:
             git.kill()
 

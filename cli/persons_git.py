@@ -1,12 +1,14 @@
 """The person's own git: told to do nothing but what is asked, or run as they would type it."""
 
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from egg_tasks.workspace.reach import of_this_person
+from models.errors import Unprocessable
 
 SETTINGS = (
     "core.hooksPath=/dev/null",
@@ -78,15 +80,22 @@ def output(repository: Path, *arguments: str) -> bytes:
     return done.stdout
 
 
-def pass_through(repository: Path, *arguments: str) -> int:
-    """Run git with stdout as ours is, byte for byte; its exit code."""
-    return subprocess.run(
+def pass_through(repository: Path, *arguments: str) -> None:
+    """Run git with stdout as ours is, byte for byte; `Unprocessable` if it fails."""
+    done = subprocess.run(
         ["git", *arguments],
         cwd=repository,
         env=environment(),
         stdin=subprocess.DEVNULL,
         check=False,
-    ).returncode
+    )
+    require_whole(done.returncode)
+
+
+def require_whole(code: int) -> None:
+    """Raise `Unprocessable` if git, which has said why on stderr, did not say all; not if its reader left."""
+    if code not in {0, -signal.SIGPIPE}:
+        raise Unprocessable(f"what git shows is not whole: it ended with exit code {code}")
 
 
 def environment() -> Mapping[str, str]:

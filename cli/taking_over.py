@@ -81,7 +81,7 @@ def check_out(place: Place, work: PipelineWork) -> Takeover:
         )
     else:
         done = persons_git.run(place.directory, *_hooks(hooks), "checkout", "--quiet", branch, "--")
-    if place.branch != branch:
+    if place.branch != branch or (done.code and not _is_in(place, work.commit, place.head)):
         raise _refused(done, f"{branch} was not checked out")
     is_new = before != place.head
     return Takeover(branch, is_new, said=done.said, hooks_off=hooks)

@@ -131,6 +131,26 @@ def test_diff_in_a_pipe_is_a_patch_that_applies_and_the_branch_is_there(desk: De
     assert {path: desk.state()[path] for path in before} == before
 
 
+def test_a_diff_that_git_cannot_show_is_no_empty_one(desk: Desk) -> None:
+    git(desk.home, "config", "diff.algorithm", "no such thing")
+
+    assert desk.egg("diff", NAME) == 1
+    assert "what git shows is not whole" in desk.said()
+    assert "what git shows is not whole" in on_a_terminal("diff", NAME)
+
+
+def test_who_has_seen_enough_of_a_diff_hears_of_no_fault(desk: Desk) -> None:
+    desk.works({"long.txt": "a line\n" * 200_000})
+    command = [sys.executable, "-c", "import sys; from cli.main import run; sys.exit(run())", "diff", NAME]
+
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as showing:
+        assert showing.stdout is not None
+        assert showing.stderr is not None
+        assert showing.stdout.readline().startswith(b"diff --git")
+        showing.stdout.close()
+        assert showing.stderr.read() == b""
+
+
 def test_diff_tells_programs_which_files(desk: Desk) -> None:
     assert desk.egg("diff", NAME, "--json") == 0
 
@@ -195,6 +215,19 @@ def test_checkout_goes_on_to_the_work_as_it_is_then(desk: Desk) -> None:
     assert desk.egg("diff", NAME, "--stat") == 0
     assert git(desk.home, "rev-parse", BRANCH) == last
     assert desk.branches() == [BRANCH, "main"]
+
+
+def test_a_checkout_that_git_refuses_is_not_said_to_be_done(desk: Desk) -> None:
+    assert desk.egg("checkout", NAME) == 0
+    later = desk.works({"later.py": "later\n"})
+    (desk.home / ".git/index.lock").touch()
+
+    assert desk.egg("checkout", NAME) == 1
+
+    assert f"{BRANCH} was not checked out, as git says:" in desk.said()
+    (desk.home / ".git/index.lock").unlink()
+    assert desk.egg("checkout", NAME) == 0
+    assert git(desk.home, "rev-parse", "HEAD") == later
 
 
 def test_a_branch_the_person_has_moved_stays_and_the_work_takes_the_next_name(desk: Desk) -> None:
