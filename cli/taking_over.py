@@ -92,6 +92,12 @@ def merge(place: Place, work: PipelineWork, *, message: str | None) -> Takeover:
     before = place.head
     if _is_in(place, work.commit, before):
         return Takeover(place.branch, is_new=False)
+    # What is aborted below, where git says no, is then never a merge of theirs.
+    if persons_git.answer(place.directory, "rev-parse", "--verify", "--quiet", "MERGE_HEAD"):
+        raise Conflict(
+            f"{place.top} is in the middle of a merge: end it (`git commit`), or `git merge --abort`, "
+            f"then egg merge {work.name} again"
+        )
     branch = brought(place, work)
     hooks = place.hooks_in_files()
     _refuse_overwriting(place, work.commit)

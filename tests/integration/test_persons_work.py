@@ -396,6 +396,20 @@ def test_a_merge_that_a_hook_of_theirs_refuses_leaves_no_half_of_it(desk: Desk) 
     assert not (desk.home / ".git/MERGE_HEAD").exists()
 
 
+def test_a_merge_that_the_person_has_under_way_stays(desk: Desk) -> None:
+    git(desk.home, "checkout", "-q", "-b", "side")
+    commit(desk.home, {"cart.py": "uno\ntwo\nthree\n"})
+    git(desk.home, "checkout", "-q", "main")
+    commit(desk.home, {"mine.py": "more\n"})
+    git(desk.home, "merge", "-q", "--no-commit", "-s", "ours", "side")
+    before = desk.state()
+
+    assert desk.egg("merge", NAME) == 1
+
+    assert "is in the middle of a merge: end it (`git commit`), or `git merge --abort`" in desk.said()
+    assert desk.state() == before
+
+
 def test_a_merge_that_conflicts_is_explained_and_can_be_given_up(desk: Desk) -> None:
     commit(desk.home, {"cart.py": "uno\ntwo\nthree\n"})
     before = git(desk.home, "rev-parse", "HEAD")
