@@ -14,7 +14,7 @@ from uuid import UUID
 
 import structlog
 
-from egg_tasks.workspace import bounds, lfs, snapshots
+from egg_tasks.workspace import bounds, lfs, snapshots, weights
 from egg_tasks.workspace.changes import Change, filters
 from egg_tasks.workspace.checkouts import made_as
 from egg_tasks.workspace.clones import Evidence, giants, inspect, unreadable
@@ -29,7 +29,7 @@ from egg_tasks.workspace.view import View, agents_view, own_view
 from models.errors import Conflict, TookTooLong, Unavailable
 from models.foreign import one_line
 from models.git_names import salvage_branch, work_branch
-from models.schemas.git import Saved
+from models.schemas.git import CloneSnapshot, Saved
 
 log = structlog.get_logger()
 
@@ -70,7 +70,7 @@ class Salvage:
 
     def recovered(self) -> Saved | None:
         """Bring the last snapshot of a clone that is gone to where its work belongs; None without one."""
-        last = snapshots.find(self.git, self.run_id)
+        last = self._snapshot()
         if last is None:
             return None
         if last.is_clean or not self.is_refused:
@@ -163,7 +163,7 @@ class Salvage:
             taken = fetch(self.git, evidence, limit=SAVE_LIMIT)
         except (Conflict, TookTooLong) as error:
             why = error.details.get("reason") or error.message
-            if snapshot := snapshots.find(self.git, self.run_id):
+            if snapshot := self._snapshot():
                 # What READY was refused for is not the role's work.
                 known = snapshot.head if self.is_refused else snapshot.commit
                 return Evidence(self.clone, known, is_broken=True, why=why, snapshot_at=snapshot.taken_at)
@@ -176,6 +176,18 @@ class Salvage:
                 raise
             return Evidence(self.clone, last, is_broken=True, why=why)
         return replace(evidence, tree=taken.tree)
+
+    def _snapshot(self) -> CloneSnapshot | None:
+        """The last snapshot; its head alone where it is more than others can check out."""
+        last = snapshots.find(self.git, self.run_id)
+        if last is None or last.is_clean:
+            return last
+        try:
+            weights.refuse(self.git, last.commit)
+        except (Conflict, GitFailed) as error:
+            log.warning("salvage.snapshot_refused", run=str(self.run_id), error=one_line(str(error)))
+            return last.model_copy(update={"commit": last.head, "is_clean": True})
+        return last
 
     def _salvage_branches(self) -> Iterator[str]:
         number = 1

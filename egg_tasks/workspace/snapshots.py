@@ -16,7 +16,7 @@ from pathlib import Path
 from uuid import UUID
 
 from egg_tasks.foreign_files import is_directory
-from egg_tasks.workspace import lfs
+from egg_tasks.workspace import lfs, weights
 from egg_tasks.workspace.changes import Change
 from egg_tasks.workspace.clones import Evidence, inspect
 from egg_tasks.workspace.foreign_links import put_back
@@ -60,6 +60,8 @@ def take(git: Git, *, pipeline_id: str, role: str, run_id: UUID, clone: Path, kn
                 lfs.bring_new(git, evidence.head, clone=clone)
         message = f"WIP: snapshot of a running agent ({role}) [{pipeline_id}]\n"
         commit, objects = _commit(git, look, message=message)
+        # Before anything of it is here: salvage may bring it to a branch, and what is at one counts as weighed.
+        weights.refuse(replace(git, borrowed=objects), commit)
         known_here = [evidence.head, *([before.commit] if before else [])]
         _bring(git, commit, objects=objects, but=known_here, directory=directory)
         move_ref(git, snapshot_ref(run_id), commit, expected=before.commit if before else None)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from egg_tasks.workspace import lfs
 from egg_tasks.workspace.git import TOO_MUCH, Git, GitFailed
 from egg_tasks.workspace.history import readable
-from egg_tasks.workspace.names import START
+from egg_tasks.workspace.names import SNAPSHOTS, START
 from models.errors import Conflict
 
 MOST_COMMITS = 100_000
@@ -205,7 +205,9 @@ def _with_base(git: Git) -> Allowed | None:
 
 def _refuse_commits(git: Git, commit: str) -> None:
     """Raise `Conflict` for too many commits that come with one, or too large ones."""
-    listed = git.records("rev-list", "--stdin", "--not", "--all", end=b"\n", stdin=f"{commit}\n".encode())
+    # What is here by a snapshot alone was not taken, and comes with this one all the same.
+    known = ("--not", f"--exclude={SNAPSHOTS}*", "--all")
+    listed = git.records("rev-list", "--stdin", *known, end=b"\n", stdin=f"{commit}\n".encode())
     commits = list(islice(listed, MOST_COMMITS + 1))
     if len(commits) > MOST_COMMITS:
         raise _refused(f"more than {MOST_COMMITS} commits come with it")

@@ -2,9 +2,11 @@
 
 import os
 import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
@@ -12,7 +14,7 @@ from uuid import UUID
 import pytest
 
 from egg_tasks.attending.snapshots import Snapshots
-from egg_tasks.workspace import snapshots
+from egg_tasks.workspace import snapshots, weights
 from models.errors import Conflict, EggError
 from models.schemas.git import Clone
 from models.tables import AgentRun
@@ -148,6 +150,72 @@ def test_an_unreadable_clone_is_salvaged_on_top_of_its_snapshot(
     assert saved.kept
     files = {name: scene.saved(clone.branch, name) for name in ("committed", "early", "late")}
     assert files == {"committed": b"committed\n", "early": b"early\n", "late": b"late\n"}
+
+
+def staged_bomb(clone: Clone) -> None:
+    """One more file than may be there, of which only the index knows."""
+    blob = git(clone.path, "hash-object", "-w", "--stdin", check=True)
+    entries = "".join(f"100644 {blob}\tmany/{number}\n" for number in range(20))
+    index = clone.path / "entries"
+    index.write_text(entries)
+    with index.open() as file:
+        subprocess.run(["git", "update-index", "--index-info"], cwd=clone.path, stdin=file, check=True)
+    index.unlink()
+    git(clone.path, "update-index", "--skip-worktree", *(f"many/{number}" for number in range(20)))
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more than ten files may be in a version on top of what was there."""
+    monkeypatch.setattr(weights.Allowed.__init__, "__defaults__", (10, 2**30, frozenset()))
+
+
+@pytest.mark.usefixtures("few")
+def test_what_others_cannot_check_out_is_in_no_snapshot(scene: Scene) -> None:
+    clone = scene.clone()
+    staged_bomb(clone)
+
+    with pytest.raises(Conflict, match="more than 1. files"):
+        snap(scene, clone)
+
+    assert git(scene.bare, "for-each-ref", "refs/egg/snapshots") == ""
+
+
+@pytest.mark.parametrize("is_gone", [True, False], ids=["gone", "unreadable"])
+@pytest.mark.parametrize("is_refused", [True, False], ids=["refused", "plain"])
+def test_of_a_snapshot_that_others_cannot_check_out_only_the_commits_are_salvaged(
+    scene: Scene, request: pytest.FixtureRequest, *, is_gone: bool, is_refused: bool
+) -> None:
+    clone = scene.clone()
+    head = commit(clone.path, {"committed": "committed\n"})
+    staged_bomb(clone)
+    snap(scene, clone)
+    request.getfixturevalue("few")
+    if is_gone:
+        shutil.rmtree(clone.path)
+    else:
+        BREAKAGES[0](clone.path)
+
+    saved = scene.save(clone, is_refused=is_refused)
+
+    assert saved
+    assert saved.snapshot_at
+    assert (saved.commit, saved.set_aside) == (head, None)
+    assert scene.tip(clone.branch) == head
+
+
+def test_commits_that_came_by_snapshots_count_among_those_that_come(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "MOST_COMMITS", 2)
+    clone = scene.clone()
+    for name in ("one", "two", "three"):
+        commit(clone.path, {name: name})
+        with suppress(Conflict):
+            snap(scene, clone)
+
+    with pytest.raises(Conflict, match="more than 2 commits"):
+        scene.take(clone)
 
 
 def test_without_a_snapshot_a_clone_that_is_gone_has_nothing(scene: Scene) -> None:
