@@ -60,7 +60,7 @@ def take(git: Git, *, pipeline_id: str, role: str, run_id: UUID, clone: Path, kn
                 lfs.bring_new(git, evidence.head, clone=clone)
         message = f"WIP: snapshot of a running agent ({role}) [{pipeline_id}]\n"
         commit, objects = _commit(git, look, message=message)
-        # Before anything of it is here: salvage may bring it to a branch, and what is at one counts as weighed.
+        # Salvage may bring it to a branch, and what is at one counts as weighed.
         weights.refuse(replace(git, borrowed=objects), commit)
         known_here = [evidence.head, *([before.commit] if before else [])]
         _bring(git, commit, objects=objects, but=known_here, directory=directory)

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -152,30 +151,26 @@ def test_an_unreadable_clone_is_salvaged_on_top_of_its_snapshot(
     assert files == {"committed": b"committed\n", "early": b"early\n", "late": b"late\n"}
 
 
-def staged_bomb(clone: Clone) -> None:
-    """One more file than may be there, of which only the index knows."""
-    blob = git(clone.path, "hash-object", "-w", "--stdin", check=True)
-    entries = "".join(f"100644 {blob}\tmany/{number}\n" for number in range(20))
-    index = clone.path / "entries"
-    index.write_text(entries)
-    with index.open() as file:
-        subprocess.run(["git", "update-index", "--index-info"], cwd=clone.path, stdin=file, check=True)
-    index.unlink()
-    git(clone.path, "update-index", "--skip-worktree", *(f"many/{number}" for number in range(20)))
+def stage_alone(clone: Clone, size: int) -> None:
+    """Stage a file of so many bytes that only the index knows of."""
+    (clone.path / "bomb").write_text("x" * size)
+    git(clone.path, "add", "bomb")
+    git(clone.path, "update-index", "--skip-worktree", "bomb")
+    (clone.path / "bomb").unlink()
 
 
 @pytest.fixture
-def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No more than ten files may be in a version on top of what was there."""
-    monkeypatch.setattr(weights.Allowed.__init__, "__defaults__", (10, 2**30, frozenset()))
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody can check out a file of more than 50 bytes."""
+    monkeypatch.setattr(weights, "LARGEST_FILE", 50)
 
 
-@pytest.mark.usefixtures("few")
+@pytest.mark.usefixtures("small")
 def test_what_others_cannot_check_out_is_in_no_snapshot(scene: Scene) -> None:
     clone = scene.clone()
-    staged_bomb(clone)
+    stage_alone(clone, 100)
 
-    with pytest.raises(Conflict, match="more than 1. files"):
+    with pytest.raises(Conflict, match="bomb has 100 bytes"):
         snap(scene, clone)
 
     assert git(scene.bare, "for-each-ref", "refs/egg/snapshots") == ""
@@ -188,9 +183,9 @@ def test_of_a_snapshot_that_others_cannot_check_out_only_the_commits_are_salvage
 ) -> None:
     clone = scene.clone()
     head = commit(clone.path, {"committed": "committed\n"})
-    staged_bomb(clone)
+    stage_alone(clone, 100)
     snap(scene, clone)
-    request.getfixturevalue("few")
+    request.getfixturevalue("small")
     if is_gone:
         shutil.rmtree(clone.path)
     else:
