@@ -205,11 +205,12 @@ class Workspace(Protocol):
         is the last snapshot, if there is one; else None. An unreadable one is looked at on top of that.
         """
 
-    def snapshot(self, pipeline_id: str, *, role: str, run_id: UUID, clone: Path, known: str) -> str:
+    def snapshot(self, pipeline_id: str, *, role: str, run_id: UUID, clone: Path, known: str) -> str | None:
         """Keep what a live clone holds, at refs/egg/snapshots/<run>, and touch nothing in it; a mark of that.
 
         Nothing is done where the clone still is as it was when this gave the mark *known*, nor where there is
-        no clone. `salvage` falls back on it. Raises what `take` raises, and `NoRoom`.
+        no clone. None: the run's snapshots have brought all they may, and none is taken any more. `salvage`
+        falls back on the last. Raises what `take` raises, and `NoRoom`.
         """
 
     def drop_snapshot(self, pipeline_id: str, *, run_id: UUID) -> None:

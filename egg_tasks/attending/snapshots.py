@@ -64,9 +64,12 @@ class Snapshots:
         try:
             yield
         finally:
-            with self._lock:
-                if self._held.get(run.id) is held:
-                    del self._held[run.id]
+            self._let_go(held)
+
+    def _let_go(self, held: _Held) -> None:
+        with self._lock:
+            if self._held.get(held.run_id) is held:
+                del self._held[held.run_id]
 
     def _take_for_ever(self) -> None:
         while True:
@@ -86,9 +89,14 @@ class Snapshots:
     def _take(self, held: _Held) -> None:
         """Keep what a run holds, if it can be seen; the next look comes all the same."""
         try:
-            held.mark = self._workspace.snapshot(
+            mark = self._workspace.snapshot(
                 held.pipeline_id, role=held.role, run_id=held.run_id, clone=held.clone, known=held.mark
             )
+            if mark is None:
+                log.warning("snapshot.no_more", run=str(held.run_id), why="they have brought all they may")
+                self._let_go(held)
+            else:
+                held.mark = mark
         except EggError as error:
             log.info("snapshot.not_taken", run=str(held.run_id), error=error.message)
         except Exception:

@@ -193,7 +193,7 @@ class GitWorkspace:
             salvage = Salvage(git, pipeline_id, role, run_id, clone, branch, is_refused)
             return salvage.save() if is_directory(clone) else salvage.recovered()
 
-    def snapshot(self, pipeline_id: str, *, role: str, run_id: UUID, clone: Path, known: str) -> str:
+    def snapshot(self, pipeline_id: str, *, role: str, run_id: UUID, clone: Path, known: str) -> str | None:
         """Keep what a live clone holds unless that is what it held when this said *known*."""
         checked_role_branch(pipeline_id, role)
         disk.need(self._home)

@@ -13,8 +13,9 @@ from uuid import UUID
 import pytest
 
 from egg_tasks.attending.snapshots import Snapshots
-from egg_tasks.workspace import snapshots, weights
-from models.errors import Conflict, EggError
+from egg_tasks.workspace import GitWorkspace, allowance, snapshots, weights
+from egg_tasks.workspace.git import Git
+from models.errors import Conflict, EggError, NoRoom
 from models.schemas.git import Clone
 from models.tables import AgentRun
 from tests.integration.workspace_scene import BREAKAGES, PIPELINE, Scene, commit, git, run_of
@@ -25,10 +26,10 @@ def scene(tmp_path: Path) -> Scene:
     return Scene(tmp_path)
 
 
-def snap(scene: Scene, clone: Clone, known: str = "") -> str:
-    """Have a snapshot taken; the mark of it."""
+def snap(scene: Scene, clone: Clone, known: str | None = "") -> str | None:
+    """Have a snapshot taken; the mark of it, None when no more are taken."""
     return scene.workspace.snapshot(
-        PIPELINE, role="coder", run_id=run_of(clone), clone=clone.path, known=known
+        PIPELINE, role="coder", run_id=run_of(clone), clone=clone.path, known=known or ""
     )
 
 
@@ -248,6 +249,79 @@ def test_a_large_file_is_left_to_salvage(scene: Scene, monkeypatch: pytest.Monke
     ]
 
 
+def test_a_large_file_that_only_the_index_has_is_left_to_salvage(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "LARGEST", 50)
+    clone = scene.clone()
+    stage_alone(clone, 100)
+
+    snap(scene, clone)
+
+    assert "bomb" not in git(scene.bare, "ls-tree", "--name-only", ref(clone))
+
+
+def test_of_much_together_the_smallest_files_are_kept(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allowance, "MOST_TOGETHER", 100)
+    clone = scene.clone()
+    for name, size in {"a": 70, "b": 60, "c": 10}.items():
+        (clone.path / name).write_text("x" * size)
+
+    snap(scene, clone)
+
+    assert {"a", "b", "c"} & set(git(scene.bare, "ls-tree", "--name-only", ref(clone)).split()) == {"b", "c"}
+
+
+def test_a_runs_snapshots_bring_no_more_than_they_may_also_after_a_restart(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(allowance, "MOST_OF_RUN", 5 * snapshots.BLOCK)
+    clone = scene.clone()
+    (clone.path / "new").write_text("new\n")
+    assert snap(scene, clone) is not None
+    before = (git(scene.bare, "rev-parse", ref(clone)), git(scene.bare, "count-objects"))
+
+    (clone.path / "new").write_text("newer\n")
+    assert snap(scene, clone) is None
+    scene.workspace = GitWorkspace(scene.home)
+    assert snap(scene, clone) is None
+
+    assert (git(scene.bare, "rev-parse", ref(clone)), git(scene.bare, "count-objects")) == before
+    assert snap(scene, scene.clone("tester")) is not None, "each run has its own"
+    scene.workspace.drop_snapshot(PIPELINE, run_id=run_of(clone))
+    assert not (scene.bare / "snapshots" / str(run_of(clone))).exists()
+
+
+def test_commits_that_come_with_a_snapshot_count_in_what_it_may_bring(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(allowance, "MOST_OF_RUN", 10 * snapshots.BLOCK)
+    clone = scene.clone()
+    head = commit(clone.path, {"large": os.urandom(50_000).hex()})
+
+    assert snap(scene, clone) is None
+    assert git(scene.bare, "cat-file", "-t", head, check=False) == ""
+
+
+def test_large_files_that_come_with_a_snapshot_count_in_what_it_may_bring(scene: Scene) -> None:
+    clone = scene.clone()
+    (clone.path / ".gitattributes").write_text("*.bin filter=lfs\n")
+    (clone.path / "a.bin").write_bytes(bytes(100_000))
+
+    snap(scene, clone)
+
+    allowed = allowance.Allowance.of(Git(scene.bare), run_of(clone))
+    assert allowance.MOST_OF_RUN - allowed.left > 100_000
+
+
+def test_a_snapshot_leaves_room_on_the_disk(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allowance, "LEAST_FREE", 2**62)
+    clone = scene.clone()
+
+    with pytest.raises(NoRoom, match="no room for a snapshot"):
+        snap(scene, clone)
+
+
 def test_commits_on_another_branch_are_no_less_stray_for_a_snapshot_of_them(scene: Scene) -> None:
     clone = scene.clone()
     git(clone.path, "checkout", "-q", "-b", "side")
@@ -308,8 +382,9 @@ def test_before_a_pipeline_is_deleted_a_snapshot_is_named_that_nothing_else_hold
 class Looks:
     """The one method of a workspace that is used, with what it is asked and a fault of some run."""
 
-    def __init__(self, *, faulty: UUID | None = None) -> None:
+    def __init__(self, *, faulty: UUID | None = None, spent: UUID | None = None) -> None:
         self.faulty = faulty
+        self.spent = spent
         self.seen: list[tuple[UUID, str]] = []
         self.is_seen = threading.Semaphore(0)
 
@@ -317,13 +392,13 @@ class Looks:
         """Anywhere."""
         return Path("/nowhere") / str(run_id)
 
-    def snapshot(self, *_: object, run_id: UUID, known: str, **__: object) -> str:
+    def snapshot(self, *_: object, run_id: UUID, known: str, **__: object) -> str | None:
         """Note it."""
         self.seen.append((run_id, known))
         self.is_seen.release()
         if run_id == self.faulty:
             raise EggError("no")
-        return f"after {len(self.seen)}"
+        return None if run_id == self.spent else f"after {len(self.seen)}"
 
 
 def test_all_runs_are_looked_at_in_turn_and_a_faulty_one_keeps_nobody_from_it() -> None:
@@ -339,6 +414,18 @@ def test_all_runs_are_looked_at_in_turn_and_a_faulty_one_keeps_nobody_from_it() 
     assert of_two[0] == ""
     assert of_two[1].startswith("after ")
     assert {run for run, _ in looks.seen} == {one.id, two.id}
+
+
+def test_a_run_whose_snapshots_have_brought_all_they_may_is_looked_at_no_more() -> None:
+    one, two = (AgentRun(id=UUID(int=n), pipeline_id=PIPELINE, role="coder") for n in (1, 2))
+    looks = Looks(spent=one.id)
+    kept = Snapshots(looks, every=timedelta(milliseconds=40))  # type: ignore[arg-type]
+
+    with kept.hold(one), kept.hold(two):
+        for _ in range(6):
+            assert looks.is_seen.acquire(timeout=20)
+
+    assert [run for run, _ in looks.seen].count(one.id) == 1
 
 
 def test_a_check_and_a_pause_of_nothing_are_never_looked_at() -> None:

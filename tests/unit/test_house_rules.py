@@ -47,7 +47,7 @@ OPENED_OTHERWISE = {
         "workspace/packed_refs.py": {"write"},
         "workspace/repositories.py": {"trusting"},
         "workspace/submodules.py": {"_fetched"},
-        "workspace/snapshots.py": {"_bring"},
+        "workspace/snapshots.py": {"_unpacked"},
         "workspace/staging.py": {"_keep_large"},
         "workspace/versions.py": {"_copy"},
         "workspace/view.py": {"_furnish", "_write_values", "_values", "_write_texts", "_copy"},
@@ -59,6 +59,7 @@ OPENED_OTHERWISE = {
         "runners/container_files.py": {"alone"},
     },
     "in a pipeline's repository": {
+        "workspace/allowance.py": {"charge", "left"},
         "workspace/lfs.py": {"settle"},
         "workspace/merge_attributes.py": {"_write"},
     },
