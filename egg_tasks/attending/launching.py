@@ -141,12 +141,13 @@ def of_set_up(
     It finds what its agent finds that a definition may hold, and no token and nothing secret.
     """
     pipeline = pipelines.get_pipeline(session, pipeline_id=run.pipeline_id)
-    environment, isolation = _plain(layout, settings), Isolation()
+    environment, isolation, literals = _plain(layout, settings), Isolation(), {}
     if run.role:
-        agent, _ = _agent(session, run)
-        isolation = agent.isolation
-        path = agent.literals.get("PATH", settings.agents_path)
-        environment |= {**agent.literals, "PATH": _path(settings, layout, path)}
+        agent, definition = _agent(session, run)
+        phase_run = phase_runs.get_phase_run(session, phase_run_id=run.phase_run_id)
+        isolation, literals = definition.isolation(phase_run.position, run.role), dict(agent.literals)
+        path = literals.get("PATH", settings.agents_path)
+        environment |= {**literals, "PATH": _path(settings, layout, path)}
     launch = Launch(
         run_id=run_places.set_up_of(run.id),
         argv=preparation.setup,
@@ -154,7 +155,7 @@ def of_set_up(
         directory=layout.inside.directory,
         home=run_places.home_of(settings.home, run.pipeline_id, run.role) if run.role else None,
     )
-    return launch, Ground(pipeline.id, pipeline.definition.repo, isolation.model_dump_json())
+    return launch, Ground(pipeline.id, pipeline.definition.repo, isolation.model_dump_json(), literals)
 
 
 def check_to_run(session: Session, *, run: AgentRun) -> tuple[str, str]:

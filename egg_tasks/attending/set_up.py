@@ -4,7 +4,9 @@ To a runner it is a run of its own, under an id that follows from the run's: sta
 again by whoever attends the run next. It has no row, no role, no token and no secret.
 """
 
+import json
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -37,6 +39,8 @@ class Ground:
     """The repository that its pipeline came from."""
     isolation: str
     """Where set-ups run, in words that differ where what they make does."""
+    literals: Mapping[str, str]
+    """What the definition has set-ups find in their environment."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,9 @@ class SetUp:
     def _key(self) -> str:
         cache = self.preparation.cache
         assert cache is not None, "asked only where there is one"  # noqa: S101
-        said = (self.ground.source, self.ground.isolation, *self.preparation.setup)
+        # Each list is one word, so that none can be taken for a part of its neighbour.
+        lists = (self.preparation.setup, sorted(cache.paths), sorted(self.ground.literals.items()))
+        said = (self.ground.source, self.ground.isolation, *map(json.dumps, lists))
         return self.workspace.cache_key(said, directory=self.launch.directory, files=cache.key)
 
     def _keep_cache(self) -> None:

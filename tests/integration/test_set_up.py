@@ -50,11 +50,23 @@ def commit(path: Path) -> None:
         subprocess.run([*GIT, *words], cwd=path, check=True)
 
 
-def queue(ground: Ground, name: str, workspace: Mapping[str, object], *, agent: str = AGENT) -> UUID:
-    """The run of a pipeline whose clones are made ready so."""
+def queue(
+    ground: Ground,
+    name: str,
+    workspace: Mapping[str, object],
+    *,
+    agent: str = AGENT,
+    environment: Mapping[str, str] | None = None,
+    seat: Mapping[str, object] | None = None,
+) -> UUID:
+    """The run of a pipeline whose clones are made ready so; *seat* is what else is said of its role."""
     source(ground)
-    program = {"backend": "command", "command": [sys.executable, "-c", agent, str(ground.scene.home / name)]}
-    phases = [{"name": "implement", "roles": [{"role": "coder"}]}]
+    program = {
+        "backend": "command",
+        "command": [sys.executable, "-c", agent, str(ground.scene.home / name)],
+        "environment": environment or {},
+    }
+    phases = [{"name": "implement", "roles": [{"role": "coder", **(seat or {})}]}]
     ground.scene.create(name=name, agents={"coder": program}, phases=phases, workspace=workspace)
     with unit_of_work() as session:
         pipelines.start(session, pipeline_id=name, now=utcnow())
@@ -184,6 +196,24 @@ def test_a_later_set_up_begins_from_what_one_with_the_same_lock_file_has_made(
     assert made == ["made\n", "made\nmade\n", "made\n"]
     kept = [path for path in (ground.scene.home / "caches").iterdir() if path.is_dir()]
     assert [(path / "deps/made").read_text() for path in kept] == ["made\n", "made\n"], "as they were first"
+
+
+def test_a_cache_is_for_set_ups_that_find_the_same_environment_paths_and_isolation(
+    ground: Ground, log: Path
+) -> None:
+    workspace = {"setup": COUNTED.format(log=log), "cache": {"paths": ["deps"], "key": ["lock"]}}
+    more = {**workspace, "cache": {"paths": ["deps", "lock"], "key": ["lock"]}}
+    limited = {"isolation": {"network": {"allow": ["example.org"]}}}
+
+    attend(queue(ground, "first", workspace))
+    attend(queue(ground, "environment", workspace, environment={"MODE": "release"}))
+    attend(queue(ground, "paths", more))
+    attend(queue(ground, "isolation", workspace, seat=limited))
+    attend(queue(ground, "again", workspace, environment={"MODE": "release"}))
+
+    names = ("first", "environment", "paths", "isolation", "again")
+    made = {name: (ground.scene.home / name).read_text() for name in names}
+    assert made == {**dict.fromkeys(names, "made\n"), "again": "made\nmade\n"}
 
 
 def test_a_cache_holds_no_file_that_a_clone_only_leads_to(ground: Ground, tmp_path: Path) -> None:
