@@ -1,16 +1,29 @@
 """Ignored files of a person's repository that a definition wants in clones: copied, and never followed.
 
-They are in no commit, so a clone is without them. A file that the clone's own `.gitignore` does not ignore
-is refused: what an agent leaves uncommitted is committed for it, and a secret would be among that.
+They are in no commit, so a clone is without them. What an agent leaves uncommitted is committed for it, and a
+secret would be among that: so a clone whose own `.gitignore` does not ignore a file is told to by its
+`.git/info/exclude`.
 """
 
 import os
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePath
 
-from egg_tasks.foreign_files import DRAFTING, ENTERING, MIB, open_plain, parent, pieces
+from egg_tasks.foreign_files import (
+    DRAFTING,
+    ENTERING,
+    LARGEST_TEXT,
+    MIB,
+    is_directory,
+    open_plain,
+    parent,
+    pieces,
+    read_plain,
+    write_plain,
+)
 from egg_tasks.workspace.git import GitFailed
 from egg_tasks.workspace.sources import Visit
 from models.errors import Unavailable, Unprocessable
@@ -20,6 +33,9 @@ from models.schemas.source import is_remote, local_path
 MOST_FILES = 1000
 MOST_BYTES = 64 * MIB
 ASKED = ("--no-literal-pathspecs", "check-ignore", "--quiet", "--no-index", "--")
+INFO, EXCLUDE = ".git/info", "exclude"
+SPECIAL = re.compile(r"[\\*?\[]| \Z")
+"""What a pattern of git's says with more than itself."""
 LISTED = ("--no-literal-pathspecs", "ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--")
 
 
@@ -37,7 +53,7 @@ def copy(source: str, directory: Path, paths: Sequence[str]) -> None:
     names = list(dict.fromkeys(name for path in paths for name in _named(root, path)))
     if len(names) > MOST_FILES:
         raise Unprocessable(f"`include` names {len(names)} files; it copies {MOST_FILES} at most")
-    _refuse_committable(directory, names)
+    _keep_out_of_commits(directory, names)
     for name in names:
         left -= _copy_file(root, directory, name, left)
 
@@ -63,18 +79,59 @@ def _named(root: Path, path: str) -> Iterator[str]:
     yield from names
 
 
-def _refuse_committable(directory: Path, names: Sequence[str]) -> None:
-    git = Visit(directory)
-    for name in names:
-        try:
-            is_ignored, _ = git.answers(*ASKED, f"./{name}")
-        except GitFailed as error:
-            raise Unprocessable(f"`include` cannot look at {name}: {str(error).splitlines()[0]}") from error
-        if not is_ignored:
+def _keep_out_of_commits(directory: Path, names: Sequence[str]) -> None:
+    """Have a clone ignore what is copied into it; refused where that cannot be: agents would commit it."""
+    shown = [name for name in names if not _is_ignored(directory, name)]
+    for name in shown:
+        if _is_committed(directory, name):
             raise Unprocessable(
-                f"`include` names {name}, which no .gitignore of the repository ignores, so that agents would"
-                " commit it: add it there and commit that, or leave it out"
+                f"`include` names {name}, which the work has in its commits, and what is there is not"
+                " replaced: take it out there (git rm --cached), or leave it out here"
             )
+    if not shown:
+        return
+    _exclude(directory, shown)
+    for name in shown:
+        if not _is_ignored(directory, name):
+            raise Unprocessable(
+                f"`include` names {name}, which a .gitignore of the work says is not ignored, so that agents"
+                " would commit it: take that line (`!…`) out and commit that, or leave it out here"
+            )
+
+
+def _is_ignored(directory: Path, name: str) -> bool:
+    try:
+        is_ignored, _ = Visit(directory).answers(*ASKED, f"./{name}")
+    except GitFailed as error:
+        raise _unseen(name, error) from error
+    return is_ignored
+
+
+def _is_committed(directory: Path, name: str) -> bool:
+    try:
+        return bool(Visit(directory).run("ls-files", "-z", "--", name))
+    except GitFailed as error:
+        raise _unseen(name, error) from error
+
+
+def _unseen(name: str, error: GitFailed) -> Unprocessable:
+    return Unprocessable(f"`include` cannot look at {name}: {str(error).splitlines()[0]}")
+
+
+def _exclude(directory: Path, names: Sequence[str]) -> None:
+    """Add files to those that a clone ignores whatever is committed: they are so to its agent and to us."""
+    held = read_plain(directory, f"{INFO}/{EXCLUDE}", limit=LARGEST_TEXT) or b""
+    # No pattern holds the end of a line: there, any one character has to do.
+    patterns = (SPECIAL.sub(r"\\\g<0>", name).translate({10: "?", 13: "?"}) for name in names)
+    text = held + b"".join(os.fsencode(f"/{pattern}\n") for pattern in patterns)
+    if len(text) > LARGEST_TEXT:
+        raise Unprocessable("`include` names more files than a clone can be told to ignore: name fewer")
+    if not is_directory(directory / ".git"):
+        raise Unprocessable(f"`include` cannot look at {directory}: .git is not a directory of its own")
+    try:
+        write_plain(directory / INFO, EXCLUDE, text)
+    except OSError as error:
+        raise Unavailable(f"{directory / INFO} cannot be written: {error.strerror or error}") from error
 
 
 def _copy_file(root: Path, directory: Path, name: str, left: int) -> int:

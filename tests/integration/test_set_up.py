@@ -252,6 +252,30 @@ def test_ignored_files_that_are_named_are_in_the_clone(ground: Ground) -> None:
     assert ".env.test" not in kept
 
 
+def test_what_only_the_persons_repository_ignores_is_in_the_clone_and_in_no_commit(ground: Ground) -> None:
+    """Agents change .gitignore: what one has committed stops no set-up, and gives nothing away."""
+    path = source(ground)
+    (path / ".git/info/exclude").write_text("mine*\n")
+    mine = ("mine.txt", "mine [a]*", "mine\nline", "mine ")
+    for name in mine:
+        (path / name).write_text("mine")
+    leave = "import sys; open('mine a', 'w').close(); open(sys.argv[1], 'w').write(open('mine.txt').read())"
+
+    run_id = queue(ground, "shop", {"setup": "true", "include": ["mine*"]}, agent=leave)
+    attend(run_id)
+
+    assert run_of(run_id).error == ""
+    assert (ground.scene.home / "shop").read_text() == "mine"
+    kept = subprocess.run(
+        ["git", "ls-tree", "-rz", "--name-only", "egg/shop/coder"],
+        cwd=adapters.workspace().repository("shop"),
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert [name for name in kept.split("\0") if name.startswith("mine")] == ["mine a"]
+
+
 @pytest.mark.parametrize(
     ("include", "why"),
     [
@@ -259,14 +283,20 @@ def test_ignored_files_that_are_named_are_in_the_clone(ground: Ground) -> None:
         (["nothing.txt"], "has no such file that git ignores"),
         (["work.txt"], "has no such file that git ignores"),
         (["local/link"], "links are not followed"),
-        (["mine.txt"], "no .gitignore of the repository ignores"),
+        (["tracked.txt"], "the work has in its commits"),
+        (["shown.txt"], "a .gitignore of the work says is not ignored"),
     ],
 )
 def test_what_better_stays_where_it_is_is_not_copied(ground: Ground, include: list[str], why: str) -> None:
     path = source(ground)
+    (path / ".gitignore").write_text(f"{IGNORED}!shown.txt\n")
+    (path / "tracked.txt").write_text("theirs")
+    commit(path)
+    (path / ".gitignore").write_text(IGNORED)
+    subprocess.run([*GIT, "rm", "-q", "--cached", "tracked.txt"], cwd=path, check=True)
+    (path / "shown.txt").write_text("mine")
+    (path / ".git/info/exclude").write_text("tracked.txt\nshown.txt\n")
     (path / ".env.test").write_text("PORT=1")
-    (path / "mine.txt").write_text("mine")
-    (path / ".git/info/exclude").write_text("mine.txt\n")
     (path / "local").mkdir()
     (path / "local/link").symlink_to("/etc/hostname")
 
