@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 from egg_tasks.config import celery_url, sqlalchemy_url
 from egg_tasks.settings_table import BROKER_URL, DATABASE_URL, REDIS_URL
-from migrations import revisions
 from models.errors import EggError, Rejected, Unavailable, Unprocessable
 from models.masking import hidden
 
@@ -25,13 +24,15 @@ REFUSED, AWAY = 1, 3
 
 def main() -> int:
     """Check and migrate; 0, or REFUSED or AWAY by the kind of the error."""
+    # imported here, as others below: the `egg` of agents has them not, and who needs them not pays for none
+    from migrations import revisions
+
     try:
         is_newest = check_database(os.environ[DATABASE_URL]) == revisions.head()
         check_redis(os.environ[REDIS_URL])
         if broker := os.environ.get(BROKER_URL):
             check_broker(broker)
         if not is_newest:
-            # imported here, as others below: only who needs them pays for them
             from migrations import upgrading
 
             upgrading.upgrade(os.environ[DATABASE_URL])
@@ -61,6 +62,8 @@ def check_database(url: str) -> str | None:
 def _revision(connection: "psycopg.Connection") -> str | None:
     """What stands there; None for whatever a migration is to look at."""
     import psycopg
+
+    from migrations import revisions
 
     try:
         rows = connection.execute(f"SELECT version_num FROM {revisions.VERSION_TABLE}").fetchall()  # noqa: S608
