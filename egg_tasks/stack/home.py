@@ -26,6 +26,8 @@ OURS_ALONE = ("logs", "caches", "repos", "runs", "shims", "roles", "tmp", "setti
 LONGEST_SOCKET_NAME = "postgres/.s.PGSQL.5432.lock"
 SOCKET_PATH_BYTES = 107
 """What sockaddr_un holds, less the closing zero."""
+SHELL_SIGNS = frozenset('"$`\\')
+"""What a shell does not take as it is between double quotes."""
 SEPARATORS = frozenset(',"\\')
 """What no list of PostgreSQL's holds in a path: of hosts in a URL, of directories in its settings."""
 OURS = frozenset(
@@ -114,6 +116,20 @@ def sockets(home: Path) -> Path:
             directory.unlink()
         directory.mkdir(mode=0o700, exist_ok=True)
         directory.chmod(0o711 if os.geteuid() == 0 else 0o700)
+    return directory
+
+
+def programs(home: Path) -> Path:
+    """Return the place of a copy of PostgreSQL's programs: in *home*, or in /tmp where its name is odd.
+
+    initdb asks a shell for the server beside it, by its path between double quotes.
+    """
+    directory = home / "programs"
+    with translated(directory):
+        if not SHELL_SIGNS.isdisjoint(str(directory)):
+            return _short(directory)
+        if directory.is_symlink():  # of a home that was moved here
+            directory.unlink()
     return directory
 
 

@@ -165,7 +165,7 @@ def _runnable(programs: Path, account: Account | None, directory: Path) -> Path:
     if account is None or _runs(programs, account):
         return programs
     package = programs.parents[1]
-    target = directory / "programs" / package.name
+    target = home.programs(directory) / package.name
     copied = target / programs.relative_to(package)
     if not _runs(copied, account):
         with home.translated(directory):

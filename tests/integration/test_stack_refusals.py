@@ -72,16 +72,26 @@ def test_a_data_directory_that_cannot_be_made_is_named(home: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a'b\"c d%41,e;f&g?h#i=j", "é $x `y` (z)*[w]\\q", "-rf", "x" * 200])
-def test_a_data_directory_may_have_an_odd_name(home: Path, name: str) -> None:
-    odd = home / name
+def test_a_data_directory_may_have_an_odd_name_and_the_programs_lie_where_root_alone_reads(
+    home: Path, name: str
+) -> None:
+    odd, closed = home / name, home / "closed"
     home.mkdir(mode=0o711)
+    closed.mkdir(mode=0o700)
+    programs = binaries.find_postgres(environ())
+    package = programs.parents[1]
+    for part in package.parent.glob(f"{package.name}*"):
+        (closed / part.name).symlink_to(part)
 
-    found = up(odd)
+    found = up(
+        odd, EGG_POSTGRES_BIN=str(closed / binaries.find_postgres(environ()).relative_to(package.parent))
+    )
 
     with psycopg.connect(found.database_url) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
     assert lifecycle.down(odd)
-    shutil.rmtree((odd / "sockets").resolve())
+    for short in ("sockets", "programs"):
+        shutil.rmtree((odd / short).resolve(), ignore_errors=True)
 
 
 def test_a_data_directory_may_be_a_link_and_have_slashes_behind_it(home: Path) -> None:

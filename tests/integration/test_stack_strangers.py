@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from egg_tasks.stack import binaries, run_as
+from egg_tasks.stack import binaries, postgres, run_as
 from egg_tasks.stack.servers import Urls, servers
 from models.errors import Unprocessable
 from tests.integration.small_stack import environ, temporary_home
@@ -125,8 +125,8 @@ def test_of_what_else_is_in_a_home_another_user_sees_nothing(home: Path) -> None
 
 def of_the_last_release(home: Path) -> None:
     """A cluster as 0.1.0 made it: of the user nobody, who trusts whoever comes."""
-    programs = binaries.find_postgres(environ())
     home.mkdir(mode=0o711)
+    programs = postgres._runnable(binaries.find_postgres(environ()), run_as.Account(NOBODY, NOBODY), home)
     directory = home / "postgres"
     directory.mkdir(mode=0o700)
     os.chown(directory, NOBODY, NOBODY)
