@@ -62,9 +62,15 @@ async def passed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 async def main(door: socket.socket, path: str) -> None:
     """Relay whatever comes to *door*, for good."""
     asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
+    under_way: set[asyncio.Task[None] | None] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await relay(path, (reader, writer))
+        # Of who has said all, and waits for the answer, the loop knows nothing: it would go as garbage.
+        under_way.add(task := asyncio.current_task())
+        try:
+            await relay(path, (reader, writer))
+        finally:
+            under_way.discard(task)
 
     server = await asyncio.start_server(serve, sock=door, backlog=QUEUE, limit=PIECE)
     sys.stdout.write("ready\n")

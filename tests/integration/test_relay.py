@@ -1,5 +1,7 @@
 """The relay, alone and in a network of its own: bytes both ways, whatever becomes of the gateway."""
 
+import asyncio
+import gc
 import os
 import socket
 import socketserver
@@ -8,11 +10,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from egg_tasks.runners import relay
 from tests.integration.gateway_scene import RELAY, relayed
 
 LOUD = 8 * 2**20
@@ -97,6 +100,43 @@ def test_many_are_passed_on_at_once(there: Path) -> None:
             each.close()
 
     assert answers == [f"NUMBER {number}".encode() for number in range(200)]
+
+
+def test_who_has_said_all_gets_the_answer_when_the_relay_has_cleared_away_its_garbage(there: Path) -> None:
+    asked, is_cleared = threading.Event(), threading.Event()
+
+    class Thinking(Shouting):
+        def handle(self) -> None:
+            asked.set()
+            assert is_cleared.wait(20)
+            super().handle()
+
+    def collect() -> None:
+        # The relay's own loop runs in this process here, so that its garbage can be cleared away.
+        assert asked.wait(20)
+        for _ in range(5):
+            time.sleep(0.05)
+            gc.collect()
+        is_cleared.set()
+
+    door = socket.create_server(("127.0.0.1", 0))
+    loop = asyncio.new_event_loop()
+    with serving(there, Thinking):
+        running = threading.Thread(target=run_until_cancelled, args=(loop, door, str(there)))
+        running.start()
+        threading.Thread(target=collect).start()
+        answer = said(door.getsockname()[1], b"all")
+        loop.call_soon_threadsafe(lambda: [task.cancel() for task in asyncio.all_tasks(loop)])
+        running.join()
+
+    assert answer == b"ALL"
+
+
+def run_until_cancelled(loop: asyncio.AbstractEventLoop, door: socket.socket, path: str) -> None:
+    """Run a relay in this thread."""
+    with suppress(asyncio.CancelledError):
+        loop.run_until_complete(relay.main(door, path))
+    loop.close()
 
 
 def test_who_reads_slowly_holds_up_who_writes(there: Path) -> None:
