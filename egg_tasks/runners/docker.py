@@ -6,12 +6,13 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
 from egg_tasks import agent_tools, disk, removal, run_places
-from egg_tasks.foreign_files import is_directory, is_there, open_plain, written_at
+from egg_tasks.foreign_files import is_directory, is_there, written_at
 from egg_tasks.runners import alive, container_files, container_spec, run_directory
 from egg_tasks.runners.container_shim import TOO_OLD, UNFED
 from egg_tasks.runners.container_spec import GATEWAY, INSTALLATION, RUN, Mount, User
@@ -104,18 +105,9 @@ class DockerRunner:
     def tell(self, run_id: UUID, text: str) -> None:
         """Leave *text* in the run's signal file; where it asked for SIGUSR1, those that catch it get it."""
         given, own = run_places.given(self._home, run_id), self._own(run_id)
-        if not self.has_started(run_id) or run_directory.was_told(own, text):
-            return
-        try:
-            run_directory.leave_signal(given, text, owner=self._user().outside)
-            if run_directory.is_to_be_woken(own):
-                self._signal(run_id, "SIGUSR1")
-            run_directory.note_told(own, text)
-        except OSError as error:
-            raise Unavailable(
-                f"cannot tell agent run {run_id} anything in {given}: {error.strerror or error}; "
-                "it is tried again"
-            ) from error
+        if self.has_started(run_id) and not run_directory.was_told(own, text):
+            wake = partial(self._signal, run_id, "SIGUSR1")
+            run_directory.tell(given, own, text, wake=wake, owner=self._user().outside)
 
     def last_active_at(self, run_id: UUID) -> datetime | None:
         """When the run last wrote output, or None if it never did."""
@@ -123,14 +115,7 @@ class DockerRunner:
 
     def read_log(self, run_id: UUID, *, offset: int, limit: int) -> bytes:
         """Up to *limit* bytes of the run's output from byte *offset*; empty at the end."""
-        log = open_plain(self._own(run_id), run_places.LOG)
-        if log is None:
-            return b""
-        with log:
-            try:
-                return os.pread(log.fileno(), limit, offset)
-            except OSError:
-                return b""
+        return run_directory.read_log(self._own(run_id), offset=offset, limit=limit)
 
     def forget(self, run_id: UUID) -> None:
         """Remove the log of a run that is over, and all else that is noted of it."""

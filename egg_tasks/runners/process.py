@@ -9,11 +9,12 @@ import threading
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
 from egg_tasks import agent_tools, disk, removal, run_places
-from egg_tasks.foreign_files import open_plain, written_at
+from egg_tasks.foreign_files import written_at
 from egg_tasks.runners import alive, liveness, room, run_directory
 from models.errors import NoRoom, TooNew, Unavailable
 from models.schemas.layout import Layout
@@ -117,19 +118,10 @@ class ProcessRunner:
 
     def tell(self, run_id: UUID, text: str) -> None:
         """Leave *text* in the run's signal file; where it asked for SIGUSR1, those that catch it get it."""
-        directory, own = self.directory(run_id), self._known(run_id)
-        if not run_directory.has_started(own) or run_directory.was_told(own, text):
-            return
-        try:
-            run_directory.leave_signal(directory, text)
-            if run_directory.is_to_be_woken(own):
-                liveness.signal_shim(own, signal.SIGUSR1)
-            run_directory.note_told(own, text)
-        except OSError as error:
-            raise Unavailable(
-                f"cannot tell agent run {run_id} anything in {directory}: {error.strerror or error}; "
-                "it is tried again"
-            ) from error
+        own = self._known(run_id)
+        if run_directory.has_started(own) and not run_directory.was_told(own, text):
+            wake = partial(liveness.signal_shim, own, signal.SIGUSR1)
+            run_directory.tell(self.directory(run_id), own, text, wake=wake)
 
     def last_active_at(self, run_id: UUID) -> datetime | None:
         """When the run last wrote output, or None if it never did."""
@@ -137,15 +129,7 @@ class ProcessRunner:
 
     def read_log(self, run_id: UUID, *, offset: int, limit: int) -> bytes:
         """Up to *limit* bytes of the run's output from byte *offset*; empty at the end."""
-        log = open_plain(self.own(run_id), run_places.LOG)
-        if log is None:
-            return b""
-        with log:
-            try:
-                # Not sought: no file system has room for every offset that may be asked for.
-                return os.pread(log.fileno(), limit, offset)
-            except OSError:
-                return b""
+        return run_directory.read_log(self.own(run_id), offset=offset, limit=limit)
 
     def forget(self, run_id: UUID) -> None:
         """Remove the log of a run that is over, and all else that is noted of it."""

@@ -6,7 +6,7 @@
 import json
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
@@ -26,6 +26,7 @@ from egg_tasks.foreign_files import (
 from egg_tasks.run_places import SPEC
 from egg_tasks.runners import liveness, remains, room
 from egg_tasks.runners.remains import MARK, Traces, brand
+from models.errors import Unavailable
 from models.schemas.run import Exit, Launch, Wake
 
 CONTAINER_LAYOUT, LAYOUT, SHARED_LAYOUT = 3, 2, 1
@@ -85,11 +86,6 @@ def find_layout(own: Path) -> int:
     return layout if isinstance(layout, int) else LAYOUT
 
 
-def is_to_be_woken(own: Path) -> bool:
-    """Whether the run's agent has asked for SIGUSR1 when it is told something."""
-    return _spec(own).get("wake") == Wake.USR1
-
-
 def is_copy(own: Path) -> bool:
     """Whether this is not the directory that was laid out, which keeps its inode where its home is moved.
 
@@ -111,19 +107,39 @@ def request_stop(own: Path) -> None:
         write_plain(own, "stop", "")
 
 
-def leave_signal(given: Path, text: str, *, owner: int = -1) -> None:
-    """Put what the agent is told where it looks for it, as a file of ours or of *owner*'s."""
-    write_plain(given, run_places.SIGNAL, text, owner=owner)
-
-
-def note_told(own: Path, text: str) -> None:
-    """Remember that the agent was told this; what it was not yet is told again."""
-    write_plain(own, "signal.told", text)
-
-
 def was_told(own: Path, text: str) -> bool:
     """Whether this is what the agent was told last."""
     return read_plain(own, "signal.told", limit=LARGEST_TOLD) == text.encode()
+
+
+def tell(given: Path, own: Path, text: str, *, wake: Callable[[], object], owner: int = -1) -> None:
+    """Put what an agent is told where it looks for it, as a file of ours or of *owner*'s, and *wake* it.
+
+    What it is not remembered to have been told is told again; `Unavailable` where it cannot be put there.
+    """
+    try:
+        write_plain(given, run_places.SIGNAL, text, owner=owner)
+        if _spec(own).get("wake") == Wake.USR1:
+            wake()
+        write_plain(own, "signal.told", text)
+    except OSError as error:
+        raise Unavailable(
+            f"cannot tell agent run {given.name} anything in {given}: {error.strerror or error}; "
+            "it is tried again"
+        ) from error
+
+
+def read_log(own: Path, *, offset: int, limit: int) -> bytes:
+    """Up to *limit* bytes of the run's output from byte *offset*; empty at the end."""
+    log = open_plain(own, run_places.LOG)
+    if log is None:
+        return b""
+    with log:
+        try:
+            # Not sought: no file system has room for every offset that may be asked for.
+            return os.pread(log.fileno(), limit, offset)
+        except OSError:
+            return b""
 
 
 def find_exit(own: Path) -> Exit | None:
