@@ -68,7 +68,7 @@ def of_agent(
     places, hidden = _taken(agent)
     path = hidden.pop("PATH", None) or places.pop("PATH", None) or agent.literals.get("PATH")
     isolation = definition.isolation(epoch.phase_run.position, run.role)
-    goes_by_gateway = isolation.network is not None
+    goes_by_gateway = isolation.network is not None or isolation.container is not None
     hidden |= _secrets(agent, settings)
     plain = {**agent.literals, **places}
     return Launch(
@@ -87,6 +87,7 @@ def of_agent(
         prompt=command.stdin,
         token=token,
         wake=agent.wake,
+        container=isolation.container,
         labels=_labels(run, settings),
         reads=tuple(repository / name for name in READABLE),
     )

@@ -79,7 +79,7 @@ class AgentShape(Shape):
     backend: str
     """How the program is started and understood."""
     isolation: Isolated = Isolation()
-    """Where it runs."""
+    """Where it runs; `docker` alone stands for {kind: docker}."""
     wake: Wake = Wake.NONE
     """Whether it gets SIGUSR1 when its signal file says something new. Node programs open a debugger then."""
     environment: dict[Variable, Value] = Field(default_factory=dict)
@@ -234,7 +234,6 @@ PARTS: Sequence[FormatPart] = (
 
 _UNBUILT_VALUES = {
     ("backend",): ("claude", "codex", "command"),
-    ("kind",): ("docker", "process"),
 }
 
 

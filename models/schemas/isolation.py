@@ -1,22 +1,82 @@
-"""Where an agent of the definition runs, and what it reaches from there."""
+"""Where an agent of the definition runs, and what it may take of its machine there."""
 
-from typing import Annotated, ClassVar, Literal
+import re
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
 
 from models.schemas.network import Network
+from models.schemas.run import Container
 from models.schemas.shape import Shape
+from models.schemas.text import Line, OperandText, refused
+
+SIZE = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)([kmgt])b?", re.IGNORECASE)
+UNITS = {"k": 10, "m": 20, "g": 30, "t": 40}
+LEAST_SIZE = 32 << 20
+
+
+def bytes_of(text: str) -> int:
+    """The bytes that a size stands for which was taken."""
+    found = SIZE.fullmatch(text)
+    assert found is not None, "it was looked at when it was taken"  # noqa: S101
+    return int(float(found[1]) * (1 << UNITS[found[2].lower()]))
+
+
+def _check_size(text: str) -> str:
+    if not SIZE.fullmatch(text):
+        raise refused("must be a number with k, m, g or t behind it, as in 512m or 4g")
+    if bytes_of(text) < LEAST_SIZE:
+        raise refused("must be 32m or more")
+    return text
+
+
+Size = Annotated[Line, AfterValidator(_check_size)]
+Cores = Annotated[float, Strict(), Field(ge=0.1, le=1024, allow_inf_nan=False)]
+Processes = Annotated[int, Strict(), Field(ge=8, le=1_000_000)]
 
 
 class Isolation(Shape):
     """Where an agent runs."""
 
-    not_built: ClassVar[frozenset[str]] = frozenset({"image", "memory", "cpus", "pids", "disk", "runtime"})
+    not_built: ClassVar[frozenset[str]] = frozenset({"disk"})
 
-    kind: Literal["process"] = "process"
-    """A process of the orchestrator's own user: for commands you trust."""
+    kind: Literal["process", "docker"] = "process"
+    """`process`: of the orchestrator's own user, for commands you trust. `docker`: a container of its own."""
+    image: OperandText | None = None
+    """What its container is made from: it needs sh, git and a python3 of 3.11 or newer (egg-agent:latest)."""
+    memory: Size | None = None
+    """How much memory it may take, what is in its /tmp among it (4g)."""
+    cpus: Cores | None = None
+    """How many processors it may take (2)."""
+    pids: Processes | None = None
+    """How many processes and threads it may have (512)."""
+    runtime: OperandText | None = None
+    """Another runtime than the engine's own, such as `runsc`."""
     network: Network | None = None
-    """What it reaches by the gateway. A process can go past it, and without this is told of none."""
+    """What it reaches by the gateway, beside the API (nothing). A process can go past it."""
+
+    @model_validator(mode="after")
+    def check_kind(self) -> Self:
+        """Refuse for a process what only a container has: it would hold nobody back."""
+        said = [name for name, value in self if name not in {"kind", "network"} and value is not None]
+        if self.kind == "process" and said:
+            raise refused(
+                f"{', '.join(f'`{name}`' for name in said)} of a process would not hold: add `kind: docker`"
+            )
+        return self
+
+    @property
+    def container(self) -> Container | None:
+        """What its container is made from; None for a process."""
+        if self.kind == "process":
+            return None
+        sizes = {"memory": bytes_of(self.memory)} if self.memory else {}
+        said = {
+            name: value
+            for name in ("image", "cpus", "pids", "runtime")
+            if (value := getattr(self, name)) is not None
+        }
+        return Container(**said, **sizes)
 
     def over(self, other: "Isolation") -> "Isolation":
         """This one where it says something, and *other* where it does not."""

@@ -143,7 +143,7 @@ def test_an_agent_of_an_unknown_backend_is_told_all_else_that_is_wrong_with_it_t
         "agents.coder.backend": "must be `command`, not 'comand' (did you mean `command`?)",
         "agents.coder.command": "`command` is missing",
         "agents.coder.wak": "unknown key `wak` (did you mean `wake`?)",
-        "agents.coder.isolation.kind": "must be `process`, not 'x'",
+        "agents.coder.isolation.kind": "must be one of `process` or `docker`, not 'x'",
         "agents.tester.backend": "`backend` is missing",
         "agents.tester.environment.A": "must be text, not 1: put it in quotes",
     }

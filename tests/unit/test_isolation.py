@@ -3,6 +3,7 @@
 import pytest
 
 from models.schemas.definition import validate
+from models.schemas.run import Container
 from tests.unit.test_definition import AGENT, definition, faults, roles
 
 
@@ -11,6 +12,18 @@ def isolated(isolation: object) -> dict[str, object]:
     document = definition()
     document["agents"] = {"coder": {**AGENT, "isolation": isolation}, "tester": AGENT}
     return document
+
+
+def test_a_container_may_be_said_in_a_word_or_in_full() -> None:
+    full = {"kind": "docker", "image": "x:1", "memory": "1.5g", "cpus": 2, "pids": 99}
+    short = validate(isolated("docker")).agents["coder"].isolation
+    said = validate(isolated({**full, "runtime": "runsc", "network": {"mode": "deny"}})).agents["coder"]
+
+    assert short.container == Container()
+    assert said.isolation.container == Container(
+        image="x:1", memory=3 << 29, cpus=2, pids=99, runtime="runsc"
+    )
+    assert validate(definition()).agents["coder"].isolation.container is None
 
 
 def test_a_role_of_a_phase_says_what_is_otherwise_than_its_agents_isolation() -> None:
@@ -27,14 +40,16 @@ def test_a_role_of_a_phase_says_what_is_otherwise_than_its_agents_isolation() ->
 @pytest.mark.parametrize(
     ("isolation", "key", "said"),
     [
-        ("docker", ".kind", "`docker` is not built yet; use `process`"),
-        ({"kind": "docker"}, ".kind", "`docker` is not built yet; use `process`"),
-        ("dokcer", ".kind", "must be `process`, not 'dokcer'"),
-        ({"image": "x"}, ".image", "`image` is not built yet; remove it"),
-        ({"disk": "1g"}, ".disk", "`disk` is not built yet; remove it"),
-        ({"imgae": "x"}, ".imgae", "unknown key `imgae`"),
+        ("dokcer", ".kind", "must be one of `process` or `docker`, not 'dokcer'"),
+        ({"image": "x"}, "", "`image` of a process would not hold: add `kind: docker`"),
+        ({"kind": "docker", "memory": 4}, ".memory", "must be text, not 4"),
+        ({"kind": "docker", "memory": "4 GB"}, ".memory", "must be a number with k, m, g or t behind it"),
+        ({"kind": "docker", "memory": "1m"}, ".memory", "must be 32m or more"),
+        ({"kind": "docker", "disk": "1g"}, ".disk", "`disk` is not built yet; remove it"),
+        ({"kind": "docker", "cpus": 0}, ".cpus", "must be greater than or equal to 0.1"),
+        ({"kind": "docker", "imgae": "x"}, ".imgae", "unknown key `imgae` (did you mean `image`?)"),
+        ({"kind": "docker", "network": {"allow": ["x"]}}, ".network.allow[0]", "must be a host with a dot"),
         ({"network": {"mode": "off"}}, ".network.mode", "must be one of `deny`, `observe` or `open`"),
-        ({"network": {"allow": ["x"]}}, ".network.allow[0]", "must be a host with a dot"),
     ],
 )
 def test_what_cannot_be_of_an_isolation_is_refused_where_it_stands(
