@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from egg_tasks.workspace import merge_attributes
+from egg_tasks.foreign_files import LARGEST_REF, read_plain
+from egg_tasks.workspace import merge_attributes, packed_refs
 from egg_tasks.workspace.atomic_directory import locked
 from egg_tasks.workspace.git import Git, GitFailed
-from egg_tasks.workspace.names import branch_ref, checked_commit
+from egg_tasks.workspace.names import COMMIT, branch_ref, checked_commit
 from models.errors import NotFound, Unavailable
 from models.foreign import one_line
 from models.schemas.git import Conflicted, Merged
@@ -23,8 +24,22 @@ def unknown(repository: Path, commit: str, error: GitFailed) -> NotFound:
 
 
 def tip(git: Git, branch: str) -> str | None:
-    """The commit a branch is at, or None."""
-    known, output = git.answers("rev-parse", "--verify", "--quiet", branch_ref(branch))
+    """The commit a branch of a pipeline's repository is at, or None."""
+    return commit_at(git, branch_ref(branch))
+
+
+def commit_at(git: Git, ref: str) -> str | None:
+    """The commit a ref of a pipeline's repository is at, or None.
+
+    Read here where it is in a file of its own, or where no other could hold it: a git for each question is
+    most of what a run's beginning and end take.
+    """
+    alone = (read_plain(git.directory, ref, limit=LARGEST_REF) or b"").decode("ascii", "replace").strip()
+    if COMMIT.fullmatch(alone):
+        return alone
+    if not alone and not packed_refs.may_hold(git.directory, ref):
+        return None
+    known, output = git.answers("rev-parse", "--verify", "--quiet", ref)
     return output.decode().strip() if known else None
 
 
@@ -121,8 +136,7 @@ def move_ref(git: Git, ref: str, commit: str, *, expected: str | None) -> bool:
         try:
             git.run("update-ref", ref, checked_commit(commit), expected or NOTHING, holding=(descriptor,))
         except GitFailed as error:
-            known, output = git.answers("rev-parse", "--verify", "--quiet", ref)
-            now = output.decode().strip() if known else None
+            now = commit_at(git, ref)
             if now == commit:
                 return True
             if now == expected:

@@ -9,9 +9,19 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from egg_tasks.foreign_files import LARGEST_PACKED_REFS, LARGEST_REF, open_plain, pieces
+from egg_tasks.foreign_files import (
+    LARGEST_PACKED_REFS,
+    LARGEST_REF,
+    LARGEST_TEXT,
+    is_there,
+    open_plain,
+    pieces,
+    read_plain,
+)
 
 NAME = "packed-refs"
+OTHER_STORE = "reftable"
+"""A git that is set so keeps refs there instead."""
 HEADER = b"# pack-refs with: sorted \n"
 BRANCHES = rb"refs/heads/[^\n]+|refs/stash"
 BROKEN = b"\0"
@@ -43,6 +53,15 @@ def branches(clone: Path) -> Iterator[tuple[str, str]]:
 def find(clone: Path, name: str) -> str:
     """The commit of a ref of an agent's clone that is in there, or nothing."""
     return next((commit for commit, _ in _read(clone, re.escape(os.fsencode(name)))), "")
+
+
+def may_hold(repository: Path, name: str) -> bool:
+    """Whether a ref of a repository of ours that has no file of its own may be somewhere else."""
+    if is_there(repository, OTHER_STORE) or is_there(repository, name):
+        return True
+    # Where there are very many, git finds it sooner.
+    content = read_plain(repository, NAME, limit=LARGEST_TEXT) if is_there(repository, NAME) else b""
+    return content is None or b" %s\n" % os.fsencode(name) in content
 
 
 def _read(clone: Path, names: bytes) -> Iterator[tuple[str, str]]:

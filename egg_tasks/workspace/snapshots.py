@@ -22,7 +22,7 @@ from egg_tasks.workspace.changes import Change, entries
 from egg_tasks.workspace.clones import Evidence, inspect
 from egg_tasks.workspace.foreign_links import put_back
 from egg_tasks.workspace.git import Git, GitFailed
-from egg_tasks.workspace.history import commit_tree, move_ref, tree_of, trees
+from egg_tasks.workspace.history import commit_at, commit_tree, move_ref, tree_of, trees
 from egg_tasks.workspace.names import snapshot_ref
 from egg_tasks.workspace.staging import Staging, to_save
 from egg_tasks.workspace.versions import fetch, scratch
@@ -92,8 +92,7 @@ def take(git: Git, *, pipeline_id: str, role: str, run_id: UUID, clone: Path, kn
 
 def find(git: Git, run_id: UUID) -> CloneSnapshot | None:
     """The last snapshot of a run's clone, or None."""
-    known, _ = git.answers("rev-parse", "--verify", "--quiet", snapshot_ref(run_id))
-    if not known:
+    if commit_at(git, snapshot_ref(run_id)) is None:
         return None
     said = git.line("log", "-1", "--no-show-signature", "--format=%H %P %ct", snapshot_ref(run_id)).split()
     commit, head, seconds = said
@@ -107,7 +106,8 @@ def find(git: Git, run_id: UUID) -> CloneSnapshot | None:
 
 def drop(git: Git, run_id: UUID) -> None:
     """Forget the snapshot of a run whose work is safe; it need not be there."""
-    git.run("update-ref", "-d", snapshot_ref(run_id))
+    if commit_at(git, snapshot_ref(run_id)):
+        git.run("update-ref", "-d", snapshot_ref(run_id))
     Allowance.of(git, run_id).forget()
 
 

@@ -1,6 +1,7 @@
 """A pipeline's repository and clones, over real git."""
 
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
@@ -31,6 +32,27 @@ def scene(tmp_path: Path) -> Scene:
 
 def test_preparing_makes_the_work_branch_at_the_base(scene: Scene) -> None:
     assert scene.tip(f"egg/{PIPELINE}/work") == scene.base
+
+
+@pytest.mark.parametrize("other_refs", [0, 30_000])
+def test_a_branch_is_found_wherever_git_keeps_it(scene: Scene, other_refs: int) -> None:
+    """In a file of its own, packed among few or many others, or by way of another."""
+    repository = scene.workspace.repository(PIPELINE)
+    git(repository, "update-ref", "refs/heads/egg/packed", scene.base)
+    if other_refs:
+        lines = "".join(f"create refs/tags/{number} {scene.base}\n" for number in range(other_refs))
+        subprocess.run(["git", "update-ref", "--stdin"], cwd=repository, input=lines, text=True, check=True)
+    git(repository, "pack-refs", "--all")
+    git(repository, "update-ref", "refs/heads/egg/own", scene.base)
+    git(repository, "symbolic-ref", "refs/heads/egg/by-way-of", "refs/heads/egg/packed")
+
+    names = ("packed", "own", "by-way-of", "pack", "own/below", "nowhere")
+    found = {name: scene.workspace.find_branch(PIPELINE, branch=f"egg/{name}") for name in names}
+
+    assert found == {
+        **dict.fromkeys(("packed", "own", "by-way-of"), scene.base),
+        **dict.fromkeys(("pack", "own/below", "nowhere")),
+    }
 
 
 def test_preparing_again_leaves_the_work_branch_where_it_is(scene: Scene) -> None:
