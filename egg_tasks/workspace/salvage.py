@@ -20,8 +20,16 @@ from egg_tasks.workspace.checkouts import made_as
 from egg_tasks.workspace.clones import Evidence, giants, inspect, unreadable
 from egg_tasks.workspace.foreign_links import put_back
 from egg_tasks.workspace.git import Git, GitFailed
-from egg_tasks.workspace.history import commit_tree, contains, move_ref, readable, tip, tree_of
-from egg_tasks.workspace.names import branch_ref
+from egg_tasks.workspace.history import (
+    commit_at,
+    commit_tree,
+    contains,
+    move_ref,
+    readable,
+    tip,
+    tree_of,
+)
+from egg_tasks.workspace.names import branch_ref, taken_ref
 from egg_tasks.workspace.obstacles import obstacles
 from egg_tasks.workspace.staging import MOST_REPORTED, SAVE_LIMIT, Staging, to_save
 from egg_tasks.workspace.versions import bring, fetch, scratch
@@ -82,7 +90,7 @@ class Salvage:
         return Saved(commit=head, set_aside=self._at(commit, aside), snapshot_at=last.taken_at)
 
     def _saved(self, evidence: Evidence, blocked: Iterable[str]) -> Saved:
-        missing = [pointed.path for pointed in lfs.bring_new(self.git, evidence.head, clone=self.clone)]
+        missing = self._missing(evidence.head)
         tree = evidence.tree or tree_of(self.git, evidence.head)
         with scratch(self.git) as directory:
             staging, found = self._staged(evidence, directory, tree)
@@ -106,6 +114,12 @@ class Salvage:
             commit = self._leftovers(evidence, staging, found, aside)
             where = self._at(commit, aside)
             return Saved(commit=head, set_aside=where, kept=kept, snapshot_at=evidence.snapshot_at)
+
+    def _missing(self, head: str) -> list[bytes]:
+        """The paths of large files (LFS) of a commit whose content is nowhere; none of one that was taken."""
+        if commit_at(self.git, taken_ref(self.run_id, head)):
+            return []
+        return [pointed.path for pointed in lfs.bring_new(self.git, head, clone=self.clone)]
 
     def _commits_alone(self, why: Iterable[str]) -> Saved:
         """The last resort: what is committed, if it can be had; the rest stays in the clone and is named."""
