@@ -53,8 +53,12 @@ def start_relay(port: int, socket: str) -> None:
     import socket as sockets  # of use only here
 
     argv = [sys.executable, "-I", RELAY, str(port), socket]
+    own = os.getcwd()
+    # Others may see where it works, and are not to find by it where we do.
+    os.chdir("/")
     # In a session of its own, so that what ends the agent's does not end this one, nor it us.
     os.posix_spawn(sys.executable, argv, {}, setsid=True, setsigmask=())
+    os.chdir(own)
     deadline = time.monotonic() + RELAY_SECONDS
     while time.monotonic() < deadline:
         with sockets.socket() as probe:

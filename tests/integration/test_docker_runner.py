@@ -24,6 +24,37 @@ from tests.integration.runner_scene import AT_ONCE, end, end_all, launch, output
 MEGABYTE = 1 << 20
 BOX = Container(image=IMAGE, memory=128 * MEGABYTE, cpus=1.5, pids=60, disk=64 * MEGABYTE)
 DEAD = 9
+SEARCHING = """
+import os
+from pathlib import Path
+print("up")
+FILES = ("cmdline", "environ", "maps", "mounts", "mountinfo", "mountstats", "stat", "status", "comm", "limits")
+for process in Path("/proc").iterdir():
+    if not process.name.isdecimal():
+        continue
+    for task in (process, *process.glob("task/*")):
+        links = [task / "cwd", task / "root", task / "exe"]
+        for folder in ("fd", "map_files"):
+            try:
+                links += (task / folder).iterdir()
+            except OSError:
+                pass
+        for link in links:
+            try:
+                print(link, os.readlink(link))
+            except OSError as error:
+                print(link, error.strerror)
+        for name in FILES:
+            try:
+                print(task / name, (task / name).read_bytes())
+            except OSError as error:
+                print(task / name, error.strerror)
+for path in ("/proc/locks", "/proc/mounts"):
+    print(Path(path).read_text())
+for found in os.walk("/run"):
+    print(found)
+"""
+"""What anybody in a container finds out about all of its processes."""
 STARTING = f"""
 import os, sys
 from pathlib import Path
@@ -141,6 +172,21 @@ def test_the_walls_hold_from_within(ground: Ground) -> None:
     assert lines[lines.index("lo") : lines.index("lo") + 2] == ["lo", "0"]
     assert said.count("Permission denied") == 3, "nobody looks into the shim, or finds where it works"
     assert lines[-1] == "60"
+
+
+def test_nobody_in_it_finds_the_name_of_the_directory_its_shim_works_in(ground: Ground) -> None:
+    (ground.home / "gateway").mkdir(mode=0o711)  # so that it has a relay, which is no more than the agent is
+    run = ground.launch("placeholder", prompt=SEARCHING)
+
+    ground.runner.ensure(run.model_copy(update={"argv": ("python3", "-")}))
+    assert end(ground.runner, run.run_id).exit_code == 0
+
+    said = output(ground.runner, run.run_id)
+    word = container_files.box(ground.runner.layout(run.run_id).own).name
+    assert said.count("relay.py") > 1, "the relay was looked at"
+    assert "/cwd /\n" in said, "and where it works"
+    assert len(word) == 32
+    assert word not in said
 
 
 def test_its_labels_say_whose_it_is_and_its_installations_are_told_apart(ground: Ground) -> None:
