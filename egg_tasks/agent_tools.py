@@ -168,13 +168,12 @@ def _make(target: Path) -> None:
         for source in _sources():
             shutil.copytree(source, draft / "lib" / source.name, ignore=_no_strangers)
         (draft / "bin/egg").write_text(_script(), encoding="utf-8")
-        (draft / "bin/egg").chmod(0o755)
         (draft / "bin/egg-orch").symlink_to("egg")
         _make_for_containers(draft / IN_CONTAINERS)
         said = draft / LIBRARY / f"egg_tasks-{version('egg-tasks')}.dist-info"
         said.mkdir()
         (said / "METADATA").write_text(METADATA.format(version=version("egg-tasks")), encoding="utf-8")
-        draft.chmod(0o755)
+        _open(draft)
         _place(draft, target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -184,10 +183,18 @@ def _make_for_containers(directory: Path) -> None:
     """What takes the place of `bin` in a container, which has neither our installation nor our user."""
     directory.mkdir()
     (directory / "egg").write_text(CONTAINER_SCRIPT, encoding="utf-8")
-    (directory / "egg").chmod(0o755)
     (directory / "egg-orch").symlink_to("egg")
     (directory / ".gitconfig").write_text(CONTAINER_GITCONFIG, encoding="utf-8")
     (directory / ".egg.py").write_text(SCRIPT.format(installed="/opt/egg/lib"), encoding="utf-8")
+
+
+def _open(draft: Path) -> None:
+    """Let anybody read what lies there and execute what is executed, whatever our umask: also who is not us."""
+    for directory, _, files in os.walk(draft):
+        Path(directory).chmod(0o755)
+        for path in (Path(directory, name) for name in files):
+            if not path.is_symlink():
+                path.chmod(0o755 if path.name == "egg" else 0o644)
 
 
 def _place(draft: Path, target: Path) -> None:

@@ -39,6 +39,8 @@ def write(directory: Path, refs: Mapping[str, str]) -> None:
     """Write the refs of a repository that has none in files of their own, and see that they stay."""
     named = sorted((os.fsencode(name), commit) for name, commit in refs.items())
     with (directory / NAME).open("wb") as file:
+        # As git makes it in a repository of ours.
+        os.fchmod(file.fileno(), 0o644)
         file.write(HEADER)
         file.writelines(b"%s %s\n" % (commit.encode(), name) for name, commit in named)
         file.flush()

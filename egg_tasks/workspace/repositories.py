@@ -209,7 +209,10 @@ def lacking(source: Source, reason: str) -> Faulty:
 
 def _initialize(directory: Path, object_format: str) -> None:
     git = Git(directory)
-    git.run("init", "--quiet", "--bare", "--template=", f"--object-format={object_format}")
+    # Whoever has what is in it may read it, whatever our umask: agents in containers do.
+    git.run("init", "--quiet", "--bare", "--template=", f"--object-format={object_format}", "--shared=0644")
+    # It may be private, and to all others it is closed.
+    directory.chmod(0o700)
     git.run("config", "gc.auto", "0")
     git.run("config", "gc.pruneExpire", "never")
     git.run("config", "maintenance.auto", "false")

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from egg_tasks.attending import launching
 from egg_tasks.runners import container_files, container_spec, engine
 from egg_tasks.runners.docker import AGENT_UID, DockerRunner
 from egg_tasks.runners.process import ProcessRunner
@@ -20,6 +22,7 @@ from models.errors import EngineAway, Unavailable
 from models.schemas.run import Container, Exit, Launch
 from tests.engine import IMAGE, OwnEngine
 from tests.integration.runner_scene import AT_ONCE, end, end_all, launch, output, until
+from tests.integration.workspace_scene import Scene, commit
 
 MEGABYTE = 1 << 20
 BOX = Container(image=IMAGE, memory=128 * MEGABYTE, cpus=1.5, pids=60, disk=64 * MEGABYTE)
@@ -58,6 +61,7 @@ for found in os.walk("/run"):
 STARTING = f"""
 import os, sys
 from pathlib import Path
+from egg_tasks.attending import launching
 from egg_tasks.runners import container_files, engine
 from egg_tasks.runners.docker import DockerRunner
 from models.schemas.run import Launch
@@ -255,6 +259,33 @@ def test_the_pipelines_repository_is_there_at_its_own_path_to_read(ground: Groun
     assert "secret" not in said
     assert "Read-only file system" in said
     assert ended.exit_code == 1
+
+
+def test_under_a_closed_umask_it_has_its_egg_and_can_read_the_pipelines_repository(
+    ground: Ground, tmp_path: Path
+) -> None:
+    before = os.umask(0o077)
+    try:
+        scene = Scene(tmp_path)
+        run = ground.launch("placeholder")
+        first = scene.clone()
+        commit(first.path, {"x.py": "x"})
+        taken = scene.take(first)
+        scene.salvage(first)
+        reads = tuple(scene.bare / name for name in launching.READABLE)
+        script = (
+            "egg --version && git init -q --bare c && cd c"
+            f" && git fetch -q {scene.bare} 'refs/*:refs/*' && git rev-parse refs/heads/{first.branch}"
+        )
+        argv = ("sh", "-c", script)
+        path = {"PATH": "/opt/egg/bin:"}
+        ground.runner.ensure(run.model_copy(update={"argv": argv, "reads": reads, "environment": path}))
+    finally:
+        os.umask(before)
+
+    assert end(ground.runner, run.run_id).exit_code == 0, output(ground.runner, run.run_id)
+    assert output(ground.runner, run.run_id).split()[-1] == taken
+    assert stat.S_IMODE(scene.bare.stat().st_mode) == 0o700, "nobody else on this machine can"
 
 
 @pytest.mark.parametrize("before", ["engine.Engine.start", "container_files.note_started"])
