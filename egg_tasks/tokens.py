@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from uuid import UUID
 
 import anyio.to_thread
 
@@ -12,6 +13,7 @@ from egg_tasks.proof import name_of
 from models.errors import TooMany
 from models.queries import agent_runs
 from models.schemas.credential import CallingAgent
+from models.tables import AgentRun, TokenKind
 
 MOST_KNOWN = 10_000
 """With so many they are all forgotten, to be looked up anew."""
@@ -22,11 +24,19 @@ PAUSE_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
-class Known:
+class Given:
     """A token that somebody was given."""
 
     key: bytes
     """What is stored of it (`proof.key_of`)."""
+    run_id: UUID
+    kind: TokenKind
+
+
+@dataclass(frozen=True)
+class Known(Given):
+    """One that an agent speaks with."""
+
     agent: CallingAgent
 
 
@@ -34,12 +44,17 @@ class Tokens:
     """Whose token is whose by its name (`proof.name_of`): that never changes. For use in one event loop."""
 
     def __init__(self) -> None:
-        self._known: dict[str, Known] = {}
-        self._asked: dict[str, asyncio.Future[Known | None]] = {}
+        self._known: dict[str, Given] = {}
+        self._asked: dict[str, asyncio.Future[Given | None]] = {}
         self._looking: asyncio.Task[None] | None = None
 
     async def find(self, name: str) -> Known | None:
-        """The token of a name, its run over or not; None when nobody knows it."""
+        """The agent's token of a name, its run over or not; None when no agent has it."""
+        found = await self.find_any(name)
+        return found if isinstance(found, Known) else None
+
+    async def find_any(self, name: str) -> Given | None:
+        """The same of whatever kind: what it opens, other than an agent's, is said by its kind."""
         if found := self._known.get(name):
             return found
         if name not in self._asked:
@@ -59,7 +74,7 @@ class Tokens:
         finally:
             self._looking = None
 
-    async def _answer(self, asked: Mapping[str, asyncio.Future[Known | None]]) -> None:
+    async def _answer(self, asked: Mapping[str, asyncio.Future[Given | None]]) -> None:
         try:
             # A thread of its own, since all the others may be taken.
             alone = anyio.CapacityLimiter(1)
@@ -76,10 +91,13 @@ class Tokens:
             answer.set_result(found.get(name))
 
 
-def _find(names: Sequence[str]) -> Mapping[str, Known]:
+def _find(names: Sequence[str]) -> Mapping[str, Given]:
     with single_statements() as session:
-        return {
-            name_of(key): Known(key, CallingAgent(run.id, run.pipeline_id, run.phase_run_id, run.role))
-            for key, run in agent_runs.list_agent_runs_by_token(session, names=names)
-            if run.role is not None
-        }
+        found = agent_runs.list_agent_runs_by_token(session, names=names)
+    return {name_of(key): _given(key, kind, run) for key, kind, run in found}
+
+
+def _given(key: bytes, kind: TokenKind, run: AgentRun) -> Given:
+    if kind is not TokenKind.AGENT or run.role is None:
+        return Given(key, run.id, kind)
+    return Known(key, run.id, kind, CallingAgent(run.id, run.pipeline_id, run.phase_run_id, run.role))

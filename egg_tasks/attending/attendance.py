@@ -224,7 +224,7 @@ class Attendance:
             commit = (
                 launching.work_commit(session, run=run)
                 if run.role
-                else launching.check_to_run(session, run=run)[0]
+                else launching.check_to_run(session, run=run).commit
             )
         if run.role is None:
             return self.workspace.open_checkout(run.pipeline_id, run_id=run.id, commit=commit)
@@ -234,11 +234,7 @@ class Attendance:
 
     def _launch(self, run: AgentRun) -> Launch:
         if run.role is None:
-            with unit_of_work() as session:
-                commit, command = launching.check_to_run(session, run=run)
-            directory = self.workspace.open_checkout(run.pipeline_id, run_id=run.id, commit=commit)
-            layout = self.runner.layout(run.id, directory=directory)
-            return launching.of_check(run, command=command, layout=layout, settings=self.settings)
+            return self._launch_of_check(run)
         with single_statements() as session:
             work_commit = launching.work_commit(session, run=run)
             reading = clone_inspection.read(session, run=run)
@@ -257,6 +253,20 @@ class Attendance:
                 repository=self.workspace.repository(run.pipeline_id),
                 settings=self.settings,
                 seen=seen,
+            )
+
+    def _launch_of_check(self, run: AgentRun) -> Launch:
+        with unit_of_work() as session:
+            check = launching.check_to_run(session, run=run)
+        directory = self.workspace.open_checkout(run.pipeline_id, run_id=run.id, commit=check.commit)
+        with unit_of_work() as session:
+            return launching.of_check(
+                session,
+                run=run,
+                check=check,
+                layout=self.runner.layout(run.id, directory=directory),
+                repository=self.workspace.repository(run.pipeline_id),
+                settings=self.settings,
             )
 
     def _watched(self, run: AgentRun, lease: Lease) -> Exit | None:

@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy.orm import Session
@@ -25,7 +26,7 @@ from models.schemas.layout import Layout
 from models.schemas.run import Launch
 from models.schemas.set_up import CloneSetUp
 from models.states import LIVE_RUNS
-from models.tables import AgentRun
+from models.tables import AgentRun, TokenKind
 
 READABLE = ("HEAD", "refs", "packed-refs", "objects", "info")
 """What of a pipeline's repository a container has: its configuration may hold what is nobody's to read."""
@@ -34,6 +35,17 @@ BESIDE_PROXIES = {
     # Node does not ask proxies unless it is told to.
     "NODE_USE_ENV_PROXY": "1",
 }
+
+
+@dataclass(frozen=True)
+class WayOut:
+    """What leads a program to the gateway."""
+
+    environment: Mapping[str, str]
+    secrets: dict[str, str]
+
+
+NO_WAY = WayOut({}, {})
 
 
 def work_commit(session: Session, *, run: AgentRun) -> str:
@@ -62,6 +74,7 @@ def of_agent(
     epoch = _locked(session, run, clone)
     phase_runs.mark_seen(session, phase_run_id=run.phase_run_id, role=run.role, versions=seen)
     brief = briefs.hand_over(session, run=run, lacking=clone.missing)
+    agent_runs.remove_tokens(session, run_id=run.id, kind=TokenKind.SETUP)
     token = _new_token(session, run)
     agent, definition = _agent(session, run)
     command = backend.start(agent, prompt=render(brief), layout=layout)
@@ -89,7 +102,7 @@ def of_agent(
         wake=agent.wake,
         container=isolation.container,
         labels=_labels(run, settings),
-        reads=tuple(repository / name for name in READABLE),
+        reads=_readable(repository),
     )
 
 
@@ -104,10 +117,14 @@ def _locked(session: Session, run: AgentRun, clone: Clone) -> epochs.Epoch:
     return epoch
 
 
-def _new_token(session: Session, run: AgentRun) -> str:
+def _new_token(session: Session, run: AgentRun, kind: TokenKind = TokenKind.AGENT) -> str:
     token = secrets.token_urlsafe(32)
-    agent_runs.add_token(session, run_id=run.id, token_hash=proof.key_of(token))
+    agent_runs.add_token(session, run_id=run.id, token_hash=proof.key_of(token), kind=kind)
     return token
+
+
+def _readable(repository: Path) -> tuple[Path, ...]:
+    return tuple(repository / name for name in READABLE)
 
 
 def _taken(agent: Agent) -> tuple[dict[str, str], dict[str, str]]:
@@ -159,25 +176,51 @@ def of_set_up(
     return launch, Ground(pipeline.id, pipeline.definition.repo, isolation.model_dump_json(), literals)
 
 
-def check_to_run(session: Session, *, run: AgentRun) -> tuple[str, str]:
-    """The commit a check's run is about, and the shell command to run on it."""
+@dataclass(frozen=True)
+class CheckToRun:
+    """What a check's run is about."""
+
+    commit: str
+    command: str
+    """For the shell."""
+    isolation: Isolation
+
+
+def check_to_run(session: Session, *, run: AgentRun) -> CheckToRun:
+    """What a check is to be run on, and where; `Halted` when a halt was ordered."""
     halts.refuse(session)
     check = versions.find_running_check(session, phase_run_id=run.phase_run_id)
     phase_run = phase_runs.get_phase_run(session, phase_run_id=run.phase_run_id)
     pipeline = pipelines.get_pipeline(session, pipeline_id=run.pipeline_id)
-    rules = pipeline.definition.phases[phase_run.position].check
+    definition, position = pipeline.definition, phase_run.position
+    rules = definition.phases[position].check
     assert check is not None, "a check's run exists for a running check"  # noqa: S101
     assert rules is not None, "a check runs where the phase has one"  # noqa: S101
-    return check.commit, rules.run
+    return CheckToRun(check.commit, rules.run, definition.check_isolation(position))
 
 
-def of_check(run: AgentRun, *, command: str, layout: Layout, settings: Settings) -> Launch:
-    """Make a check's launch: its command in a fresh checkout, without a token."""
+def of_check(
+    session: Session,
+    *,
+    run: AgentRun,
+    check: CheckToRun,
+    layout: Layout,
+    repository: Path,
+    settings: Settings,
+) -> Launch:
+    """Make a check's launch: its command in a fresh checkout. It has a token for hosts at most."""
+    network = check.isolation.network
+    way = _way_out(session, run, TokenKind.CHECK, layout, settings) if network else NO_WAY
     return Launch(
         run_id=run.id,
-        argv=("sh", "-c", command),
-        environment=_plain(layout, settings),
+        argv=("sh", "-c", check.command),
+        environment={**_plain(layout, settings), **way.environment},
+        secrets=way.secrets,
+        goes_out=bool(way.secrets),
         directory=layout.inside.directory,
+        container=check.isolation.container,
+        labels=_labels(run, settings),
+        reads=_readable(repository),
     )
 
 
@@ -211,6 +254,11 @@ def _path(settings: Settings, layout: Layout, path: str) -> str:
     """A PATH behind the directory that holds `egg` alone, which is made unless it is there."""
     agent_tools.install(settings.home)
     return f"{layout.inside.tools}{os.pathsep}{path}"
+
+
+def _way_out(session: Session, run: AgentRun, kind: TokenKind, layout: Layout, settings: Settings) -> WayOut:
+    """How what is no agent goes out: by a token of its own, which opens nothing but its hosts."""
+    return WayOut(BESIDE_PROXIES, _proxies(layout, settings, _new_token(session, run, kind)))
 
 
 def _proxies(layout: Layout, settings: Settings, token: str) -> dict[str, str]:

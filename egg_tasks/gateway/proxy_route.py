@@ -11,11 +11,12 @@ from uuid import UUID
 import h11
 
 from egg_tasks.gateway import addresses
-from egg_tasks.gateway.callers import Caller, Callers
+from egg_tasks.gateway.callers import LISTED, Caller, Callers
 from egg_tasks.gateway.peers import PIECE, Peer, UnansweredError, exchange, onwards
 from egg_tasks.protocol import presentable
 from models.errors import EggError, Forbidden, Malformed, TooMany, Unauthenticated, Unavailable
 from models.schemas.network import HOST, MAX_HOST, Address, address_of
+from models.tables import TokenKind
 from models.tables.egress import Passage
 
 MOST_OF_A_RUN = 64
@@ -24,6 +25,12 @@ LOOK_AGAIN_SECONDS = 15.0
 HELD_SECONDS = 0.1
 """A refusal comes so late: who asks again at once asks that much less often."""
 CREDENTIAL = b"proxy-authorization"
+LISTS = {
+    TokenKind.AGENT: ("agent", "`isolation.network.allow`"),
+    TokenKind.SETUP: ("set-up", "`workspace.network`"),
+    TokenKind.CHECK: ("check", "`check.isolation.network.allow`"),
+}
+"""Who goes out, and where the definition says what it reaches."""
 
 
 class ProxyRoute:
@@ -36,7 +43,7 @@ class ProxyRoute:
     async def take(self, near: Peer, request: h11.Request) -> None:
         """Lead one request to the host it names, if its run may reach that."""
         token = _token(request)
-        caller = await self._callers.find(token)
+        caller = await self._callers.find_outgoing(token)
         is_tunnel = request.method == b"CONNECT"
         host, port, path = _target(request, is_tunnel=is_tunnel)
         if self._under_way[caller.run_id] >= MOST_OF_A_RUN:
@@ -67,8 +74,9 @@ class ProxyRoute:
         is_local = written is not None and not _is_of_the_internet(written)
         # A person is not offered a local address as one more entry of the list.
         if not is_listed and network.mode == "deny" and not is_local:
-            why = f"add it to `isolation.network.allow` of the definition: egg egress {caller.pipeline_id}"
-            raise await self._refusal(caller, host, port, "list", f"is not allowed to this agent; {why}")
+            who, key = LISTS[caller.kind]
+            why = f"add it to {key} of the definition: egg egress {caller.pipeline_id}"
+            raise await self._refusal(caller, host, port, LISTED, f"is not allowed to this {who}; {why}")
         found = await addresses.resolved(host, port)
         good = [each for each in found if _is_of_the_internet(each) or network.names(each, port)]
         if not good:
@@ -90,7 +98,7 @@ class ProxyRoute:
         while True:
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
             try:
-                await self._callers.find(token)
+                await self._callers.find_outgoing(token)
             except Unavailable:
                 continue
             except EggError:

@@ -208,7 +208,7 @@ class DockerRunner:
         try:
             state = self._made(launch, launch.container, own, user)
             if state.status == CREATED:
-                self._engine.start(state.id, fed=container_files.fed(spec, launch, self._relay()))
+                self._engine.start(state.id, fed=container_files.fed(spec, launch, self._relay(launch)))
         except NotFound:
             self._refuse(
                 own, f"this machine has no image {launch.container.image}: docker pull it, or build it"
@@ -302,7 +302,7 @@ class DockerRunner:
             yield Mount(launch.home, container_spec.HOME, is_writable=True)
         yield Mount(tools / agent_tools.IN_CONTAINERS, container_spec.TOOLS)
         yield Mount(tools / agent_tools.LIBRARY, container_spec.LIBRARY)
-        if is_directory(self._gateway()):
+        if self._is_led_out(launch):
             yield Mount(self._gateway(), GATEWAY)
 
     def _readable(self, paths: Sequence[Path]) -> Iterator[Mount]:
@@ -315,7 +315,11 @@ class DockerRunner:
         """The one way out: the directory in which the gateway of this machine has its socket."""
         return self._home / "gateway"
 
-    def _relay(self) -> tuple[int, str] | None:
-        if not is_directory(self._gateway()):
+    def _is_led_out(self, launch: Launch) -> bool:
+        """Whether there is a way out for it, and it has a token to show there."""
+        return (launch.token is not None or launch.goes_out) and is_directory(self._gateway())
+
+    def _relay(self, launch: Launch) -> tuple[int, str] | None:
+        if not self._is_led_out(launch):
             return None
         return container_spec.PORT, str(GATEWAY / SOCKET)

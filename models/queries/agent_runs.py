@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import case, func, or_, select, update
+from sqlalchemy import case, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -13,7 +13,7 @@ from models.queries.locks import NO_KEY
 from models.schemas.definition import Definition
 from models.schemas.network import Network
 from models.states import RunStatus
-from models.tables import AgentRun, AgentToken, Node, PhaseRun, Pipeline
+from models.tables import AgentRun, AgentToken, Node, PhaseRun, Pipeline, TokenKind
 
 
 def add_agent_run(session: Session, *, run: AgentRun) -> None:
@@ -45,9 +45,14 @@ def get_isolation(session: Session, *, run_id: UUID) -> str:
     return get_agent_run(session, run_id=run_id).isolation
 
 
-def get_network(session: Session, *, run_id: UUID) -> Network:
-    """What a run's agent may reach by the gateway, a check nothing; or `NotFound`."""
+def get_network(session: Session, *, run_id: UUID, kind: TokenKind = TokenKind.AGENT) -> Network:
+    """What a run's agent may reach by the gateway, or its set-up, or the check that it is; or `NotFound`."""
     definition, position, role = _get_seat(session, run_id=run_id)
+    if kind is TokenKind.SETUP:
+        preparation = definition.preparation(position, role)
+        return Network(allow=preparation.network) if preparation else Network()
+    if kind is TokenKind.CHECK:
+        return definition.check_isolation(position).network or Network()
     return (definition.isolation(position, role).network if role else None) or Network()
 
 
@@ -83,20 +88,36 @@ def share_agent_run(session: Session, *, run_id: UUID) -> AgentRun:
     return session.scalars(query.execution_options(populate_existing=True)).one()
 
 
-def list_agent_runs_by_token(session: Session, *, names: Sequence[str]) -> Sequence[tuple[bytes, AgentRun]]:
-    """The runs that tokens speak for, over or not, each with the token's hash; in no order.
+def list_agent_runs_by_token(
+    session: Session, *, names: Sequence[str]
+) -> Sequence[tuple[bytes, TokenKind, AgentRun]]:
+    """The runs that tokens are of, over or not, each with the token's hash and kind; in no order.
 
     A token's name is the hash of that hash in hexadecimal.
     """
-    query = select(AgentToken.hash, AgentRun).join(AgentRun, AgentToken.agent_run_id == AgentRun.id)
+    query = select(AgentToken.hash, AgentToken.kind, AgentRun).join(
+        AgentRun, AgentToken.agent_run_id == AgentRun.id
+    )
     wanted = func.sha256(AgentToken.hash).in_([bytes.fromhex(name) for name in names])
-    return [(token_hash, run) for token_hash, run in session.execute(query.where(wanted))]
+    return [(token_hash, kind, run) for token_hash, kind, run in session.execute(query.where(wanted))]
 
 
-def add_token(session: Session, *, run_id: UUID, token_hash: bytes) -> None:
-    """Let a run speak with one more token."""
-    session.add(AgentToken(hash=token_hash, agent_run_id=run_id))
+def add_token(
+    session: Session, *, run_id: UUID, token_hash: bytes, kind: TokenKind = TokenKind.AGENT
+) -> None:
+    """Give a run one more token."""
+    session.add(AgentToken(hash=token_hash, agent_run_id=run_id, kind=kind))
     session.flush()
+
+
+def has_token(session: Session, *, token_hash: bytes) -> bool:
+    """Whether a token is still somebody's: that of a set-up goes before its run."""
+    return session.get(AgentToken, token_hash, populate_existing=True) is not None
+
+
+def remove_tokens(session: Session, *, run_id: UUID, kind: TokenKind) -> None:
+    """Take a run's tokens of a kind away."""
+    session.execute(delete(AgentToken).where(AgentToken.agent_run_id == run_id, AgentToken.kind == kind))
 
 
 def list_agent_runs(

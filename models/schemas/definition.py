@@ -194,6 +194,19 @@ class Definition(Shape):
         own, agents = self._seat(position, role).isolation, self.agent(position, role).isolation
         return own.over(agents) if own else agents
 
+    def check_isolation(self, position: int) -> Isolation:
+        """Return where the check of the phase at *position* runs, which executes what the agents wrote.
+
+        As the phase's first role in a container, but with no network that is not its own; a process where
+        every role is one.
+        """
+        phase = self.phases[position]
+        of_roles = (self.isolation(position, seat.role) for seat in phase.roles)
+        first = next((found for found in of_roles if found.container is not None), Isolation())
+        first = first.model_copy(update={"network": None})
+        own = phase.check.isolation if phase.check else None
+        return own.over(first) if own else first
+
     def _seat(self, position: int, role: str) -> RosterRole:
         return next(seat for seat in self.phases[position].roles if seat.role == role)
 
@@ -223,6 +236,8 @@ PARTS: Sequence[FormatPart] = (
     FormatPart(("agents", "*", "workspace", "cache"), Cache),
     FormatPart(("phases", "*"), Phase),
     FormatPart(("phases", "*", "check"), PhaseCheck),
+    FormatPart(("phases", "*", "check", "isolation"), Isolation),
+    FormatPart(("phases", "*", "check", "isolation", "network"), Network),
     FormatPart(("phases", "*", "convergence"), Convergence),
     FormatPart(("phases", "*", "gate"), Gate),
     FormatPart(("phases", "*", "roles", "*"), RosterRole),

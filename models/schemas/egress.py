@@ -15,6 +15,7 @@ class EgressRead(Read):
     passage: str
     """`allowed`; `observed`, which is let through although not on the list; or `refused`."""
     why: str
-    """Why it was refused: `list`, or the address the host stands for."""
+    """Why it was refused: `list`, or the address the host stands for; `setup` or `check` where one of those
+    asked, whether it was refused or not."""
     number: int
     last_at: datetime

@@ -105,6 +105,8 @@ class PhaseCheck(Shape):
     """A shell command, run by the orchestrator in a fresh checkout, once per commit."""
     owner: Line | None = None
     """The role that mends a red check; when not given, the one whose work was merged last."""
+    isolation: Isolated | None = None
+    """Where it runs, where that is not as the phase's first role in a container, but without its network."""
 
     def policy(self) -> CheckPolicy:
         """Build the rule the decision function knows this check by."""

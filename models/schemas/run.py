@@ -69,6 +69,9 @@ class Launch(BaseModel):
     wake: Wake = Wake.NONE
     token: str | None = Field(default=None, repr=False)
 
+    goes_out: bool = False
+    """Whether a container without a token is led to the gateway, too: its proxy is told among the secrets."""
+
     container: Container | None = None
     """Where the agent runs, for a runner of containers."""
     labels: dict[str, str] = Field(default_factory=dict)

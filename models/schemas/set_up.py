@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict
 
 from models.schemas.fault import Fault, Path
+from models.schemas.network import Entry
 from models.schemas.shape import Shape
 from models.schemas.source import is_remote
 from models.schemas.text import Line, Listed, Text, check_said, refused
@@ -71,12 +72,12 @@ class Cache(Shape):
 class CloneSetUp(Shape):
     """What makes a clone ready before its agent starts, and a check's checkout before its command."""
 
-    not_built: ClassVar[frozenset[str]] = frozenset({"network"})
-
     setup: Argv
     """The command, as a line for the shell or as program and arguments; it is run in each new clone."""
     timeout_minutes: Annotated[float, Strict(), Field(gt=0, le=1440, allow_inf_nan=False)] = 10
     """How long it may take before it is stopped, and has failed."""
+    network: Annotated[tuple[Entry, ...], Field(max_length=500), Listed] = ()
+    """What it reaches by the gateway, and its agent does not: entries as in `isolation.network.allow`."""
     include: Annotated[tuple[InsidePath, ...], Field(max_length=MAX_PATHS), Listed] = ()
     """Ignored files of your own repository that are copied into clones: paths, or `*` in them. What looks
     like a secret is copied only where it is named exactly."""

@@ -1,6 +1,6 @@
 """One module per aggregate."""
 
-from models.tables.agent_run import AgentRun, AgentToken, Node
+from models.tables.agent_run import AgentRun, AgentToken, Node, TokenKind
 from models.tables.base import Base, move_to
 from models.tables.clock import Clock
 from models.tables.decision import Decision
@@ -38,6 +38,7 @@ __all__ = [
     "Role",
     "RunShare",
     "Seen",
+    "TokenKind",
     "Version",
     "merge_to",
     "move_to",

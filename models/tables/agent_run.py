@@ -1,6 +1,7 @@
 """Agent runs, their tokens, and the nodes they run on."""
 
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID, uuid4
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, text
@@ -119,14 +120,28 @@ class AgentRun(Base):
     closed_at: Mapped[datetime | None]
 
 
+class TokenKind(StrEnum):
+    """Who was given a token, and so what it opens."""
+
+    AGENT = "agent"
+    """All that its run may do."""
+    SETUP = "setup"
+    """Hosts that the set-up of its run may reach, and nothing else; it goes when the agent starts."""
+    CHECK = "check"
+    """Hosts that a check may reach, and nothing else."""
+
+
 class AgentToken(Base):
     """The hash of a token an agent run may speak with. Rows outlive their run: known but over is a 409."""
 
     __tablename__ = "agent_tokens"
-    __table_args__ = (Index("ix_agent_tokens_name", text("sha256(hash)")),)
+    __table_args__ = (one_of("kind", TokenKind), Index("ix_agent_tokens_name", text("sha256(hash)")))
 
     hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     agent_run_id: Mapped[UUID] = mapped_column(ForeignKey("agent_runs.id"), index=True)
+    kind: Mapped[TokenKind] = mapped_column(
+        State(TokenKind), default=TokenKind.AGENT, server_default=text("'agent'")
+    )
 
 
 class Node(Base):

@@ -37,6 +37,37 @@ def test_a_role_of_a_phase_says_what_is_otherwise_than_its_agents_isolation() ->
     assert modes == ["observe", "deny"]
 
 
+def test_a_check_is_isolated_as_the_first_role_in_a_container_but_without_its_network() -> None:
+    box = {"kind": "docker", "image": "x:1", "network": {"mode": "deny", "allow": ["pypi.org"]}}
+    roster: tuple[dict[str, object], ...] = (
+        {"role": "coder"},
+        {"role": "tester", "isolation": box},
+        {"role": "last", "isolation": "docker"},
+    )
+    document = roles(*roster)
+    document["agents"] = {str(role["role"]): AGENT for role in roster}
+
+    found = validate(document).check_isolation(0)
+
+    assert (found.container, found.network) == (Container(image="x:1"), None)
+    assert validate(definition()).check_isolation(0).container is None
+
+
+def test_a_check_may_say_itself_where_it_runs_and_what_it_reaches() -> None:
+    document = roles({"role": "coder", "isolation": {"kind": "docker", "image": "x:1"}})
+    phase: dict[str, object] = document["phases"][0]  # type: ignore[index]
+
+    phase["check"] = {"run": "true", "isolation": {"kind": "docker", "network": {"allow": ["pypi.org"]}}}
+    found = validate(document).check_isolation(0)
+    phase["check"] = {"run": "true", "isolation": "process"}
+    other = validate(document).check_isolation(0)
+
+    assert found.container == Container(image="x:1")
+    assert found.network
+    assert found.network.allow == ("pypi.org",)
+    assert other.container is None
+
+
 @pytest.mark.parametrize(
     ("isolation", "key", "said"),
     [

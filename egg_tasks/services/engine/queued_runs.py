@@ -8,7 +8,6 @@ from egg_tasks.services.engine.epochs import Epoch
 from models.consensus.step import Assignment, CauseKind
 from models.events import EventType
 from models.queries import agent_runs, phase_runs, versions
-from models.schemas.isolation import Isolation
 from models.states import CheckStatus, RunStatus
 from models.tables import AgentRun, Check, PhaseRun, move_to
 
@@ -51,7 +50,7 @@ def of_check(epoch: Epoch, commit: str) -> RunToSend:
 
 def _new_run(epoch: Epoch, *, role: str | None, number: int) -> AgentRun:
     definition, position = epoch.pipeline.definition, epoch.phase_run.position
-    isolation = Isolation() if role is None else definition.isolation(position, role)
+    isolation = definition.isolation(position, role) if role else definition.check_isolation(position)
     return AgentRun(
         pipeline_id=epoch.pipeline.id,
         phase_run_id=epoch.phase_run.id,
