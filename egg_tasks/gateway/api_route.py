@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import h11
 
 from egg_tasks import proof
+from egg_tasks.gateway.guests import Guest
 from egg_tasks.gateway.peers import BrokenError, Peer, UnansweredError, exchange, onwards
 from egg_tasks.protocol import CONNECT_SECONDS, PREFIX, presentable
 from egg_tasks.services.credentials import UNKNOWN
@@ -28,9 +29,10 @@ class ApiRoute:
     Who asks has the API prove itself at the other end of it, and would not know if that became another.
     """
 
-    def __init__(self, url: str, tokens: Tokens) -> None:
+    def __init__(self, url: str, tokens: Tokens, guest: Guest) -> None:
         self._parts = urlsplit(url)
         self._tokens = tokens
+        self._guest = guest
         self._far: Peer | None = None
 
     async def take(self, near: Peer, request: h11.Request, path: str) -> None:
@@ -71,8 +73,10 @@ class ApiRoute:
         if scheme.lower() != b"bearer":
             raise Unauthenticated("this needs a credential: Authorization: Bearer TOKEN")
         said = presentable(token.strip().decode("latin-1"))
-        if await self._tokens.find(proof.name_of(proof.key_of(said))) is None:
+        known = await self._tokens.find(proof.name_of(proof.key_of(said)))
+        if known is None:
             raise Unauthenticated(f"{UNKNOWN}; by this way the tokens of agents alone are taken")
+        self._guest.is_of(known.agent.run_id)
         if not FOR_AGENTS.fullmatch(asked):
             raise Forbidden("this is not for agents; an agent asks with `egg message send --to human`")
 

@@ -9,6 +9,7 @@ import structlog
 
 from egg_tasks.gateway import answers
 from egg_tasks.gateway.api_route import ApiRoute
+from egg_tasks.gateway.guests import Guest
 from egg_tasks.gateway.peers import MAX_HEAD, BrokenError, GoneError, Peer
 from egg_tasks.gateway.proxy_route import ProxyRoute
 from egg_tasks.protocol import PREFIX
@@ -26,8 +27,9 @@ HEALTH = "/health"
 class Conversation:
     """One connection, from its first request to its end."""
 
-    def __init__(self, near: Peer, api: ApiRoute, proxy: ProxyRoute) -> None:
+    def __init__(self, near: Peer, guest: Guest, api: ApiRoute, proxy: ProxyRoute) -> None:
         self._near = near
+        self._guest = guest
         self._api = api
         self._proxy = proxy
 
@@ -69,7 +71,7 @@ class Conversation:
     async def _routed(self, request: h11.Request) -> None:
         path = request.target.decode("latin-1").partition("?")[0]
         if _is_proxys(request):
-            await self._proxy.take(self._near, request)
+            await self._proxy.take(self._near, self._guest, request)
         elif path.startswith(f"{PREFIX}/"):
             await self._api.take(self._near, request, path)
         elif path == HEALTH:

@@ -3,21 +3,16 @@
 import fcntl
 import os
 import socket
-import struct
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from egg_tasks import descriptors
 from egg_tasks.run_places import GATEWAY_SOCKET, gateway_of
 from models.errors import Conflict, Unavailable
 
 LOCK = "gateway.lock"
 """Beside the socket's directory and not in it: a container must not be able to hold it."""
 LOOPBACK = "127.0.0.1"
-CREDENTIALS = struct.Struct("3i")
-"""Of a peer on a Unix socket: its process, user and group (`SO_PEERCRED`)."""
 WAITING = 512
 
 
@@ -65,40 +60,3 @@ def tcp_door(port: int) -> socket.socket:
         raise Unavailable(
             f"port {port} of {LOOPBACK} cannot be had ({error.strerror}): give another one"
         ) from error
-
-
-class Guests:
-    """How many connections there are, and of whom: one container cannot take what others need."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._all = 0
-        self._of: Counter[int] = Counter()
-
-    @classmethod
-    def of_this_process(cls) -> "Guests":
-        """As many as it may open: each has another to where it leads."""
-        return cls((descriptors.limit() - descriptors.KEPT_BACK) // 2)
-
-    @contextmanager
-    def entered(self, connection: socket.socket) -> Iterator[bool]:
-        """Count a connection while it lasts; whether there is room for it."""
-        peer = _peer(connection)
-        self._all += 1
-        self._of[peer] += 1
-        try:
-            # Of those who connect by the port nothing is known, so that they share one part.
-            yield self._all <= self._most and self._of[peer] <= self._most // 4
-        finally:
-            self._all -= 1
-            self._of[peer] -= 1
-            self._of += Counter()
-
-
-def _peer(connection: socket.socket) -> int:
-    """The process at the other end, which is a container's relay; 0 on TCP."""
-    if connection.family != socket.AF_UNIX:
-        return 0
-    return int(
-        CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size))[0]
-    )

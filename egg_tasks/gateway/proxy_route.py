@@ -12,6 +12,8 @@ import h11
 
 from egg_tasks.gateway import addresses
 from egg_tasks.gateway.callers import LISTED, Caller, Callers
+from egg_tasks.gateway.guests import Guest
+from egg_tasks.gateway.own_networks import own_networks
 from egg_tasks.gateway.peers import PIECE, Peer, UnansweredError, exchange, onwards
 from egg_tasks.protocol import presentable
 from models.errors import EggError, Forbidden, Malformed, TooMany, Unauthenticated, Unavailable
@@ -40,10 +42,11 @@ class ProxyRoute:
         self._callers = callers
         self._under_way: Counter[UUID] = Counter()
 
-    async def take(self, near: Peer, request: h11.Request) -> None:
+    async def take(self, near: Peer, guest: Guest, request: h11.Request) -> None:
         """Lead one request to the host it names, if its run may reach that."""
         token = _token(request)
         caller = await self._callers.find_outgoing(token)
+        guest.is_of(caller.run_id)
         is_tunnel = request.method == b"CONNECT"
         host, port, path = _target(request, is_tunnel=is_tunnel)
         if self._under_way[caller.run_id] >= MOST_OF_A_RUN:
@@ -106,7 +109,10 @@ class ProxyRoute:
 
 
 def _is_of_the_internet(address: Address) -> bool:
-    return addresses.is_public(address) and not addresses.is_this_machines(address)
+    """Whether it is neither private nor, however public, of this machine or a network that it is in."""
+    if not addresses.is_public(address) or addresses.is_this_machines(address):
+        return False
+    return not any(address in network for network in own_networks())
 
 
 async def _watched(work: Awaitable[None], end: Awaitable[None]) -> None:

@@ -15,6 +15,7 @@ from egg_tasks.gateway import doors
 from egg_tasks.gateway.api_route import ApiRoute
 from egg_tasks.gateway.callers import Callers
 from egg_tasks.gateway.conversation import Conversation
+from egg_tasks.gateway.guests import Guests
 from egg_tasks.gateway.peers import PIECE, Peer
 from egg_tasks.gateway.proxy_route import ProxyRoute
 from egg_tasks.tokens import Tokens
@@ -32,7 +33,7 @@ class Gateway:
         self._settings = known
         self._tokens = Tokens()
         self._proxy = ProxyRoute(Callers(self._tokens))
-        self._guests = doors.Guests.of_this_process()
+        self._guests = Guests.of_this_process()
         self._talks: set[asyncio.Task[None]] = set()
 
     async def serve(self, port: int, over: asyncio.Event, tell: Callable[[], None] = lambda: None) -> None:
@@ -64,15 +65,15 @@ class Gateway:
         assert talk is not None, "this is one"  # noqa: S101
         self._talks.add(talk)
         talk.add_done_callback(self._talks.discard)
-        with self._guests.entered(writer.get_extra_info("socket")) as has_room:
-            if has_room:
-                near = Peer(h11.SERVER, reader, writer)
-                api = ApiRoute(self._settings.api_url, self._tokens)
-                # Who is cancelled at the end has hung up, and asyncio wants no more of it.
-                with suppress(asyncio.CancelledError):
-                    await Conversation(near, api, self._proxy).run()
-            else:
+        with self._guests.entered(writer.get_extra_info("socket")) as guest:
+            if guest is None:
                 writer.transport.abort()
+                return
+            near = Peer(h11.SERVER, reader, writer)
+            api = ApiRoute(self._settings.api_url, self._tokens, guest)
+            # Who is cancelled at the end has hung up, and asyncio wants no more of it.
+            with suppress(asyncio.CancelledError):
+                await Conversation(near, guest, api, self._proxy).run()
 
 
 async def _serve(known: Settings, port: int) -> None:

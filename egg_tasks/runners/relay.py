@@ -43,9 +43,15 @@ async def reached(path: str) -> Way:
     """Connect to the gateway, which is looked for anew each time; `OSError` when it is not there for long."""
     deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
     while True:
+        far = socket.socket(socket.AF_UNIX)
+        far.settimeout(0)
         try:
-            return await asyncio.open_unix_connection(path, limit=PIECE)
+            # Not by the loop: a gateway with as many waiting as it takes refuses at once (EAGAIN), and the
+            # loop takes that for a connection under way.
+            far.connect(path)
+            return await asyncio.open_unix_connection(sock=far, limit=PIECE)
         except OSError:
+            far.close()
             if asyncio.get_running_loop().time() > deadline:
                 raise
         await asyncio.sleep(PAUSE_SECONDS)

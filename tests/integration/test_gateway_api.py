@@ -234,19 +234,3 @@ def test_everybody_may_pass_to_the_socket_and_nobody_may_see_the_directory(way: 
 
     assert [stat.S_IMODE(path.stat().st_mode) for path in (place, place / GATEWAY_SOCKET)] == [0o711, 0o666]
     assert list(place.iterdir()) == [place / GATEWAY_SOCKET]
-
-
-def test_one_container_cannot_take_the_connections_of_all() -> None:
-    # One process at the other end of all of them is what one relay is.
-    guests = doors.Guests(most=8)
-    ours = [socket.socketpair() for _ in range(4)]
-    entered = [guests.entered(near) for near, _ in ours]
-
-    rooms = [each.__enter__() for each in entered]
-
-    assert rooms == [True, True, False, False]
-    for each in entered:
-        each.__exit__(None, None, None)
-    for near, far in ours:
-        near.close()
-        far.close()

@@ -3,6 +3,8 @@
 import base64
 import http.server
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -132,6 +134,28 @@ def test_the_local_network_is_reached_in_no_mode_but_where_its_address_is_on_the
         ("refused", "127.0.0.1"),
         ("refused", "169.254.169.254"),
     }
+
+
+NEIGHBOURS = """
+import subprocess
+from ipaddress import ip_address
+from egg_tasks.gateway import proxy_route
+subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+for prefix in ("2600:1:2:3::5/64", "93.184.216.5/24"):
+    subprocess.run(["ip", "addr", "add", prefix, "dev", "lo"], check=True)
+for text in ("2600:1:2:3::99", "93.184.216.34", "2600:1:2:4::99", "93.184.217.34"):
+    print(proxy_route._is_of_the_internet(ip_address(text)))
+"""
+
+
+def test_a_neighbour_is_of_no_internet_however_public_its_address() -> None:
+    alone = ["unshare", "-n"]
+    if subprocess.run([*alone, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("this user may not make a network of its own (unshare -n)")
+
+    said = subprocess.run([*alone, sys.executable, "-c", NEIGHBOURS], check=True, capture_output=True)
+
+    assert said.stdout.decode().split() == ["False", "False", "True", "True"]
 
 
 def test_a_name_is_reached_at_the_address_that_was_judged(

@@ -173,6 +173,28 @@ def test_it_waits_for_a_gateway_that_is_not_there_yet(there: Path) -> None:
             assert near.recv(100) == b"EARLY"
 
 
+def test_it_waits_for_a_gateway_that_has_as_many_waiting_as_it_takes(there: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as door, socket.socket(socket.AF_UNIX) as other:
+        door.bind(str(there))
+        door.listen(0)
+        other.connect(str(there))
+        with relayed(there) as port, socket.create_connection(("127.0.0.1", port), 20) as near:
+            near.sendall(b"early")
+            near.shutdown(socket.SHUT_WR)
+            near.settimeout(0.5)
+            with pytest.raises(TimeoutError):
+                near.recv(100)
+            near.settimeout(20)
+            door.accept()[0].close()
+            far = door.accept()[0]
+            heard = far.recv(100)
+            far.sendall(heard.upper())
+            far.close()
+            answer = near.recv(100)
+
+    assert answer == b"EARLY"
+
+
 def test_it_finds_a_gateway_that_was_started_anew(there: Path) -> None:
     with relayed(there) as port:
         with serving(there):
