@@ -80,7 +80,7 @@ def of_agent(
     command = backend.start(agent, prompt=render(brief), layout=layout)
     places, hidden = _taken(agent)
     path = hidden.pop("PATH", None) or places.pop("PATH", None) or agent.literals.get("PATH")
-    isolation = definition.isolation(epoch.phase_run.position, run.role)
+    isolation = definition.isolation_of(epoch.phase_run.position, run.role)
     goes_by_gateway = isolation.network is not None or isolation.container is not None
     hidden |= _secrets(agent, settings)
     plain = {**agent.literals, **places}
@@ -163,7 +163,7 @@ def of_set_up(
     if run.role:
         agent, definition = _agent(session, run)
         phase_run = phase_runs.get_phase_run(session, phase_run_id=run.phase_run_id)
-        isolation, literals = definition.isolation(phase_run.position, run.role), dict(agent.literals)
+        isolation, literals = definition.isolation_of(phase_run.position, run.role), dict(agent.literals)
         path = literals.get("PATH", settings.agents_path)
         environment |= {**literals, "PATH": _path(settings, layout, path)}
     launch = Launch(

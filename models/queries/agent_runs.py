@@ -53,7 +53,7 @@ def get_network(session: Session, *, run_id: UUID, kind: TokenKind = TokenKind.A
         return Network(allow=preparation.network) if preparation else Network()
     if kind is TokenKind.CHECK:
         return definition.check_isolation(position).network or Network()
-    return (definition.isolation(position, role).network if role else None) or Network()
+    return (definition.isolation_of(position, role).network if role else None) or Network()
 
 
 def get_backend(session: Session, *, run_id: UUID) -> str:

@@ -78,8 +78,8 @@ class AgentShape(Shape):
 
     backend: str
     """How the program is started and understood."""
-    isolation: Isolated = Isolation()
-    """Where it runs; `docker` alone stands for {kind: docker}."""
+    isolation: Isolated | None = None
+    """Where it runs, where that is otherwise than the definition says of all; `docker` is {kind: docker}."""
     wake: Wake = Wake.NONE
     """Whether it gets SIGUSR1 when its signal file says something new. Node programs open a debugger then."""
     environment: dict[Variable, Value] = Field(default_factory=dict)
@@ -136,7 +136,7 @@ FIRST = "command"
 class Definition(Shape):
     """What a pipeline is to do, pinned when it is created."""
 
-    not_built: ClassVar[frozenset[str]] = frozenset({"preset", "sources", "budget", "isolation"})
+    not_built: ClassVar[frozenset[str]] = frozenset({"preset", "sources", "budget"})
 
     version: Annotated[Literal[1], BeforeValidator(_whole)]
     """The version of this format."""
@@ -152,6 +152,8 @@ class Definition(Shape):
     """What is to be done, in words for the agents."""
     config: Config = Config()
     """The numbers the pipeline runs by."""
+    isolation: Isolated = Isolation()
+    """Where agents run that do not say so themselves; `docker` alone stands for {kind: docker}."""
     workspace: CloneSetUp | None = None
     """What makes clones ready before agents start in them, and checkouts before checks."""
     agents: dict[RoleName, Agent]
@@ -189,10 +191,22 @@ class Definition(Shape):
         seat = self._seat(position, role)
         return self.agents[seat.agent or seat.role]
 
-    def isolation(self, position: int, role: str) -> Isolation:
+    def isolation_of(self, position: int, role: str) -> Isolation:
         """Return where the agent of *role* runs in the phase at *position*."""
-        own, agents = self._seat(position, role).isolation, self.agent(position, role).isolation
-        return own.over(agents) if own else agents
+        found = self.isolation
+        for said in (self.agent(position, role).isolation, self._seat(position, role).isolation):
+            found = said.over(found) if said else found
+        return found
+
+    @property
+    def images(self) -> Mapping[str, Sequence[str]]:
+        """What its containers are made from, each with the roles that are in one."""
+        found: dict[str, dict[str, None]] = {}
+        for position, phase in enumerate(self.phases):
+            for seat in phase.roles:
+                if container := self.isolation_of(position, seat.role).container:
+                    found.setdefault(container.image, {})[seat.role] = None
+        return {image: tuple(roles) for image, roles in found.items()}
 
     def check_isolation(self, position: int) -> Isolation:
         """Return where the check of the phase at *position* runs, which executes what the agents wrote.
@@ -201,7 +215,7 @@ class Definition(Shape):
         every role is one.
         """
         phase = self.phases[position]
-        of_roles = (self.isolation(position, seat.role) for seat in phase.roles)
+        of_roles = (self.isolation_of(position, seat.role) for seat in phase.roles)
         first = next((found for found in of_roles if found.container is not None), Isolation())
         first = first.model_copy(update={"network": None})
         own = phase.check.isolation if phase.check else None
@@ -225,6 +239,8 @@ class FormatPart(NamedTuple):
 PARTS: Sequence[FormatPart] = (
     FormatPart((), Definition),
     FormatPart(("config",), Config),
+    FormatPart(("isolation",), Isolation),
+    FormatPart(("isolation", "network"), Network),
     *(FormatPart(("agents", "*"), shape, backend) for backend, shape in AGENTS.items()),
     FormatPart(("agents", "*", "isolation"), Isolation),
     FormatPart(("agents", "*", "isolation", "network"), Network),

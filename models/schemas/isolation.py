@@ -1,9 +1,9 @@
 """Where an agent of the definition runs, and what it may take of its machine there."""
 
 import re
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, Strict
 
 from models.schemas.network import Network
 from models.schemas.run import Container
@@ -35,13 +35,21 @@ Cores = Annotated[float, Strict(), Field(ge=0.1, le=1024, allow_inf_nan=False)]
 Processes = Annotated[int, Strict(), Field(ge=8, le=1_000_000)]
 
 
+Kind = Literal["process", "docker"]
+OF_CONTAINERS = ("image", "memory", "cpus", "pids", "runtime")
+"""What only a container has: said of a process it would hold nobody back."""
+
+
 class Isolation(Shape):
-    """Where an agent runs."""
+    """Where an agent runs: the definition says it of all, an agent of itself, a phase's role of that phase.
+
+    What one of them does not say, the one before it does.
+    """
 
     not_built: ClassVar[frozenset[str]] = frozenset({"disk"})
 
-    kind: Literal["process", "docker"] = "process"
-    """`process`: of the orchestrator's own user, for commands you trust. `docker`: a container of its own."""
+    kind: Kind | None = None
+    """`process` (unless said): of egg's own user, for commands you trust. `docker`: its own container."""
     image: OperandText | None = None
     """What its container is made from: it needs sh, git and a python3 of 3.11 or newer (egg-agent:latest)."""
     memory: Size | None = None
@@ -55,20 +63,15 @@ class Isolation(Shape):
     network: Network | None = None
     """What it reaches by the gateway, beside the API (nothing). A process can go past it."""
 
-    @model_validator(mode="after")
-    def check_kind(self) -> Self:
-        """Refuse for a process what only a container has: it would hold nobody back."""
-        said = [name for name, value in self if name not in {"kind", "network"} and value is not None]
-        if self.kind == "process" and said:
-            raise refused(
-                f"{', '.join(f'`{name}`' for name in said)} of a process would not hold: add `kind: docker`"
-            )
-        return self
+    @property
+    def runs_as(self) -> Kind:
+        """What it is in the end."""
+        return self.kind or "process"
 
     @property
     def container(self) -> Container | None:
         """What its container is made from; None for a process."""
-        if self.kind == "process":
+        if self.runs_as == "process":
             return None
         sizes = {"memory": bytes_of(self.memory)} if self.memory else {}
         said = {
@@ -79,8 +82,11 @@ class Isolation(Shape):
         return Container(**said, **sizes)
 
     def over(self, other: "Isolation") -> "Isolation":
-        """This one where it says something, and *other* where it does not."""
-        return other.model_copy(update={name: getattr(self, name) for name in self.model_fields_set})
+        """This one where it says something, and *other* where it does not: a stored one says all, as null."""
+        said = {name: value for name, value in self if value is not None}
+        is_other = self.kind is not None and self.kind != other.runs_as
+        # The size of a container is not that of a process.
+        return (Isolation(network=other.network) if is_other else other).model_copy(update=said)
 
 
 def _whole(value: object) -> object:

@@ -82,7 +82,7 @@ class RosterRole(Shape):
     on_failure: OnFailure | None = None
     """What follows when its agent fails; `ask` for a required role, `continue` for an advisory one."""
     isolation: Isolated | None = None
-    """Where its agent runs in this phase; as the agent says when not given."""
+    """Where its agent runs in this phase, where that is otherwise than the agent says."""
 
     def policy(self) -> RolePolicy:
         """Build the rules the decision function knows this role by."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from models.schemas.fault import Fault, Path, meant
+from models.schemas.isolation import OF_CONTAINERS
 from models.schemas.roster import MAX_ROLES
 
 MAX_CYCLES = 20
@@ -38,6 +39,7 @@ def roster_faults(document: object) -> Iterator[Fault]:
     """Find the faults between the phases, roles and agents of a raw definition."""
     root = _mapping(document)
     agents = root.get("agents")
+    yield from _walls_of_processes(root)
     phases = [_mapping(phase) for phase in _list(root.get("phases"))]
     names = (_Mention(str(p["name"]), ("phases", i, "name")) for i, p in enumerate(phases) if "name" in p)
     yield from _twice(names, "a phase is called `{}` already")
@@ -116,6 +118,36 @@ def _unplayed(seats: Iterable[_Seat], agents: Mapping[object, object]) -> Iterat
                 seat.agent.path,
                 f"nobody plays `{seat.role}`: there is no agent `{agent}` in `agents`{meant(agent, known)}",
             )
+
+
+def _walls_of_processes(root: Mapping[object, object]) -> Iterator[Fault]:
+    """Find what is said of a container where there will be a process, which it would not hold."""
+    of_all = root.get("isolation")
+    yield from _without_container(_kind(of_all, "process"), of_all, ("isolation",))
+    kinds = {}
+    for name, agent in _mapping(root.get("agents")).items():
+        said = _mapping(agent).get("isolation")
+        kinds[name] = _kind(said, _kind(of_all, "process"))
+        yield from _without_container(kinds[name], said, ("agents", str(name), "isolation"))
+    for position, phase in enumerate(map(_mapping, _list(root.get("phases")))):
+        for number, seat in enumerate(map(_mapping, _list(phase.get("roles"))[:MAX_ROLES])):
+            player, said = seat.get("agent") or seat.get("role"), seat.get("isolation")
+            if isinstance(player, str) and player in kinds:
+                at = ("phases", position, "roles", number, "isolation")
+                yield from _without_container(_kind(said, kinds[player]), said, at)
+
+
+def _kind(said: object, otherwise: object) -> object:
+    """What an isolation as it is written makes of an agent that would else be *otherwise*."""
+    kind = _mapping(said).get("kind") if isinstance(said, Mapping) else said
+    return otherwise if kind is None else kind
+
+
+def _without_container(kind: object, said: object, path: Path) -> Iterator[Fault]:
+    walls = [name for name in OF_CONTAINERS if _mapping(said).get(name) is not None]
+    if kind == "process":
+        for name in walls:
+            yield Fault((*path, name), f"`{name}` would hold no process: add `kind: docker`, or leave it out")
 
 
 def _cycles(seats: Mapping[str, _Seat]) -> Iterator[Fault]:

@@ -112,7 +112,6 @@ def test_faults_of_form_and_of_meaning_are_told_together() -> None:
         (definition(preset="sdlc"), "preset"),
         (definition(sources=[]), "sources"),
         (definition(budget={}), "budget"),
-        (definition(isolation={"kind": "docker"}), "isolation"),
     ],
 )
 def test_a_key_that_is_not_built_yet_is_refused_by_name(document: Document, path: str) -> None:

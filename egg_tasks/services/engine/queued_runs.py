@@ -50,13 +50,13 @@ def of_check(epoch: Epoch, commit: str) -> RunToSend:
 
 def _new_run(epoch: Epoch, *, role: str | None, number: int) -> AgentRun:
     definition, position = epoch.pipeline.definition, epoch.phase_run.position
-    isolation = definition.isolation(position, role) if role else definition.check_isolation(position)
+    isolation = definition.isolation_of(position, role) if role else definition.check_isolation(position)
     return AgentRun(
         pipeline_id=epoch.pipeline.id,
         phase_run_id=epoch.phase_run.id,
         role=role,
         number=number,
-        isolation=isolation.kind,
+        isolation=isolation.runs_as,
         status=RunStatus.QUEUED,
         causes=[],
         created_at=epoch.now,
