@@ -9,13 +9,13 @@ from typing import cast
 
 import yaml
 
-from cli import server, shell, streams
+from cli import server, shell, streams, whereabouts
 from cli.definition_notes import notes, of_variables
 from cli.definition_repository import Far, Start, far_faults, resolved, start, submodule_notes
 from cli.yaml_loader import MAX_BYTES, Loader
 from cli.yaml_positions import Positions, duplicate_keys
 from models.errors import Unprocessable
-from models.schemas.definition import Fault, Faulty, validate
+from models.schemas.definition import Definition, Fault, Faulty, validate
 from models.schemas.source import is_remote, split
 
 STDIN = Path("-")
@@ -108,6 +108,11 @@ class Checked:
     overrides: Sequence[tuple[str, str]] = ()
     """What was set over it."""
 
+    @property
+    def definition(self) -> Definition:
+        """The same document, understood."""
+        return validate(self.document)
+
     def refused(self, faults: Iterable[Fault]) -> FaultyFile:
         """Build the error of faults that were found later."""
         return FaultyFile.of(self.name, faults_with_lines(faults, self.positions))
@@ -166,6 +171,7 @@ def _checked(loaded: Loaded, *, directory: Path, far: Far, file: Path | None = N
     told = tuple(
         of_variables(definition, shell.environ() if is_here else None, server.secrets() if is_here else None)
     )
+    told += tuple(whereabouts.warnings(definition))
     told += tuple(notes(definition, found.source, found.commit, file=file)) if found else ()
     if found and far is Far.ASKED:
         told += tuple(submodule_notes(found))

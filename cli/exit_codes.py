@@ -48,7 +48,7 @@ OF_AN_END: Mapping[int, str] = {
 OF: Mapping[str, Mapping[int, str]] = {
     "egg demo": {code: meaning for code, meaning in OF_AN_END.items() if code != WAITS},
     "egg status": {FAILED: "no server answers, or a process of the local stack does not run"},
-    "egg doctor": {FAILED: "something that is needed is missing"},
+    "egg doctor": {FAILED: "something that is needed is missing, or agents could not work in the image"},
     "egg run": {**OF_AN_END, **OF_A_FILE},
     "egg watch": OF_AN_END,
     "egg validate": {DONE: "sound", FAILED: "could not be looked at", **OF_A_FILE},

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
 
-from cli import definition_file, render, server, typed, watch_one
+from cli import definition_file, render, server, shell, typed, watch_one
 from cli.definition_file import Checked
 from cli.definition_repository import Far, persons_reach
 from egg_tasks.client import Client, Json
@@ -15,6 +15,8 @@ from egg_tasks.workspace.incoming import Incoming
 from models.errors import Unavailable
 from models.schemas.fault import Fault, Faulty
 from models.schemas.source import is_remote
+
+DOCKER_HOST = "EGG_DOCKER_HOST"
 
 
 def check(file: Path, *, overrides: Sequence[tuple[str, str]], is_submitted: bool = True) -> Checked:
@@ -32,6 +34,29 @@ def noted(checked: Checked) -> Checked:
     for note in checked.notes:
         render.say(f"note: {note}", err=True)
     return checked
+
+
+def need_containers(checked: Checked) -> None:
+    """Refuse a definition whose agents cannot be put into containers here, before anything is started."""
+    wanted = checked.definition.images
+    if wanted and (home := server.own_home()) and (url := docker_host(home)):
+        from egg_tasks import local_engine
+
+        local_engine.refuse(wanted, url=url)
+
+
+def docker_host(home: Path) -> str | None:
+    """Where the stack of *home* finds its container engine; None if it has another than is said here.
+
+    Then it alone knows, and is asked by submitting.
+    """
+    from egg_tasks.settings_table import said
+    from egg_tasks.stack import frozen, lifecycle
+
+    environ = lifecycle.surroundings(home, shell.environ())
+    running = lifecycle.find(home)
+    is_other = running and DOCKER_HOST in frozen.differing(frozen.taken(running), frozen.of(home, environ))
+    return None if is_other else said(environ, DOCKER_HOST)
 
 
 def create(

@@ -38,6 +38,7 @@ def run(
     from cli import submitting
 
     checked = submitting.check(file, overrides=given)
+    submitting.need_containers(checked)
     ensure_stack()
     client = server.follower()
     created = submitting.create(client, checked)

@@ -82,18 +82,20 @@ def down(*, stops_agents: bool, output: str) -> None:
 
 
 @click.command()
+@click.option(
+    "--image", metavar="NAME", help="Start a container of this image once, and say what agents lack in it."
+)
 @options.output
 @click.pass_context
-def doctor(ctx: click.Context, *, output: str) -> None:
+def doctor(ctx: click.Context, *, image: str | None, output: str) -> None:
     """Look at all a local stack needs, and say how to mend it.
 
-    Versions, disk, ports, database, broker, Docker, agent programs; changes nothing.
+    Versions, disk, ports, database, broker, container engine, agent programs; changes nothing. With --image
+    only the engine is looked at, and one of its images is tried as agents would have it.
 
     Example:  egg doctor
     """
-    from egg_tasks.stack.doctor import examine
-
-    findings = [*examine(server.home(), shell.environ()), *_newer_runs(), *_halt()]
+    findings = _of_image(image) if image else _of_stack()
     if render.wants_json(output):
         render.write_json({"findings": [asdict(finding) for finding in findings]})
     else:
@@ -103,6 +105,26 @@ def doctor(ctx: click.Context, *, output: str) -> None:
             render.say_signed(sign, colour, f" {finding.name:<15} {finding.text}", *mend)
     is_lacking = any(finding.ok is False for finding in findings)
     exit_codes.end(ctx, exit_codes.FAILED if is_lacking else exit_codes.DONE)
+
+
+def _of_stack() -> "list[Finding]":
+    from egg_tasks import local_engine, settings_file
+    from egg_tasks.stack.doctor import examine
+
+    home = server.home()
+    of_engine = local_engine.examine(settings_file.completed_if_read(shell.environ(), home))
+    return [*examine(home, shell.environ()), *of_engine, *_newer_runs(), *_halt()]
+
+
+def _of_image(image: str) -> "list[Finding]":
+    from egg_tasks import image_trial, settings_file
+    from egg_tasks.settings_table import number, said
+
+    home = server.home()
+    environ = settings_file.completed_if_read(shell.environ(), home)
+    url, uid = said(environ, "EGG_DOCKER_HOST"), number(environ, "EGG_AGENT_UID")
+    say(f"trying {image}")
+    return list(image_trial.examine(image, url=url, agent_uid=uid, home=home))
 
 
 def _tell_of_newer_runs() -> None:

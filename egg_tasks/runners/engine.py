@@ -39,16 +39,17 @@ class ContainerState:
 
 
 @cache
-def at(url: str) -> "Engine":
+def at(url: str, *, seconds: float = SECONDS) -> "Engine":
     """The one engine at a URL: its connections are kept, and shared by all of this process."""
-    return Engine(url)
+    return Engine(url, seconds=seconds)
 
 
 class Engine:
     """One engine. To be used by any thread. `EngineAway` from every method as long as it does not answer."""
 
-    def __init__(self, url: str = SOCKET) -> None:
+    def __init__(self, url: str = SOCKET, *, seconds: float = SECONDS) -> None:
         self.url = url
+        self._seconds = seconds
 
     def find(self, name: str) -> ContainerState | None:
         """How the container of a name fares, or None if there is none."""
@@ -140,6 +141,21 @@ class Engine:
             found = self._client.containers(filters={"label": wanted, "status": [RUNNING, "paused"]})
         return [each["Labels"] for each in found]
 
+    def info(self) -> Mapping[str, Any]:
+        """What it says of itself, as `docker info` shows it."""
+        with self._translated():
+            found: Mapping[str, Any] = self._client.info()
+        return found
+
+    def find_image(self, name: str) -> Mapping[str, Any] | None:
+        """What it says of an image, or None if it has none of that name."""
+        with self._translated():
+            try:
+                found: Mapping[str, Any] = self._client.inspect_image(name)
+            except Missing:
+                return None
+        return found
+
     @cached_property
     def is_rootless(self) -> bool:
         """Whether the engine is a user's own, whose containers' root that user is."""
@@ -151,12 +167,11 @@ class Engine:
         return self._has("name=userns")
 
     def _has(self, option: str) -> bool:
-        with self._translated():
-            return option in (self._client.info().get("SecurityOptions") or ())
+        return option in (self.info().get("SecurityOptions") or ())
 
     @cached_property
     def _client(self) -> APIClient:
-        return APIClient(base_url=self.url, version="auto", timeout=SECONDS, max_pool_size=POOL)
+        return APIClient(base_url=self.url, version="auto", timeout=self._seconds, max_pool_size=POOL)
 
     def _need_answer(self) -> None:
         """Raise `OSError` unless somebody listens; the library would forget to close what it tried with."""

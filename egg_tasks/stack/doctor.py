@@ -54,7 +54,6 @@ def examine(home: Path, environ: Mapping[str, str]) -> Sequence[Finding]:
         _gateway(home),
         _others(given),
         *doctor_settings.examine(home, given),
-        _docker(),
         _environment(),
         _agents_path(home, given),
         _agent_program("claude", home, given),
@@ -211,15 +210,6 @@ def _others(environ: Mapping[str, str]) -> Finding:
     return Finding(
         "other programs", ok=None, text=text, mend="to use one, name it as EGG_DATABASE_URL or EGG_REDIS_URL"
     )
-
-
-def _docker() -> Finding:
-    """The engine that container agents need; process agents do without."""
-    if shutil.which("docker") is None:
-        return Finding("docker", ok=None, text="not installed", mend="only agents in containers need it")
-    version = _said("docker", "version", "--format", "{{.Server.Version}}")
-    mend = "only agents in containers need it: start the engine, and let this user use it"
-    return Finding("docker", True if version else None, version or "no engine answers", mend)
 
 
 def _environment() -> Finding:

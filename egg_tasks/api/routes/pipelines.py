@@ -63,6 +63,7 @@ def create(document: Annotated[Any, Body()]) -> Envelope[PipelineAnswer]:
     """
     submission, rest = SubmissionIn.beside(document)
     definition = _valid(rest)
+    _need_containers(definition)
     with unit_of_work() as session:
         created = lineage.submit(
             session, definition=definition, submission=submission, is_kept=_has_repository, now=utcnow()
@@ -213,6 +214,18 @@ def _answer(detail: PipelineDetail, what: str) -> Envelope[PipelineAnswer]:
 def _has_repository(pipeline_id: str) -> bool:
     """Whether some pipeline's repository has that name, of whatever database."""
     return workspace().repository(pipeline_id).exists()
+
+
+def _need_containers(definition: Definition) -> None:
+    """Refuse, before anything is stored, agents in containers that this machine cannot make.
+
+    A server elsewhere knows nothing of the engines of its nodes: there the launch finds out.
+    """
+    if definition.images:
+        from egg_tasks import local_engine  # the engine's library takes long to import
+
+        if local_engine.is_agents(settings().home):
+            local_engine.refuse(definition.images, url=settings().docker_host)
 
 
 def _valid(document: object) -> Definition:

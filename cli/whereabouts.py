@@ -1,0 +1,91 @@
+"""Where a definition's agents run and what they reach, in the words of `egg validate`."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from models.schemas.definition import Definition
+from models.schemas.isolation import Isolation
+from models.schemas.network import Network
+from models.schemas.run import Container
+
+GIGABYTE = 1 << 30
+
+
+@dataclass(frozen=True)
+class Whereabouts:
+    """Where one agent runs, or in one phase one of its roles."""
+
+    who: str
+    """The agent's name; of a role, its name and `in` its phase."""
+    runs_as: str
+    """`process` or `docker`."""
+    image: str | None
+    """What its container is made from; a process has none."""
+    runs: str
+    """Where, in words."""
+    reaches: str
+    """What it reaches, in words."""
+
+
+def places(definition: Definition) -> Iterator[Whereabouts]:
+    """Each agent, and behind them the roles that are elsewhere in some phase."""
+    for name, agent in definition.agents.items():
+        said = agent.isolation
+        yield _place(name, said.over(definition.isolation) if said else definition.isolation)
+    for position, phase in enumerate(definition.phases):
+        for seat in phase.roles:
+            if seat.isolation is not None:
+                yield _place(f"{seat.role} in {phase.name}", definition.isolation_of(position, seat.role))
+
+
+def _place(who: str, isolation: Isolation) -> Whereabouts:
+    container = isolation.container
+    if container is None:
+        runs = "process, as root" if os.geteuid() == 0 else "process, as you"
+        return Whereabouts(who, isolation.runs_as, None, runs, _of_process(isolation.network))
+    return Whereabouts(
+        who, isolation.runs_as, container.image, _contained(container), _of_container(isolation.network)
+    )
+
+
+def _contained(container: Container) -> str:
+    runtime = f", {container.runtime}" if container.runtime else ""
+    memory = f"{container.memory / GIGABYTE:.3g}g"
+    limits = f"{memory}, {container.cpus:g} cpus, {container.pids} pids{runtime}"
+    return f"container {container.image} ({limits})"
+
+
+def _of_process(network: Network | None) -> str:
+    if network is None:
+        return "all that you may"
+    return f"{_allowed(network)}, if it keeps to it"
+
+
+def _of_container(network: Network | None) -> str:
+    return _allowed(network) if network else "egg alone"
+
+
+def _allowed(network: Network) -> str:
+    if network.mode == "open":
+        return "egg and EVERY host of the internet"
+    if network.mode == "observe":
+        return "egg and every host of the internet, noted"
+    return f"egg, {', '.join(network.allow)}" if network.allow else "egg alone"
+
+
+def warnings(definition: Definition) -> Iterator[str]:
+    """What of it a person is told whenever it is run."""
+    said: list[tuple[str, Isolation | None]] = [("isolation", definition.isolation)]
+    said += [(f"agents.{name}.isolation", agent.isolation) for name, agent in definition.agents.items()]
+    for position, phase in enumerate(definition.phases):
+        said += [
+            (f"phases[{position}].roles[{number}].isolation", seat.isolation)
+            for number, seat in enumerate(phase.roles)
+        ]
+    for where, isolation in said:
+        if isolation is not None and isolation.network and isolation.network.mode == "open":
+            yield (
+                f"{where}.network.mode: `open` lets it send what it reads to EVERY host of the internet: "
+                "`observe`, look with `egg egress`, and allow what it needs"
+            )
