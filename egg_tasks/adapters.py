@@ -25,7 +25,7 @@ def _docker() -> Runner:
 
 
 KINDS: Mapping[str, Callable[[], Runner]] = {
-    PROCESS: lambda: ProcessRunner(settings().home / RUNS),
+    PROCESS: lambda: ProcessRunner(settings().home / RUNS, is_refused=settings().needs_containers),
     DOCKER: _docker,
 }
 """How agents may be isolated, and who runs them so."""

@@ -62,6 +62,14 @@ def secrets_directory(environ: Mapping[str, str], home: Path) -> Path:
     return Path(place) if place else home / "secrets"
 
 
+def needs_containers(environ: Mapping[str, str]) -> bool:
+    """Whether agents that are processes are refused; `Unprocessable` for what is no kind of isolation."""
+    least = said(environ, "EGG_ISOLATION")
+    if least not in {"process", "docker"}:
+        raise Unprocessable(f"EGG_ISOLATION must be `process` or `docker`, not {least[:80]!r}")
+    return least == "docker"
+
+
 def sqlalchemy_url(url: str) -> str:
     """Turn a PostgreSQL URL as people write it into the one SQLAlchemy wants (the psycopg driver)."""
     scheme, separator, rest = url.partition("://")
@@ -184,6 +192,8 @@ class Settings:
     """What agents and checks have as LANG."""
     agents_path: str = os.defpath
     """The PATH that agents and checks have behind their `egg`."""
+    needs_containers: bool = False
+    """Whether nothing of an agent may run here but in a container of its own."""
     docker_host: str = BY_VARIABLE["EGG_DOCKER_HOST"].default
     """The container engine of agents that are isolated by one."""
     agent_uid: int = 65532
@@ -220,6 +230,7 @@ class Settings:
             api_hosts=frozenset(environ.get("EGG_API_HOSTS", "").lower().replace(",", " ").split()),
             language=environ.get("LANG") or "C.UTF-8",
             agents_path=agent_tools.agents_path(environ, home),
+            needs_containers=needs_containers(environ),
             docker_host=said(environ, "EGG_DOCKER_HOST"),
             agent_uid=number(environ, "EGG_AGENT_UID"),
             secrets_directory=secrets_directory(environ, home),

@@ -224,6 +224,12 @@ SETTINGS: tuple[Setting, ...] = (
         help="how long the clone of a run whose work is saved stays when the run is over",
     ),
     Setting(
+        variable="EGG_ISOLATION",
+        key="node.isolation",
+        default="process",
+        help="`docker` refuses all agents, set-ups and checks that have no container of their own here",
+    ),
+    Setting(
         variable="EGG_DOCKER_HOST",
         key="node.docker_host",
         kind=Kind.URL,

@@ -104,7 +104,7 @@ class Unprocessable(Rejected):
 
 
 class NotSet(Unprocessable):
-    """A variable that a definition takes from the worker's environment is not there, or not for agents."""
+    """What a definition takes of the machine it runs on is not there, or not for agents."""
 
 
 class TooMany(Rejected):

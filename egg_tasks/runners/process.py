@@ -16,7 +16,7 @@ from uuid import UUID
 from egg_tasks import agent_tools, disk, removal, run_places
 from egg_tasks.foreign_files import written_at
 from egg_tasks.runners import alive, liveness, room, run_directory
-from models.errors import NoRoom, TooNew, Unavailable
+from models.errors import NoRoom, NotSet, TooNew, Unavailable
 from models.schemas.layout import Layout
 from models.schemas.run import Exit, Launch
 from models.schemas.silence import Silence
@@ -33,9 +33,10 @@ class ProcessRunner:
     same machine may wait for, stop and read any run. For trusted commands: agents share our user.
     """
 
-    def __init__(self, root: Path, python: str = sys.executable) -> None:
+    def __init__(self, root: Path, python: str = sys.executable, *, is_refused: bool = False) -> None:
         self._root = root.absolute()
         self._python = python
+        self._is_refused = is_refused
         self._children: set[int] = set()
         self._lock = threading.Lock()
 
@@ -53,10 +54,18 @@ class ProcessRunner:
         return run_places.ours(self.directory(run_id))
 
     def ensure(self, launch: Launch) -> None:
-        """Start the run unless it was started before. HOME, unless it is given, and TMPDIR are its own."""
+        """Start the run unless it was started before. HOME, unless it is given, and TMPDIR are its own.
+
+        `NotSet` where nothing may start as a process.
+        """
         self._bury()
         if self.has_started(launch.run_id):
             return
+        if self._is_refused:
+            raise NotSet(
+                "this machine starts nothing that has no container of its own (EGG_ISOLATION=docker): say"
+                " `isolation: docker` of the agent, in `agents` or in the phase's role"
+            )
         directory = self.directory(launch.run_id)
         try:
             spec = run_directory.write(directory, launch)

@@ -14,7 +14,7 @@ import pytest
 
 from egg_tasks import run_places
 from egg_tasks.runners.process import ProcessRunner
-from models.errors import Unavailable
+from models.errors import NotSet, Unavailable
 from models.schemas.run import Exit, Wake
 from tests.integration.runner_scene import AT_ONCE, SOON, end, end_all, launch, output, started, until
 
@@ -49,6 +49,17 @@ def children() -> set[int]:
         except (FileNotFoundError, ProcessLookupError):
             continue
     return found
+
+
+def test_where_all_needs_a_container_nothing_starts_as_a_process(tmp_path: Path) -> None:
+    closed = ProcessRunner(tmp_path / "runs", is_refused=True)
+    run = launch("touch $HOME/was-here")
+
+    with pytest.raises(NotSet, match="say `isolation: docker`"):
+        closed.ensure(run)
+
+    assert not closed.has_started(run.run_id)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_the_environment_is_what_was_given_and_the_token(

@@ -183,3 +183,11 @@ def test_a_place_that_agents_or_logs_could_not_name_is_one_sentence(
 )
 def test_any_other_place_is_taken_as_it_is(given: str, home: str) -> None:
     assert str(default_home({"EGG_HOME": given})) == home
+
+
+def test_a_node_may_refuse_what_has_no_container_of_its_own() -> None:
+    assert not Settings.from_environment(OURS).needs_containers
+    assert Settings.from_environment({**OURS, "EGG_ISOLATION": "docker"}).needs_containers
+
+    with pytest.raises(Unprocessable, match="EGG_ISOLATION must be `process` or `docker`, not 'dokcer'"):
+        Settings.from_environment({**OURS, "EGG_ISOLATION": "dokcer"})
