@@ -10,7 +10,7 @@ TOOLS  := .venv-tools
 # What pytest has made of the tests' modules is kept, also where Python is told to keep nothing: half of collecting.
 PYTEST := env -u PYTHONDONTWRITEBYTECODE $(LARGE_PAGES) $(BIN)/python -m pytest
 
-.PHONY: demo help prove-bus bench-bus bench-engine chaos hostile gaps walk field picture check reference image-base test test-unit \
+.PHONY: demo help prove-bus bench-bus bench-engine chaos hostile gaps walk field picture check reference image image-base image-servers test test-unit \
 	test-real test-proofs test-install test-pythons coverage release audit pre-commit format lint types imports lock clean
 
 demo: $(STAMP)  ## run the main job: a local stack, a repository, agents that come to agree
@@ -96,6 +96,16 @@ check: $(STAMP)  ## format, lint, types, imports, tests and what they leave out,
 	done
 
 NAME ?= egg-base
+export BASE ?=
+# A tag takes no `+`.
+image: $(STAMP)  ## the images of agents and of egg itself: make image BASE=egg-base, CLAUDE= and CODEX= for none of them
+	docker/image agent egg-agent:latest
+	@version=$$($(BIN)/python -m setuptools_scm) && \
+	  VERSION=$$version docker/image egg egg:latest "egg:$$(printf %s "$$version" | tr + -)"
+
+image-servers: image  ## PostgreSQL and Valkey for docker/compose.yaml, where no registry is at hand
+	docker/image servers egg-servers:latest
+
 image-base:  ## the base of agents' images where no registry is at hand: Debian with git and python3 (as root, a minute)
 	docker/image-base $(NAME)
 
@@ -134,7 +144,7 @@ LOCK := --universal --generate-hashes --python-version 3.11 --no-emit-find-links
 lock: $(STAMP)  ## renew the locks (needs uv)
 	uv pip compile setup.cfg $(LOCK) -o requirements/runtime.txt
 	uv pip compile setup.cfg --extra dev $(LOCK) -o requirements/dev.txt
-	uv pip compile requirements/tools.in $(LOCK) -o requirements/tools.txt
+	for name in tools build node; do uv pip compile requirements/$$name.in $(LOCK) -o requirements/$$name.txt || exit; done
 
 clean:  ## remove the virtual environments and what the tools keep
 	rm -rf $(VENV) $(TOOLS) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage.json build *.egg-info

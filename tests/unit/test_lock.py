@@ -29,8 +29,9 @@ def asked(*, dev: bool) -> list[Requirement]:
     return [Requirement(line) for line in lines if line]
 
 
-def wanted_tools() -> list[Requirement]:
-    lines = (ROOT / "requirements/tools.in").read_text(encoding="utf-8").splitlines()
+def wanted(name: str) -> list[Requirement]:
+    """What is asked for beside `setup.cfg`."""
+    lines = (ROOT / "requirements" / name).read_text(encoding="utf-8").splitlines()
     return [Requirement(line) for line in lines if not line.startswith("#")]
 
 
@@ -39,7 +40,9 @@ def wanted_tools() -> list[Requirement]:
     [
         ("runtime.txt", asked(dev=False)),
         ("dev.txt", asked(dev=True)),
-        ("tools.txt", wanted_tools()),
+        ("tools.txt", wanted("tools.in")),
+        ("build.txt", wanted("build.in")),
+        ("node.txt", wanted("node.in")),
     ],
 )
 def test_a_lock_holds_what_is_asked_for(name: str, requirements: list[Requirement]) -> None:
