@@ -189,7 +189,7 @@ def _make_for_containers(directory: Path) -> None:
 
 
 def _open(draft: Path) -> None:
-    """Let anybody read what lies there and execute what is executed, whatever our umask: also who is not us."""
+    """Let all read what lies there, and execute what is executed, whatever our umask."""
     for directory, _, files in os.walk(draft):
         Path(directory).chmod(0o755)
         for path in (Path(directory, name) for name in files):

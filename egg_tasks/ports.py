@@ -73,6 +73,12 @@ class Runner(Protocol):
     def list_live(self) -> Collection[UUID]:
         """The runs on this machine whose supervisor lives."""
 
+    def list_present(self) -> Collection[UUID]:
+        """The runs on this machine of which something is there that is not a file in their directories."""
+
+    def end_stranger(self, run_id: UUID) -> bool:
+        """End what is there of a run that nobody attends, and remove it; whether it lived."""
+
     def list_silences(self, *, since: datetime) -> Collection[Sequence[Silence]]:
         """For each run on this machine whose supervisor has ticked after *since*: when it did not."""
 

@@ -20,11 +20,11 @@ from egg_tasks.outbox import Clearing, Deletion, Preparation, Publication, Rebas
 from egg_tasks.services.agents import clones, deletions, scheduling
 from egg_tasks.services.engine import evaluation
 from egg_tasks.services.people import decisions, notifications
-from egg_tasks.tasks.dispatch import TaskSender, send_tidying
+from egg_tasks.tasks.dispatch import TaskSender, send_ending_of_strangers, send_tidying
 from egg_tasks.use_cases import ticking
 from models.errors import Unavailable
 from models.queries import decisions as decision_rows
-from models.queries import phase_runs, pipelines, rebases, repairs, versions
+from models.queries import overviews, phase_runs, pipelines, rebases, repairs, versions
 from models.tries import BOUNDS, Bound, Work
 
 log = structlog.get_logger()
@@ -87,6 +87,7 @@ def reconcile() -> None:
         delete_pipelines,
         clear_runs,
         tidy_disk,
+        end_strangers,
     )
     for kind in kinds:
         logging.beat()
@@ -263,7 +264,7 @@ def clear_runs() -> int:
 
 @dataclass
 class Tidying:
-    """When what was removed is next taken off the disk, in case who removed it died before."""
+    """When something is next looked for that who died before may have left: on a disk, or running."""
 
     next_at: datetime | None = None
 
@@ -275,13 +276,23 @@ class Tidying:
         return True
 
 
-TIDYING = Tidying()
+TIDYING, STRANGERS = Tidying(), Tidying()
 
 
 def tidy_disk() -> int:
     """Send the taking off the disk of what was removed, now and then."""
     if TIDYING.is_due(now=utcnow()):
         send_tidying()
+    return 0
+
+
+def end_strangers() -> int:
+    """Send the ending of what runs on some machine and no row knows, now and then; there it is counted."""
+    if STRANGERS.is_due(now=utcnow()):
+        with unit_of_work() as session:
+            nodes = [each.name for each in overviews.list_nodes(session)]
+        for node in nodes:
+            send_ending_of_strangers(node, within=TIDY_EVERY)
     return 0
 
 

@@ -59,7 +59,7 @@ class OwnEngine:
         deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline and self.process.poll() is None:
             with suppress(EngineAway):
-                self.client.list_running({})
+                self.client.list_labels({}, lives=True)
                 return
             time.sleep(0.1)
         raise AssertionError(f"dockerd does not answer:\n{(self.home / 'log').read_text()[-2000:]}")

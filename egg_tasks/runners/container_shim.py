@@ -53,12 +53,8 @@ def start_relay(port: int, socket: str) -> None:
     import socket as sockets  # of use only here
 
     argv = [sys.executable, "-I", RELAY, str(port), socket]
-    own = os.getcwd()
-    # Others may see where it works, and are not to find by it where we do.
-    os.chdir("/")
     # In a session of its own, so that what ends the agent's does not end this one, nor it us.
     os.posix_spawn(sys.executable, argv, {}, setsid=True, setsigmask=())
-    os.chdir(own)
     deadline = time.monotonic() + RELAY_SECONDS
     while time.monotonic() < deadline:
         with sockets.socket() as probe:
@@ -92,7 +88,10 @@ def main() -> NoReturn:
     if not shim.claim():
         os._exit(0)
     if spec["relay"]:
+        # Anybody sees where it works, and is not to find by that where we do.
+        os.chdir("/")
         start_relay(*spec["relay"])
+        os.chdir(spec["own"])
     outcome = shim.run(spec, shim.open_signals())
     shim.publish({**outcome, "is_out_of_memory": oom_kills() > 0})
     os._exit(0)

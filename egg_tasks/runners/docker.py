@@ -16,7 +16,7 @@ from egg_tasks.foreign_files import is_directory, is_there, written_at
 from egg_tasks.runners import alive, container_files, container_spec, run_directory
 from egg_tasks.runners.container_shim import TOO_OLD, UNFED
 from egg_tasks.runners.container_spec import GATEWAY, INSTALLATION, RUN, Mount, User
-from egg_tasks.runners.engine import CREATED, RUNNING, ContainerState, Engine
+from egg_tasks.runners.engine import CREATED, LIVING, RUNNING, ContainerState, Engine
 from models.errors import NoRoom, NotFound, Unavailable, Unprocessable
 from models.schemas.layout import Inside, Layout
 from models.schemas.run import Container, Exit, Launch
@@ -24,7 +24,7 @@ from models.schemas.silence import Silence
 
 AGENT_UID = 65532
 """Who agents are where we are root: nobody who has anything on this machine."""
-START_SECONDS, KILL_SECONDS = 30.0, 5.0
+START_SECONDS, STOP_SECONDS, KILL_SECONDS = 30.0, 10.0, 5.0
 SOCKET = "gateway.sock"
 
 
@@ -135,14 +135,36 @@ class DockerRunner:
         """The runs of this installation whose container lives; no engine is asked where none was started."""
         if not any(container_files.find_end(own) is None for own in self._started()):
             return []
-        found = self._engine.list_running({INSTALLATION: self._installation()})
-        return [UUID(labels[RUN]) for labels in found if RUN in labels]
+        return self._list(lives=True)
+
+    def list_present(self) -> Collection[UUID]:
+        """The runs that have a container of this installation, whatever it does."""
+        return self._list(lives=False)
+
+    def end_stranger(self, run_id: UUID) -> bool:
+        """Ask the container of a run that nobody attends to end, and remove it; whether it lived.
+
+        Of the run itself nothing is decided, and its files stay.
+        """
+        state = self._find(run_id)
+        if state is None:
+            return False
+        lives = state.status in LIVING
+        if lives:
+            self._engine.signal(state.id, "SIGTERM")
+            self._engine.wait(state.id, seconds=STOP_SECONDS)
+        self._engine.remove(state.id)
+        return lives
 
     def list_silences(self, *, since: datetime) -> Collection[Sequence[Silence]]:
         """For each run here whose shim has ticked after *since*, ended or not: when it did not tick."""
         now = datetime.now(UTC)
         found = (alive.read(container_files.box(own), now=now) for own in self._started())
         return [silences for silences in found if silences and silences[-1].began_at > since]
+
+    def _list(self, *, lives: bool) -> Collection[UUID]:
+        found = self._engine.list_labels({INSTALLATION: self._installation()}, lives=lives)
+        return [UUID(labels[RUN]) for labels in found if RUN in labels]
 
     def _own(self, run_id: UUID) -> Path:
         return run_places.ours(run_places.given(self._home, run_id))

@@ -19,6 +19,7 @@ SECONDS = 60
 POOL = 64
 CREATED, RUNNING, EXITED, DEAD = "created", "running", "exited", "dead"
 OVER = frozenset({EXITED, DEAD})
+LIVING = [RUNNING, "paused", "restarting"]
 
 
 @dataclass(frozen=True)
@@ -134,11 +135,12 @@ class Engine:
             said: bytes = self._client.logs(container, tail=1)
         return said.decode(errors="replace").strip()
 
-    def list_running(self, labels: Mapping[str, str]) -> Collection[Mapping[str, str]]:
-        """The labels of all containers that run and have these."""
-        wanted = [f"{key}={value}" for key, value in labels.items()]
+    def list_labels(self, wanted: Mapping[str, str], *, lives: bool) -> Collection[Mapping[str, str]]:
+        """The labels of all containers that have these: of those that live, or of any."""
+        filters = {"label": [f"{key}={value}" for key, value in wanted.items()]}
+        more = {"status": LIVING} if lives else {}
         with self._translated():
-            found = self._client.containers(filters={"label": wanted, "status": [RUNNING, "paused"]})
+            found = self._client.containers(all=True, filters={**filters, **more})
         return [each["Labels"] for each in found]
 
     def info(self) -> Mapping[str, Any]:

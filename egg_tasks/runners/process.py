@@ -142,6 +142,8 @@ class ProcessRunner:
 
     def forget(self, run_id: UUID) -> None:
         """Remove the log of a run that is over, and all else that is noted of it."""
+        if run_directory.find_layout(self.own(run_id)) == run_directory.CONTAINER_LAYOUT:
+            return
         run_directory.clear(run_places.room(self.directory(run_id)))
         try:
             removal.put_away(self._root.with_name(run_places.SHIMS), str(run_id))
@@ -159,6 +161,14 @@ class ProcessRunner:
         """The runs on this machine whose supervisor lives."""
         live = [UUID(own.name) for own in self._started() if liveness.is_held(own)]
         return [run_id for run_id in live if not self.is_newer(run_id)]
+
+    def list_present(self) -> Collection[UUID]:
+        """None: of a process that has ended there are only files."""
+        return ()
+
+    def end_stranger(self, run_id: UUID) -> bool:  # noqa: ARG002  as every runner has it
+        """Nothing is there."""
+        return False
 
     def list_silences(self, *, since: datetime) -> Collection[Sequence[Silence]]:
         """For each run here whose shim has ticked after *since*, ended or not: when it did not tick."""

@@ -52,6 +52,13 @@ def clear(run_id: str) -> None:
     """
     clearing.clear_run(UUID(run_id))
     clearing.tidy()
+    clearing.end_strangers()
+
+
+@app.task(name="agent_runs.end_strangers", autoretry_for=())  # type: ignore[untyped-decorator]
+def end_strangers() -> None:
+    """End what runs on this machine and is nobody's. Safe twice: what is gone is passed over."""
+    clearing.end_strangers()
 
 
 @app.task(name="disk.tidy", autoretry_for=())  # type: ignore[untyped-decorator]

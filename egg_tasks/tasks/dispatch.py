@@ -1,6 +1,7 @@
 """The one place where what an outbox holds becomes Celery messages, and only after the commit."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from celery import Signature, chord, group
@@ -51,6 +52,14 @@ def send_to_node(run_id: UUID, node: str, pipeline_id: str) -> None:
 def send_tidying() -> None:
     """Send the taking off the disk of what was removed."""
     _signature("disk.tidy", of="every", shadow="tidy").apply_async(ignore_result=True)
+
+
+def send_ending_of_strangers(node: str, *, within: timedelta) -> None:
+    """Have a machine end what runs there and is nobody's, unless it has no worker that long."""
+    signature = _signature(
+        "agent_runs.end_strangers", of="every", queue=f"{AGENTS}.{node}", shadow="strangers"
+    )
+    signature.apply_async(ignore_result=True, expires=within.total_seconds())
 
 
 def _send_runs(phase_run_id: UUID, runs: Sequence[RunToSend]) -> None:

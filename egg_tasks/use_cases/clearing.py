@@ -1,4 +1,4 @@
-"""Clearing away what is over: clones whose work is safe, and pipelines that a person had deleted."""
+"""Clearing away what is over: clones whose work is safe, containers, pipelines that a person had deleted."""
 
 import threading
 from datetime import timedelta
@@ -10,13 +10,14 @@ from egg_tasks.adapters import runners, workspace
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import single_statements, unit_of_work
+from egg_tasks.ports import Runner
 from egg_tasks.run_places import set_up_of
 from egg_tasks.services.agents import clones
 from egg_tasks.services.agents import deletions as going
 from egg_tasks.use_cases.faults import is_nobodys, shortened
-from models.errors import Conflict
+from models.errors import Conflict, EngineAway
 from models.queries import agent_runs as rows
-from models.queries import deletions, pipelines
+from models.queries import deletions, leftovers, pipelines, repairs
 
 log = structlog.get_logger()
 
@@ -80,6 +81,38 @@ def _delete_pipeline(pipeline_id: str) -> None:
             return
         deletions.delete_pipeline(session, pipeline_id=pipeline_id)
     log.info("pipeline.deleted", pipeline=pipeline_id, runs=len(runs))
+
+
+def end_strangers() -> int:
+    """End the containers of this installation whose run nobody attends, and say so; how many lived.
+
+    Safe twice, and at any time: a container is made for a run that somebody attends. No row is changed.
+    """
+    lived = 0
+    for each in runners():
+        try:
+            present = each.list_present()
+            with single_statements() as session:
+                among = {*present, *map(set_up_of, present)}
+                attended = leftovers.unclosed_agent_runs(session, among=among)
+            for run_id in present:
+                if attended.isdisjoint({run_id, set_up_of(run_id)}):
+                    lived += _end_stranger(each, run_id)
+        except EngineAway as error:
+            # Nothing is lost by waiting: what is there then is found then.
+            log.info("strangers.not_looked_for", error=error.message)
+    return lived
+
+
+def _end_stranger(runner: Runner, run_id: UUID) -> bool:
+    lived = runner.end_stranger(run_id)
+    if lived:
+        with unit_of_work() as session:
+            repairs.add_repairs(session, kind="end_strangers", number=1)
+        log.warning("stranger.ended", run=str(run_id), why="no row knows its run as one that lives")
+    else:
+        log.info("leftover.removed", run=str(run_id))
+    return lived
 
 
 class Tidier:

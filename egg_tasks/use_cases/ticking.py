@@ -2,11 +2,12 @@
 
 import threading
 import time
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
 
-from egg_tasks.adapters import runner
+from egg_tasks.adapters import runners
 from egg_tasks.clock import utcnow
 from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.ports import Runner
@@ -22,8 +23,8 @@ TICK_SECONDS = 4.0
 class Ticker:
     """One ticking process: it remembers when it did not tick, also while the database was away."""
 
-    def __init__(self, runner: Runner, *, now: datetime) -> None:
-        self._runner = runner
+    def __init__(self, runners: Sequence[Runner], *, now: datetime) -> None:
+        self._runners = runners
         self._ticked_at = self._began_at = now
         self.slept = timedelta(0)
         """How long the machine has slept, as far as this process was the first to find it."""
@@ -38,7 +39,8 @@ class Ticker:
         with single_statements() as session:
             ticked_at = sleep.tick(session, now=now)
         if ticked_at is not None:
-            silences = [self._silences, *self._runner.list_silences(since=ticked_at)]
+            of_runs = (silences for each in self._runners for silences in each.list_silences(since=ticked_at))
+            silences = [self._silences, *of_runs]
             with unit_of_work() as session:
                 slept = sleep.wake(session, ticked_at=ticked_at, silences=silences, now=now)
             self.slept += slept
@@ -54,8 +56,12 @@ class Ticker:
 
 def start() -> None:
     """Tick from now on, in a thread of its own, as long as this process lives."""
-    ticker = Ticker(runner(), now=utcnow())
-    threading.Thread(target=_tick_for_ever, args=(ticker,), name="ticker", daemon=True).start()
+    threading.Thread(target=_tick_for_ever, args=(begun(now=utcnow()),), name="ticker", daemon=True).start()
+
+
+def begun(*, now: datetime) -> Ticker:
+    """What ticks here from now on: it hears of all runs of this machine, wherever they are."""
+    return Ticker(runners(), now=now)
 
 
 def _tick_for_ever(ticker: Ticker) -> None:

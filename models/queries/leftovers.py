@@ -41,6 +41,12 @@ def known_pipelines(session: Session, *, among: Iterable[str]) -> frozenset[str]
     return frozenset(session.scalars(select(Pipeline.id).where(Pipeline.id.in_(list(among)))))
 
 
+def unclosed_agent_runs(session: Session, *, among: Iterable[UUID]) -> frozenset[UUID]:
+    """Those of these that are agent runs which somebody attends, or is to."""
+    query = select(AgentRun.id).where(AgentRun.id.in_(list(among)), AgentRun.closed_at.is_(None))
+    return frozenset(session.scalars(query))
+
+
 def known_agent_runs(session: Session, *, among: Iterable[UUID]) -> frozenset[UUID]:
     """Those of these that are agent runs."""
     return frozenset(session.scalars(select(AgentRun.id).where(AgentRun.id.in_(list(among)))))

@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from sqlalchemy import event, func, select, text
@@ -17,7 +17,8 @@ from egg_tasks import database
 from egg_tasks.tasks.dispatch import TaskSender
 
 LONGEST_WAIT = 60.0
-SEEN_BY_OTHERS = (
+Seen = Sequence[tuple[object, str]]
+SEEN_BY_OTHERS: Seen = (
     (os, "replace"),
     (os, "rename"),
     (os, "posix_spawn"),
@@ -28,8 +29,10 @@ SEEN_BY_OTHERS = (
 """By these a process lets others see what it does: files put in place, processes, signals, transactions."""
 
 
-def dies(act: Callable[[], object], *, at: int) -> bool:
+def dies(act: Callable[[], object], *, at: int, seen: Seen = SEEN_BY_OTHERS) -> bool:
     """Run *act* in a process of its own that is killed before its write number *at*; whether it came to that.
+
+    What counts as a write is a call of what is *seen*.
 
     Only what its own thread writes has numbers, so that they are the same on a machine that is busy. What
     comes between a commit and the next write, such as the sending of what was decided, is a gap of its
@@ -37,7 +40,7 @@ def dies(act: Callable[[], object], *, at: int) -> bool:
     """
     child = os.fork()
     if child == 0:
-        _live(act, at)
+        _live(act, at, seen)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     assert status in {0, -signal.SIGKILL}, "it failed before it was to die; see its output above"
     _wait_for_locks(child)
@@ -69,14 +72,14 @@ def _name(pid: int) -> str:
     return f"gap-{pid}"
 
 
-def _live(act: Callable[[], object], at: int) -> NoReturn:
+def _live(act: Callable[[], object], at: int, seen: Seen) -> NoReturn:
     try:
         # What the parent has connected stays the parent's.
         database.engine().dispose(close=False)
         name = _name(os.getpid())
         event.listen(database.engine(), "do_connect", lambda *given: given[-1].update(application_name=name))
         database.use(TaskSender())
-        _arm(at)
+        _arm(at, seen)
         act()
     except BaseException:  # noqa: BLE001 - nothing may run on into the parent's tests
         traceback.print_exc()
@@ -84,7 +87,7 @@ def _live(act: Callable[[], object], at: int) -> NoReturn:
     os._exit(0)
 
 
-def _arm(at: int) -> None:
+def _arm(at: int, seen: Seen) -> None:
     numbers, acting = itertools.count(1), threading.current_thread()
 
     def here() -> None:
@@ -102,5 +105,5 @@ def _arm(at: int) -> None:
 
         return call
 
-    for owner, name in SEEN_BY_OTHERS:
+    for owner, name in seen:
         setattr(owner, name, wrapped(getattr(owner, name), is_left=name == "commit"))

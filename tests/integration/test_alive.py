@@ -1,5 +1,6 @@
 """What a shim's `alive` says of a machine that slept, whoever wrote in it."""
 
+import json
 import os
 import signal
 import time
@@ -15,6 +16,8 @@ from egg_tasks import config, database
 from egg_tasks.clock import utcnow
 from egg_tasks.runners import alive
 from egg_tasks.runners.process import ProcessRunner
+from egg_tasks.runners.run_directory import CONTAINER_LAYOUT
+from egg_tasks.use_cases import ticking
 from egg_tasks.use_cases.ticking import Ticker
 from models.errors import Unavailable
 from models.queries import clock
@@ -108,7 +111,7 @@ def test_what_no_shim_wrote_says_nothing(tmp_path: Path, leave: Callable[[Path],
 
 @pytest.mark.usefixtures("scene")
 def test_an_agent_that_says_it_slept_stops_no_clock(runner: ProcessRunner) -> None:
-    ticker = Ticker(runner, now=NOW)
+    ticker = Ticker([runner], now=NOW)
     directory = runner.own(uuid4())
     directory.mkdir(parents=True)
     for name in ("started", "spec.json"):
@@ -118,6 +121,23 @@ def test_an_agent_that_says_it_slept_stops_no_clock(runner: ProcessRunner) -> No
         ticker.tick(now=NOW + timedelta(seconds=seconds))
 
     assert last_tick() == NOW + timedelta(seconds=16)
+
+
+@pytest.mark.usefixtures("scene")
+def test_an_agent_in_a_container_that_ticked_says_that_the_machine_did_not_sleep() -> None:
+    ticking.begun(now=NOW).tick(now=NOW)
+    own = config.settings().home / "shims" / str(uuid4())
+    (own / "box" / "word").mkdir(parents=True)
+    (own / "started").touch()
+    (own / "spec.json").write_text(json.dumps({"layout": CONTAINER_LAYOUT, "word": "word"}))
+    later = NOW + timedelta(hours=1)
+    write(own / "box" / "word", f"0 {NOW.timestamp() - 60}\n", at=later)
+
+    ticker = ticking.begun(now=later)
+    ticker.tick(now=later)
+
+    assert ticker.slept == timedelta(0)
+    assert last_tick() == later
 
 
 def last_tick() -> datetime | None:
@@ -130,7 +150,7 @@ def last_tick() -> datetime | None:
 def test_time_without_the_database_is_no_silence(
     runner: ProcessRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ticker = Ticker(runner, now=NOW)
+    ticker = Ticker([runner], now=NOW)
     ticker.tick(now=NOW)
     reached = config.settings().database_url
     point_at(monkeypatch, "postgresql://nobody@127.0.0.1:1/none")
@@ -149,9 +169,9 @@ def test_time_without_the_database_is_no_silence(
 
 @pytest.mark.usefixtures("scene")
 def test_who_has_only_just_begun_knows_nothing_of_the_time_before(runner: ProcessRunner) -> None:
-    Ticker(runner, now=NOW).tick(now=NOW)
+    Ticker([runner], now=NOW).tick(now=NOW)
     after = NOW + timedelta(hours=8)
-    ticker = Ticker(runner, now=after)
+    ticker = Ticker([runner], now=after)
     with capture_logs() as told:
         ticker.tick(now=after)
         ticker.tick(now=after + timedelta(hours=1))

@@ -31,7 +31,7 @@ SEARCHING = """
 import os
 from pathlib import Path
 print("up")
-FILES = ("cmdline", "environ", "maps", "mounts", "mountinfo", "mountstats", "stat", "status", "comm", "limits")
+FILES = "cmdline", "environ", "maps", "mounts", "mountinfo", "mountstats", "stat", "status", "limits"
 for process in Path("/proc").iterdir():
     if not process.name.isdecimal():
         continue
@@ -403,6 +403,9 @@ def test_runs_of_either_kind_are_none_of_the_others_business(ground: Ground) -> 
     assert processes.list_newer() == []
     with pytest.raises(Unavailable, match="lives"):
         ground.runner.forget(in_container)
+    processes.forget(in_container)
+    assert list(ground.runner.list_live()) == list(ground.runner.list_present()) == [in_container]
+    assert output(ground.runner, in_container) == "up\n"
     processes.kill(run.run_id)
 
 

@@ -24,6 +24,7 @@ from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
 from egg_tasks.outbox import Notice
+from egg_tasks.ports import Runner
 from egg_tasks.proof import key_of, name_of
 from egg_tasks.runners.process import ProcessRunner
 from egg_tasks.services.agents import tries
@@ -163,7 +164,7 @@ class UnreadableRunner(ProcessRunner):
         return None
 
 
-def attend(run_id: UUID, *, runner: ProcessRunner | None = None) -> Left:
+def attend(run_id: UUID, *, runner: Runner | None = None) -> Left:
     """Attend a run, as a worker does that has just started."""
     agent_runs._free_leases()
     return Attendance(

@@ -22,6 +22,7 @@ DRIVEN: dict[str, Work | str] = {
     "delete_pipelines": Work.DELETION,
     "clear_runs": "services.clones has its own pauses: it is never given up, since a disk fills for ever",
     "tidy_disk": "now and then, whatever was before",
+    "end_strangers": "now and then, whatever was before",
 }
 
 

@@ -1,0 +1,181 @@
+"""Whatever dies while an agent is in its container: it starts once, its work is kept, and nothing is left."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from egg_tasks import adapters, run_places
+from egg_tasks.clock import utcnow
+from egg_tasks.database import unit_of_work
+from egg_tasks.runners import container_files, container_spec, engine
+from egg_tasks.runners.docker import DockerRunner
+from egg_tasks.services.people import pipelines
+from egg_tasks.use_cases import clearing
+from models.queries import repairs
+from models.states import RunStatus
+from tests.engine import IMAGE, OwnEngine
+from tests.integration import api_scene
+from tests.integration.api_scene import OPERATOR, Scene
+from tests.integration.gaps import dies, lives
+from tests.integration.runner_scene import end_all
+from tests.integration.test_gaps import Ground, attend
+from tests.integration.workspace_scene import git
+
+WRITES = (
+    (engine.Engine, "create"),
+    (engine.Engine, "start"),
+    (container_files, "note_started"),
+    (container_files, "note_end"),
+    (engine.Engine, "remove"),
+)
+"""What an attendance does for its container, in order; the first try of a kill comes before the first."""
+WORKING = """
+echo $EGG_AGENT_RUN_ID >> $HOME/starts
+echo done > done.txt; git add done.txt; git commit -qm done
+echo begun > begun.txt
+"""
+WAITING = f"{WORKING} until test -e $HOME/go; do sleep 0.05; done"
+
+
+class Containers(Ground):
+    """Pipelines of one role each, whose agent is in a container."""
+
+    script = WORKING
+
+    def begin(self, name: str) -> None:
+        """A pipeline that wants its repository."""
+        program = {
+            "backend": "command",
+            "command": ["sh", "-c", self.script],
+            "isolation": {"kind": "docker", "image": IMAGE, "memory": "128m"},
+        }
+        roles = {"phases": [{"name": "implement", "roles": [{"role": "coder"}]}]}
+        self.scene.create(name=name, agents={"coder": program}, **roles)
+        with unit_of_work() as session:
+            pipelines.start(session, pipeline_id=name, now=utcnow())
+
+    def role_home(self, name: str) -> Path:
+        """What the agents of a pipeline have as their HOME."""
+        return run_places.home_of(self.scene.home, name, "coder")
+
+    def started(self, name: str) -> list[str]:
+        """The runs whose agents began, as they say themselves."""
+        starts = self.role_home(name) / "starts"
+        return starts.read_text().split() if starts.exists() else []
+
+    def kept(self, name: str) -> set[str]:
+        """The files on the role's branch."""
+        bare = adapters.workspace().repository(name)
+        return set(git(bare, "ls-tree", "--name-only", f"egg/{name}/coder").split())
+
+
+@pytest.fixture
+def ground(
+    database_url: str,
+    redis_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    container_engine: OwnEngine,
+) -> Iterator[Containers]:
+    """No server and no worker: the processes of a test are all there are."""
+    given = {
+        "EGG_DATABASE_URL": database_url,
+        "EGG_REDIS_URL": redis_url,
+        "EGG_HOME": str(tmp_path),
+        "EGG_OPERATOR_TOKEN": OPERATOR,
+        "EGG_DOCKER_HOST": container_engine.url,
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    api_scene.forget()
+    yield Containers(Scene(port=0, home=tmp_path), tmp_path / "starts")
+    end_all(runner())
+    clearing.end_strangers()
+    api_scene.forget()
+
+
+def runner() -> DockerRunner:
+    """Who runs agents in containers here."""
+    found = adapters.runner(adapters.DOCKER)
+    assert isinstance(found, DockerRunner)
+    return found
+
+
+def attend_there(name: str, ground: Ground) -> None:
+    """Attend the run of a pipeline, as a worker does that has just started."""
+    # Also the engine is spoken to by the process alone that this is.
+    engine.at.cache_clear()
+    adapters.runner.cache_clear()
+    attend(ground.run(name).id, runner=runner())
+
+
+def test_an_attendance_of_a_container_may_die_anywhere(ground: Containers) -> None:
+    for at in range(1, len(WRITES) + 1):
+        name = f"shop-{at}"
+        ground.queue(name)
+
+        assert dies(partial(attend_there, name, ground), at=at, seen=WRITES)
+        lives(partial(attend_there, name, ground))
+        clearing.end_strangers()
+
+        run = ground.run(name)
+        assert (run.status, run.closed_at is not None) == (RunStatus.SUCCEEDED, True)
+        assert ground.started(name) == [str(run.id)], f"killed before write {at}"
+        assert [ground.told(name, kind) for kind in ("agent.started", "agent.salvaged")] == [1, 1]
+        assert ground.kept(name) >= {"done.txt", "begun.txt"}
+        assert list(runner().list_present()) == []
+
+
+def test_a_container_whose_run_was_over_before_it_was_started_goes(ground: Containers) -> None:
+    ground.queue("shop")
+    assert dies(partial(attend_there, "shop", ground), at=2, seen=WRITES)
+    assert list(runner().list_present()) == [ground.run("shop").id]
+    clearing.end_strangers()
+    assert list(runner().list_present()) == [ground.run("shop").id], "its run is to be started yet"
+
+    with unit_of_work() as session:
+        pipelines.cancel(session, pipeline_id="shop", now=utcnow())
+    attend_there("shop", ground)
+    clearing.end_strangers()
+
+    assert ground.run("shop").status is RunStatus.CANCELLED
+    assert ground.started("shop") == []
+    assert list(runner().list_present()) == []
+
+
+def test_a_stranger_is_ended_and_counted_and_another_installations_container_is_not(
+    ground: Containers, container_engine: OwnEngine, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    theirs, strange = uuid4(), uuid4()
+    for run_id, home in ((theirs, other), (strange, ground.scene.home)):
+        labels = {
+            container_spec.RUN: str(run_id),
+            container_spec.INSTALLATION: DockerRunner(home, container_engine.client)._installation(),
+        }
+        told = [word for pair in labels.items() for word in ("--label", "=".join(pair))]
+        container_engine.docker(
+            "run",
+            "-d",
+            "--network",
+            "none",
+            "--name",
+            container_spec.name(run_id),
+            *told,
+            IMAGE,
+            "sleep",
+            "600",
+        )
+
+    assert clearing.end_strangers() == 1
+
+    names = container_engine.docker("ps", "--format", "{{.Names}}").split()
+    assert container_spec.name(theirs) in names
+    assert container_spec.name(strange) not in names
+    with unit_of_work() as session:
+        assert repairs.count_repairs(session)["end_strangers"] == 1
+    container_engine.docker("rm", "-f", container_spec.name(theirs))
