@@ -33,6 +33,9 @@ class Runner(Protocol):
         *directory* is where it works, as we see it; the clone of its role if none is said.
         """
 
+    def need(self) -> None:
+        """Raise `EngineAway` while nothing can be started, since what it is started with does not answer."""
+
     def ensure(self, launch: Launch) -> None:
         """Start the run unless it was started before, in which case the launch is not looked at.
 

@@ -18,7 +18,7 @@ from tenacity import (
 )
 
 from egg_tasks import disk
-from egg_tasks.attending import launching
+from egg_tasks.attending import engine_away, launching
 from egg_tasks.attending.ending import Ending
 from egg_tasks.attending.leases import Lease, LeaseLostError, Leases
 from egg_tasks.attending.set_up import DrainedError, SetUp
@@ -72,6 +72,7 @@ class Attendance:
         draining: threading.Event,
         leases: Leases,
         snapshots: Snapshots | None = None,
+        patience: timedelta = engine_away.PATIENCE,
     ) -> None:
         self.run_id = run_id
         self.owner = owner
@@ -82,6 +83,7 @@ class Attendance:
         self.draining = draining
         self.leases = leases
         self.snapshots = snapshots
+        self.patience = patience
         self.clone = workspace.clone_of(run_id)
         self.ending = Ending(run_id, runner=runner, backend=backend, workspace=workspace, clone=self.clone)
 
@@ -123,7 +125,7 @@ class Attendance:
         """Leave the run to be tried again a little later, or give it up when it was tried often enough."""
         if is_nobodys(error, home=self.settings.home):
             log.warning("attendance.waits", run=str(self.run_id), error=str(error))
-            self._forgive()
+            self._forgive(shortened(error))
             return Left.UNFINISHED
         self._log(error)
         try:
@@ -144,7 +146,7 @@ class Attendance:
         else:
             log.error("attendance.unfinished", run=str(self.run_id), exc_info=error)
 
-    def _forgive(self) -> None:
+    def _forgive(self, why: str) -> None:
         """Have a try not count: as soon as the database is back, if that is what was away."""
         try:
             for attempt in Retrying(
@@ -154,7 +156,7 @@ class Attendance:
                 reraise=True,
             ):
                 with attempt, unit_of_work() as session:
-                    tries.forgive(session, run_id=self.run_id, owner=self.owner, now=utcnow())
+                    tries.forgive(session, run_id=self.run_id, owner=self.owner, why=why, now=utcnow())
         except DatabaseAway as error:
             log.warning("attendance.not_forgiven", run=str(self.run_id), error=error.message)
 
@@ -177,6 +179,10 @@ class Attendance:
                 return Exit(stopped=True, signal=15)
             try:
                 disk.need(self.settings.home)
+                if not engine_away.await_return(
+                    self.runner, lease, draining=self.draining, patience=self.patience
+                ):
+                    return Exit(stopped=True, signal=15)
                 if (ended := self._set_up(run, lease)) is not None:
                     return ended
                 self.runner.ensure(self._launch(run))

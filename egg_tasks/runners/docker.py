@@ -54,6 +54,10 @@ class DockerRunner:
         )
         return replace(at_host, inside=inside)
 
+    def need(self) -> None:
+        """Raise `EngineAway` while the engine does not answer."""
+        self._engine.need()
+
     def ensure(self, launch: Launch) -> None:
         """Start the run unless it was started before.
 

@@ -52,6 +52,11 @@ class Engine:
         self.url = url
         self._seconds = seconds
 
+    def need(self) -> None:
+        """Return if it answers."""
+        with self._translated():
+            self._client.ping()
+
     def find(self, name: str) -> ContainerState | None:
         """How the container of a name fares, or None if there is none."""
         with self._translated():
@@ -193,7 +198,7 @@ class Engine:
         except (DockerException, requests.exceptions.RequestException, OSError) as error:
             raise EngineAway(
                 f"no container engine answers at {self.url}: start it, or say where it is with"
-                " EGG_DOCKER_HOST; it is tried again"
+                " EGG_DOCKER_HOST"
             ) from error
 
 

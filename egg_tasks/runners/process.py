@@ -53,6 +53,9 @@ class ProcessRunner:
         """What is ours of a run, where its agent has no business."""
         return run_places.ours(self.directory(run_id))
 
+    def need(self) -> None:
+        """Nothing is needed that may be away."""
+
     def ensure(self, launch: Launch) -> None:
         """Start the run unless it was started before. HOME, unless it is given, and TMPDIR are its own.
 

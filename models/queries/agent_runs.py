@@ -159,6 +159,14 @@ def list_runs_with_leftovers(session: Session, *, pipeline_id: str) -> Sequence[
     return session.scalars(query.order_by(AgentRun.created_at, AgentRun.id)).all()
 
 
+def list_held_up_agent_runs(session: Session, *, pipeline_id: str | None = None) -> Sequence[AgentRun]:
+    """The runs, of all pipelines or one, that wait for what is nobody's fault, by pipeline and age."""
+    query = select(AgentRun).where(AgentRun.closed_at.is_(None), AgentRun.held_up.is_not(None))
+    if pipeline_id is not None:
+        query = query.where(AgentRun.pipeline_id == pipeline_id)
+    return session.scalars(query.order_by(AgentRun.pipeline_id, AgentRun.created_at, AgentRun.id)).all()
+
+
 def lock_unclosed_agent_runs(session: Session, *, phase_run_id: UUID) -> Sequence[AgentRun]:
     """Lock the runs of a phase run, of roles and of checks, that are not stopped and safe, in id order."""
     query = select(AgentRun).where(AgentRun.phase_run_id == phase_run_id, AgentRun.closed_at.is_(None))

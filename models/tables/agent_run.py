@@ -76,6 +76,8 @@ class AgentRun(Base):
     sends: Mapped[int] = mapped_column(default=0)
     tries: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     """How often in a row it was claimed and came no further; whoever dies in a try has counted it."""
+    held_up: Mapped[str | None]
+    """What it waits for that is nobody's fault, as its last try found it; None once it goes on."""
     verdict: Mapped[Readiness | None] = mapped_column(State(Readiness))
     owes_verdict: Mapped[bool] = mapped_column(default=False)
     stop_at: Mapped[datetime | None]

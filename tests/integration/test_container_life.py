@@ -1,6 +1,8 @@
 """Whatever dies while an agent is in its container: it starts once, its work is kept, and nothing is left."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
@@ -8,19 +10,23 @@ from uuid import uuid4
 import pytest
 
 from egg_tasks import adapters, run_places
+from egg_tasks.attending.engine_away import PATIENCE
 from egg_tasks.clock import utcnow
+from egg_tasks.config import settings
 from egg_tasks.database import unit_of_work
 from egg_tasks.runners import container_files, container_spec, engine
 from egg_tasks.runners.docker import DockerRunner
 from egg_tasks.services.people import pipelines
+from egg_tasks.services.reads import overviews, pipeline_status
 from egg_tasks.use_cases import clearing
 from models.queries import repairs
-from models.states import RunStatus
+from models.schemas.overview import OverviewRead, ServerDiskRead
+from models.states import Failure, RunStatus
 from tests.engine import IMAGE, OwnEngine
 from tests.integration import api_scene
 from tests.integration.api_scene import OPERATOR, Scene
 from tests.integration.gaps import dies, lives
-from tests.integration.runner_scene import end_all
+from tests.integration.runner_scene import end_all, until
 from tests.integration.test_gaps import Ground, attend
 from tests.integration.workspace_scene import git
 
@@ -104,12 +110,18 @@ def runner() -> DockerRunner:
     return found
 
 
-def attend_there(name: str, ground: Ground) -> None:
+def attend_there(name: str, ground: Ground, *, patience: timedelta = PATIENCE) -> None:
     """Attend the run of a pipeline, as a worker does that has just started."""
     # Also the engine is spoken to by the process alone that this is.
     engine.at.cache_clear()
     adapters.runner.cache_clear()
-    attend(ground.run(name).id, runner=runner())
+    attend(ground.run(name).id, runner=runner(), patience=patience)
+
+
+def why(name: str) -> str:
+    """What `egg why` says."""
+    with unit_of_work() as session:
+        return str(pipeline_status.status(session, pipeline_id=name, now=utcnow()).why)
 
 
 def test_an_attendance_of_a_container_may_die_anywhere(ground: Containers) -> None:
@@ -127,6 +139,93 @@ def test_an_attendance_of_a_container_may_die_anywhere(ground: Containers) -> No
         assert [ground.told(name, kind) for kind in ("agent.started", "agent.salvaged")] == [1, 1]
         assert ground.kept(name) >= {"done.txt", "begun.txt"}
         assert list(runner().list_present()) == []
+
+
+@pytest.fixture
+def away(ground: Containers, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where the engine would answer, which is away: a link to its socket brings it back."""
+    socket, url = ground.scene.home / "docker.sock", settings().docker_host
+    monkeypatch.setenv("EGG_DOCKER_HOST", f"unix://{socket}")
+    api_scene.forget()
+    yield socket
+    monkeypatch.setenv("EGG_DOCKER_HOST", url)
+    api_scene.forget()
+
+
+def test_a_run_waits_for_an_engine_that_is_started_anew_and_says_so(
+    ground: Containers, away: Path, container_engine: OwnEngine
+) -> None:
+    ground.queue("shop")
+    with ThreadPoolExecutor(1) as pool:
+        attending = pool.submit(attend_there, "shop", ground)
+        until(lambda: ground.run("shop").held_up is not None)
+        said, all_said = why("shop"), overview().held_up
+        away.symlink_to(container_engine.url.removeprefix("unix://"))
+        attending.result()
+
+    assert f"coder (run 1) waits: no container engine answers at unix://{away}" in said
+    assert [(one.pipeline, "EGG_DOCKER_HOST" in one.text) for one in all_said] == [("shop", True)]
+    run = ground.run("shop")
+    assert (run.status, run.failure, run.held_up) == (RunStatus.SUCCEEDED, None, None)
+    assert ground.started("shop") == [str(run.id)]
+    assert overview().held_up == ()
+
+
+def test_a_run_whose_engine_does_not_come_fails_to_start_and_holds_no_place(
+    ground: Containers, away: Path
+) -> None:
+    ground.queue("shop")
+
+    attend_there("shop", ground, patience=timedelta(seconds=1))
+
+    run = ground.run("shop")
+    assert (run.status, run.failure) == (RunStatus.FAILED, Failure.STARTUP)
+    assert run.closed_at is not None, "its place is another's"
+    assert run.error.startswith(f"no container engine answers at unix://{away}: start it, or say where it is")
+
+
+def test_a_run_that_is_cancelled_while_it_waits_for_an_engine_ends(ground: Containers, away: Path) -> None:
+    ground.queue("shop")
+    with ThreadPoolExecutor(1) as pool:
+        attending = pool.submit(attend_there, "shop", ground)
+        until(lambda: ground.run("shop").held_up is not None)
+        with unit_of_work() as session:
+            pipelines.cancel(session, pipeline_id="shop", now=utcnow())
+        attending.result()
+
+    assert not away.exists()
+    assert (ground.run("shop").status, ground.run("shop").held_up) == (RunStatus.CANCELLED, None)
+    assert ground.run("shop").closed_at is not None
+
+
+def test_an_engine_that_goes_while_an_agent_runs_decides_nothing(
+    ground: Containers, away: Path, container_engine: OwnEngine
+) -> None:
+    ground.script = WAITING
+    away.symlink_to(container_engine.url.removeprefix("unix://"))
+    ground.queue("shop")
+    with ThreadPoolExecutor(1) as pool:
+        attending = pool.submit(attend_there, "shop", ground)
+        until(lambda: len(ground.started("shop")) == 1)
+        away.unlink()
+        attending.result()
+    assert ground.run("shop").status is RunStatus.RUNNING
+    assert "no container engine answers" in why("shop")
+
+    away.symlink_to(container_engine.url.removeprefix("unix://"))
+    (ground.role_home("shop") / "go").touch()
+    attend_there("shop", ground)
+
+    assert ground.run("shop").status is RunStatus.SUCCEEDED
+    assert ground.started("shop") == [str(ground.run("shop").id)]
+    assert "no container engine" not in why("shop")
+
+
+def overview() -> OverviewRead:
+    """What `egg status` is told."""
+    with unit_of_work() as session:
+        disk = ServerDiskRead(free_bytes=1, shortage=None)
+        return overviews.overview(session, disk=disk, now=utcnow())
 
 
 def test_a_container_whose_run_was_over_before_it_was_started_goes(ground: Containers) -> None:

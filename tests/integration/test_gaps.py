@@ -19,6 +19,7 @@ from sqlalchemy import func, select
 from egg_tasks import adapters
 from egg_tasks.attending import owners
 from egg_tasks.attending.attendance import Attendance, Left
+from egg_tasks.attending.engine_away import PATIENCE
 from egg_tasks.attending.leases import Leases
 from egg_tasks.clock import utcnow
 from egg_tasks.config import settings
@@ -164,7 +165,7 @@ class UnreadableRunner(ProcessRunner):
         return None
 
 
-def attend(run_id: UUID, *, runner: Runner | None = None) -> Left:
+def attend(run_id: UUID, *, runner: Runner | None = None, patience: timedelta = PATIENCE) -> Left:
     """Attend a run, as a worker does that has just started."""
     agent_runs._free_leases()
     return Attendance(
@@ -176,6 +177,7 @@ def attend(run_id: UUID, *, runner: Runner | None = None) -> Left:
         workspace=adapters.workspace(),
         draining=threading.Event(),
         leases=Leases(),
+        patience=patience,
     ).attend()
 
 

@@ -125,7 +125,7 @@ def started(session: Session, *, run_id: UUID, now: datetime) -> None:
     if run.status is not RunStatus.STARTING:
         return
     move_to(run, RunStatus.RUNNING)
-    run.started_at, run.tries = now, 0
+    run.started_at, run.tries, run.held_up = now, 0, None
     deadlines.expect(epoch.phase_run, epoch.policy, now=now)
     if halt_rows.find_standing_halt(session):
         # It was on its way when all was stopped.
@@ -196,7 +196,7 @@ def give_up(session: Session, *, run_id: UUID, why: str, salvaged: Salvaged | No
 
 def _close(epoch: Epoch, run: AgentRun, salvaged: Salvaged | None) -> None:
     """Note that a run's process is gone and what became of its work."""
-    run.lease_owner = run.lease_until = None
+    run.lease_owner = run.lease_until = run.held_up = None
     run.closed_at = epoch.now
     # What comes next is the clearing away of its clone.
     run.send_after, run.sends = epoch.now, 0

@@ -1,10 +1,12 @@
 """Tries: how often in a row a run may be attended in vain, how far apart, and when it is given up."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from egg_tasks.services.bus import events
 from models.queries import agent_runs
 from models.states import LIVE_RUNS
 from models.tables import AgentRun
@@ -58,10 +60,18 @@ def fail(session: Session, *, run_id: UUID, owner: str, now: datetime) -> None:
         run.send_after = now + pause(run)
 
 
-def forgive(session: Session, *, run_id: UUID, owner: str, now: datetime) -> None:
+def hold_up(session: Session, *, run_id: UUID, owner: str, why: str) -> None:
+    """Note what a run waits for that is nobody's fault, for whoever asks why it does not go on."""
+    run = agent_runs.lock_agent_run(session, run_id=run_id)
+    if run.lease_owner == owner:
+        run.held_up = why
+
+
+def forgive(session: Session, *, run_id: UUID, owner: str, why: str, now: datetime) -> None:
     """Note that a try was in vain by nobody's fault: it does not count, and is made again soon."""
     run = agent_runs.lock_agent_run(session, run_id=run_id)
     if run.lease_owner == owner:
+        run.held_up = why
         run.tries = max(0, run.tries - 1)
         run.lease_owner = run.lease_until = None
         run.send_after = now + PAUSE_OF_NOBODYS
@@ -69,4 +79,16 @@ def forgive(session: Session, *, run_id: UUID, owner: str, now: datetime) -> Non
 
 def succeed(session: Session, *, run_id: UUID) -> None:
     """Note that the run is attended well, so that tries are counted anew."""
-    agent_runs.lock_agent_run(session, run_id=run_id).tries = 0
+    run = agent_runs.lock_agent_run(session, run_id=run_id)
+    run.tries, run.held_up = 0, None
+
+
+def held_up(runs: Iterable[AgentRun]) -> tuple[str, ...]:
+    """What runs wait for that is nobody's fault, a sentence for each such thing."""
+    found: dict[str, list[str]] = {}
+    for run in runs:
+        if run.held_up:
+            found.setdefault(run.held_up, []).append(events.label(run))
+    return tuple(
+        f"{' and '.join(names)} wait{'s' if len(names) == 1 else ''}: {why}" for why, names in found.items()
+    )

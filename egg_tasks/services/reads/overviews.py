@@ -1,18 +1,19 @@
 """Overviews: all pipelines at once. So many statements for a page, whatever is on it; nothing is locked."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import groupby, islice
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from egg_tasks import version
-from egg_tasks.services.agents import deletions, publications
+from egg_tasks.services.agents import deletions, publications, tries
 from egg_tasks.services.engine import failures
 from egg_tasks.services.reads import consensus_status, pipeline_status
 from models.consensus.step import DecisionKind
-from models.queries import clock, halts, inboxes, overviews, pipelines
+from models.queries import agent_runs, clock, halts, inboxes, overviews, pipelines
 from models.queries import reports as counts
 from models.queries.inboxes import HOLDS_NOBODY, Asked
 from models.queries.overviews import Running
@@ -57,10 +58,7 @@ def overview(session: Session, *, disk: ServerDiskRead, now: datetime) -> Overvi
         questions=counts.count_pending_decisions(session),
         first_questions=_all(session, inboxes.list_pending(session, after=None, limit=FIRST)),
         failures=_failures(session),
-        held_up=tuple(
-            HeldUpRead(pipeline=row.id, text=publications.held_up(row) or deletions.held_up(row))
-            for row in pipelines.list_held_up_pipelines(session, limit=FIRST)
-        ),
+        held_up=(*_held_up_runs(session), *_held_up(session)),
     )
 
 
@@ -95,6 +93,19 @@ def running(session: Session, *, after: str | None, limit: int, now: datetime) -
         total=overviews.count_running(session),
         halt=pipeline_status.halt_read(halts.find_standing_halt(session)),
     )
+
+
+def _held_up(session: Session) -> Iterator[HeldUpRead]:
+    """Pipelines for which something is tried in vain."""
+    for row in pipelines.list_held_up_pipelines(session, limit=FIRST):
+        yield HeldUpRead(pipeline=row.id, text=publications.held_up(row) or deletions.held_up(row))
+
+
+def _held_up_runs(session: Session) -> Iterator[HeldUpRead]:
+    """Pipelines whose runs wait for what is nobody's fault."""
+    by_pipeline = groupby(agent_runs.list_held_up_agent_runs(session), key=lambda run: run.pipeline_id)
+    for pipeline_id, runs in islice(by_pipeline, FIRST):
+        yield HeldUpRead(pipeline=pipeline_id, text="; ".join(tries.held_up(runs)))
 
 
 def _failures(session: Session) -> tuple[FailedRead, ...]:

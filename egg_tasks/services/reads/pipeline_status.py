@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from egg_tasks.ports import Workspace
 from egg_tasks.services.agents import halts as halt_words
-from egg_tasks.services.agents import leftovers, publications
+from egg_tasks.services.agents import leftovers, publications, tries
 from egg_tasks.services.bus import shares
 from egg_tasks.services.engine import failures, results
 from egg_tasks.services.reads import consensus_status, history
@@ -256,7 +256,8 @@ def _why(session: Session, standing: Standing) -> str:
     halt = halts.find_standing_halt(session)
     held_up = publications.held_up(standing.pipeline)
     own, used_up = _own_reason(session, standing), _used_up(session, standing)
-    reason = "; ".join((own, *used_up, *([held_up] if held_up else [])))
+    waiting = tries.held_up(agent_runs.list_held_up_agent_runs(session, pipeline_id=standing.pipeline.id))
+    reason = "; ".join((own, *used_up, *waiting, *([held_up] if held_up else [])))
     if halt is None or is_final(standing.pipeline.status):
         return reason
     return f"{halt_words.sentence(halt)}; {reason}"
