@@ -1,6 +1,7 @@
 """What use cases ask of the outside world; adapters and their fakes pass the same tests."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -54,6 +55,16 @@ class Runner(Protocol):
 
     def kill(self, run_id: UUID) -> None:
         """End the run at once (SIGKILL to its whole group and whatever it left behind)."""
+
+    def attended(self, run_id: UUID) -> AbstractContextManager[None]:
+        """Have `still` work for the run while the context lasts, in whatever process it is asked for."""
+
+    def still(self, run_id: UUID) -> AbstractContextManager[None]:
+        """Have a live run stand still while the context lasts, where it must not move while it is looked at.
+
+        `Unavailable` when nobody can have it do so now, and by `stillness.need` once it may have moved. One
+        that is over moves no more. Its end waits for the end of this.
+        """
 
     def tell(self, run_id: UUID, text: str) -> None:
         """Leave *text* in the run's `EGG_SIGNAL_FILE`; whoever catches SIGUSR1 gets it, if it was asked for.

@@ -277,7 +277,8 @@ class Attendance:
 
     def _watched(self, run: AgentRun, lease: Lease) -> Exit | None:
         """Wait for its end, and have what it holds kept meanwhile."""
-        with self.snapshots.hold(run) if self.snapshots else nullcontext():
+        keeping = self.snapshots.hold(run, self.runner) if self.snapshots else nullcontext()
+        with self.runner.attended(self.run_id), keeping:
             return self._watch(run, lease)
 
     def _watch(self, run: AgentRun, lease: Lease) -> Exit | None:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import structlog
 
-from egg_tasks.ports import Workspace
+from egg_tasks.ports import Runner, Workspace
 from models.errors import EggError
 from models.tables import AgentRun
 
@@ -33,6 +33,7 @@ class _Held:
     pipeline_id: str
     role: str
     clone: Path
+    runner: Runner
     due: float
     """On the monotonic clock."""
     mark: str = ""
@@ -49,13 +50,13 @@ class Snapshots:
         self._taking: threading.Thread | None = None
 
     @contextmanager
-    def hold(self, run: AgentRun) -> Iterator[None]:
-        """Have what a role's run has not committed kept while the context lasts."""
+    def hold(self, run: AgentRun, runner: Runner) -> Iterator[None]:
+        """Have what a role's run has not committed kept while the context lasts; *runner* runs it."""
         if not self._every or run.role is None:
             yield
             return
         due = time.monotonic() + self._every / FIRST
-        held = _Held(run.id, run.pipeline_id, run.role, self._workspace.clone_of(run.id), due)
+        held = _Held(run.id, run.pipeline_id, run.role, self._workspace.clone_of(run.id), runner, due)
         with self._lock:
             self._held[run.id] = held
             if self._taking is None or not self._taking.is_alive():
@@ -89,9 +90,10 @@ class Snapshots:
     def _take(self, held: _Held) -> None:
         """Keep what a run holds, if it can be seen; the next look comes all the same."""
         try:
-            mark = self._workspace.snapshot(
-                held.pipeline_id, role=held.role, run_id=held.run_id, clone=held.clone, known=held.mark
-            )
+            with held.runner.still(held.run_id):
+                mark = self._workspace.snapshot(
+                    held.pipeline_id, role=held.role, run_id=held.run_id, clone=held.clone, known=held.mark
+                )
             if mark is None:
                 log.warning("snapshot.no_more", run=str(held.run_id), why="they have brought all they may")
                 self._let_go(held)

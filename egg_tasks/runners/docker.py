@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -11,13 +11,13 @@ from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
-from egg_tasks import agent_tools, disk, removal, run_places
+from egg_tasks import agent_tools, disk, removal, run_places, stillness
 from egg_tasks.foreign_files import is_directory, is_there, written_at
-from egg_tasks.runners import alive, container_files, container_spec, run_directory
+from egg_tasks.runners import alive, container_files, container_spec, looks, run_directory
 from egg_tasks.runners.container_shim import TOO_OLD, UNFED
 from egg_tasks.runners.container_spec import GATEWAY, INSTALLATION, RUN, Mount, User
-from egg_tasks.runners.engine import CREATED, LIVING, RUNNING, ContainerState, Engine
-from models.errors import NoRoom, NotFound, Unavailable, Unprocessable
+from egg_tasks.runners.engine import CREATED, LIVING, PAUSED, RUNNING, ContainerState, Engine
+from models.errors import EngineAway, NoRoom, NotFound, Unavailable, Unprocessable
 from models.schemas.layout import Inside, Layout
 from models.schemas.run import Container, Exit, Launch
 from models.schemas.silence import Silence
@@ -94,17 +94,31 @@ class DockerRunner:
     def stop(self, run_id: UUID) -> None:
         """Ask the run to end; one that has not started then never will, and ends as stopped."""
         self._request_stop(run_id)
-        self._signal(run_id, "SIGTERM")
+        with self._going_on(run_id):
+            self._signal(run_id, "SIGTERM")
 
     def kill(self, run_id: UUID) -> None:
         """End the run at once; over when this returns. Its exit says `stopped` as well."""
         self._request_stop(run_id)
         if not self.has_started(run_id):
             return
-        self._signal(run_id, "SIGUSR2")
-        if self.wait(run_id, timeout=timedelta(seconds=KILL_SECONDS)) is None:
-            self._signal(run_id, "SIGKILL")
-            self.wait(run_id, timeout=timedelta(seconds=KILL_SECONDS))
+        with self._going_on(run_id):
+            self._signal(run_id, "SIGUSR2")
+            if self.wait(run_id, timeout=timedelta(seconds=KILL_SECONDS)) is None:
+                self._signal(run_id, "SIGKILL")
+                self.wait(run_id, timeout=timedelta(seconds=KILL_SECONDS))
+
+    def attended(self, run_id: UUID) -> AbstractContextManager[None]:
+        """Have looks at the run let in while the context lasts, from whatever process."""
+        return looks.open_door(self._own(run_id), partial(self._paused, run_id))
+
+    @contextmanager
+    def still(self, run_id: UUID) -> Iterator[None]:
+        """Have the run's container stand still while the context lasts, by whoever attends it."""
+        own = self._own(run_id)
+        is_over = lambda: container_files.find_end(own) is not None  # noqa: E731
+        with looks.at(own, is_over=is_over) as check, stillness.watched(check):
+            yield
 
     def tell(self, run_id: UUID, text: str) -> None:
         """Leave *text* in the run's signal file; where it asked for SIGUSR1, those that catch it get it."""
@@ -191,6 +205,39 @@ class DockerRunner:
         found = self._engine.find(container_spec.name(run_id))
         return found if found and found.labels.get(INSTALLATION) == self._installation() else None
 
+    @contextmanager
+    def _paused(self, run_id: UUID) -> Iterator[looks.Check]:
+        """Have a container stand still, if it lives, and nobody else have it go on meanwhile."""
+        with looks.alone(self._own(run_id)):
+            state = self._find(run_id)
+            if state is None or state.is_over:
+                yield lambda: None
+                return
+            self._engine.pause(state.id)
+            try:
+                yield partial(self._need_paused, run_id)
+            finally:
+                # Where the engine is away, whoever waits for the run's end does it.
+                with suppress(EngineAway):
+                    self._engine.unpause(state.id)
+
+    def _need_paused(self, run_id: UUID) -> None:
+        state = self._find(run_id)
+        if state is None or state.status != PAUSED:
+            raise Unavailable(f"the container of agent run {run_id} did not stand still meanwhile")
+
+    @contextmanager
+    def _going_on(self, run_id: UUID) -> Iterator[None]:
+        """Have nobody look at a run that is to get a signal: for some the engine lets a paused one go on."""
+        with looks.alone(self._own(run_id)):
+            self._unpause(self._find(run_id))
+            yield
+
+    def _unpause(self, state: ContainerState | None) -> None:
+        """Have a container go on that was left paused."""
+        if state is not None and state.status == PAUSED:
+            self._engine.unpause(state.id)
+
     def _signal(self, run_id: UUID, name: str) -> None:
         own = self._own(run_id)
         if self._is_ours(own) and container_files.find_end(own) is None and self._find(run_id):
@@ -215,6 +262,10 @@ class DockerRunner:
             return Exit(stopped=is_there(own, container_files.STOP))
         state = self._find(run_id)
         if state is not None and not state.is_over:
+            with looks.if_free(own) as is_free:
+                if is_free:
+                    # Who looked at it did not live to have it go on.
+                    self._unpause(state)
             return None
         ended = container_files.end(
             own,
@@ -317,7 +368,7 @@ class DockerRunner:
         given = run_places.given(self._home, launch.run_id)
         tools = agent_tools.install(self._home).parent
         is_clone = launch.directory == container_spec.WORK
-        yield Mount(given, container_spec.GIVEN, is_writable=True)
+        yield Mount(given, container_spec.GIVEN)
         yield Mount(own / container_files.BOX, container_spec.OWN, is_writable=True)
         if launch.directory.is_relative_to(container_spec.WORK) or launch.directory.is_relative_to(
             container_spec.CHECK

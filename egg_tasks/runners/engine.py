@@ -11,15 +11,18 @@ import requests
 from docker.api import APIClient
 from docker.errors import APIError, DockerException
 from docker.errors import NotFound as Missing
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_fixed
 
 from models.errors import EngineAway, NotFound, Unavailable, Unprocessable
 
 SOCKET = "unix:///var/run/docker.sock"
 SECONDS = 60
 POOL = 64
-CREATED, RUNNING, EXITED, DEAD = "created", "running", "exited", "dead"
+PAUSES = 20
+"""So often it is tried to have a container stand still."""
+CREATED, RUNNING, PAUSED, EXITED, DEAD = "created", "running", "paused", "exited", "dead"
 OVER = frozenset({EXITED, DEAD})
-LIVING = [RUNNING, "paused", "restarting"]
+LIVING = [RUNNING, PAUSED, "restarting"]
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,25 @@ class Engine:
                 if error.status_code != requests.codes.conflict:
                     raise
 
+    def pause(self, container: str) -> None:
+        """Have all of a container's processes stand still, if it runs; one that does already stays so.
+
+        A busy one may be too quick for the kernel the first times. `Unavailable` when it remains so.
+        """
+        freezing = Retrying(
+            retry=retry_if_exception(_is_failure),
+            stop=stop_after_attempt(PAUSES),
+            wait=wait_fixed(0.02),
+            reraise=True,
+        )
+        with self._translated(), _unless_so_already():
+            freezing(self._client.pause, container)
+
+    def unpause(self, container: str) -> None:
+        """Have them go on, if they stand still."""
+        with self._translated(), _unless_so_already():
+            self._client.unpause(container)
+
     def remove(self, container: str) -> None:
         """Remove a container, whatever it does, if there is one."""
         with self._translated():
@@ -200,6 +222,23 @@ class Engine:
                 f"no container engine answers at {self.url}: start it, or say where it is with"
                 " EGG_DOCKER_HOST"
             ) from error
+
+
+@contextmanager
+def _unless_so_already() -> Iterator[None]:
+    """Take it for done where a container is gone or as it is wanted; one that does not run is so for good."""
+    try:
+        yield
+    except Missing:
+        return
+    except APIError as error:
+        is_over = error.status_code == requests.codes.conflict or "is not running" in _said(error)
+        if not is_over and "is already paused" not in _said(error) and "is not paused" not in _said(error):
+            raise
+
+
+def _is_failure(error: BaseException) -> bool:
+    return isinstance(error, APIError) and error.is_server_error()
 
 
 def _said(error: APIError) -> str:

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -127,6 +128,16 @@ class ProcessRunner:
             liveness.kill_shim(own)
         run_directory.find_exit(own)
         self._bury()
+
+    def attended(self, run_id: UUID) -> AbstractContextManager[None]:
+        """Nothing is to be done for looks."""
+        del run_id
+        return nullcontext()
+
+    def still(self, run_id: UUID) -> AbstractContextManager[None]:
+        """Agents that are our user have nothing to win by what we would read for them: they go on."""
+        del run_id
+        return nullcontext()
 
     def tell(self, run_id: UUID, text: str) -> None:
         """Leave *text* in the run's signal file; where it asked for SIGUSR1, those that catch it get it."""

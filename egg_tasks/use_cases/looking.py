@@ -1,5 +1,7 @@
 """Who may look at a clone now: one look at a run's at a time, and a few in this process.
 
+Whose clone it is stands still meanwhile, where it is a container's.
+
 A look is as slow as an agent makes its clone, and each holds one of the threads that answer everybody.
 """
 
@@ -8,7 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
+from egg_tasks.adapters import runner
+from egg_tasks.database import single_statements
 from models.errors import TooMany
+from models.queries import agent_runs
 
 AT_ONCE = 6
 """Looks in this process; git does the work, so that more would only be slower."""
@@ -58,6 +63,15 @@ class Looks:
 
 def _busy(why: str) -> TooMany:
     return TooMany(f"{why} now: say it again in {RETRY_SECONDS} s", {"retry_after": RETRY_SECONDS})
+
+
+@contextmanager
+def at_clone(run_id: UUID) -> Iterator[None]:
+    """Look at the clone of a live run inside; `Unavailable` when it cannot be had stand still now."""
+    with single_statements() as session:
+        isolation = agent_runs.get_isolation(session, run_id=run_id)
+    with runner(isolation).still(run_id):
+        yield
 
 
 LOOKS = Looks()

@@ -12,6 +12,7 @@ from egg_tasks.services.agents import clone_inspection
 from egg_tasks.services.engine import readiness_signals
 from egg_tasks.services.engine.readiness_signals import CloneState, Signal
 from egg_tasks.services.reads import consensus_status
+from egg_tasks.use_cases import looking
 from egg_tasks.use_cases.looking import LOOKS
 from models.errors import EggError, Leftovers, Unavailable
 from models.git_names import role_branch
@@ -82,7 +83,8 @@ def _look(who: CallingAgent, signal: Signal) -> CloneState:
     with single_statements() as session:
         readiness_signals.attempt(session, run_id=who.run_id, signal=signal, now=utcnow())
     try:
-        taken = workspace().take(who.pipeline_id, run_id=who.run_id, clone=clone(who))
+        with looking.at_clone(who.run_id):
+            taken = workspace().take(who.pipeline_id, run_id=who.run_id, clone=clone(who))
     except Leftovers:
         # Before the agent is told: what it leaves so is never merged as if it had been committed.
         with unit_of_work() as session:

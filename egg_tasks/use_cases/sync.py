@@ -10,7 +10,7 @@ from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.services.agents import clone_inspection
 from egg_tasks.services.bus import shares
 from egg_tasks.services.engine import readiness_signals
-from egg_tasks.use_cases import readiness
+from egg_tasks.use_cases import looking, readiness
 from egg_tasks.use_cases.looking import LOOKS
 from models.consensus.snapshot import BASE
 from models.queries import agent_runs
@@ -30,7 +30,8 @@ def note(who: CallingAgent) -> Synced:
     with LOOKS.of(who.run_id):
         with single_statements() as session:
             shares.spend(session, run_id=who.run_id, share=Share.SYNC, now=utcnow())
-        head = workspace().head(who.pipeline_id, clone=readiness.clone(who))
+        with looking.at_clone(who.run_id):
+            head = workspace().head(who.pipeline_id, clone=readiness.clone(who))
         with single_statements() as session:
             reading = clone_inspection.read(session, run=agent_runs.get_agent_run(session, run_id=who.run_id))
         seen = clone_inspection.seen_in(workspace(), reading, commit=head)

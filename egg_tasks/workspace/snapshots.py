@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
+from egg_tasks import stillness
 from egg_tasks.foreign_files import is_directory
 from egg_tasks.workspace import allowance, lfs, weights
 from egg_tasks.workspace.allowance import Allowance
@@ -84,6 +85,7 @@ def take(git: Git, *, pipeline_id: str, role: str, run_id: UUID, clone: Path, kn
         size = sum(-(-file.stat().st_size // BLOCK) * BLOCK for file in files)
         if size > allowed.left:
             return None
+        stillness.need()
         allowed.charge(size)
         _bring(git, files)
         move_ref(git, snapshot_ref(run_id), commit, expected=before.commit if before else None)

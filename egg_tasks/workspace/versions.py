@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+from egg_tasks import stillness
 from egg_tasks.workspace import lfs, weights
 from egg_tasks.workspace.changes import Change, changes, filters
 from egg_tasks.workspace.clones import Evidence, unreadable
@@ -100,6 +101,7 @@ def received(
         if not tree:
             raise unreadable(evidence.clone, f"its head {commit} is not a commit")
         yield TakenHead(commit=commit, tree=tree)
+        stillness.need()
         packs = directory / "objects/pack"
         # A pack counts from the moment its index is there.
         for file in sorted(packs.iterdir(), key=lambda path: path.suffix == ".idx"):

@@ -87,9 +87,11 @@ class _Home:
         """A file below the home; others on this machine are not the agent's to show."""
         if self.inside and path.is_relative_to(self.inside):
             path = self.outside / path.relative_to(self.inside)
-        if not path.is_relative_to(self.directory) or ".." in path.parts:
+        # Of a container's, all below what is mounted may be a link, which leads elsewhere there than here.
+        root = self.outside if self.inside else self.directory
+        if ".." in path.parts or not all(path.is_relative_to(each) for each in (root, self.directory)):
             return None
-        return read_plain(self.directory, str(path.relative_to(self.directory)), limit=LARGEST_TEXT)
+        return read_plain(root, str(path.relative_to(root)), limit=LARGEST_TEXT)
 
     def read_machines(self, name: str) -> bytes | None:
         """A file of git's for all users of the agent's machine; that of a container's image is not here."""

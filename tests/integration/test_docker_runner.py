@@ -143,7 +143,6 @@ def test_every_wall_stands_as_the_engine_shows_it(ground: Ground, tmp_path: Path
     layout = ground.runner.layout(run_id)
     assert {target for target, (_, is_writable) in mounts.items() if is_writable} == {
         "/work",
-        "/run/egg",
         "/run/egg-shim",
         "/home/agent",
     }
@@ -357,7 +356,7 @@ def test_no_agent_ends_its_shim_or_forges_its_end(ground: Ground) -> None:
 
 def test_kill_ends_a_run_whose_shim_is_stuck(ground: Ground) -> None:
     run_id = ground.started("echo up; sleep 603")
-    ground.own.docker("pause", container_spec.name(run_id))
+    ground.own.docker("kill", "--signal", "STOP", container_spec.name(run_id))
 
     ground.runner.kill(run_id)
 

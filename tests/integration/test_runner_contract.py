@@ -134,13 +134,13 @@ def test_an_end_has_its_times_and_stays_what_it_is(ground: Ground) -> None:
 def test_an_agent_finds_its_things_where_its_layout_says(ground: Ground) -> None:
     run = ground.launch("placeholder", prompt="Grüße\nfrom the prompt")
     inside = ground.runner.layout(run.run_id).inside
-    script = f"cat; echo; cat {inside.prompt}; echo; pwd; touch made {inside.signal}"
+    script = f"cat; echo; cat {inside.prompt}; echo; pwd; touch made; cat {inside.signal} 2>&1 || true"
 
     ground.runner.ensure(run.model_copy(update={"argv": ("sh", "-c", script)}))
     assert end(ground.runner, run.run_id).exit_code == 0
 
     said = "Grüße\nfrom the prompt\nGrüße\nfrom the prompt\n" + f"{inside.directory}\n"
-    assert output(ground.runner, run.run_id) == said
+    assert output(ground.runner, run.run_id) == f"{said}cat: {inside.signal}: No such file or directory\n"
     assert (ground.runner.layout(run.run_id).clone / "made").exists()
 
 

@@ -13,6 +13,7 @@ from uuid import UUID
 import pytest
 
 from egg_tasks.attending.snapshots import Snapshots
+from egg_tasks.runners.process import ProcessRunner
 from egg_tasks.workspace import GitWorkspace, allowance, snapshots, weights
 from egg_tasks.workspace.git import Git
 from models.errors import Conflict, EggError, NoRoom
@@ -379,6 +380,9 @@ def test_before_a_pipeline_is_deleted_a_snapshot_is_named_that_nothing_else_hold
     ]
 
 
+RUNNER = ProcessRunner(Path("/nowhere"))
+
+
 class Looks:
     """The one method of a workspace that is used, with what it is asked and a fault of some run."""
 
@@ -406,7 +410,7 @@ def test_all_runs_are_looked_at_in_turn_and_a_faulty_one_keeps_nobody_from_it() 
     looks = Looks(faulty=one.id)
     kept = Snapshots(looks, every=timedelta(milliseconds=40))  # type: ignore[arg-type]
 
-    with kept.hold(one), kept.hold(two):
+    with kept.hold(one, RUNNER), kept.hold(two, RUNNER):
         for _ in range(6):
             assert looks.is_seen.acquire(timeout=20)
 
@@ -421,7 +425,7 @@ def test_a_run_whose_snapshots_have_brought_all_they_may_is_looked_at_no_more() 
     looks = Looks(spent=one.id)
     kept = Snapshots(looks, every=timedelta(milliseconds=40))  # type: ignore[arg-type]
 
-    with kept.hold(one), kept.hold(two):
+    with kept.hold(one, RUNNER), kept.hold(two, RUNNER):
         for _ in range(6):
             assert looks.is_seen.acquire(timeout=20)
 
@@ -433,7 +437,7 @@ def test_a_check_and_a_pause_of_nothing_are_never_looked_at() -> None:
     check = AgentRun(id=UUID(int=1), pipeline_id=PIPELINE, role=None)
     role = AgentRun(id=UUID(int=2), pipeline_id=PIPELINE, role="coder")
 
-    with Snapshots(looks, every=timedelta(milliseconds=10)).hold(check):  # type: ignore[arg-type]
+    with Snapshots(looks, every=timedelta(milliseconds=10)).hold(check, RUNNER):  # type: ignore[arg-type]
         assert not looks.is_seen.acquire(timeout=0.2)
-    with Snapshots(looks, every=timedelta(0)).hold(role):  # type: ignore[arg-type]
+    with Snapshots(looks, every=timedelta(0)).hold(role, RUNNER):  # type: ignore[arg-type]
         assert not looks.is_seen.acquire(timeout=0.2)

@@ -393,6 +393,21 @@ def test_a_path_of_this_machine_is_no_home_of_an_agent_in_a_container(scene: Sce
         scene.take(clone)
 
 
+@pytest.mark.parametrize("link", ["x", "x/.config", "x/.config/git", "x/.config/git/ignore"])
+def test_no_link_in_the_home_of_an_agent_in_a_container_is_followed(
+    scene: Scene, tmp_path: Path, link: str
+) -> None:
+    home, elsewhere = tmp_path / "roles/coder/home", tmp_path / "elsewhere"
+    (elsewhere / "x/.config/git").mkdir(parents=True)
+    (elsewhere / "x/.config/git/ignore").write_text(".idea\n")
+    (home / link).parent.mkdir(parents=True)
+    (home / link).symlink_to(elsewhere / link)
+    clone = contained(scene, home, HOME="/home/agent/x")
+
+    with pytest.raises(Leftovers):
+        scene.take(clone)
+
+
 # Indexes
 
 

@@ -57,6 +57,7 @@ OPENED_OTHERWISE = {
     },
     "a directory of ours": {
         "runners/container_files.py": {"alone"},
+        "runners/looks.py": {"if_free", "_short"},
     },
     "in a pipeline's repository": {
         "workspace/allowance.py": {"charge", "left"},
