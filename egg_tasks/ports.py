@@ -160,23 +160,31 @@ class Workspace(Protocol):
     def open_checkout(self, pipeline_id: str, *, run_id: UUID, commit: str) -> Path:
         """Make (or find) a fresh checkout of *commit*, for a check."""
 
-    def include(self, source: str, *, directory: Path, paths: Sequence[str]) -> None:
-        """Copy files that git ignores in a person's repository into a clone or checkout; none is replaced.
+    def make_ready(
+        self,
+        run_id: UUID,
+        *,
+        source: str,
+        directory: Path,
+        include: Sequence[str],
+        begins_from: Sequence[str],
+        paths: Sequence[str],
+    ) -> None:
+        """Copy into a clone or checkout what its set-up *run_id* begins from: once, by one at a time.
 
-        `Unprocessable`, with the way out, for what is not there, or better stays where it is.
+        Of *include* files that git ignores in the repository *source*, and *paths* as the first cache of
+        *begins_from* that is there has them; what is in the clone already stays. `Unprocessable`, with the
+        way out, for a file that is not there, or better stays where it is.
         """
 
-    def cache_key(self, said: Sequence[str], *, directory: Path, files: Sequence[str]) -> str:
-        """By what a cache is known: what is *said* of its set-up, and *files* as its commit has them."""
+    def cache_key(self, said: Sequence[str], pipeline_id: str, *, commit: str, files: Sequence[str]) -> str:
+        """By what a cache is known: what is *said* of its set-up, and *files* as a commit has them."""
 
-    def bring_cache(self, key: str, *, run_id: UUID, directory: Path, paths: Sequence[str]) -> None:
-        """Copy what is kept under a key into a clone, if anything is, for the set-up *run_id*.
+    def keep_cache(self, key: str, *, run_id: UUID, directory: Path, paths: Sequence[str]) -> None:
+        """Keep what the set-up *run_id* has made in a clone, whole or not at all, unless something is kept.
 
-        Each path is there whole or not at all, and what is there already stays.
+        Once, by one at a time: when this has returned to anybody, nobody reads the clone any more.
         """
-
-    def keep_cache(self, key: str, *, directory: Path, paths: Sequence[str]) -> None:
-        """Keep what a set-up that succeeded has made, whole or not at all, unless something is kept."""
 
     def take(self, pipeline_id: str, *, run_id: UUID, clone: Path) -> TakenHead:
         """Fetch the clone's head into the pipeline's repository, kept at refs/egg/taken/<run>/<commit>.

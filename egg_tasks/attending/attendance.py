@@ -4,7 +4,6 @@ import threading
 from contextlib import nullcontext, suppress
 from datetime import datetime, timedelta
 from enum import StrEnum
-from pathlib import Path
 from uuid import UUID
 
 import structlog
@@ -204,14 +203,17 @@ class Attendance:
             preparation = launching.preparation(session, run=run)
         if preparation is None:
             return None
-        directory = self._open(run)
-        layout = self.runner.layout(set_up_of(run.id), directory=directory)
-        if layout.inside.directory != directory:
-            why = "`workspace` is not built yet in containers: leave it out, or use isolation: process"
-            return Exit(error=why, is_set_up=True)
-        with single_statements() as session:
+        place, set_up = self._open(run), set_up_of(run.id)
+        with unit_of_work() as session:
             launch, ground = launching.of_set_up(
-                session, run=run, preparation=preparation, layout=layout, settings=self.settings
+                session,
+                run=run,
+                preparation=preparation,
+                place=place,
+                layout=self.runner.layout(set_up, directory=place.directory),
+                repository=self.workspace.repository(run.pipeline_id),
+                is_begun=self.runner.has_started(set_up),
+                settings=self.settings,
             )
         return SetUp(
             launch,
@@ -224,7 +226,7 @@ class Attendance:
             draining=self.draining,
         ).make()
 
-    def _open(self, run: AgentRun) -> Path:
+    def _open(self, run: AgentRun) -> launching.Place:
         """The clone of a role, or the checkout of a check, made or found."""
         with single_statements() as session:
             commit = (
@@ -233,10 +235,10 @@ class Attendance:
                 else launching.check_to_run(session, run=run).commit
             )
         if run.role is None:
-            return self.workspace.open_checkout(run.pipeline_id, run_id=run.id, commit=commit)
-        return self.workspace.open_clone(
-            run.pipeline_id, role=run.role, run_id=run.id, work_commit=commit
-        ).path
+            directory = self.workspace.open_checkout(run.pipeline_id, run_id=run.id, commit=commit)
+            return launching.Place(directory, commit)
+        clone = self.workspace.open_clone(run.pipeline_id, role=run.role, run_id=run.id, work_commit=commit)
+        return launching.Place(clone.path, clone.head)
 
     def _launch(self, run: AgentRun) -> Launch:
         if run.role is None:

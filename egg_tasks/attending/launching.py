@@ -1,5 +1,6 @@
 """Launches: what a runner is given to start an agent run or a check."""
 
+import json
 import os
 import secrets
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from egg_tasks import agent_tools, proof, run_places, secret_files, shell
-from egg_tasks.attending.set_up import Ground
+from egg_tasks.attending.set_up_caches import Ground
 from egg_tasks.clock import utcnow
 from egg_tasks.config import Settings
 from egg_tasks.ports import Backend
@@ -35,6 +36,16 @@ BESIDE_PROXIES = {
     # Node does not ask proxies unless it is told to.
     "NODE_USE_ENV_PROXY": "1",
 }
+
+
+@dataclass(frozen=True)
+class Place:
+    """The clone of a role's run, or the checkout of a check."""
+
+    directory: Path
+    """As we find it."""
+    commit: str
+    """What it was made of."""
 
 
 @dataclass(frozen=True)
@@ -152,28 +163,70 @@ def preparation(session: Session, *, run: AgentRun) -> CloneSetUp | None:
 
 
 def of_set_up(
-    session: Session, *, run: AgentRun, preparation: CloneSetUp, layout: Layout, settings: Settings
+    session: Session,
+    *,
+    run: AgentRun,
+    preparation: CloneSetUp,
+    place: Place,
+    layout: Layout,
+    repository: Path,
+    is_begun: bool,
+    settings: Settings,
 ) -> tuple[Launch, Ground]:
     """Make the launch of a run's set-up, and what its clone is made ready from.
 
-    It finds what its agent finds that a definition may hold, and no token and nothing secret.
+    It finds what its agent finds that a definition may hold, nothing secret, and a token for hosts at most.
     """
     pipeline = pipelines.get_pipeline(session, pipeline_id=run.pipeline_id)
-    environment, isolation, literals = _plain(layout, settings), Isolation(), {}
-    if run.role:
-        agent, definition = _agent(session, run)
-        phase_run = phase_runs.get_phase_run(session, phase_run_id=run.phase_run_id)
-        isolation, literals = definition.isolation_of(phase_run.position, run.role), dict(agent.literals)
-        path = literals.get("PATH", settings.agents_path)
-        environment |= {**literals, "PATH": _path(settings, layout, path)}
+    phase_run = phase_runs.get_phase_run(session, phase_run_id=run.phase_run_id)
+    definition, position = pipeline.definition, phase_run.position
+    isolation = (
+        definition.isolation_of(position, run.role)
+        if run.role
+        else definition.check_isolation(position)
+    )
+    literals = dict(definition.agent(position, run.role).literals) if run.role else {}
+    path = literals.get("PATH") or _others_path(layout, settings)
+    is_to_go_out = bool(preparation.network) and not is_begun
+    way = _way_out(session, run, TokenKind.SETUP, layout, settings) if is_to_go_out else NO_WAY
     launch = Launch(
         run_id=run_places.set_up_of(run.id),
         argv=preparation.setup,
-        environment=environment,
+        environment={
+            **_plain(layout, settings),
+            **literals,
+            "PATH": _path(settings, layout, path),
+            **way.environment,
+        },
+        secrets=way.secrets,
+        goes_out=bool(way.secrets),
         directory=layout.inside.directory,
+        clone_of=run.id,
         home=run_places.home_of(settings.home, run.pipeline_id, run.role) if run.role else None,
+        container=isolation.container,
+        labels=_labels(run, settings),
+        reads=_readable(repository),
     )
-    return launch, Ground(pipeline.id, pipeline.definition.repo, isolation.model_dump_json(), literals)
+    whose = json.dumps([pipeline.id, pipeline.created_at.isoformat(), run.role]) if run.role else ""
+    is_untouched = run.role is None or agent_runs.find_run_before(session, run=run) is None
+    ground = Ground(
+        pipeline.id,
+        source=definition.repo,
+        directory=place.directory,
+        commit=place.commit,
+        base=pipeline.base_commit,
+        isolation=_said(isolation),
+        literals=literals,
+        whose=whose,
+        is_untouched=is_untouched,
+    )
+    return launch, ground
+
+
+def _said(isolation: Isolation) -> str:
+    """What of it decides what a set-up makes there: neither how much it may take nor its agent's hosts."""
+    made = isolation.container
+    return json.dumps([isolation.runs_as, *([made.image, made.runtime] if made else [])])
 
 
 @dataclass(frozen=True)
@@ -209,6 +262,7 @@ def of_check(
     settings: Settings,
 ) -> Launch:
     """Make a check's launch: its command in a fresh checkout. It has a token for hosts at most."""
+    agent_runs.remove_tokens(session, run_id=run.id, kind=TokenKind.SETUP)
     network = check.isolation.network
     way = _way_out(session, run, TokenKind.CHECK, layout, settings) if network else NO_WAY
     return Launch(

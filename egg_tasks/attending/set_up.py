@@ -1,18 +1,18 @@
 """The set-up of a run: what makes its clone ready before its agent, or its check, starts there.
 
 To a runner it is a run of its own, under an id that follows from the run's: started once, logged, and found
-again by whoever attends the run next. It has no row, no role, no token and no secret.
+again by whoever attends the run next. It has no row, no role and no secret, and a token for hosts at most.
 """
 
-import json
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
 
+from egg_tasks.attending import set_up_caches
 from egg_tasks.attending.leases import Lease, LeaseLostError, Leases
+from egg_tasks.attending.set_up_caches import Ground
 from egg_tasks.ports import Runner, Workspace
 from models.consensus import endings
 from models.errors import Rejected, Unavailable
@@ -28,19 +28,6 @@ STOPPED = Exit(stopped=True, signal=15)
 
 class DrainedError(Exception):
     """This worker is to go; the set-up goes on, and another waits for it."""
-
-
-@dataclass(frozen=True)
-class Ground:
-    """What a clone is made ready from."""
-
-    pipeline_id: str
-    source: str
-    """The repository that its pipeline came from."""
-    isolation: str
-    """Where set-ups run, in words that differ where what they make does."""
-    literals: Mapping[str, str]
-    """What the definition has set-ups find in their environment."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +53,7 @@ class SetUp:
         except Rejected as error:
             return self._failed(error.message)
         ended = self._wait()
-        if self.lease.is_to_end or ended.vanished:
+        if self.lease.is_to_end or (ended.vanished and not ended.is_out_of_memory):
             # To be ended is no fault of the set-up's, nor is a machine that went down: the run is lost.
             return STOPPED if self.lease.is_to_end else Exit()
         if why := self._why(ended):
@@ -77,15 +64,15 @@ class SetUp:
     def _begin(self) -> None:
         if self.runner.has_started(self.launch.run_id):
             return
-        directory = self.launch.directory
-        self.workspace.include(self.ground.source, directory=directory, paths=self.preparation.include)
-        if self.preparation.cache:
-            self.workspace.bring_cache(
-                self._key(),
-                run_id=self.launch.run_id,
-                directory=directory,
-                paths=self.preparation.cache.paths,
-            )
+        cache = self.preparation.cache
+        self.workspace.make_ready(
+            self.launch.run_id,
+            source=self.ground.source,
+            directory=self.ground.directory,
+            include=self.preparation.include,
+            begins_from=set_up_caches.names(self.workspace, self.ground, self.preparation).begins_from,
+            paths=cache.paths if cache else (),
+        )
         self.runner.ensure(self.launch)
 
     def _wait(self) -> Exit:
@@ -116,6 +103,8 @@ class SetUp:
         """Why it has failed; empty where it has not."""
         if ended.error is not None:
             return ended.error
+        if ended.is_out_of_memory:
+            return "it wanted more memory than it may take: say more as `isolation.memory`"
         if ended.stopped:
             return f"it took longer than {self.preparation.timeout_minutes:g} min and was stopped"
         if ended.exit_code == 0:
@@ -127,21 +116,17 @@ class SetUp:
     def _failed(self, why: str) -> Exit:
         return Exit(error=f"its set-up `{self.preparation.said}` failed: {why}", is_set_up=True)
 
-    def _key(self) -> str:
-        cache = self.preparation.cache
-        assert cache is not None, "asked only where there is one"  # noqa: S101
-        # Each list is one word, so that none can be taken for a part of its neighbour.
-        lists = (self.preparation.setup, sorted(cache.paths), sorted(self.ground.literals.items()))
-        said = (self.ground.source, self.ground.isolation, *map(json.dumps, lists))
-        return self.workspace.cache_key(said, directory=self.launch.directory, files=cache.key)
-
     def _keep_cache(self) -> None:
         """Keep what it has made for later ones; what cannot be kept is made again by them."""
-        if self.preparation.cache is None:
+        name = set_up_caches.names(self.workspace, self.ground, self.preparation).kept_as
+        if self.preparation.cache is None or name is None:
             return
         try:
             self.workspace.keep_cache(
-                self._key(), directory=self.launch.directory, paths=self.preparation.cache.paths
+                name,
+                run_id=self.launch.run_id,
+                directory=self.ground.directory,
+                paths=self.preparation.cache.paths,
             )
         except (Rejected, Unavailable) as error:
             log.warning("cache.not_kept", setup=str(self.launch.run_id), error=error.message)

@@ -43,7 +43,7 @@ class DockerRunner:
         """Where everything of a run lies; a checkout has another place than a role's clone."""
         given = run_places.given(self._home, run_id)
         at_host = run_places.layout(given, directory=directory, tools=container_spec.TOOLS)
-        is_clone = directory in {None, at_host.clone}
+        is_clone = directory is None or directory.name == run_places.CLONE
         inside = Inside(
             container_spec.WORK if is_clone else container_spec.CHECK / at_host.inside.directory.name,
             prompt=container_spec.GIVEN / run_places.PROMPT,
@@ -282,6 +282,8 @@ class DockerRunner:
         user = self._user()
         given = run_places.given(self._home, launch.run_id)
         spec = container_files.write(given, own, launch, owner=user.outside)
+        if launch.clone_of is not None:
+            container_files.hand_over(self._tree(launch), user.outside)
         try:
             state = self._made(launch, launch.container, own, user)
             if state.status == CREATED:
@@ -367,20 +369,23 @@ class DockerRunner:
         """What every container has."""
         given = run_places.given(self._home, launch.run_id)
         tools = agent_tools.install(self._home).parent
-        is_clone = launch.directory == container_spec.WORK
         yield Mount(given, container_spec.GIVEN)
         yield Mount(own / container_files.BOX, container_spec.OWN, is_writable=True)
         if launch.directory.is_relative_to(container_spec.WORK) or launch.directory.is_relative_to(
             container_spec.CHECK
         ):
-            name = run_places.CLONE if is_clone else launch.directory.name
-            yield Mount(given / name, launch.directory, is_writable=True)
+            yield Mount(self._tree(launch), launch.directory, is_writable=True)
         if launch.home is not None:
             yield Mount(launch.home, container_spec.HOME, is_writable=True)
         yield Mount(tools / agent_tools.IN_CONTAINERS, container_spec.TOOLS)
         yield Mount(tools / agent_tools.LIBRARY, container_spec.LIBRARY)
         if self._is_led_out(launch):
             yield Mount(self._gateway(), GATEWAY)
+
+    def _tree(self, launch: Launch) -> Path:
+        """Where what it works in is, as we see it."""
+        name = run_places.CLONE if launch.directory == container_spec.WORK else launch.directory.name
+        return run_places.given(self._home, launch.clone_of or launch.run_id) / name
 
     def _readable(self, paths: Sequence[Path]) -> Iterator[Mount]:
         for path in paths:

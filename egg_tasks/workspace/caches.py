@@ -7,65 +7,114 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path, PurePath
 from uuid import UUID
 
-from egg_tasks import removal, run_places
-from egg_tasks.foreign_files import is_directory, is_plain, is_there, make_directory
-from egg_tasks.workspace.atomic_directory import made_once
-from egg_tasks.workspace.git import GitFailed
-from egg_tasks.workspace.sources import Visit
+import structlog
+
+from egg_tasks import disk, removal, run_places
+from egg_tasks.foreign_files import is_directory, is_plain, is_there, make_directory, write_plain
+from egg_tasks.workspace.atomic_directory import locked, made_once
+from egg_tasks.workspace.git import Git, GitFailed
+from egg_tasks.workspace.names import checked_commit
 from models.errors import Conflict, Unavailable, Unprocessable
+
+log = structlog.get_logger()
 
 CACHES = "caches"
 LIMIT = timedelta(minutes=10)
+MOST_BYTES = 10 << 30
+"""Of disk that a cache may take; blocks that its files share are counted once."""
 BROUGHT = "cache"
 """Where a cache is copied to first, in the directory of its set-up: the clone has it whole or not at all."""
 
 
-def key(said: Sequence[str], directory: Path, files: Sequence[str]) -> str:
-    """What a cache is known by: what is *said* of its set-up, and the files as they are committed."""
+def key(git: Git, said: Sequence[str], *, commit: str, files: Sequence[str]) -> str:
+    """What a cache is known by: what is *said* of its set-up, and the files as a commit of ours has them.
+
+    Not as the clone has them: set-ups, and agents, write what they like there.
+    """
     try:
-        listed = Visit(directory).run("ls-tree", "-z", "--full-tree", "HEAD", "--", *files) if files else b""
+        listed = (
+            git.run("ls-tree", "-z", "--full-tree", checked_commit(commit), "--", *files) if files else b""
+        )
     except GitFailed as error:
         raise Unprocessable(f"the files of `key` cannot be read: {str(error).splitlines()[0]}") from error
     return hashlib.sha256(json.dumps([*said, listed.hex()]).encode()).hexdigest()
 
 
-def bring(home: Path, name: str, *, run_id: UUID, directory: Path, paths: Sequence[str]) -> None:
-    """Copy a cache into a clone, if there is one; what is there already stays."""
-    cache, given = home / CACHES / name, run_places.given(home, run_id)
-    if not is_directory(cache):
+@contextmanager
+def alone(home: Path, run_id: UUID, what: str) -> Iterator[int | None]:
+    """Do a step of a set-up once, while nobody else does: a lock's descriptor, or None where it was done.
+
+    A worker that was taken for dead is waited for, and whatever program it has given the lock to: so nobody
+    is at work in a clone any more when its agent, or its set-up, has been started there.
+    """
+    own = home / run_places.SHIMS / str(run_id)
+    try:
+        make_directory(own)
+        with locked(own / f"{what}.lock") as lock:
+            if is_there(own, what):
+                yield None
+                return
+            yield lock
+            write_plain(own, what, "")
+    except OSError as error:
+        raise Unavailable(f"{own} cannot be written: {error.strerror or error}") from error
+
+
+def bring(
+    home: Path, names: Sequence[str], *, run_id: UUID, directory: Path, paths: Sequence[str], lock: int
+) -> None:
+    """Copy the first of these caches that is there into a clone; what is there already stays.
+
+    One that cannot be copied is done without, unless the disk is full.
+    """
+    cache = next((home / CACHES / name for name in names if is_directory(home / CACHES / name)), None)
+    if cache is None:
         return
+    given = run_places.given(home, run_id)
     try:
         removal.put_away(given, BROUGHT)
         make_directory(given)
-        _copy(cache, given / BROUGHT)
+        _copy(cache, given / BROUGHT, lock)
         for path in paths:
             if is_there(given / BROUGHT, path) and _is_free(directory, path):
                 (directory / path).parent.mkdir(parents=True, exist_ok=True)
                 (given / BROUGHT / path).rename(directory / path)
         # When it was last in use.
         os.utime(cache)
-    except OSError as error:
-        raise Unavailable(f"{cache} cannot be copied: {error.strerror or error}") from error
+    except (OSError, Unavailable) as error:
+        disk.need(home)
+        log.warning("cache.not_brought", setup=str(run_id), cache=cache.name, error=str(error))
+    finally:
+        with suppress(OSError):
+            removal.put_away(given, BROUGHT)
 
 
-def keep(home: Path, name: str, *, directory: Path, paths: Sequence[str]) -> None:
-    """Keep what a set-up has made in a clone, unless there is a cache of this name."""
+def keep(home: Path, name: str, *, directory: Path, paths: Sequence[str], lock: int) -> None:
+    """Keep what a set-up has made in a clone, unless there is a cache of this name.
+
+    `Unprocessable` for more than `MOST_BYTES`.
+    """
+    found = [path for path in paths if _is_way(directory, path) and _is_own(directory, path)]
+    if sum(removal.size(directory / path) for path in found) > MOST_BYTES:
+        raise Unprocessable(f"it has made more than {MOST_BYTES >> 30} GiB, which is not kept for later ones")
+    disk.need(home)
     with suppress(Conflict), made_once(home / CACHES / name, waits=False) as partial:
         if partial is None:
             return
-        for path in paths:
-            if not _is_way(directory, path) or not (
-                is_directory(directory / path) or is_plain(directory, path)
-            ):
-                continue
+        for path in found:
             (partial / path).parent.mkdir(parents=True, exist_ok=True)
-            _copy(directory / path, partial / path)
+            _copy(directory / path, partial / path, lock)
+
+
+def _is_own(directory: Path, path: str) -> bool:
+    """Whether a path is a directory or a file itself, and no link to one."""
+    return is_directory(directory / path) or is_plain(directory, path)
 
 
 def _is_way(directory: Path, path: str) -> bool:
@@ -78,8 +127,11 @@ def _is_free(directory: Path, path: str) -> bool:
     return _is_way(directory, path) and not is_there(directory, path)
 
 
-def _copy(source: Path, target: Path) -> None:
-    """Copy a tree or a file as it is, links as links; blocks are shared where the file system can."""
+def _copy(source: Path, target: Path, lock: int) -> None:
+    """Copy a tree or a file as it is, links as links; blocks are shared where the file system can.
+
+    It holds the lock as long as it lives, which may be longer than we do.
+    """
     words = ("cp", "-a", "--reflink=auto", "--no-target-directory", "--", str(source), str(target))
     try:
         subprocess.run(
@@ -88,6 +140,7 @@ def _copy(source: Path, target: Path) -> None:
             capture_output=True,
             stdin=subprocess.DEVNULL,
             timeout=LIMIT.total_seconds(),
+            pass_fds=(lock,),
         )
     except subprocess.CalledProcessError as error:
         said = error.stderr.decode(errors="replace").strip().partition("\n")[0]

@@ -5,6 +5,7 @@ secret would be among that: so a clone whose own `.gitignore` does not ignore a 
 `.git/info/exclude`.
 """
 
+import errno
 import os
 import re
 import stat
@@ -18,6 +19,7 @@ from egg_tasks.foreign_files import (
     LARGEST_TEXT,
     MIB,
     is_directory,
+    is_there,
     open_plain,
     parent,
     pieces,
@@ -33,6 +35,7 @@ from models.schemas.source import is_remote, local_path
 MOST_FILES = 1000
 MOST_BYTES = 64 * MIB
 ASKED = ("--no-literal-pathspecs", "check-ignore", "--quiet", "--no-index", "--")
+IN_THE_WAY = frozenset({errno.ENOTDIR, errno.ELOOP})
 INFO, EXCLUDE = ".git/info", "exclude"
 SPECIAL = re.compile(r"[\\*?\[]| \Z")
 """What a pattern of git's says with more than itself."""
@@ -81,13 +84,16 @@ def _named(root: Path, path: str) -> Iterator[str]:
 
 def _keep_out_of_commits(directory: Path, names: Sequence[str]) -> None:
     """Have a clone ignore what is copied into it; refused where that cannot be: agents would commit it."""
-    shown = [name for name in names if not _is_ignored(directory, name)]
-    for name in shown:
+    for name in names:
+        above = [str(each) for each in PurePath(name).parents][:-1]
+        if any(is_there(directory, each) and not is_directory(directory / each) for each in above):
+            raise _blocked(name)
         if _is_committed(directory, name):
             raise Unprocessable(
                 f"`include` names {name}, which the work has in its commits, and what is there is not"
                 " replaced: take it out there (git rm --cached), or leave it out here"
             )
+    shown = [name for name in names if not _is_ignored(directory, name)]
     if not shown:
         return
     _exclude(directory, shown)
@@ -116,6 +122,13 @@ def _is_committed(directory: Path, name: str) -> bool:
 
 def _unseen(name: str, error: GitFailed) -> Unprocessable:
     return Unprocessable(f"`include` cannot look at {name}: {str(error).splitlines()[0]}")
+
+
+def _blocked(name: str) -> Unprocessable:
+    return Unprocessable(
+        f"`include` names {name}, and the work has a file or a link where a directory on the way to it is to"
+        " be: take that out there, or leave this out here"
+    )
 
 
 def _exclude(directory: Path, names: Sequence[str]) -> None:
@@ -153,6 +166,8 @@ def _copy_file(root: Path, directory: Path, name: str, left: int) -> int:
                     for piece in pieces(file, limit=left):
                         into.write(piece)
         except OSError as error:
+            if error.errno in IN_THE_WAY:
+                raise _blocked(name) from error
             raise Unavailable(
                 f"{name} cannot be copied into {directory}: {error.strerror or error}"
             ) from error

@@ -95,21 +95,33 @@ class GitWorkspace:
         given = run_places.given(self._home, run_id)
         return checkouts.open_checkout(self._git(pipeline_id), given, commit=commit)
 
-    def include(self, source: str, *, directory: Path, paths: Sequence[str]) -> None:
-        """Copy ignored files of a person's repository into a clone or checkout."""
-        included.copy(source, directory, paths)
+    def make_ready(
+        self,
+        run_id: UUID,
+        *,
+        source: str,
+        directory: Path,
+        include: Sequence[str],
+        begins_from: Sequence[str],
+        paths: Sequence[str],
+    ) -> None:
+        """Copy into a clone or checkout what its set-up begins from, once."""
+        with caches.alone(self._home, run_id, "ready") as lock:
+            if lock is not None:
+                included.copy(source, directory, include)
+                caches.bring(
+                    self._home, begins_from, run_id=run_id, directory=directory, paths=paths, lock=lock
+                )
 
-    def cache_key(self, said: Sequence[str], *, directory: Path, files: Sequence[str]) -> str:
+    def cache_key(self, said: Sequence[str], pipeline_id: str, *, commit: str, files: Sequence[str]) -> str:
         """By what the cache of a set-up is known."""
-        return caches.key(said, directory, files)
+        return caches.key(self._git(pipeline_id), said, commit=commit, files=files)
 
-    def bring_cache(self, key: str, *, run_id: UUID, directory: Path, paths: Sequence[str]) -> None:
-        """Copy what is kept under a key into a clone, if anything is."""
-        caches.bring(self._home, key, run_id=run_id, directory=directory, paths=paths)
-
-    def keep_cache(self, key: str, *, directory: Path, paths: Sequence[str]) -> None:
-        """Keep what a set-up that succeeded has made, unless something is kept under the key."""
-        caches.keep(self._home, key, directory=directory, paths=paths)
+    def keep_cache(self, key: str, *, run_id: UUID, directory: Path, paths: Sequence[str]) -> None:
+        """Keep what a set-up that succeeded has made, once, unless something is kept under the key."""
+        with caches.alone(self._home, run_id, "kept") as lock:
+            if lock is not None:
+                caches.keep(self._home, key, directory=directory, paths=paths, lock=lock)
 
     def take(self, pipeline_id: str, *, run_id: UUID, clone: Path) -> TakenHead:
         """Fetch the clone's head and keep it; `Conflict` if something is uncommitted or unreadable."""

@@ -61,6 +61,8 @@ class Launch(BaseModel):
     secrets: dict[str, str] = Field(default_factory=dict, repr=False)
     """Further variables, whose values are written nowhere and are hidden in the output."""
     directory: Path
+    clone_of: UUID | None = None
+    """The run whose clone or checkout that is, where it is another's, as a set-up's is."""
     home: Path | None = None
     """The role's own, kept for all its runs; without one the run has its own, which goes with it."""
 

@@ -1,5 +1,6 @@
 """A check executes what agents wrote: where one of them is in a container, it runs in one as well."""
 
+from collections.abc import Mapping
 from functools import partial
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from egg_tasks.use_cases import readiness
 from models.queries import agent_runs as run_rows
 from models.queries import versions as version_rows
 from models.schemas.credential import CallingAgent
-from models.states import CheckStatus, Failure, Readiness
+from models.states import CheckStatus, Readiness
 from models.tables import AgentRun, Check
 from tests.engine import IMAGE, OwnEngine
 from tests.integration import api_scene, test_gaps
@@ -40,10 +41,12 @@ def boxed(ground: Ground, container_engine: OwnEngine, monkeypatch: pytest.Monke
     api_scene.forget()
 
 
-def check_due(ground: Ground, command: str, **more: object) -> UUID:
+def check_due(
+    ground: Ground, command: str, *, check: Mapping[str, object] | None = None, **more: object
+) -> UUID:
     """The check's run of a phase whose one agent is in a container, and has committed `done.txt`."""
     program = {"backend": "command", "command": ["true"], "isolation": BOX}
-    phase = {"name": "implement", "roles": [{"role": "coder"}], "check": {"run": command}}
+    phase = {"name": "implement", "roles": [{"role": "coder"}], "check": {"run": command, **(check or {})}}
     ground.scene.create(name=NAME, agents={"coder": program}, phases=[phase], **more)
     with unit_of_work() as session:
         pipelines.start(session, pipeline_id=NAME, now=utcnow())
@@ -96,11 +99,25 @@ def test_a_red_check_in_a_container_is_red_with_its_log(ground: Ground) -> None:
     assert written == "1 test failed\n"
 
 
-def test_the_set_up_of_a_check_is_not_run_on_this_machine_in_its_place(ground: Ground) -> None:
+def test_the_set_up_of_a_check_runs_where_the_check_does(ground: Ground) -> None:
     mark = ground.scene.home / "was-here"
+    setup = f"pwd > where; touch {mark} || true"
 
-    run, _, _ = checked(check_due(ground, "true", workspace={"setup": f"touch {mark}"}))
+    run, check, written = checked(check_due(ground, "cat where; pwd", workspace={"setup": setup}))
 
-    assert run.failure is Failure.SETUP
-    assert "not built yet in containers" in run.error
+    assert check.status is CheckStatus.GREEN, run.error
+    where, there = written.splitlines()
+    assert where == there
+    assert where.startswith("/check/checkout-")
     assert not mark.exists()
+
+
+def test_a_check_reaches_the_hosts_of_its_own_list(ground: Ground) -> None:
+    """By a token that is no agent's: it is not told of an API."""
+    look = "env | grep -o -e http_proxy=.*egg: -e EGG_SESSION_TOKEN -e EGG_ORCHESTRATOR_URL; ls -d /run/egg-gateway"
+    isolation = {"network": {"allow": ["pypi.org"]}}
+
+    _, check, written = checked(check_due(ground, look, check={"isolation": isolation}))
+
+    assert check.status is CheckStatus.GREEN, written
+    assert written == "http_proxy=http://egg:\n/run/egg-gateway\n"

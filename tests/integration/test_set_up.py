@@ -80,6 +80,18 @@ def run_of(run_id: UUID) -> AgentRun:
         return rows.get_agent_run(session, run_id=run_id)
 
 
+def commit_to_role(ground: Ground, pipeline: str, name: str, text: str) -> None:
+    """Have the role's branch hold a commit that changes a file, as if its agent had made it."""
+    tree = ground.scene.home / f"{pipeline}-tree"
+    repository = adapters.workspace().repository(pipeline)
+    subprocess.run([*GIT, "clone", "-q", str(repository), str(tree)], check=True, capture_output=True)
+    subprocess.run([*GIT, "checkout", "-q", f"origin/egg/{pipeline}/work"], cwd=tree, check=True)
+    (tree / name).write_text(text)
+    commit(tree)
+    push = ("push", "-q", "origin", f"HEAD:refs/heads/egg/{pipeline}/coder")
+    subprocess.run([*GIT, *push], cwd=tree, check=True)
+
+
 @pytest.fixture
 def log(ground: Ground) -> Path:
     """Where set-ups write a line each."""
@@ -198,22 +210,59 @@ def test_a_later_set_up_begins_from_what_one_with_the_same_lock_file_has_made(
     assert [(path / "deps/made").read_text() for path in kept] == ["made\n", "made\n"], "as they were first"
 
 
-def test_a_cache_is_for_set_ups_that_find_the_same_environment_paths_and_isolation(
+def test_a_cache_is_for_set_ups_that_find_the_same_environment_paths_and_hosts(
     ground: Ground, log: Path
 ) -> None:
     workspace = {"setup": COUNTED.format(log=log), "cache": {"paths": ["deps"], "key": ["lock"]}}
     more = {**workspace, "cache": {"paths": ["deps", "lock"], "key": ["lock"]}}
-    limited = {"isolation": {"network": {"allow": ["example.org"]}}}
+    agents = {"isolation": {"network": {"allow": ["example.org"]}}}
 
     attend(queue(ground, "first", workspace))
     attend(queue(ground, "environment", workspace, environment={"MODE": "release"}))
     attend(queue(ground, "paths", more))
-    attend(queue(ground, "isolation", workspace, seat=limited))
-    attend(queue(ground, "again", workspace, environment={"MODE": "release"}))
+    attend(queue(ground, "hosts", {**workspace, "network": ["example.org"]}))
+    attend(queue(ground, "again", workspace, environment={"MODE": "release"}, seat=agents))
 
-    names = ("first", "environment", "paths", "isolation", "again")
+    names = ("first", "environment", "paths", "hosts", "again")
     made = {name: (ground.scene.home / name).read_text() for name in names}
     assert made == {**dict.fromkeys(names, "made\n"), "again": "made\nmade\n"}
+
+
+def test_what_agents_changed_of_a_set_up_decides_nobody_elses_cache(ground: Ground, log: Path) -> None:
+    """The key file is as it was; what the command runs is an agent's, and says its HEAD were another."""
+    path = source(ground)
+    (path / "make.sh").write_text(COUNTED.format(log=log))
+    commit(path)
+    workspace = {"setup": "sh make.sh", "cache": {"paths": ["deps"], "key": ["lock"]}}
+    run_id = queue(ground, "poisoned", workspace)
+    poison = (
+        "mkdir -p deps; echo poison >> deps/made; git reset -q --soft HEAD~1; git checkout -q HEAD make.sh"
+    )
+    commit_to_role(ground, "poisoned", "make.sh", poison)
+
+    attend(run_id)
+    attend(queue(ground, "next", workspace))
+
+    assert (ground.scene.home / "poisoned").read_text() == "poison\n"
+    assert (ground.scene.home / "next").read_text() == "made\n"
+    assert len([each for each in (ground.scene.home / "caches").iterdir() if each.is_dir()]) == 2
+
+
+def test_a_cache_that_cannot_be_copied_is_done_without(ground: Ground, log: Path) -> None:
+    workspace = {"setup": COUNTED.format(log=log), "cache": {"paths": ["deps"], "key": ["lock"]}}
+    attend(queue(ground, "first", workspace))
+    (cache,) = (each for each in (ground.scene.home / "caches").iterdir() if each.is_dir())
+    inner = os.open(cache / "deps", os.O_RDONLY)
+    for _ in range(25):
+        # Longer in the end than any path may be.
+        os.mkdir("x" * 200, dir_fd=inner)
+        outer, inner = inner, os.open("x" * 200, os.O_RDONLY, dir_fd=inner)
+        os.close(outer)
+    os.close(inner)
+
+    attend(queue(ground, "second", workspace))
+
+    assert (ground.scene.home / "second").read_text() == "made\n"
 
 
 def test_a_cache_holds_no_file_that_a_clone_only_leads_to(ground: Ground, tmp_path: Path) -> None:
