@@ -114,7 +114,8 @@ def test_the_set_up_of_a_check_runs_where_the_check_does(ground: Ground) -> None
 
 def test_a_check_reaches_the_hosts_of_its_own_list(ground: Ground) -> None:
     """By a token that is no agent's: it is not told of an API."""
-    look = "env | grep -o -e http_proxy=.*egg: -e EGG_SESSION_TOKEN -e EGG_ORCHESTRATOR_URL; ls -d /run/egg-gateway"
+    names = ("http_proxy=.*egg:", "EGG_SESSION_TOKEN", "EGG_ORCHESTRATOR_URL")
+    look = f"env | grep -o {' '.join(f'-e {name}' for name in names)}; ls -d /run/egg-gateway"
     isolation = {"network": {"allow": ["pypi.org"]}}
 
     _, check, written = checked(check_due(ground, look, check={"isolation": isolation}))
