@@ -181,9 +181,7 @@ def of_set_up(
     phase_run = phase_runs.get_phase_run(session, phase_run_id=run.phase_run_id)
     definition, position = pipeline.definition, phase_run.position
     isolation = (
-        definition.isolation_of(position, run.role)
-        if run.role
-        else definition.check_isolation(position)
+        definition.isolation_of(position, run.role) if run.role else definition.check_isolation(position)
     )
     literals = dict(definition.agent(position, run.role).literals) if run.role else {}
     path = literals.get("PATH") or _others_path(layout, settings)
