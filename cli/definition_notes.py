@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from egg_tasks import secret_files
+from egg_tasks import secret_files, settings_file
 from egg_tasks.workspace.git import GitFailed
 from egg_tasks.workspace.sources import Source
-from models.errors import NotSet
+from models.errors import EggError, NotSet
 from models.schemas.definition import Agent, Definition
 from models.schemas.variables import looks_like_a_key
 
@@ -80,6 +80,21 @@ def _lacking(name: str, agent: Agent, secrets: Path) -> Iterator[str]:
             secret_files.value(secrets, secret)
         except NotSet as error:
             yield f"agents.{name}: {error}"
+
+
+def of_providers(definition: Definition, home: Path) -> Iterator[str]:
+    """Say which providers of models this machine does not know, whose stack is in *home*."""
+    try:
+        known = settings_file.read(home).providers
+    except EggError:
+        return
+    for name, agent in definition.agents.items():
+        for provider in agent.providers:
+            if provider not in known:
+                yield (
+                    f"agents.{name}.providers: {provider} is not known here, and the agent would not start: "
+                    f"add [providers.{provider}] to {home / settings_file.NAME}"
+                )
 
 
 def unseen(source: Source, *, but: Path | None, changed: frozenset[str] | None = None) -> str | None:

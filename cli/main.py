@@ -47,6 +47,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "phase": "cli.commands.phase:phase",
         "agent": "cli.commands.agent:agent",
         "egress": "cli.commands.egress:egress",
+        "usage": "cli.commands.usage:usage",
     },
     "What agents say": {
         "message": "cli.commands.message:message",

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from egg_tasks import settings_file
+from egg_tasks import model_providers, settings_file
 from egg_tasks.settings_table import BY_KEY, BY_VARIABLE, SETTINGS, TABLES, Kind, Setting, fault_of
 from models.errors import NotFound, Unprocessable
 from models.schemas.fault import meant
@@ -13,7 +13,9 @@ from models.schemas.fault import meant
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
 
-EXAMPLES = {Kind.PORT: "8700", Kind.NAMES: "[]", Kind.VARIABLES: "{}"}
+EXAMPLES = {Kind.PORT: "8700", Kind.NAMES: "[]", Kind.VARIABLES: "{}", Kind.PROVIDER: model_providers.EXAMPLE}
+TABLES_OF_THEIR_OWN = {Kind.VARIABLES, Kind.PROVIDER}
+"""What is written by hand."""
 
 
 def find(name: str) -> Setting:
@@ -33,7 +35,7 @@ def put(home: Path, setting: Setting, text: str | None) -> Path:
     `Unprocessable` for what is no value of it, and where the file is faulty already. The file is whole at any
     time, and its owner's alone.
     """
-    if not setting.key or setting.kind is Kind.VARIABLES:
+    if not setting.key or setting.kind in TABLES_OF_THEIR_OWN:
         raise Unprocessable(_elsewhere(home, setting))
     if text is not None and (fault := fault_of(setting, text)):
         raise Unprocessable(f"{setting.key} {fault}")

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from egg_tasks import model_providers
+from egg_tasks.model_providers import Provider
 from egg_tasks.settings_table import BY_KEY, SETTINGS, TABLES, Kind, Setting, fault_of
 from models.errors import EggError, Unprocessable
 from models.schemas.fault import meant
@@ -29,6 +31,8 @@ class SettingsFile:
     """By key, as `node.capacity`, each as the environment would have it."""
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     """`fetch.environment`."""
+    providers: Mapping[str, Provider] = field(default_factory=dict, repr=False)
+    """By name."""
 
     def get(self, key: str) -> str | None:
         """What is said of one setting."""
@@ -63,11 +67,12 @@ def parsed(content: bytes, path: Path) -> SettingsFile:
         at = _line_of(key, content.decode())
         where = f"{path}, line {at}" if at else str(path)
         raise Unprocessable(f"{where}: {key}: {fault}: mend or remove it")
+    providers = model_providers.taken(found.pop(model_providers.TABLE, {}))
     said = {
         key: found[table][name] for table in found for name in found[table] for key in [f"{table}.{name}"]
     }
     values = {key: text_of(value) for key, value in said.items() if BY_KEY[key].kind is not Kind.VARIABLES}
-    return SettingsFile(values, found.get("fetch", {}).get("environment", {}))
+    return SettingsFile(values, found.get("fetch", {}).get("environment", {}), providers)
 
 
 def variables(home: Path) -> dict[str, str]:
@@ -103,6 +108,8 @@ def _faults(found: Mapping[str, object]) -> Iterator[tuple[str, str]]:
             yield table, f"there is no such table{way}; `egg settings` names all there are"
         elif not isinstance(entries, dict):
             yield table, f"must be a table: write [{table}], and below it what it holds"
+        elif table == model_providers.TABLE:
+            yield from model_providers.faults(entries)
         else:
             for name, value in entries.items():
                 key = f"{table}.{name}"

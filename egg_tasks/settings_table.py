@@ -27,6 +27,7 @@ class Kind(StrEnum):
     URL = "a URL"
     NAMES = "names, with blanks between them"
     VARIABLES = "a table of variables"
+    PROVIDER = "a table of base_url, format and credential"
 
 
 class Effect(StrEnum):
@@ -35,6 +36,7 @@ class Effect(StrEnum):
     AT_UP = "at the next `egg down` and `egg up`"
     NEXT = "at the next command"
     FETCH = "at the next fetch of a repository"
+    MODELS = "at the next request for a model"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +80,7 @@ TABLES: Mapping[str, str] = {
     "webhook": "where people hear of decisions",
     "agents": "what agents and checks of this machine find",
     "fetch": "how our own processes reach the repositories of pipelines",
+    "providers": "where agents' requests for models go, and with whose key",
 }
 
 SETTINGS: tuple[Setting, ...] = (
@@ -303,6 +306,12 @@ SETTINGS: tuple[Setting, ...] = (
         effect=Effect.FETCH,
     ),
     Setting(
+        key="providers.NAME",
+        kind=Kind.PROVIDER,
+        help="a provider of models: its URL, what it speaks (anthropic, openai, other), its key (a secret)",
+        effect=Effect.MODELS,
+    ),
+    Setting(
         variable="EGG_DEBUG",
         help="1 adds the traceback to the sentence that a bug of egg's gets",
         effect=Effect.NEXT,
@@ -323,6 +332,7 @@ OF_AGENTS: Mapping[str, str] = {
     "EGG_CONCURRENT_MODE": "`true` where roles work at the same time, else `false`",
     "EGG_MESSAGE_POLL_INTERVAL": "how many seconds it may leave between two looks at its messages",
     "EGG_SIGNAL_FILE": "the file in which a reason to look at once is written",
+    "EGG_MODEL_URL": "where it reaches its providers of models: each below it, by name",
     "EGG_HIDDEN": "names of the variables it was given as keys or secrets, whose values `egg` sends nowhere",
     "EGG_SOFT_DEADLINE": "when it is asked to come to an end, as ISO 8601; empty without a deadline",
 }

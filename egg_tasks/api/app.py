@@ -34,6 +34,7 @@ from egg_tasks.api.routes import (
     proof,
     results,
     signals,
+    usage,
 )
 from egg_tasks.api.sends import Sends
 from egg_tasks.api.streaming import Pace
@@ -82,7 +83,7 @@ def create_app(pace: Pace | None = None) -> FastAPI:
     app.add_middleware(Admission, tokens=app.state.tokens, rates=app.state.rates, shares=shares)
     app.add_middleware(errors.Bugs)
     app.add_middleware(versions.VersionHeader)
-    seen = (overview, conversations, events, phases, results, disk, egress)
+    seen = (overview, conversations, events, phases, results, disk, egress, usage)
     # They are tried in this order for each request: what agents ask most comes first.
     kinds = (messages, signals, agents, health, proof, halts, pipelines, decisions, *seen)
     for module in kinds:

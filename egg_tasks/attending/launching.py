@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from egg_tasks import agent_tools, proof, run_places, secret_files, shell
+from egg_tasks.attending import model_access
 from egg_tasks.attending.set_up_caches import Ground
 from egg_tasks.clock import utcnow
 from egg_tasks.config import Settings
@@ -94,7 +95,8 @@ def of_agent(
     isolation = definition.isolation_of(epoch.phase_run.position, run.role)
     goes_by_gateway = isolation.network is not None or isolation.container is not None
     hidden |= _secrets(agent, settings)
-    plain = {**agent.literals, **places}
+    models = model_access.of_agent(agent, layout=layout, settings=settings, token=token)
+    plain = {**models.plain, **agent.literals, **places}
     return Launch(
         run_id=run.id,
         argv=command.argv,
@@ -105,7 +107,7 @@ def of_agent(
             **(BESIDE_PROXIES if goes_by_gateway else {}),
             "EGG_CONCURRENT_MODE": "true" if epoch.policy.mode is Mode.CONCURRENT else "false",
         },
-        secrets={**hidden, **(_proxies(layout, settings, token) if goes_by_gateway else {})},
+        secrets={**models.secret, **hidden, **(_proxies(layout, settings, token) if goes_by_gateway else {})},
         directory=layout.inside.directory,
         home=run_places.home_of(settings.home, run.pipeline_id, run.role),
         prompt=command.stdin,
@@ -314,12 +316,8 @@ def _way_out(session: Session, run: AgentRun, kind: TokenKind, layout: Layout, s
 
 
 def _proxies(layout: Layout, settings: Settings, token: str) -> dict[str, str]:
-    """What has programs go out by the gateway, which knows their run by the token: so these are secrets.
-
-    Where the API is reached by the gateway, so is all else.
-    """
-    door = layout.inside.api_url or f"http://127.0.0.1:{settings.gateway_port}"
-    url = door.replace("://", f"://egg:{token}@", 1)
+    """What has programs go out by the gateway, which knows their run by the token: so these are secrets."""
+    url = model_access.gateway_url(layout, settings).replace("://", f"://egg:{token}@", 1)
     # Some programs read the small ones, others the large.
     return dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), url)
 

@@ -11,10 +11,23 @@ from models.errors import EggError, TooMany, Unauthenticated, Unavailable
 from models.foreign import one_line
 
 LONGEST_REASON = 200
+MODEL_FAULTS = {
+    HTTPStatus.UNAUTHORIZED: "authentication_error",
+    HTTPStatus.FORBIDDEN: "permission_error",
+    HTTPStatus.NOT_FOUND: "not_found_error",
+    HTTPStatus.TOO_MANY_REQUESTS: "rate_limit_error",
+    HTTPStatus.SERVICE_UNAVAILABLE: "api_error",
+}
+"""What providers of models call an error of a status; any other is `invalid_request_error`."""
 
 
-async def refuse(near: Peer, error: EggError, *, closes: bool = False, is_proxy: bool = False) -> None:
-    """Answer with an error on purpose; its sentence is in the first line too, all that some programs show."""
+async def refuse(
+    near: Peer, error: EggError, *, closes: bool = False, is_proxy: bool = False, is_model: bool = False
+) -> None:
+    """Answer with an error on purpose; its sentence is in the first line too, all that some programs show.
+
+    Who asks a model finds it where providers have it.
+    """
     headers, status = {}, error.status
     if isinstance(error, Unauthenticated) and is_proxy:
         headers["Proxy-Authenticate"] = 'Basic realm="egg"'
@@ -25,7 +38,10 @@ async def refuse(near: Peer, error: EggError, *, closes: bool = False, is_proxy:
         headers["Retry-After"] = "1"
     if isinstance(error, TooMany):
         headers["Retry-After"] = str(error.details.get("retry_after", 1))
-    content = {"success": False, "message": error.message, "details": error.details}
+    content: dict[str, object] = {"success": False, "message": error.message, "details": error.details}
+    if is_model:
+        kind = MODEL_FAULTS.get(HTTPStatus(error.status), "invalid_request_error")
+        content |= {"type": "error", "error": {"type": kind, "message": error.message}}
     await send(near, status, content, headers=headers, reason=error.message, closes=closes)
 
 

@@ -1,5 +1,7 @@
 """Who goes out by the gateway: a live run, by its token, and what its definition lets it reach."""
 
+import asyncio
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
@@ -12,7 +14,7 @@ from egg_tasks.database import single_statements, unit_of_work
 from egg_tasks.services import credentials
 from egg_tasks.services.credentials import UNKNOWN
 from egg_tasks.tokens import Given, Tokens
-from models.errors import NotFound, Unauthenticated
+from models.errors import EggError, NotFound, Unauthenticated, Unavailable
 from models.queries import agent_runs, egress
 from models.schemas.network import Network
 from models.tables import TokenKind
@@ -21,6 +23,8 @@ from models.tables.egress import Passage
 MOST_KNOWN = 10_000
 LISTED = "list"
 """Why somebody was refused whose list has no such entry."""
+LOOK_AGAIN_SECONDS = 15.0
+"""So often it is asked whether the run of what is under way still lives."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +63,35 @@ class Callers:
         self._networks[which] = found.network
         return found
 
+    async def outlived(self, token: str) -> None:
+        """Return when the run of a token is over; while the database is away nobody knows."""
+        while True:
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+            try:
+                await self.find_outgoing(token)
+            except Unavailable:
+                continue
+            except EggError:
+                return
+
     async def note(self, caller: Caller, host: str, port: int, passage: Passage, why: str = "") -> None:
         """Count one wish; what an agent did not ask for itself says whose it was."""
         if caller.kind is not TokenKind.AGENT and why in {"", LISTED}:
             why = caller.kind
         await anyio.to_thread.run_sync(partial(_note, caller.run_id, host, port, passage, why))
+
+
+async def watched(work: Awaitable[None], end: Awaitable[None]) -> None:
+    """Do the work until that comes to an end, or the other does."""
+    doing, ending = asyncio.ensure_future(work), asyncio.ensure_future(end)
+    try:
+        await asyncio.wait((doing, ending), return_when=asyncio.FIRST_COMPLETED)
+        if doing.done():
+            await doing
+    finally:
+        doing.cancel()
+        ending.cancel()
+        await asyncio.gather(doing, ending, return_exceptions=True)
 
 
 def _look(given: Given, network: Network | None) -> Caller:

@@ -7,9 +7,10 @@ from http import HTTPStatus
 import h11
 import structlog
 
-from egg_tasks.gateway import answers
+from egg_tasks.gateway import answers, model_route
 from egg_tasks.gateway.api_route import ApiRoute
 from egg_tasks.gateway.guests import Guest
+from egg_tasks.gateway.model_route import ModelRoute
 from egg_tasks.gateway.peers import MAX_HEAD, BrokenError, GoneError, Peer
 from egg_tasks.gateway.proxy_route import ProxyRoute
 from egg_tasks.protocol import PREFIX
@@ -27,11 +28,14 @@ HEALTH = "/health"
 class Conversation:
     """One connection, from its first request to its end."""
 
-    def __init__(self, near: Peer, guest: Guest, api: ApiRoute, proxy: ProxyRoute) -> None:
+    def __init__(
+        self, near: Peer, guest: Guest, api: ApiRoute, *, proxy: ProxyRoute, models: ModelRoute
+    ) -> None:
         self._near = near
         self._guest = guest
         self._api = api
         self._proxy = proxy
+        self._models = models
 
     async def run(self) -> None:
         """Answer request after request until one of both hangs up."""
@@ -74,13 +78,15 @@ class Conversation:
             await self._proxy.take(self._near, self._guest, request)
         elif path.startswith(f"{PREFIX}/"):
             await self._api.take(self._near, request, path)
+        elif _is_models(request):
+            await self._models.take(self._near, self._guest, request)
         elif path == HEALTH:
             content = {"success": True, "message": "the gateway is there", "data": {"status": "ok"}}
             await self._finish(request)
             await answers.send(self._near, HTTPStatus.OK, content)
         else:
             raise NotFound(
-                f"the gateway leads to {PREFIX}/… (the API) and, as a proxy (HTTP_PROXY), to hosts"
+                f"the gateway leads to {PREFIX}/… (the API), /model/PROVIDER/… and, as a proxy, to hosts"
             )
 
     async def _refused(self, request: h11.Request, error: EggError) -> None:
@@ -89,7 +95,9 @@ class Conversation:
             raise BrokenError from error
         await self._finish(request)
         closes = self._near.http.their_state is not h11.DONE
-        await answers.refuse(self._near, error, closes=closes, is_proxy=_is_proxys(request))
+        is_proxy = _is_proxys(request)
+        is_model = not is_proxy and _is_models(request)
+        await answers.refuse(self._near, error, closes=closes, is_proxy=is_proxy, is_model=is_model)
 
     async def _finish(self, request: h11.Request) -> None:
         """Read the end of a request, if nothing comes before that."""
@@ -101,6 +109,10 @@ class Conversation:
 def _is_proxys(request: h11.Request) -> bool:
     """Whether a request is for a host beyond."""
     return request.method == b"CONNECT" or b"://" in request.target.partition(b"?")[0]
+
+
+def _is_models(request: h11.Request) -> bool:
+    return request.target.startswith(model_route.PREFIX.encode())
 
 
 def _fault(error: h11.RemoteProtocolError) -> EggError:

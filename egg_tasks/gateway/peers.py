@@ -1,7 +1,7 @@
 """Peers: one end of an HTTP connection each, and how a request and its answer pass from one to the other."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 
 import h11
@@ -26,6 +26,7 @@ HOPS = frozenset(
 
 Event = h11.Event | type[h11.PAUSED]
 Headers = Iterable[tuple[bytes, bytes]]
+Hearing = Callable[[h11.Event], Awaitable[None]]
 
 
 class GoneError(Exception):
@@ -112,10 +113,14 @@ def onwards(headers: Headers) -> list[tuple[bytes, bytes]]:
     return [(name, value) for name, value in found if name.lower() not in HOPS | named]
 
 
-async def exchange(
-    near: Peer, far: Peer, request: h11.Request, hear: Callable[[h11.Event], None] = lambda _event: None
-) -> None:
-    """Pass a request on to *far* and its answer back to *near*, both as they come; *hear* hears the answer.
+async def unheard(_event: h11.Event) -> None:
+    """Hear nothing."""
+
+
+async def exchange(near: Peer, far: Peer, request: h11.Request, hear: Hearing = unheard) -> None:
+    """Pass a request on to *far* and its answer back to *near*, both as they come.
+
+    Each part of the answer is heard by *hear* before it is passed on.
 
     `GoneError`, `UnansweredError` or `BrokenError` when it does not come to its end.
     """
@@ -148,7 +153,7 @@ async def _asked(near: Peer, far: Peer, request: h11.Request) -> None:
     raise GoneError
 
 
-async def _answered(far: Peer, near: Peer, hear: Callable[[h11.Event], None]) -> None:
+async def _answered(far: Peer, near: Peer, hear: Hearing) -> None:
     while True:
         try:
             event = await far.receive()
@@ -156,7 +161,7 @@ async def _answered(far: Peer, near: Peer, hear: Callable[[h11.Event], None]) ->
             raise BrokenError if near.has_begun else UnansweredError from error
         if isinstance(event, h11.ConnectionClosed | type):
             raise UnansweredError
-        hear(event)
+        await hear(event)
         try:
             await near.send(_passed(event))
         except OSError as error:

@@ -4,26 +4,23 @@ import asyncio
 import base64
 import binascii
 from collections import Counter
-from collections.abc import Awaitable
 from urllib.parse import urlsplit
 from uuid import UUID
 
 import h11
 
 from egg_tasks.gateway import addresses
-from egg_tasks.gateway.callers import LISTED, Caller, Callers
+from egg_tasks.gateway.callers import LISTED, Caller, Callers, watched
 from egg_tasks.gateway.guests import Guest
 from egg_tasks.gateway.own_networks import own_networks
 from egg_tasks.gateway.peers import PIECE, Peer, UnansweredError, exchange, onwards
 from egg_tasks.protocol import presentable
-from models.errors import EggError, Forbidden, Malformed, TooMany, Unauthenticated, Unavailable
+from models.errors import Forbidden, Malformed, TooMany, Unauthenticated, Unavailable
 from models.schemas.network import HOST, MAX_HOST, Address, address_of
 from models.tables import TokenKind
 from models.tables.egress import Passage
 
 MOST_OF_A_RUN = 64
-LOOK_AGAIN_SECONDS = 15.0
-"""So often it is asked whether the run of an open tunnel still lives."""
 HELD_SECONDS = 0.1
 """A refusal comes so late: who asks again at once asks that much less often."""
 CREDENTIAL = b"proxy-authorization"
@@ -60,9 +57,9 @@ class ProxyRoute:
                     if not isinstance(await near.receive(), h11.EndOfMessage):
                         raise Malformed("CONNECT has no body")
                     await near.send(h11.Response(status_code=200, headers=[], reason=b"Connected"))
-                    await _watched(_tunnel(near, far), self._lives(token))
+                    await watched(_tunnel(near, far), self._callers.outlived(token))
                 else:
-                    await _watched(_forward(near, far, request, path), self._lives(token))
+                    await watched(_forward(near, far, request, path), self._callers.outlived(token))
             finally:
                 far.abort()
         finally:
@@ -96,36 +93,12 @@ class ProxyRoute:
         await asyncio.sleep(HELD_SECONDS)
         return Forbidden(f"{host}:{port} {sentence}")
 
-    async def _lives(self, token: str) -> None:
-        """Return when the run of a token is over; while the database is away nobody knows."""
-        while True:
-            await asyncio.sleep(LOOK_AGAIN_SECONDS)
-            try:
-                await self._callers.find_outgoing(token)
-            except Unavailable:
-                continue
-            except EggError:
-                return
-
 
 def _is_of_the_internet(address: Address) -> bool:
     """Whether it is neither private nor, however public, of this machine or a network that it is in."""
     if not addresses.is_public(address) or addresses.is_this_machines(address):
         return False
     return not any(address in network for network in own_networks())
-
-
-async def _watched(work: Awaitable[None], end: Awaitable[None]) -> None:
-    """Do the work until that comes to an end, or the other does."""
-    doing, ending = asyncio.ensure_future(work), asyncio.ensure_future(end)
-    try:
-        await asyncio.wait((doing, ending), return_when=asyncio.FIRST_COMPLETED)
-        if doing.done():
-            await doing
-    finally:
-        doing.cancel()
-        ending.cancel()
-        await asyncio.gather(doing, ending, return_exceptions=True)
 
 
 async def _tunnel(near: Peer, far: Peer) -> None:

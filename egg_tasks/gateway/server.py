@@ -1,4 +1,4 @@
-"""The gateway's process: `python -m egg_tasks.gateway.server PORT`, one on a node. It keeps nothing."""
+"""The gateway's process: `python -m egg_tasks.gateway.server PORT`, one on a node. What it keeps is rows."""
 
 import asyncio
 import signal
@@ -16,6 +16,8 @@ from egg_tasks.gateway.api_route import ApiRoute
 from egg_tasks.gateway.callers import Callers
 from egg_tasks.gateway.conversation import Conversation
 from egg_tasks.gateway.guests import Guests
+from egg_tasks.gateway.ledger import Ledger
+from egg_tasks.gateway.model_route import ModelRoute
 from egg_tasks.gateway.peers import PIECE, Peer
 from egg_tasks.gateway.proxy_route import ProxyRoute
 from egg_tasks.tokens import Tokens
@@ -32,7 +34,10 @@ class Gateway:
     def __init__(self, known: Settings) -> None:
         self._settings = known
         self._tokens = Tokens()
-        self._proxy = ProxyRoute(Callers(self._tokens))
+        callers = Callers(self._tokens)
+        self._proxy = ProxyRoute(callers)
+        self._ledger = Ledger(known.node)
+        self._models = ModelRoute(known.home, known.secrets_directory, callers, self._ledger)
         self._guests = Guests.of_this_process()
         self._talks: set[asyncio.Task[None]] = set()
 
@@ -48,6 +53,7 @@ class Gateway:
         tell()
         while not over.is_set():
             logging.beat()
+            await self._ledger.mend()
             try:
                 async with asyncio.timeout(BEAT_SECONDS):
                     await over.wait()
@@ -73,7 +79,7 @@ class Gateway:
             api = ApiRoute(self._settings.api_url, self._tokens, guest)
             # Who is cancelled at the end has hung up, and asyncio wants no more of it.
             with suppress(asyncio.CancelledError):
-                await Conversation(near, guest, api, self._proxy).run()
+                await Conversation(near, guest, api, proxy=self._proxy, models=self._models).run()
 
 
 async def _serve(known: Settings, port: int) -> None:

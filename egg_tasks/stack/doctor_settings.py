@@ -24,6 +24,7 @@ def examine(home: Path, environ: Mapping[str, str]) -> Sequence[Finding]:
         *_faults(environ),
         _webhook(taken, environ),
         _secrets(home, environ),
+        *_providers(home, environ),
         *_taken(taken),
         *_differing(home, taken, environ),
     )
@@ -83,6 +84,24 @@ def _secrets(home: Path, environ: Mapping[str, str]) -> Finding:
         return Finding("secrets", ok=False, text=f"{text}, so that no agent is given it", mend=mend)
     mend = f"each is a file in {directory}: docs/howto/secrets.md"
     return Finding("secrets", True if found else None, f"{', '.join(found) or 'none'} in {directory}", mend)
+
+
+def _providers(home: Path, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Where agents can ask models, each with its key, if that is there."""
+    try:
+        providers = settings_file.read(home).providers.values()
+        directory = secrets_directory(environ, home)
+    except EggError:
+        return
+    for provider in providers:
+        text = f"{provider.name} at {provider.base_url}"
+        try:
+            secret_files.value(directory, provider.credential)
+        except EggError as error:
+            lack, _, mend = str(error).partition("; ")[2].partition(": ")
+            yield Finding("provider", ok=False, text=f"{text}: {lack or error}", mend=mend)
+        else:
+            yield Finding("provider", ok=True, text=f"{text}, with the key {provider.credential}")
 
 
 def _taken(taken: Mapping[str, str]) -> Iterator[Finding]:

@@ -65,7 +65,8 @@ def _in_use(
     kept: Mapping[str, str],
     others: Mapping[str, str],
 ) -> InUse:
-    in_file = said.get(setting.key) if setting.kind is not Kind.VARIABLES else ", ".join(said.environment)
+    tables = {Kind.VARIABLES: said.environment, Kind.PROVIDER: said.providers}
+    in_file = ", ".join(tables[setting.kind]) if setting.kind in tables else said.get(setting.key)
     if setting.variable and setting.variable in environ:
         text, origin = environ[setting.variable], ENVIRONMENT
     elif in_file:

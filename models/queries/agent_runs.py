@@ -56,6 +56,12 @@ def get_network(session: Session, *, run_id: UUID, kind: TokenKind = TokenKind.A
     return (definition.isolation_of(position, role).network if role else None) or Network()
 
 
+def get_providers(session: Session, *, run_id: UUID) -> Sequence[str]:
+    """The providers whose models a run's agent may ask, a check none; or `NotFound`."""
+    definition, position, role = _get_seat(session, run_id=run_id)
+    return definition.agent(position, role).providers if role else ()
+
+
 def get_backend(session: Session, *, run_id: UUID) -> str:
     """The backend of a run's agent, a check being a command; or `NotFound`."""
     definition, position, role = _get_seat(session, run_id=run_id)

@@ -23,6 +23,7 @@ from models.schemas.text import (
     Listed,
     OperandText,
     PipelineId,
+    ProviderName,
     RoleName,
     SaidText,
     Text,
@@ -86,6 +87,8 @@ class AgentShape(Shape):
     """Variables added to what every agent finds: text, {from: NAME} of the worker's, or {secret: NAME}."""
     secrets: Annotated[tuple[SecretName, ...], Field(max_length=100), Listed] = ()
     """Secrets it is given, as variables of their names: files of EGG_SECRETS_DIR where it is launched."""
+    providers: Annotated[tuple[ProviderName, ...], Field(max_length=20), Listed] = ()
+    """Whose models it may ask by the gateway, with keys it does not see: providers of settings.toml."""
     workspace: CloneSetUp | None = None
     """What makes its clones ready, in the place of the definition's own `workspace`."""
 

@@ -18,6 +18,7 @@ from models.git_names import COMMIT, PIPELINE_ID, RESERVED, role_branch
 ROLE = r"[a-z][a-z0-9_]{0,31}"
 PHASE = r"[a-z][a-z0-9_-]{0,31}"
 VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
+PROVIDER = r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}"
 
 BREAKS = frozenset("\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029")
 TURNS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -135,6 +136,12 @@ def _check_commit(name: str) -> str:
     return name
 
 
+def _check_provider(name: str) -> str:
+    if not re.fullmatch(PROVIDER, name):
+        raise refused("must be the name of a provider of settings.toml: letters, digits, `-` and `_`")
+    return name
+
+
 def _check_variable(name: str) -> str:
     if not re.fullmatch(VARIABLE, name):
         raise refused(f"must be the name of an environment variable, not {name[:80]!a}")
@@ -181,6 +188,7 @@ RoleName = Annotated[Text, AfterValidator(_check_role), Field(json_schema_extra=
 PhaseName = Annotated[Text, AfterValidator(_check_phase), Field(json_schema_extra=_pattern(PHASE))]
 CommitId = Annotated[Text, AfterValidator(_check_commit), Field(json_schema_extra=_pattern(f"({COMMIT})"))]
 Variable = Annotated[Text, AfterValidator(_check_variable)]
+ProviderName = Annotated[Text, AfterValidator(_check_provider), Field(json_schema_extra=_pattern(PROVIDER))]
 Listed = BeforeValidator(_check_list)
 
 Question = Annotated[SaidLine, Field(max_length=MAX_QUESTION)]

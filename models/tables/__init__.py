@@ -8,6 +8,7 @@ from models.tables.egress import Egress
 from models.tables.event import Event
 from models.tables.halt import Halt
 from models.tables.message import Message
+from models.tables.model_request import CredentialHold, ModelRequest
 from models.tables.phase_run import PhaseRun, Role, Seen
 from models.tables.pipeline import MessageStream, Pipeline
 from models.tables.rebase import Rebase
@@ -22,12 +23,14 @@ __all__ = [
     "Base",
     "Check",
     "Clock",
+    "CredentialHold",
     "Decision",
     "Egress",
     "Event",
     "Halt",
     "Message",
     "MessageStream",
+    "ModelRequest",
     "Node",
     "Objection",
     "PhaseRun",

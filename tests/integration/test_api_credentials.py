@@ -45,6 +45,7 @@ ROUTES = {
     "GET /pipelines/{pipeline_id}/why": Route(f"{P}/why", 200, 403),
     "GET /pipelines/{pipeline_id}/phases": Route(f"{P}/phases", 200, 403),
     "GET /pipelines/{pipeline_id}/egress": Route(f"{P}/egress", 200, 403),
+    "GET /pipelines/{pipeline_id}/usage": Route(f"{P}/usage", 200, 403),
     "GET /pipelines/{pipeline_id}/agents": Route(f"{P}/agents", 200, 403),
     "GET /pipelines/{pipeline_id}/agents/{run}": Route(f"{P}/agents/@run", 200, 403),
     "GET /pipelines/{pipeline_id}/agents/{run}/logs": Route(f"{P}/agents/@run/logs", 200, 403),

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from egg_tasks.gateway import proxy_route
+from egg_tasks.gateway import callers, proxy_route
 from tests.integration.api_rows import finish
 from tests.integration.api_scene import NAME, OPERATOR, Scene
 from tests.integration.gateway_scene import Way, gateway
@@ -207,7 +207,7 @@ def test_a_token_opens_no_more_than_its_run_may(scene: Scene, host: int) -> None
 
 
 def test_a_tunnel_ends_with_its_run(scene: Scene, host: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proxy_route, "LOOK_AGAIN_SECONDS", 0.1)
+    monkeypatch.setattr(callers, "LOOK_AGAIN_SECONDS", 0.1)
     with town(scene, allow=[f"127.0.0.1:{host}"]) as way:
         near, _ = opened(way, f"127.0.0.1:{host}", scene.tokens["coder"])
         finish(scene, "coder")

@@ -72,6 +72,7 @@ WORDS: Mapping[str, str] = {
     "versions.conflict_paths": LISTED,
     "rebases.conflict_paths": LISTED,
     "rebases.why": W,
+    "model_requests.model": SHORT,
 }
 """What is in a column of an older release's row, as SQL."""
 NAMES = {
@@ -92,6 +93,8 @@ NAMES = {
     *("agent_runs.start_commit", "agent_runs.salvaged_commit", "versions.commit", "versions.tree"),
     *("versions.merge_commit", "run_shares.share"),
     *("egress.host", "egress.passage", "egress.why"),
+    *("model_requests.node", "model_requests.provider", "model_requests.usage", "model_requests.kind"),
+    *("model_requests.price_version", "credential_holds.credential", "credential_holds.reason"),
 }
 """Columns of ours, and of names that have had a pattern from the first release on."""
 
@@ -117,6 +120,7 @@ LOOKS = (
     ("decision", "resolve", "1", "--resolution", "perhaps"),
     ("result", "list", NAME, "--raw"),
     ("message", "status", NAME),
+    ("usage", NAME),
     ("message", "poll", NAME, "--role", "tester", "--scope", "pipeline", "--since", "0"),
 )
 """What a person looks at."""

@@ -8,7 +8,7 @@ import pytest
 
 from cli.commands import egress as egress_command
 from egg_tasks.database import unit_of_work
-from egg_tasks.gateway import proxy_route
+from egg_tasks.gateway import callers
 from models.queries import agent_runs
 from models.tables import TokenKind
 from tests.integration.api_rows import finish, run_of
@@ -77,7 +77,7 @@ def test_it_speaks_for_nobody(scene: Scene, way: Way, kind: TokenKind) -> None:
 def test_a_set_ups_goes_when_its_agent_starts_and_what_it_has_open_is_cut(
     scene: Scene, way: Way, host: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proxy_route, "LOOK_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(callers, "LOOK_AGAIN_SECONDS", 0.05)
     token, target = given(scene, TokenKind.SETUP), f"127.0.0.1:{host}"
     tunnel, _ = opened(way, target, token)
 

@@ -183,7 +183,7 @@ def test_the_example_is_a_settings_file_with_every_setting(home: Path) -> None:
     values = settings_file.parsed(taken.encode(), home / "settings.toml").values
 
     assert settings_file.parsed(text.encode(), home / "settings.toml").values == {}
-    assert set(values) | {"fetch.environment"} == set(BY_KEY)
+    assert set(values) | {"fetch.environment", "providers.NAME"} == set(BY_KEY)
 
 
 @pytest.mark.parametrize("words", HOSTILE)

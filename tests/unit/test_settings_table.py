@@ -42,6 +42,7 @@ def test_every_setting_is_read_somewhere() -> None:
     read = {each.name: f'"{each.variable or each.key}"' for each in SETTINGS}
     read |= {BY_VARIABLE[name].name: constant for name, constant in constants.items()}
     read["fetch.environment"] = "said.environment"
+    read["providers.NAME"] = "model_providers.TABLE"
 
     assert [name for name, word in read.items() if word not in text] == []
 

@@ -1,0 +1,105 @@
+"""The gateway's ledger: each request to a model is in it before it is sent; its end is written over it."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TypeVar
+from uuid import UUID
+
+import anyio.to_thread
+import structlog
+
+from egg_tasks.clock import utcnow
+from egg_tasks.database import single_statements, unit_of_work
+from egg_tasks.services.agents import model_requests
+from egg_tasks.services.agents.model_requests import Permit, Wish
+from models.errors import DatabaseAway
+from models.queries import agent_runs
+from models.queries import model_requests as rows
+from models.schemas.usage import RequestEnd
+
+TRIES = 5
+PAUSE_SECONDS = 0.7
+"""The database may be started anew: an end is tried to be written for some seconds."""
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+
+class Ledger:
+    """Keeps it for the gateway of one node. For use in one event loop."""
+
+    def __init__(self, node: str) -> None:
+        self._node = node
+        self._since = utcnow()
+        self._is_mended = False
+
+    async def mend(self) -> None:
+        """End what a gateway that is gone had begun, once; while the database is away, at a later call."""
+        if self._is_mended:
+            return
+        try:
+            lost = await _in_thread(partial(_end_lost, self._node, self._since))
+        except DatabaseAway:
+            return
+        self._is_mended = True
+        if lost:
+            log.warning("gateway.requests_lost", number=lost)
+
+    async def begin(self, run_id: UUID, provider: str, credential: str, key_from: datetime) -> Permit:
+        """Note a request before it is sent; refused as `model_requests.begin` says."""
+        wish = Wish(run_id, self._node, provider, credential, key_from)
+        return await _in_thread(partial(_begin, wish))
+
+    async def hear(self, credential: str, permit: Permit, status: int, retry_after: timedelta | None) -> None:
+        """Take in what a provider answers, if that is of interest to others."""
+        if not permit.is_trial and model_requests.reason_of(status, retry_after) is None:
+            return
+        try:
+            await _in_thread(partial(_hear, credential, permit, status, retry_after))
+        except DatabaseAway as error:
+            log.warning("gateway.hold_unwritten", credential=credential, status=status, error=str(error))
+
+    async def end(self, permit: Permit, end: RequestEnd) -> None:
+        """Note how a request has ended. What cannot be written is in the log."""
+        for _ in range(TRIES):
+            try:
+                await _in_thread(partial(_end, permit, end))
+            except DatabaseAway:
+                await asyncio.sleep(PAUSE_SECONDS)
+            else:
+                return
+        log.error("gateway.usage_unwritten", request=permit.request_id, **end.model_dump())
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    return await anyio.to_thread.run_sync(work)
+
+
+def _end_lost(node: str, before: datetime) -> int:
+    with single_statements() as session:
+        return rows.end_lost_requests(session, node=node, before=before, now=utcnow())
+
+
+def _begin(wish: Wish) -> Permit:
+    with unit_of_work() as session:
+        providers = agent_runs.get_providers(session, run_id=wish.run_id)
+        return model_requests.begin(session, wish=wish, providers=providers, now=utcnow())
+
+
+def _hear(credential: str, permit: Permit, status: int, retry_after: timedelta | None) -> None:
+    with unit_of_work() as session:
+        model_requests.hear(
+            session,
+            credential=credential,
+            permit=permit,
+            status=status,
+            retry_after=retry_after,
+            now=utcnow(),
+        )
+
+
+def _end(permit: Permit, end: RequestEnd) -> None:
+    with single_statements() as session:
+        model_requests.end(session, permit=permit, end=end, now=utcnow())

@@ -1,0 +1,182 @@
+"""The gateway's way to models: an agent's token is its key there, and becomes the machine's own."""
+
+import asyncio
+import re
+import ssl
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import cache
+from pathlib import Path
+
+import h11
+import structlog
+
+from egg_tasks import secret_files, settings_file
+from egg_tasks.clock import utcnow
+from egg_tasks.gateway.addresses import CONNECT_SECONDS
+from egg_tasks.gateway.callers import Callers, watched
+from egg_tasks.gateway.guests import Guest
+from egg_tasks.gateway.ledger import Ledger
+from egg_tasks.gateway.peers import Peer, UnansweredError, exchange, onwards
+from egg_tasks.gateway.usage_meter import Meter
+from egg_tasks.model_providers import Provider, WireFormat
+from egg_tasks.protocol import presentable
+from models.errors import EggError, Forbidden, Malformed, NotFound, Unauthenticated, Unavailable
+
+PREFIX = "/model/"
+PATH = re.compile(r"/[A-Za-z0-9_.~:@!$&'()*+,;=-]+(?:/[A-Za-z0-9_.~:@!$&'()*+,;=-]+)*")
+"""Below a provider: nothing that two readers could take for two paths."""
+CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"cookie"})
+"""What an agent shows its token by, or could show another key by."""
+TAKEN_AWAY = CREDENTIALS | {b"host", b"accept-encoding"}
+LOOKS = frozenset({b"GET", b"HEAD"})
+LOOKED_AT = re.compile(r"(/v[0-9a-z]+)?/models(/[^/]+)?")
+"""What an agent may look at with the machine's key: which models there are, and nothing that others left."""
+UNPAID = re.compile(r".*/count_tokens")
+KEY = re.compile(r"[\x21-\x7e]+")
+
+log = structlog.get_logger()
+
+
+class ModelRoute:
+    """The way of all connections to models."""
+
+    def __init__(self, home: Path, secrets: Path, callers: Callers, ledger: Ledger) -> None:
+        self._home = home
+        self._secrets = secrets
+        self._callers = callers
+        self._ledger = ledger
+
+    async def take(self, near: Peer, guest: Guest, request: h11.Request) -> None:
+        """Pass one request on to the provider that its path names, with that one's key."""
+        name, path, target = _taken_apart(request)
+        token = _token(dict(request.headers))
+        caller = await self._callers.find(token)
+        guest.is_of(caller.run_id)
+        provider = self._provider(name)
+        key, key_from = self._key(provider)
+        asks_model = request.method not in LOOKS and not UNPAID.fullmatch(path)
+        if request.method != b"POST" and not (request.method in LOOKS and LOOKED_AT.fullmatch(path)):
+            raise Forbidden(
+                "of a provider an agent may ask (POST), and look which models there are (GET …/models)"
+            )
+        permit = await self._ledger.begin(caller.run_id, provider.name, provider.credential, key_from)
+        meter, began = Meter(provider.format, asks_model=asks_model), time.monotonic()
+
+        async def hear(event: h11.Event) -> None:
+            meter.hear(event)
+            if isinstance(event, h11.Response):
+                waits = retry_after(dict(event.headers))
+                await self._ledger.hear(provider.credential, permit, event.status_code, waits)
+
+        try:
+            far = await _reached(provider)
+            try:
+                meter.is_sent = True
+                work = exchange(near, far, _passed_on(request, provider, target, key), hear)
+                await watched(work, self._callers.outlived(token))
+            except UnansweredError as error:
+                raise Unavailable(f"the provider {name} went away before it answered") from error
+            finally:
+                far.abort()
+        finally:
+            await self._ledger.end(permit, meter.end(milliseconds=_since(began)))
+
+    def _provider(self, name: str) -> Provider:
+        try:
+            found = settings_file.read(self._home).providers
+        except EggError as error:
+            log.warning("gateway.settings_faulty", error=str(error))
+            raise Unavailable(
+                "the settings of this machine are faulty: its person is told by egg doctor"
+            ) from error
+        if name not in found:
+            raise NotFound(
+                f"this machine knows no provider {name}: a person adds [providers.{name}] to settings.toml"
+            )
+        return found[name]
+
+    def _key(self, provider: Provider) -> tuple[str, datetime]:
+        """The key of a provider, and since when it is that; why there is none is not the agent's to know."""
+        try:
+            key = secret_files.value(self._secrets, provider.credential)
+            changed = secret_files.file(self._secrets, provider.credential).stat().st_mtime
+        except (EggError, OSError) as error:
+            log.warning("gateway.key_missing", provider=provider.name, error=str(error))
+            key, changed = "", 0.0
+        if not KEY.fullmatch(key):
+            raise Unavailable(
+                f"the key of the provider {provider.name} is not to be had on this machine: egg doctor"
+            )
+        return key, datetime.fromtimestamp(changed, UTC)
+
+
+def retry_after(headers: Mapping[bytes, bytes]) -> timedelta | None:
+    """When a provider wants to be asked again, as it says it; None where it does not, or not so."""
+    for name, unit in ((b"retry-after-ms", 0.001), (b"retry-after", 1.0)):
+        said = headers.get(name, b"").decode("latin-1").strip()
+        if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", said):
+            return timedelta(seconds=float(said) * unit)
+    try:
+        moment = parsedate_to_datetime(headers.get(b"retry-after", b"").decode("latin-1"))
+        return max(moment - utcnow(), timedelta(0))
+    except (ValueError, TypeError):
+        return None
+
+
+def _taken_apart(request: h11.Request) -> tuple[str, str, str]:
+    """The provider's name, the path below it, and that with the query."""
+    text = request.target.decode("latin-1").removeprefix(PREFIX)
+    before, mark, query = text.partition("?")
+    name, slash, rest = before.partition("/")
+    path = slash + rest
+    if not PATH.fullmatch(path) or {".", ".."} & set(path.split("/")) or "#" in query:
+        raise Malformed(f"a model is asked at {PREFIX}PROVIDER/PATH: of plain words, without `..` and `%`")
+    return name, path, path + mark + query
+
+
+def _token(headers: Mapping[bytes, bytes]) -> str:
+    """The token that came in the place of a key."""
+    scheme, _, word = headers.get(b"authorization", b"").partition(b" ")
+    said = headers.get(b"x-api-key") or (word if scheme.lower() == b"bearer" else b"")
+    if not said.strip():
+        raise Unauthenticated(
+            "a model is asked with the token of an agent run as the key: $EGG_SESSION_TOKEN"
+        )
+    return presentable(said.strip().decode("latin-1"))
+
+
+def _passed_on(request: h11.Request, provider: Provider, target: str, key: str) -> h11.Request:
+    """The request as the provider gets it."""
+    kept = [(name, value) for name, value in onwards(request.headers) if name not in TAKEN_AWAY]
+    word = (
+        ("x-api-key", key) if provider.format is WireFormat.ANTHROPIC else ("Authorization", f"Bearer {key}")
+    )
+    # What is packed could not be counted.
+    ours = [("Host", provider.parts.netloc), word, ("Accept-Encoding", "identity")]
+    written = [(name.encode(), value.encode()) for name, value in ours]
+    return h11.Request(method=request.method, target=provider.parts.path + target, headers=[*written, *kept])
+
+
+async def _reached(provider: Provider) -> Peer:
+    """A connection of its own to a provider."""
+    parts = provider.parts
+    secured = _tls() if parts.scheme == "https" else None
+    port = parts.port or (443 if secured else 80)
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            return Peer(h11.CLIENT, *await asyncio.open_connection(parts.hostname, port, ssl=secured))
+    except (OSError, TimeoutError) as error:
+        log.warning("gateway.provider_away", provider=provider.name, error=str(error))
+        raise Unavailable(f"the provider {provider.name} does not answer now: try again") from error
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+def _since(began: float) -> int:
+    return round((time.monotonic() - began) * 1000)
