@@ -32,7 +32,7 @@ from tests import fakes
 from tests.integration.api_scene import GIT, NAME, Scene, merge
 from tests.integration.test_api_events import read_event, streaming
 
-OF_NO_PIPELINE = {"nodes", "clock", "repairs", "halts"}
+OF_NO_PIPELINE = {"credential_holds", "nodes", "clock", "repairs", "halts"}
 
 
 def due(session: Session) -> list[str]:
