@@ -17,7 +17,7 @@ class Whereabouts:
     """Where one agent runs, or in one phase one of its roles."""
 
     who: str
-    """The agent's name; of a role, its name and `in` its phase."""
+    """The agent's name; of a role, its name and `in` its phase; of a check, that of its phase."""
     runs_as: str
     """`process` or `docker`."""
     image: str | None
@@ -29,7 +29,7 @@ class Whereabouts:
 
 
 def places(definition: Definition) -> Iterator[Whereabouts]:
-    """Each agent, and behind them the roles that are elsewhere in some phase."""
+    """Each agent, and behind them the roles that are elsewhere in some phase, and checks."""
     for name, agent in definition.agents.items():
         said = agent.isolation
         yield _place(name, said.over(definition.isolation) if said else definition.isolation)
@@ -37,15 +37,19 @@ def places(definition: Definition) -> Iterator[Whereabouts]:
         for seat in phase.roles:
             if seat.isolation is not None:
                 yield _place(f"{seat.role} in {phase.name}", definition.isolation_of(position, seat.role))
+        if phase.check:
+            yield _place(f"check of {phase.name}", definition.check_isolation(position), always="")
 
 
-def _place(who: str, isolation: Isolation) -> Whereabouts:
-    container = isolation.container
+def _place(who: str, isolation: Isolation, *, always: str = "egg") -> Whereabouts:
+    """In words; *always* is what it reaches whatever its network says."""
+    container, network = isolation.container, isolation.network
     if container is None:
         runs = "process, as root" if os.geteuid() == 0 else "process, as you"
-        return Whereabouts(who, isolation.runs_as, None, runs, _of_process(isolation.network))
+        reaches = f"{_allowed(network, always)}, if it keeps to it" if network else "all that you may"
+        return Whereabouts(who, isolation.runs_as, None, runs, reaches)
     return Whereabouts(
-        who, isolation.runs_as, container.image, _contained(container), _of_container(isolation.network)
+        who, isolation.runs_as, container.image, _contained(container), _allowed(network, always)
     )
 
 
@@ -56,22 +60,13 @@ def _contained(container: Container) -> str:
     return f"container {container.image} ({limits})"
 
 
-def _of_process(network: Network | None) -> str:
-    if network is None:
-        return "all that you may"
-    return f"{_allowed(network)}, if it keeps to it"
-
-
-def _of_container(network: Network | None) -> str:
-    return _allowed(network) if network else "egg alone"
-
-
-def _allowed(network: Network) -> str:
-    if network.mode == "open":
-        return "egg and EVERY host of the internet"
-    if network.mode == "observe":
-        return "egg and every host of the internet, noted"
-    return f"egg, {', '.join(network.allow)}" if network.allow else "egg alone"
+def _allowed(network: Network | None, always: str) -> str:
+    if network and network.mode == "open":
+        return ", ".join(filter(None, (always, "EVERY host of the internet")))
+    if network and network.mode == "observe":
+        return ", ".join(filter(None, (always, "every host of the internet, noted")))
+    named = ", ".join(filter(None, (always, *(network.allow if network else ()))))
+    return named if named != always else f"{always} alone" if always else "nothing"
 
 
 def warnings(definition: Definition) -> Iterator[str]:
@@ -83,6 +78,8 @@ def warnings(definition: Definition) -> Iterator[str]:
             (f"phases[{position}].roles[{number}].isolation", seat.isolation)
             for number, seat in enumerate(phase.roles)
         ]
+        if phase.check:
+            said.append((f"phases[{position}].check.isolation", phase.check.isolation))
     for where, isolation in said:
         if isolation is not None and isolation.network and isolation.network.mode == "open":
             yield (

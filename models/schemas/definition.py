@@ -203,12 +203,15 @@ class Definition(Shape):
 
     @property
     def images(self) -> Mapping[str, Sequence[str]]:
-        """What its containers are made from, each with the roles that are in one."""
+        """What its containers are made from, each with who is in one: roles, and checks."""
         found: dict[str, dict[str, None]] = {}
         for position, phase in enumerate(self.phases):
-            for seat in phase.roles:
-                if container := self.isolation_of(position, seat.role).container:
-                    found.setdefault(container.image, {})[seat.role] = None
+            inmates = {seat.role: self.isolation_of(position, seat.role) for seat in phase.roles}
+            if phase.check:
+                inmates[f"the check of {phase.name}"] = self.check_isolation(position)
+            for who, isolation in inmates.items():
+                if container := isolation.container:
+                    found.setdefault(container.image, {})[who] = None
         return {image: tuple(roles) for image, roles in found.items()}
 
     def check_isolation(self, position: int) -> Isolation:

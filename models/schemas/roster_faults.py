@@ -130,11 +130,17 @@ def _walls_of_processes(root: Mapping[object, object]) -> Iterator[Fault]:
         kinds[name] = _kind(said, _kind(of_all, "process"))
         yield from _without_container(kinds[name], said, ("agents", str(name), "isolation"))
     for position, phase in enumerate(map(_mapping, _list(root.get("phases")))):
+        of_roles = []
         for number, seat in enumerate(map(_mapping, _list(phase.get("roles"))[:MAX_ROLES])):
             player, said = seat.get("agent") or seat.get("role"), seat.get("isolation")
             if isinstance(player, str) and player in kinds:
+                of_roles.append(_kind(said, kinds[player]))
                 at = ("phases", position, "roles", number, "isolation")
-                yield from _without_container(_kind(said, kinds[player]), said, at)
+                yield from _without_container(of_roles[-1], said, at)
+        said = _mapping(phase.get("check")).get("isolation")
+        is_process = all(kind == "process" for kind in of_roles)
+        kind = _kind(said, "process" if is_process else "docker")
+        yield from _without_container(kind, said, ("phases", position, "check", "isolation"))
 
 
 def _kind(said: object, otherwise: object) -> object:

@@ -3,6 +3,7 @@
 import pytest
 
 from models.schemas.definition import Definition, validate
+from models.schemas.fault import Faulty, spell
 from models.schemas.run import Container
 from models.schemas.text import STORED
 from tests.unit.test_definition import AGENT, definition, faults, roles
@@ -72,6 +73,21 @@ def test_a_role_says_what_is_otherwise_than_its_agent_and_an_agent_what_is_other
     assert isolation.runs_as == ("docker" if container else "process")
     assert (isolation.network.allow if isolation.network else None) == allowed
     assert found.isolation_of(0, "tester").runs_as == ("docker" if layers[0] else "process")
+
+
+def test_what_is_said_of_a_check_that_is_a_process_is_refused_too() -> None:
+    def faulty(of_all: str, *entries: dict[str, object]) -> list[str]:
+        check = {"run": "true", "isolation": {"memory": "8g"}}
+        document = definition({"roles": [*entries, {"role": "tester"}], "check": check}, isolation=of_all)
+        try:
+            validate(document)
+        except Faulty as error:
+            return [spell(fault.path) for fault in error.faults]
+        return []
+
+    assert faulty("docker") == []
+    assert faulty("process", {"role": "coder", "isolation": "docker"}) == []
+    assert faulty("process") == ["phases[0].check.isolation.memory"]
 
 
 @pytest.mark.parametrize(

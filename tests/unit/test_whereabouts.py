@@ -25,12 +25,12 @@ USER = "as root" if os.geteuid() == 0 else "as you"
         (
             {"kind": "docker", "network": {"mode": "observe", "allow": ["a.b"]}},
             "container egg-agent:latest (4g, 2 cpus, 512 pids)",
-            "egg and every host of the internet, noted",
+            "egg, every host of the internet, noted",
         ),
         (
             {"kind": "docker", "network": {"mode": "open"}},
             "container egg-agent:latest (4g, 2 cpus, 512 pids)",
-            "egg and EVERY host of the internet",
+            "egg, EVERY host of the internet",
         ),
     ],
 )
@@ -54,6 +54,31 @@ def test_a_role_that_is_elsewhere_in_a_phase_is_said_for_itself() -> None:
         "coder in implement",
         "container egg-agent:latest (4g, 2 cpus, 99 pids)",
     )
+
+
+@pytest.mark.parametrize(
+    ("of_all", "check", "runs", "reaches"),
+    [
+        ("process", {}, f"process, {USER}", "all that you may"),
+        ("docker", {}, "container egg-agent:latest (4g, 2 cpus, 512 pids)", "nothing"),
+        (
+            "docker",
+            {"isolation": {"network": {"allow": ["a.b"]}}},
+            "container egg-agent:latest (4g, 2 cpus, 512 pids)",
+            "a.b",
+        ),
+        ("docker", {"isolation": "process"}, f"process, {USER}", "all that you may"),
+    ],
+)
+def test_a_check_is_said_to_be_where_its_phase_is_and_to_reach_less(
+    of_all: object, check: dict[str, object], runs: str, reaches: str
+) -> None:
+    found = validate(definition({"check": {"run": "true", **check}}, isolation=of_all))
+
+    *_, last = whereabouts.places(found)
+
+    assert (last.who, last.runs, last.reaches) == ("check of implement", runs, reaches)
+    assert ("the check of implement" in found.images.get("egg-agent:latest", ())) == (last.image is not None)
 
 
 @pytest.mark.parametrize("where", ["isolation", "agents.coder.isolation", "phases[0].roles[0].isolation"])
