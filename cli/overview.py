@@ -117,11 +117,17 @@ def _workers(seen: Overview, told: Json) -> Text:
 
 def _agents(told: Json) -> Text:
     """How many agents run, of how many there is room for, and how many wait."""
-    nodes = [f"{node['taken']} of {node['places']} places taken on {node['name']}" for node in told["nodes"]]
+    nodes = [_node(node) for node in told["nodes"]]
     waiting = told["waiting_runs"]
     waits = f"; {waiting} wait{'s' if waiting == 1 else ''} for a place" if waiting else ""
     shown = ", ".join(nodes[:3]) + (f" and {len(nodes) - 3} more nodes" if nodes[3:] else "")
     return _line("agents", shown or "none has run yet", (waits, "yellow"))
+
+
+def _node(node: Json) -> str:
+    inside = node.get("contained", 0)
+    contained = f", {inside} by {'a container' if inside == 1 else 'containers'}" if inside else ""
+    return f"{node['taken']} of {node['places']} places taken on {node['name']}{contained}"
 
 
 def _pipelines(told: Json) -> Text:

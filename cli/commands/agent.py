@@ -1,7 +1,7 @@
 """egg agent: the agent runs of a pipeline."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 import click
@@ -30,6 +30,9 @@ def took(agent: Json) -> str:
     return formatting.duration(max(0.0, (end - datetime.fromisoformat(agent["started_at"])).total_seconds()))
 
 
+WHERE: Mapping[object, str] = {"process": "process", "docker": "container"}
+CONTAINED = "a container of its own"
+"""So long that it stands beneath its row where there is no room, rather than a word that one looks for."""
 COLUMNS: render.Columns = {
     "RUN": short_id,
     "ROLE": lambda agent: f"{agent['role'] or CHECK} {agent['number']}",
@@ -41,16 +44,20 @@ COLUMNS: render.Columns = {
     "WHY": lambda agent: agent.get("said") or agent.get("error"),
     "BECAUSE": "causes",
     "NODE": "node",
+    "IN": lambda agent: WHERE.get(agent.get("isolation"), ""),
 }
 """As many beside each other as 80 columns hold: a role is named with the number of its run."""
 
 
 def _columns(agents: Sequence[Json]) -> render.Columns:
-    """The columns of a list of runs; on a screen without the node where all are on one."""
-    is_one = len({agent["node"] for agent in agents if agent.get("node")}) <= 1
-    if is_one and render.is_terminal():
-        return {title: show for title, show in COLUMNS.items() if title != "NODE"}
-    return COLUMNS
+    """The columns of a list of runs; on a screen without what is the same of all."""
+    if not render.is_terminal():
+        return COLUMNS
+    nodes = {agent["node"] for agent in agents if agent.get("node")}
+    same = {"NODE"} if len(nodes) <= 1 else set()
+    same |= {"IN"} if len({agent.get("isolation") for agent in agents}) <= 1 else set()
+    columns = {**COLUMNS, "IN": lambda agent: CONTAINED if agent.get("isolation") == "docker" else ""}
+    return {title: show for title, show in columns.items() if title not in same}
 
 
 @click.group()
@@ -75,6 +82,8 @@ def list_(*, pipeline: str, page: Page, output: str) -> None:
     render.write_list(
         answer, "agents", _columns(answer["agents"]), output=output, nothing="no agent has been started"
     )
+    if render.is_terminal() and {each.get("isolation") for each in answer["agents"]} == {"docker"}:
+        render.say(f"each of them in {CONTAINED}", err=True)
     paging.say_more(answer)
 
 
@@ -130,7 +139,8 @@ def logs(*, pipeline: str, run: str, follow: bool, offset: int, setup: bool, out
         render.pass_on(rest, is_end=True)
     if is_empty:
         so_far = "" if follow or found.get("ended_at") else " so far"
-        who = f"{'the set-up of ' if setup else ''}{found['role'] or CHECK} (run {found['number']})"
+        inside = ", in a container" if found.get("isolation") == "docker" else ""
+        who = f"{'the set-up of ' if setup else ''}{found['role'] or CHECK} (run {found['number']}{inside})"
         render.say(f"{who} wrote nothing{so_far}", err=True)
 
 

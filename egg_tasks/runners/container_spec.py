@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-from models.schemas.run import Container
+from models.schemas.run import Container, container_name
 
 WORK, GIVEN, OWN, HOME = Path("/work"), Path("/run/egg"), Path("/run/egg-shim"), Path("/home/agent")
 CHECK, TOOLS, LIBRARY, GATEWAY = (
@@ -59,8 +59,8 @@ class User:
 
 
 def name(run_id: UUID) -> str:
-    """The one name a run's container can have: so there is one at most."""
-    return f"egg-{run_id}"
+    """The one name a run's container can have."""
+    return container_name(run_id)
 
 
 def config(

@@ -72,6 +72,8 @@ class NodeUse:
     name: str
     capacity: int
     taken: int
+    contained: int
+    """How many of those are in containers."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,8 @@ def list_failed_pipelines(session: Session, *, limit: int) -> Sequence[FailedPip
 def list_nodes(session: Session) -> Sequence[NodeUse]:
     """The nodes by name, with the places that are taken."""
     taken = func.coalesce(func.count(AgentRun.id), 0).cast(Integer)
-    query = select(Node.name, Node.capacity, taken).outerjoin(
+    contained = func.count(AgentRun.id).filter(AgentRun.isolation == "docker").cast(Integer)
+    query = select(Node.name, Node.capacity, taken, contained).outerjoin(
         AgentRun, and_(AgentRun.node == Node.name, STARTED)
     )
     rows = session.execute(query.group_by(Node.name, Node.capacity).order_by(Node.name))

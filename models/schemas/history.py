@@ -98,6 +98,10 @@ class AgentRead(Read):
     """How it fares or has ended, in a word: its status, or `no verdict`, `cannot start`, `stopped`, …"""
     causes: tuple[str, ...]
     node: str | None
+    isolation: str = "process"
+    """How it is isolated there: as a `process`, or by `docker` in a container of its own."""
+    container_id: str | None = None
+    """The name of its container, while there is one; None for a process."""
     verdict: Readiness | None
     failure: Failure | None
     error: str

@@ -108,6 +108,8 @@ class NodeRead(Read):
     name: str
     places: int
     taken: int
+    contained: int = 0
+    """How many of those that are taken are containers."""
 
 
 class LateRead(Read):

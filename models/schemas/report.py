@@ -201,8 +201,10 @@ class AgentStanding(Read):
     """How it fares or has ended, in a word: its status, or `no verdict`, `cannot start`, `stopped`, …"""
     run: UUID
     node: str | None
-    container_id: None = None
-    """Agents run as processes."""
+    isolation: str = "process"
+    """How it is isolated there: as a `process`, or by `docker` in a container of its own."""
+    container_id: str | None = None
+    """The name of its container, while there is one; None for a process."""
     started_at: datetime | None
     tokens: None = None
     """Programs do not count tokens."""

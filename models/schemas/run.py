@@ -12,6 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.states import Failure
 
 
+def container_name(run_id: UUID) -> str:
+    """The one name that a run's container can have: so there is one at most."""
+    return f"egg-{run_id}"
+
+
 class Wake(StrEnum):
     """How an agent learns that there is something new in its signal file."""
 

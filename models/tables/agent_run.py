@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from models.schemas.run import container_name
 from models.states import LIVE_RUNS, Failure, Readiness, RunStatus
 from models.tables.base import Base, State, one_of, words
 
@@ -120,6 +121,12 @@ class AgentRun(Base):
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]
+
+    @property
+    def container(self) -> str | None:
+        """What its container is called; None for a process, and for a run that has none yet or no more."""
+        has_one = self.isolation == "docker" and self.started_at is not None and self.closed_at is None
+        return container_name(self.id) if has_one else None
 
 
 class TokenKind(StrEnum):

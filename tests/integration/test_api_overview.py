@@ -13,6 +13,7 @@ from egg_tasks.services.agents import agent_runs
 from egg_tasks.services.people import decisions as answers
 from egg_tasks.services.people import pipelines
 from models.consensus.step import DecisionKind
+from models.queries import agent_runs as agent_rows
 from models.queries import decisions, phase_runs
 from models.queries import pipelines as rows
 from models.schemas.run import Exit
@@ -180,6 +181,8 @@ def test_the_overview_counts_what_there_is_and_names_what_is_urgent(town: Scene)
 
 def test_the_overview_tells_what_failed_last_who_takes_places_and_what_is_late(shop: Scene) -> None:
     with unit_of_work() as session:
+        agent_rows.get_agent_run(session, run_id=run_of(shop, "coder")).isolation = "docker"
+    with unit_of_work() as session:
         agent_runs.settle(
             session,
             run_id=run_of(shop, "tester"),
@@ -195,7 +198,7 @@ def test_the_overview_tells_what_failed_last_who_takes_places_and_what_is_late(s
 
     found = shop.ask("GET", "/overview").data
 
-    assert found["nodes"] == [{"name": "n", "places": 10, "taken": 1}]
+    assert found["nodes"] == [{"name": "n", "places": 10, "taken": 1, "contained": 1}]
     assert [(each["pipeline"], each["role"], each["failure"]) for each in found["failures"]] == [
         (NAME, "tester", "process_failure")
     ]

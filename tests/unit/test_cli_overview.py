@@ -138,6 +138,10 @@ def test_the_status_is_ten_lines_with_what_needs_you_and_the_command_that_answer
             {"late": {"number": 2, "since": at(29, 6)}},
             "workers    2 phases wait for a worker, for 2m00s; last sign of life 2s ago",
         ),
+        (
+            {"nodes": [{"name": "a", "places": 9, "taken": 3, "contained": 2}], "waiting_runs": 0},
+            "agents     3 of 9 places taken on a, 2 by containers",
+        ),
         ({"disk": {"free_bytes": 1, "shortage": "no room on the disk"}}, "disk       no room on the disk"),
     ],
 )

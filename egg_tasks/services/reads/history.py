@@ -133,6 +133,8 @@ def _agent(row: AgentRun, phase_run: PhaseRun) -> AgentRead:
         condition=failures.word(row),
         causes=tuple(_cause(Cause.parse(text)) for text in row.causes),
         node=row.node,
+        isolation=row.isolation,
+        container_id=row.container,
         verdict=row.verdict,
         failure=row.failure,
         error=row.error,

@@ -49,7 +49,10 @@ def overview(session: Session, *, disk: ServerDiskRead, now: datetime) -> Overvi
     return OverviewRead(
         version=version.ours(),
         pipelines=counts.count_pipelines(session),
-        nodes=tuple(NodeRead(name=each.name, places=each.capacity, taken=each.taken) for each in nodes),
+        nodes=tuple(
+            NodeRead(name=each.name, places=each.capacity, taken=each.taken, contained=each.contained)
+            for each in nodes
+        ),
         waiting_runs=overviews.count_waiting_runs(session),
         ticked_at=clock.find_tick(session),
         late=LateRead(number=late.number, since=late.since),

@@ -302,6 +302,8 @@ def _agents(session: Session, pipeline_id: str, phase_run_id: UUID) -> Sequence[
             condition=failures.word(run),
             run=run.id,
             node=run.node,
+            isolation=run.isolation,
+            container_id=run.container,
             started_at=run.started_at,
             progress=_progress(run),
         )
