@@ -36,11 +36,15 @@ OPTIONS = {
 }
 
 
-@cache
 def engine() -> Engine:
     """The process's engine; it connects when it is first used and survives a restarted server."""
+    return _engine_at(settings().database_url)
+
+
+@cache
+def _engine_at(url: str) -> Engine:
     made = create_engine(
-        settings().database_url,
+        url,
         pool_size=10,
         max_overflow=30,  # as many as the API has threads
         pool_use_lifo=True,  # the one used last has its statements prepared and its memory warm

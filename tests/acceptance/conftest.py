@@ -165,9 +165,12 @@ def unchosen_ports() -> dict[str, str]:
     return {name: str(unchosen_port()) for name in ("EGG_API_PORT", "EGG_GATEWAY_PORT")}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def egg() -> Iterator[Egg]:
-    """A stack that is up; its home is short, since unix sockets have short paths."""
+    """A stack that is up; its home is short, since unix sockets have short paths.
+
+    It goes with the last test here: idle it would take part of a processor from all tests that follow.
+    """
     home = Path(tempfile.mkdtemp(prefix="egg-", dir="/tmp"))
     # Tests kill all of it: a stack that is started meanwhile must not choose its port.
     stack = Egg(home, unchosen_ports())

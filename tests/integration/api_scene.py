@@ -241,13 +241,13 @@ def _built() -> FastAPI:
 
 
 def forget() -> None:
-    """Have the environment read anew."""
-    if database.engine.cache_info().currsize:
+    """Have the environment read anew. Each database's engine stays: it knows statements it has compiled."""
+    if config.settings.cache_info().currsize:
         _await_return(database.engine().pool)
         database.engine().dispose()
     if wakeups.connection.cache_info().currsize:
         wakeups.connection().close()
-    for known in (config.settings, database.engine, adapters.workspace, adapters.runner, wakeups.connection):
+    for known in (config.settings, adapters.workspace, adapters.runner, wakeups.connection):
         known.cache_clear()
 
 

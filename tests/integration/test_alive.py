@@ -182,7 +182,6 @@ def test_who_has_only_just_begun_knows_nothing_of_the_time_before(runner: Proces
 
 def point_at(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     """Have this process use another database."""
-    monkeypatch.setenv("EGG_DATABASE_URL", url)
     database.engine().dispose()
+    monkeypatch.setenv("EGG_DATABASE_URL", url)
     config.settings.cache_clear()
-    database.engine.cache_clear()
