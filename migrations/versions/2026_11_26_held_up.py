@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "2026_11_26_held_up"
-down_revision = "2026_11_26_token_kinds_valid"
+down_revision = "2026_11_26_model_requests"
 branch_labels = None
 depends_on = None
 
