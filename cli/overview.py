@@ -32,6 +32,8 @@ class Stack:
     """Whether it is starting or stopping just now."""
     agents_without: int = 0
     """How many agents run although it does not."""
+    agents_unknown: str = ""
+    """Of which agents nobody can say whether they do, and why."""
 
     @property
     def dead(self) -> Sequence[str]:
@@ -87,6 +89,9 @@ def _server(seen: Overview) -> list[Text]:
         if stack.agents_without:
             text = f"{stack.agents_without} still run without it; `{typed.egg()} up` picks them up"
             found.append(_line("agents", text))
+        if stack.agents_unknown:
+            label = "" if stack.agents_without else "agents"
+            found.append(_line(label, (flat(stack.agents_unknown), "bold yellow")))
         return found
     took = age(stack.since, now=seen.now)
     told = f" since {formatting.moment(stack.since)} ({took}), egg {stack.version}, in {stack.home}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli import exit_codes, formatting, options, render, server, shell, typed
-from models.errors import Unavailable
+from models.errors import EngineAway, Unavailable
 from models.foreign import counted
 
 if TYPE_CHECKING:
@@ -66,19 +66,21 @@ def down(*, stops_agents: bool, output: str) -> None:
     was_running = lifecycle.down(server.home(), report=say)
     if not was_running:
         say(f"no stack runs in {server.home()}")
-    runner = local_runs.runner(server.home())
-    live = runner.list_live()
+    runs = local_runs.look(server.home())
     _tell_of_newer_runs()
     if stops_agents:
-        for run_id in live:
-            runner.stop(run_id)
-        say(counted(len(live), "running agent was", "running agents were") + " asked to end")
-    elif live:
-        run = counted(len(live), "agent still runs", "agents still run")
+        local_runs.stop(server.home(), runs)
+        say(counted(runs.live, "running agent was", "running agents were") + " asked to end")
+    elif runs.live:
+        run = counted(runs.live, "agent still runs", "agents still run")
         say(f"{run}; the next `egg up` goes on with what runs, `egg down --agents` ends it")
+    if runs.unknown and not stops_agents:
+        say(f"{runs.doubt}; the next `egg up` goes on with what runs")
     if output:
-        told = {"was_running": was_running, "agents_live": len(live), "agents_asked_to_end": stops_agents}
-        render.write_json(told)
+        told = {"was_running": was_running, "agents_live": runs.live, "agents_asked_to_end": stops_agents}
+        render.write_json({**told, "agents_unknown": len(runs.unknown)})
+    if runs.unknown and stops_agents:
+        raise EngineAway(f"{runs.doubt}; then `egg down --agents` again")
 
 
 @click.command()
@@ -131,7 +133,7 @@ def _tell_of_newer_runs() -> None:
     """Say which agents only a newer egg can attend."""
     from egg_tasks import local_runs
 
-    if newer := local_runs.runner(server.home()).list_newer():
+    if newer := local_runs.processes(server.home()).list_newer():
         were = counted(len(newer), "agent was", "agents were")
         say(f"{were} started by a newer egg; what it started is left alone until it runs again")
 
@@ -141,7 +143,7 @@ def _newer_runs() -> "list[Finding]":
     from egg_tasks import local_runs
     from egg_tasks.stack.doctor import Finding
 
-    newer = local_runs.runner(server.home()).list_newer()
+    newer = local_runs.processes(server.home()).list_newer()
     mend = "start the stack with that egg again: it attends them"
     text = f"{len(newer)} were started by a newer egg and are left alone"
     return [Finding("agents", ok=None, text=text, mend=mend)] if newer else []

@@ -55,7 +55,9 @@ def _stack(home: Path) -> Stack:
     running, since = lifecycle.running(home), lock.taken_at(home)
     if running is None or since is None:
         # One that is starting has the lock, and is not there yet.
-        live, is_busy = local_runs.runner(home).list_live(), lock.holder(home) is not None
-        return Stack(str(home), None, "", (), is_busy=is_busy, agents_without=len(live))
+        runs, is_busy = local_runs.look(home), lock.holder(home) is not None
+        return Stack(
+            str(home), None, "", (), is_busy=is_busy, agents_without=runs.live, agents_unknown=runs.doubt
+        )
     known = [asdict(each) for each in census.read(home)]
     return Stack(str(home), since.isoformat(), running.version, known)

@@ -40,10 +40,10 @@ MARSHALLED = 2
 """What any Python reads that knows our code."""
 
 
-def write(given: Path, own: Path, launch: Launch, *, owner: int) -> Mapping[str, object]:
+def write(given: Path, own: Path, launch: Launch, *, owner: int, engine: str) -> Mapping[str, object]:
     """Lay a run out, as often as is wanted; what the shim is to be told, but for token and secrets.
 
-    All that its agent may write is *owner*'s from then on.
+    All that its agent may write is *owner*'s from then on; *engine* is the URL of where its container is.
     """
     for directory in (own, given, own / BOX):
         make_directory(directory)
@@ -73,7 +73,7 @@ def write(given: Path, own: Path, launch: Launch, *, owner: int) -> Mapping[str,
     written = json.dumps(spec)
     # Where its HOME is on this machine is told to no container, but to whoever reads the agent's own files.
     home = [str(container_spec.HOME), str(launch.home or os.devnull)]
-    write_plain(own, SPEC, json.dumps({**spec, "home": home}))
+    write_plain(own, SPEC, json.dumps({**spec, "home": home, "engine": engine}))
     for directory in (given, own / BOX / word, *([launch.home] if launch.home else ())):
         make_directory(directory)
         hand_over(directory, owner)
@@ -146,6 +146,19 @@ def disk_limit(own: Path) -> int | None:
     """How many bytes the run may take, as it was laid out."""
     found = spec_of(own).get("disk")
     return found if isinstance(found, int) else None
+
+
+def engine_of(own: Path) -> str | None:
+    """The URL of the engine in which the run's container is; None where it was not laid out."""
+    found = spec_of(own).get("engine")
+    return found if isinstance(found, str) else None
+
+
+def list_unended(runs: Path) -> Iterator[Path]:
+    """What is ours of the runs in containers that have started, and whose end is not known."""
+    for own in run_places.all_ours(runs):
+        if spec_of(own).get("layout") == CONTAINER_LAYOUT and has_started(own) and find_end(own) is None:
+            yield own
 
 
 def spec_of(own: Path) -> Mapping[str, object]:

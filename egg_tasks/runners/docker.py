@@ -16,7 +16,7 @@ from egg_tasks.foreign_files import is_directory, is_there, written_at
 from egg_tasks.runners import alive, container_files, container_spec, looks, run_directory
 from egg_tasks.runners.container_shim import TOO_OLD, UNFED
 from egg_tasks.runners.container_spec import GATEWAY, INSTALLATION, RUN, Mount, User
-from egg_tasks.runners.engine import CREATED, LIVING, PAUSED, RUNNING, ContainerState, Engine
+from egg_tasks.runners.engine import CREATED, LIVING, PAUSED, RUNNING, ContainerState, Engine, at
 from models.errors import EngineAway, NoRoom, NotFound, Unavailable, Unprocessable
 from models.schemas.layout import Inside, Layout
 from models.schemas.run import Container, Exit, Launch
@@ -88,7 +88,7 @@ class DockerRunner:
             left = deadline - time.monotonic()
             if left <= 0:
                 return None
-            self._engine.wait(container_spec.name(run_id), seconds=left)
+            self._engine_of(run_id).wait(container_spec.name(run_id), seconds=left)
         return ended
 
     def stop(self, run_id: UUID) -> None:
@@ -151,13 +151,12 @@ class DockerRunner:
 
     def list_live(self) -> Collection[UUID]:
         """The runs of this installation whose container lives; no engine is asked where none was started."""
-        if not any(container_files.find_end(own) is None for own in self._started()):
-            return []
-        return self._list(lives=True)
+        unended = container_files.list_unended(self._home / run_places.RUNS)
+        return self._list({self._engine_of(UUID(own.name)) for own in unended}, lives=True)
 
     def list_present(self) -> Collection[UUID]:
         """The runs that have a container of this installation, whatever it does."""
-        return self._list(lives=False)
+        return self._list({self._engine}, lives=False)
 
     def end_stranger(self, run_id: UUID) -> bool:
         """Ask the container of a run that nobody attends to end, and remove it; whether it lived.
@@ -167,11 +166,11 @@ class DockerRunner:
         state = self._find(run_id)
         if state is None:
             return False
-        lives = state.status in LIVING
+        engine, lives = self._engine_of(run_id), state.status in LIVING
         if lives:
-            self._engine.signal(state.id, "SIGTERM")
-            self._engine.wait(state.id, seconds=STOP_SECONDS)
-        self._engine.remove(state.id)
+            engine.signal(state.id, "SIGTERM")
+            engine.wait(state.id, seconds=STOP_SECONDS)
+        engine.remove(state.id)
         return lives
 
     def list_silences(self, *, since: datetime) -> Collection[Sequence[Silence]]:
@@ -180,9 +179,15 @@ class DockerRunner:
         found = (alive.read(container_files.box(own), now=now) for own in self._started())
         return [silences for silences in found if silences and silences[-1].began_at > since]
 
-    def _list(self, *, lives: bool) -> Collection[UUID]:
-        found = self._engine.list_labels({INSTALLATION: self._installation()}, lives=lives)
+    def _list(self, engines: Collection[Engine], *, lives: bool) -> Collection[UUID]:
+        wanted = {INSTALLATION: self._installation()}
+        found = [labels for each in engines for labels in each.list_labels(wanted, lives=lives)]
         return [UUID(labels[RUN]) for labels in found if RUN in labels]
+
+    def _engine_of(self, run_id: UUID) -> Engine:
+        """Where a run's container is: it stays there when others are made elsewhere."""
+        url = container_files.engine_of(self._own(run_id))
+        return self._engine if url in {None, self._engine.url} else at(str(url), seconds=self._engine.seconds)
 
     def _own(self, run_id: UUID) -> Path:
         return run_places.ours(run_places.given(self._home, run_id))
@@ -196,13 +201,17 @@ class DockerRunner:
         """Whether a run was laid out for a container."""
         return container_files.spec_of(own).get("layout") == run_directory.CONTAINER_LAYOUT
 
+    def _may_live(self, own: Path) -> bool:
+        """Whether its engine alone can say that a run has no container that lives."""
+        return self._is_ours(own) and container_files.find_end(own) is None
+
     def _installation(self) -> str:
         """What tells the containers of this home from those of every other on the same engine."""
         return sha256(f"{self._home}\0{self._home.stat().st_ino}".encode()).hexdigest()[:16]
 
     def _find(self, run_id: UUID) -> ContainerState | None:
         """How a run's container fares; one that another installation has under its name is none."""
-        found = self._engine.find(container_spec.name(run_id))
+        found = self._engine_of(run_id).find(container_spec.name(run_id))
         return found if found and found.labels.get(INSTALLATION) == self._installation() else None
 
     @contextmanager
@@ -213,13 +222,14 @@ class DockerRunner:
             if state is None or state.is_over:
                 yield lambda: None
                 return
-            self._engine.pause(state.id)
+            engine = self._engine_of(run_id)
+            engine.pause(state.id)
             try:
                 yield partial(self._need_paused, run_id)
             finally:
                 # Where the engine is away, whoever waits for the run's end does it.
                 with suppress(EngineAway):
-                    self._engine.unpause(state.id)
+                    engine.unpause(state.id)
 
     def _need_paused(self, run_id: UUID) -> None:
         state = self._find(run_id)
@@ -229,19 +239,22 @@ class DockerRunner:
     @contextmanager
     def _going_on(self, run_id: UUID) -> Iterator[None]:
         """Have nobody look at a run that is to get a signal: for some the engine lets a paused one go on."""
-        with looks.alone(self._own(run_id)):
-            self._unpause(self._find(run_id))
+        own = self._own(run_id)
+        if not self._may_live(own):
+            yield
+            return
+        with looks.alone(own):
+            self._unpause(run_id, self._find(run_id))
             yield
 
-    def _unpause(self, state: ContainerState | None) -> None:
+    def _unpause(self, run_id: UUID, state: ContainerState | None) -> None:
         """Have a container go on that was left paused."""
         if state is not None and state.status == PAUSED:
-            self._engine.unpause(state.id)
+            self._engine_of(run_id).unpause(state.id)
 
     def _signal(self, run_id: UUID, name: str) -> None:
-        own = self._own(run_id)
-        if self._is_ours(own) and container_files.find_end(own) is None and self._find(run_id):
-            self._engine.signal(container_spec.name(run_id), name)
+        if self._may_live(self._own(run_id)) and self._find(run_id):
+            self._engine_of(run_id).signal(container_spec.name(run_id), name)
 
     def _request_stop(self, run_id: UUID) -> None:
         try:
@@ -265,7 +278,7 @@ class DockerRunner:
             with looks.if_free(own) as is_free:
                 if is_free:
                     # Who looked at it did not live to have it go on.
-                    self._unpause(state)
+                    self._unpause(run_id, state)
             return None
         ended = container_files.end(
             own,
@@ -273,7 +286,7 @@ class DockerRunner:
             is_out_of_memory=state is not None and state.is_out_of_memory,
         )
         if state is not None:
-            self._engine.remove(state.id)
+            self._engine_of(run_id).remove(state.id)
         return ended
 
     def _start(self, launch: Launch, own: Path) -> None:
@@ -281,7 +294,7 @@ class DockerRunner:
         assert launch.container is not None, "whoever launches an agent here says in what container"  # noqa: S101
         user = self._user()
         given = run_places.given(self._home, launch.run_id)
-        spec = container_files.write(given, own, launch, owner=user.outside)
+        spec = container_files.write(given, own, launch, owner=user.outside, engine=self._engine.url)
         if launch.clone_of is not None:
             container_files.hand_over(self._tree(launch), user.outside)
         try:

@@ -53,7 +53,7 @@ class Engine:
 
     def __init__(self, url: str = SOCKET, *, seconds: float = SECONDS) -> None:
         self.url = url
-        self._seconds = seconds
+        self.seconds = seconds
 
     def need(self) -> None:
         """Return if it answers."""
@@ -200,7 +200,7 @@ class Engine:
 
     @cached_property
     def _client(self) -> APIClient:
-        return APIClient(base_url=self.url, version="auto", timeout=self._seconds, max_pool_size=POOL)
+        return APIClient(base_url=self.url, version="auto", timeout=self.seconds, max_pool_size=POOL)
 
     def _need_answer(self) -> None:
         """Raise `OSError` unless somebody listens; the library would forget to close what it tried with."""

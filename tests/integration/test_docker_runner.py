@@ -179,7 +179,7 @@ def test_the_walls_hold_from_within(ground: Ground) -> None:
 
 def test_nobody_in_it_finds_the_name_of_the_directory_its_shim_works_in(ground: Ground) -> None:
     (ground.home / "gateway").mkdir(mode=0o711)  # so that it has a relay, which is no more than the agent is
-    run = ground.launch("placeholder", prompt=SEARCHING)
+    run = ground.launch("placeholder", prompt=SEARCHING, token="t0ken")
 
     ground.runner.ensure(run.model_copy(update={"argv": ("python3", "-")}))
     assert end(ground.runner, run.run_id).exit_code == 0
@@ -304,7 +304,7 @@ def test_a_container_that_was_told_nothing_is_made_anew(ground: Ground) -> None:
     run = ground.launch("echo x >> starts")
     spec = container_files.write
     own = ground.runner.layout(run.run_id).own
-    spec(ground.runner.layout(run.run_id).given, own, run, owner=AGENT_UID)
+    spec(ground.runner.layout(run.run_id).given, own, run, owner=AGENT_UID, engine=ground.own.url)
     made = ground.runner._made(run, BOX, own, ground.runner._user())
 
     ground.own.client.start(made.id, fed=b"")
@@ -388,6 +388,9 @@ def test_without_an_engine_a_start_waits_and_process_agents_are_not_held_up(tmp_
     assert not away.has_started(uuid4())
     assert list(away.list_live()) == []
     assert away.wait(uuid4(), timeout=AT_ONCE) == Exit()
+    away.stop(run_id := uuid4())
+    away.kill(run_id)
+    assert away.wait(run_id, timeout=AT_ONCE) == Exit(stopped=True)
 
 
 def test_runs_of_either_kind_are_none_of_the_others_business(ground: Ground) -> None:
@@ -406,6 +409,67 @@ def test_runs_of_either_kind_are_none_of_the_others_business(ground: Ground) -> 
     assert list(ground.runner.list_live()) == list(ground.runner.list_present()) == [in_container]
     assert output(ground.runner, in_container) == "up\n"
     processes.kill(run.run_id)
+
+
+def egg(home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    """Type a command of a person's, in a shell that knows of no engine."""
+    return subprocess.run(
+        [sys.executable, "-c", "from cli.main import run; raise SystemExit(run())", *words],
+        env={"PATH": os.environ["PATH"], "EGG_HOME": str(home)},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_person_sees_and_ends_the_agents_in_containers_of_a_stack_that_is_down(ground: Ground) -> None:
+    run_id = ground.started("echo up; sleep 60")
+
+    seen, left = egg(ground.home, "status"), egg(ground.home, "down")
+    stopped = egg(ground.home, "down", "--agents", "--json")
+
+    assert "1 still run without it" in seen.stdout
+    assert "1 agent still runs" in left.stderr
+    assert "1 running agent was asked to end" in stopped.stderr
+    assert json.loads(stopped.stdout)["agents_live"] == 1
+    assert end(ground.runner, run_id).stopped
+
+
+def test_where_their_engine_is_away_a_person_is_told_so_and_nothing_is_hidden(
+    tmp_path: Path, container_engine: OwnEngine
+) -> None:
+    link = tmp_path / "docker.sock"
+    link.symlink_to(container_engine.url.removeprefix("unix://"))
+    linked = Ground(tmp_path, container_engine)
+    linked.runner = DockerRunner(tmp_path, engine.at(f"unix://{link}"))
+    run_id = linked.started("echo up; sleep 60")
+    link.unlink()
+
+    seen, left = egg(tmp_path, "status"), egg(tmp_path, "down")
+    stopped = egg(tmp_path, "down", "--agents", "--json")
+
+    doubt = (
+        f"whether 1 agent in containers still run is not known: no container engine answers at unix://{link}"
+    )
+    assert doubt in " ".join(seen.stdout.split())
+    assert (doubt in left.stderr, left.returncode) == (True, 0)
+    assert (doubt in stopped.stderr, stopped.returncode) == (True, 1)
+    assert json.loads(stopped.stdout)["agents_unknown"] == 1
+    link.symlink_to(container_engine.url.removeprefix("unix://"))
+    assert list(linked.runner.list_live()) == [run_id]
+    end_all(linked.runner)
+
+
+def test_a_run_is_looked_for_in_the_engine_it_was_started_in(ground: Ground) -> None:
+    run_id = ground.started("echo up; sleep 60")
+
+    since = DockerRunner(ground.home, engine.at("unix:///no/such/docker.sock"))
+
+    assert list(since.list_live()) == [run_id]
+    assert since.wait(run_id, timeout=AT_ONCE) is None
+    since.kill(run_id)
+    assert end(ground.runner, run_id).stopped
 
 
 def test_many_at_once_start_once_each(ground: Ground) -> None:

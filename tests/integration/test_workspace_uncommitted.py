@@ -343,7 +343,7 @@ def contained(scene: Scene, home: Path, **environment: str) -> Clone:
     given = clone.path.parent
     run = launch("true", run_id=UUID(given.name), home=home, environment=environment)
     own = run_places.layout(given, directory=None, tools=home).own
-    container_files.write(given, own, run, owner=os.geteuid())
+    container_files.write(given, own, run, owner=os.geteuid(), engine="")
     (clone.path / ".idea").write_text("mine")
     return clone
 
