@@ -11,11 +11,11 @@ from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
-from egg_tasks import agent_tools, disk, removal, run_places, stillness
-from egg_tasks.foreign_files import is_directory, is_there, written_at
-from egg_tasks.runners import alive, container_files, container_spec, looks, run_directory
+from egg_tasks import disk, removal, run_places, stillness
+from egg_tasks.foreign_files import is_there, written_at
+from egg_tasks.runners import alive, container_files, container_mounts, container_spec, looks, run_directory
 from egg_tasks.runners.container_shim import TOO_OLD, UNFED
-from egg_tasks.runners.container_spec import GATEWAY, INSTALLATION, RUN, Mount, User
+from egg_tasks.runners.container_spec import INSTALLATION, RUN, User
 from egg_tasks.runners.engine import CREATED, LIVING, PAUSED, RUNNING, ContainerState, Engine, at
 from models.errors import EngineAway, NoRoom, NotFound, Unavailable, Unprocessable
 from models.schemas.layout import Inside, Layout
@@ -25,7 +25,6 @@ from models.schemas.silence import Silence
 AGENT_UID = 65532
 """Who agents are where we are root: nobody who has anything on this machine."""
 START_SECONDS, STOP_SECONDS, KILL_SECONDS = 30.0, 10.0, 5.0
-SOCKET = "gateway.sock"
 
 
 class DockerRunner:
@@ -296,11 +295,14 @@ class DockerRunner:
         given = run_places.given(self._home, launch.run_id)
         spec = container_files.write(given, own, launch, owner=user.outside, engine=self._engine.url)
         if launch.clone_of is not None:
-            container_files.hand_over(self._tree(launch), user.outside)
+            container_files.hand_over(container_mounts.tree(self._home, launch), user.outside)
         try:
             state = self._made(launch, launch.container, own, user)
             if state.status == CREATED:
-                self._engine.start(state.id, fed=container_files.fed(spec, launch, self._relay(launch)))
+                self._engine.start(
+                    state.id,
+                    fed=container_files.fed(spec, launch, container_mounts.relay(self._home, launch)),
+                )
         except NotFound:
             self._refuse(
                 own, f"this machine has no image {launch.container.image}: docker pull it, or build it"
@@ -373,48 +375,7 @@ class DockerRunner:
 
     def _config(self, launch: Launch, container: Container, own: Path, user: User) -> dict[str, object]:
         labels = {**launch.labels, RUN: str(launch.run_id), INSTALLATION: self._installation()}
-        mounts = [*self._mounts(launch, own), *self._readable(launch.reads)]
+        mounts = list(container_mounts.mounts(self._home, launch, own=own))
         return container_spec.config(
             container, user=user, directory=launch.directory, mounts=mounts, labels=labels
         )
-
-    def _mounts(self, launch: Launch, own: Path) -> Iterator[Mount]:
-        """What every container has."""
-        given = run_places.given(self._home, launch.run_id)
-        tools = agent_tools.install(self._home).parent
-        yield Mount(given, container_spec.GIVEN)
-        yield Mount(own / container_files.BOX, container_spec.OWN, is_writable=True)
-        if launch.directory.is_relative_to(container_spec.WORK) or launch.directory.is_relative_to(
-            container_spec.CHECK
-        ):
-            yield Mount(self._tree(launch), launch.directory, is_writable=True)
-        if launch.home is not None:
-            yield Mount(launch.home, container_spec.HOME, is_writable=True)
-        yield Mount(tools / agent_tools.IN_CONTAINERS, container_spec.TOOLS)
-        yield Mount(tools / agent_tools.LIBRARY, container_spec.LIBRARY)
-        if self._is_led_out(launch):
-            yield Mount(self._gateway(), GATEWAY)
-
-    def _tree(self, launch: Launch) -> Path:
-        """Where what it works in is, as we see it."""
-        name = run_places.CLONE if launch.directory == container_spec.WORK else launch.directory.name
-        return run_places.given(self._home, launch.clone_of or launch.run_id) / name
-
-    def _readable(self, paths: Sequence[Path]) -> Iterator[Mount]:
-        for path in paths:
-            with suppress(OSError):
-                path.lstat()
-                yield Mount(path, path)
-
-    def _gateway(self) -> Path:
-        """The one way out: the directory in which the gateway of this machine has its socket."""
-        return self._home / "gateway"
-
-    def _is_led_out(self, launch: Launch) -> bool:
-        """Whether there is a way out for it, and it has a token to show there."""
-        return (launch.token is not None or launch.goes_out) and is_directory(self._gateway())
-
-    def _relay(self, launch: Launch) -> tuple[int, str] | None:
-        if not self._is_led_out(launch):
-            return None
-        return container_spec.PORT, str(GATEWAY / SOCKET)
