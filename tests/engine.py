@@ -67,8 +67,20 @@ class OwnEngine:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """End it, and its containers unless it is killed."""
         assert self.process is not None
+        beneath = (self.home / "exec/containerd/containerd.pid").read_text()
         self.process.send_signal(number)
         self.process.wait(SECONDS)
+        # It is gone once it is buried, which is not for us to do: the next one would take it for alive.
+        deadline = time.monotonic() + SECONDS
+        while Path(f"/proc/{beneath}").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+    def remove(self) -> None:
+        """Remove all that it had; one that was killed has left mounts."""
+        for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
+            if (place := line.split()[1]).startswith(f"{self.home}/"):
+                subprocess.run(["umount", "--lazy", place], check=False)
+        shutil.rmtree(self.home, ignore_errors=True)
 
     def docker(self, *argv: str) -> str:
         """What the engine's own command says."""
@@ -117,7 +129,7 @@ def shared_engine(run: str) -> Iterator[OwnEngine]:
                 # Until everybody else has left.
                 fcntl.flock(used, fcntl.LOCK_EX)
                 own.stop()
-                shutil.rmtree(home, ignore_errors=True)
+                own.remove()
 
 
 @pytest.fixture(scope="session")

@@ -38,13 +38,19 @@ def dies(act: Callable[[], object], *, at: int, seen: Seen = SEEN_BY_OTHERS) -> 
     comes between a commit and the next write, such as the sending of what was decided, is a gap of its
     own. There is no number 0.
     """
-    child = os.fork()
-    if child == 0:
-        _live(act, at, seen)
+    child = begun(act, at=at, seen=seen)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     assert status in {0, -signal.SIGKILL}, "it failed before it was to die; see its output above"
     _wait_for_locks(child)
     return status != 0
+
+
+def begun(act: Callable[[], object], *, at: int = 0, seen: Seen = SEEN_BY_OTHERS) -> int:
+    """Run *act* in a process of its own, which is killed before its write number *at*; that process."""
+    child = os.fork()
+    if child == 0:
+        _live(act, at, seen)
+    return child
 
 
 def lives(act: Callable[[], object]) -> None:

@@ -1,11 +1,14 @@
 """Whatever dies while an agent is in its container: it starts once, its work is kept, and nothing is left."""
 
-from collections.abc import Iterator
+import os
+import signal
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from uuid import uuid4
+from tempfile import mkdtemp
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -25,7 +28,7 @@ from models.states import Failure, RunStatus
 from tests.engine import IMAGE, OwnEngine
 from tests.integration import api_scene
 from tests.integration.api_scene import OPERATOR, Scene
-from tests.integration.gaps import dies, lives
+from tests.integration.gaps import begun, dies, lives
 from tests.integration.runner_scene import end_all, until
 from tests.integration.test_gaps import Ground, attend
 from tests.integration.workspace_scene import git
@@ -226,6 +229,105 @@ def overview() -> OverviewRead:
     with unit_of_work() as session:
         disk = ServerDiskRead(free_bytes=1, shortage=None)
         return overviews.overview(session, disk=disk, now=utcnow())
+
+
+def pid_of_agent(own: OwnEngine, run_id: UUID) -> int:
+    """The agent's process, as this machine counts."""
+    listed = own.docker("top", container_spec.name(run_id), "-eo", "pid,args").splitlines()
+    return next(int(line.split()[0]) for line in listed if "EGG_AGENT_RUN_ID" in line)
+
+
+def killed_agent(own: OwnEngine, run_id: UUID) -> None:
+    os.kill(pid_of_agent(own, run_id), signal.SIGKILL)
+
+
+def killed_shim(own: OwnEngine, run_id: UUID) -> None:
+    own.docker("kill", "--signal", "KILL", container_spec.name(run_id))
+
+
+def removed(own: OwnEngine, run_id: UUID) -> None:
+    own.docker("rm", "-f", container_spec.name(run_id))
+
+
+def restarted(own: OwnEngine, _run_id: UUID) -> None:
+    own.stop()
+    own.start()
+
+
+def restarted_after_a_kill(own: OwnEngine, _run_id: UUID) -> None:
+    own.stop(signal.SIGKILL)
+    own.start()
+
+
+def die_while_it_works(ground: Containers, own: OwnEngine, die: Callable[[OwnEngine, UUID], None]) -> None:
+    """Have something die when an agent is at work; its worker may end, and another goes on."""
+    name = die.__name__.replace("_", "-")
+    ground.script = WAITING
+    ground.queue(name)
+    with ThreadPoolExecutor(1) as pool:
+        attending = pool.submit(attend_there, name, ground)
+        clone = run_places.clone(ground.scene.home, ground.run(name).id)
+        until((clone / "begun.txt").exists)
+        die(own, ground.run(name).id)
+        attending.result()
+    attend_there(name, ground)
+    clearing.end_strangers()
+
+    run = ground.run(name)
+    assert (run.status, run.closed_at is not None) == (RunStatus.LOST, True), die.__name__
+    assert ground.started(name) == [str(run.id)], die.__name__
+    assert ground.kept(name) >= {"done.txt", "begun.txt"}, die.__name__
+    assert ground.told(name, "agent.salvaged") == 1
+    assert list(runner().list_present()) == [], die.__name__
+
+
+@pytest.mark.parametrize("die", [killed_agent, killed_shim, removed])
+def test_what_dies_in_a_container_loses_no_line_and_leaves_nothing(
+    ground: Containers, container_engine: OwnEngine, die: Callable[[OwnEngine, UUID], None]
+) -> None:
+    die_while_it_works(ground, container_engine, die)
+
+
+@pytest.fixture
+def mortal(monkeypatch: pytest.MonkeyPatch) -> Iterator[OwnEngine]:
+    """An engine that nobody else uses, so that it may die."""
+    own = OwnEngine(Path(mkdtemp(prefix="egg-mortal-")))
+    own.home.chmod(0o711)
+    own.start()
+    own.image_base()
+    monkeypatch.setenv("EGG_DOCKER_HOST", own.url)
+    yield own
+    own.stop()
+    own.remove()
+
+
+def test_an_engine_that_is_started_anew_or_killed_loses_no_line_and_leaves_nothing(
+    ground: Containers, mortal: OwnEngine
+) -> None:
+    """Its containers end with it, or when it is back (live-restore is off, as where nobody has set it)."""
+    api_scene.forget()
+
+    die_while_it_works(ground, mortal, restarted)
+    die_while_it_works(ground, mortal, restarted_after_a_kill)
+
+    assert mortal.docker("ps", "-aq") == ""
+
+
+def test_a_worker_that_dies_while_an_agent_works_leaves_it_alone(ground: Containers) -> None:
+    ground.script = WAITING
+    ground.queue("shop")
+    child = begun(partial(attend_there, "shop", ground))
+    until(lambda: ground.run("shop").status is RunStatus.RUNNING and len(ground.started("shop")) == 1)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert list(runner().list_live()) == [ground.run("shop").id]
+
+    (ground.role_home("shop") / "go").touch()
+    lives(partial(attend_there, "shop", ground))
+
+    assert ground.run("shop").status is RunStatus.SUCCEEDED
+    assert ground.started("shop") == [str(ground.run("shop").id)]
+    assert list(runner().list_present()) == []
 
 
 def test_a_container_whose_run_was_over_before_it_was_started_goes(ground: Containers) -> None:
