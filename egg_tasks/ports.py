@@ -9,6 +9,7 @@ from uuid import UUID
 
 from egg_tasks.outbox import Parcel
 from models.schemas.definition import Agent
+from models.schemas.disk_use import DiskUse
 from models.schemas.git import Branches, Clone, Conflicted, Merged, Saved, Strays, TakenHead
 from models.schemas.layout import Layout
 from models.schemas.run import Command, Exit, Launch, Report
@@ -71,6 +72,9 @@ class Runner(Protocol):
 
         Telling what was told last does nothing.
         """
+
+    def disk_use(self, run_id: UUID) -> DiskUse | None:
+        """What a run takes of the disk now, and where; None where nothing limits it. May take a minute."""
 
     def last_active_at(self, run_id: UUID) -> datetime | None:
         """When the run last wrote output, or None if it never did."""

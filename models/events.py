@@ -118,7 +118,7 @@ EVENTS: Mapping[EventType, EventKind] = {
     EventType.AGENT_STARTED: EventKind("A run's process is there."),
     EventType.AGENT_PROGRESS: EventKind("An agent says how far it is (`egg signal progress`)."),
     EventType.AGENT_ERROR: EventKind("An agent says what went wrong (`egg signal error`)."),
-    EventType.AGENT_STOPPING: EventKind("A person stops a run."),
+    EventType.AGENT_STOPPING: EventKind("A person stops a run, or it takes more of the disk than it may."),
     EventType.AGENT_COMPLETED: EventKind(
         "A run has ended by itself, or was cancelled; with data where it gave no verdict and owed one.",
         _FAILURE,

@@ -114,6 +114,8 @@ class Failure(StrEnum):
     NETWORK = "network"
     CONTEXT_OVERFLOW = "context_overflow"
     TIMEOUT = "timeout"
+    DISK = "disk"
+    OUT_OF_MEMORY = "out_of_memory"
     STOPPED = "stopped"
 
 

@@ -18,6 +18,7 @@ from tenacity import (
 
 from egg_tasks import disk
 from egg_tasks.attending import engine_away, launching
+from egg_tasks.attending.disk_limits import DiskLimits
 from egg_tasks.attending.ending import Ending
 from egg_tasks.attending.leases import Lease, LeaseLostError, Leases
 from egg_tasks.attending.set_up import DrainedError, SetUp
@@ -72,6 +73,7 @@ class Attendance:
         leases: Leases,
         snapshots: Snapshots | None = None,
         patience: timedelta = engine_away.PATIENCE,
+        limits: DiskLimits | None = None,
     ) -> None:
         self.run_id = run_id
         self.owner = owner
@@ -83,6 +85,7 @@ class Attendance:
         self.leases = leases
         self.snapshots = snapshots
         self.patience = patience
+        self.limits = limits
         self.clone = workspace.clone_of(run_id)
         self.ending = Ending(run_id, runner=runner, backend=backend, workspace=workspace, clone=self.clone)
 
@@ -280,7 +283,8 @@ class Attendance:
     def _watched(self, run: AgentRun, lease: Lease) -> Exit | None:
         """Wait for its end, and have what it holds kept meanwhile."""
         keeping = self.snapshots.hold(run, self.runner) if self.snapshots else nullcontext()
-        with self.runner.attended(self.run_id), keeping:
+        limiting = self.limits.hold(self.run_id, self.runner) if self.limits else nullcontext()
+        with self.runner.attended(self.run_id), keeping, limiting:
             return self._watch(run, lease)
 
     def _watch(self, run: AgentRun, lease: Lease) -> Exit | None:

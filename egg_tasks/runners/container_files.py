@@ -12,7 +12,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -117,6 +117,11 @@ def find_end(own: Path) -> Exit | None:
     return _outcome(own)
 
 
+def may_live(own: Path) -> bool:
+    """Whether the run has been started, and nobody has found its end."""
+    return has_started(own) and find_end(own) is None
+
+
 def end(own: Path, *, is_trusted: bool, is_out_of_memory: bool) -> Exit:
     """Find out how a run ended whose container is over, and keep it; *is_trusted* is what its shim says."""
     said = _outcome(box(own)) if is_trusted else None
@@ -159,6 +164,12 @@ def list_unended(runs: Path) -> Iterator[Path]:
     for own in run_places.all_ours(runs):
         if spec_of(own).get("layout") == CONTAINER_LAYOUT and has_started(own) and find_end(own) is None:
             yield own
+
+
+def home_of(own: Path) -> Sequence[Path]:
+    """Where the HOME of the run's role lies on this machine, if it has one."""
+    found = spec_of(own).get("home")
+    return [Path(str(found[1]))] if isinstance(found, list) and found[1] != os.devnull else []
 
 
 def spec_of(own: Path) -> Mapping[str, object]:

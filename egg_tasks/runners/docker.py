@@ -13,11 +13,20 @@ from uuid import UUID
 
 from egg_tasks import disk, removal, run_places, stillness
 from egg_tasks.foreign_files import is_there, written_at
-from egg_tasks.runners import alive, container_files, container_mounts, container_spec, looks, run_directory
+from egg_tasks.runners import (
+    alive,
+    container_files,
+    container_mounts,
+    container_spec,
+    disk_use,
+    looks,
+    run_directory,
+)
 from egg_tasks.runners.container_shim import TOO_OLD, UNFED
 from egg_tasks.runners.container_spec import INSTALLATION, RUN, User
 from egg_tasks.runners.engine import CREATED, LIVING, PAUSED, RUNNING, ContainerState, Engine, at
 from models.errors import EngineAway, NoRoom, NotFound, Unavailable, Unprocessable
+from models.schemas.disk_use import DiskUse
 from models.schemas.layout import Inside, Layout
 from models.schemas.run import Container, Exit, Launch
 from models.schemas.silence import Silence
@@ -115,8 +124,7 @@ class DockerRunner:
     def still(self, run_id: UUID) -> Iterator[None]:
         """Have the run's container stand still while the context lasts, by whoever attends it."""
         own = self._own(run_id)
-        is_over = lambda: container_files.find_end(own) is not None  # noqa: E731
-        with looks.at(own, is_over=is_over) as check, stillness.watched(check):
+        with looks.at(own, lives=partial(container_files.may_live, own)) as check, stillness.watched(check):
             yield
 
     def tell(self, run_id: UUID, text: str) -> None:
@@ -125,6 +133,10 @@ class DockerRunner:
         if self.has_started(run_id) and not run_directory.was_told(own, text):
             wake = partial(self._signal, run_id, "SIGUSR1")
             run_directory.tell(given, own, text, wake=wake, owner=self._user().outside)
+
+    def disk_use(self, run_id: UUID) -> DiskUse | None:
+        """What the run takes in what it was given, its role's HOME and its output; None for no such run."""
+        return disk_use.of_run(self._home, run_id)
 
     def last_active_at(self, run_id: UUID) -> datetime | None:
         """When the run last wrote output, or None if it never did."""

@@ -47,14 +47,14 @@ def open_door(own: Path, pausing: Pausing) -> Iterator[None]:
 
 
 @contextmanager
-def at(own: Path, *, is_over: Callable[[], bool]) -> Iterator[Check]:
-    """Look at a run while the context lasts, unless it *is_over*: then nothing moves any more.
+def at(own: Path, *, lives: Callable[[], bool]) -> Iterator[Check]:
+    """Look at a run while the context lasts; of one that is not alive nothing moves, and nobody is asked.
 
     `Unavailable` when nobody attends it, or whoever does cannot pause it.
     """
     deadline = time.monotonic() + PATIENCE
     while (connection := _connected(own)) is None:
-        if is_over():
+        if not lives():
             yield _nothing
             return
         if time.monotonic() > deadline:

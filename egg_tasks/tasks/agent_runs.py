@@ -16,6 +16,7 @@ from egg_tasks.adapters import backend, runner, workspace
 from egg_tasks.app import app
 from egg_tasks.attending import owners
 from egg_tasks.attending.attendance import Attendance, Left
+from egg_tasks.attending.disk_limits import DiskLimits
 from egg_tasks.attending.leases import Leases
 from egg_tasks.attending.snapshots import Snapshots
 from egg_tasks.clock import utcnow
@@ -78,6 +79,7 @@ def _attendance(run_id: UUID) -> Attendance:
         draining=DRAINING,
         leases=LEASES,
         snapshots=_snapshots(),
+        limits=_limits(),
     )
 
 
@@ -85,6 +87,12 @@ def _attendance(run_id: UUID) -> Attendance:
 def _snapshots() -> Snapshots:
     """Those of this process."""
     return Snapshots(workspace(), every=settings().snapshot_every)
+
+
+@cache
+def _limits() -> DiskLimits:
+    """Those of this process."""
+    return DiskLimits(settings().home)
 
 
 def _runner(run_id: UUID) -> Runner:

@@ -19,6 +19,8 @@ FAILURES: Mapping[Failure, str] = {
     Failure.PROGRAM_MISSING: "cannot start",
     Failure.NO_VERDICT: "no verdict",
     Failure.TIMEOUT: "timed out",
+    Failure.DISK: "disk",
+    Failure.OUT_OF_MEMORY: "out of memory",
     Failure.STOPPED: STOPPED,
     Failure.LOST: "lost",
 }

@@ -7,6 +7,8 @@ from models.consensus.treatments import TREATMENTS
 from models.states import Failure
 
 UNSTARTED = frozenset({Failure.STARTUP, Failure.SETUP, Failure.PROGRAM_MISSING, Failure.MISSING_CONFIG})
+EXPLAINED = frozenset({Failure.DISK, Failure.OUT_OF_MEMORY})
+"""What we say ourselves of them says it all."""
 SHELLS_OWN = {126: "a program that cannot be run", 127: "a program that is not there"}
 """What a shell, and `env`, say with an exit code of their own."""
 BY_SIGNAL = 128
@@ -24,7 +26,7 @@ def how(
 
     *is_named* says that its class was given by whoever stopped it or by its agent, not by its end.
     """
-    if failure in UNSTARTED and error:
+    if failure in UNSTARTED | EXPLAINED and error:
         return error
     said = f"; it said: {error}" if error else ""
     if is_named:

@@ -99,6 +99,20 @@ TREATMENTS: Mapping[Failure, Treatment] = {
         asks_always=True,
     ),
     Failure.TIMEOUT: Treatment("was not active for too long and was stopped"),
+    Failure.DISK: Treatment(
+        "took more of the disk than it may and was stopped",
+        hint="What lies in its role's HOME is there for its next run, too.",
+        counts_together=False,
+        asks_always=True,
+    ),
+    Failure.OUT_OF_MEMORY: Treatment(
+        "ran out of memory again and again",
+        once="ran out of memory",
+        retries=1,
+        pauses=Pauses(timedelta(minutes=1)),
+        counts_together=False,
+        asks_always=True,
+    ),
     Failure.STOPPED: Treatment("was stopped by a person", counts_together=False),
     Failure.LOST: Treatment(
         "was lost again and again",

@@ -1,7 +1,7 @@
 """Where an agent of the definition runs, and what it may take of its machine there."""
 
 import re
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict
 
@@ -36,7 +36,7 @@ Processes = Annotated[int, Strict(), Field(ge=8, le=1_000_000)]
 
 
 Kind = Literal["process", "docker"]
-OF_CONTAINERS = ("image", "memory", "cpus", "pids", "runtime")
+OF_CONTAINERS = ("image", "memory", "cpus", "pids", "disk", "runtime")
 """What only a container has: said of a process it would hold nobody back."""
 
 
@@ -45,8 +45,6 @@ class Isolation(Shape):
 
     What one of them does not say, the one before it does.
     """
-
-    not_built: ClassVar[frozenset[str]] = frozenset({"disk"})
 
     kind: Kind | None = None
     """`process` (unless said): of egg's own user, for commands you trust. `docker`: its own container."""
@@ -58,6 +56,8 @@ class Isolation(Shape):
     """How many processors it may take (2)."""
     pids: Processes | None = None
     """How many processes and threads it may have (512)."""
+    disk: Size | None = None
+    """How much its clone, its role's HOME and its output may take together (10g)."""
     runtime: OperandText | None = None
     """Another runtime than the engine's own, such as `runsc`."""
     network: Network | None = None
@@ -73,7 +73,8 @@ class Isolation(Shape):
         """What its container is made from; None for a process."""
         if self.runs_as == "process":
             return None
-        sizes = {"memory": bytes_of(self.memory)} if self.memory else {}
+        asked = {"memory": self.memory, "disk": self.disk}
+        sizes = {name: bytes_of(size) for name, size in asked.items() if size is not None}
         said = {
             name: value
             for name in ("image", "cpus", "pids", "runtime")

@@ -22,6 +22,7 @@ from models.queries import agent_runs, phase_runs
 from models.queries import halts as halt_rows
 from models.schemas.message import MessageType
 from models.schemas.run import Exit, Report
+from models.sizes import in_words
 from models.states import LIVE_PHASES, LIVE_RUNS, Failure, Readiness, RunStatus
 from models.tables import AgentRun, move_to
 
@@ -148,7 +149,7 @@ def settle(
         return
     was_live = run.status in LIVE_RUNS
     if was_live:
-        _end(run, outcome, report, now)
+        _end(epoch, run, outcome, report)
     _close(epoch, run, salvaged)
     if run.failure or not gave_what_it_owed(run):
         run.log_tail = log_tail.of(report.written, run_id=run.id)
@@ -234,13 +235,15 @@ def _lock(session: Session, run_id: UUID, now: datetime) -> tuple[Epoch, AgentRu
     return epoch, agent_runs.lock_agent_run(session, run_id=run_id)
 
 
-def _end(run: AgentRun, outcome: Exit, report: Report, now: datetime) -> None:
+def _end(epoch: Epoch, run: AgentRun, outcome: Exit, report: Report) -> None:
     run.exit_code, run.exit_signal = outcome.exit_code, outcome.signal
     # What its agent reported stands where the program at least ran.
     run.error = log_tail.from_within(outcome.error or run.error, run_id=run.id)
-    run.ended_at = outcome.ended_at or now
+    run.ended_at = outcome.ended_at or epoch.now
     run.is_cut_short = run.is_cut_short and outcome.stopped
     run.failure = _failure(run, outcome, report)
+    if run.failure is Failure.OUT_OF_MEMORY:
+        run.error = _of_memory(epoch, run)
     move_to(run, ENDS.get(run.failure, RunStatus.FAILED))
 
 
@@ -248,6 +251,9 @@ def _failure(run: AgentRun, outcome: Exit, report: Report) -> Failure | None:
     """How a run failed; what its agent reported counts when it ended badly or without what it owed."""
     if outcome.stopped:
         return run.stopped_for
+    if outcome.is_out_of_memory and outcome.exit_code != 0:
+        # Who came to an own end for want of it may know better.
+        return (run.reported_failure if outcome.exit_code else None) or Failure.OUT_OF_MEMORY
     if outcome.vanished or outcome.signal in KILLED_FROM_OUTSIDE:
         return Failure.LOST
     if outcome.error is not None:
@@ -256,6 +262,20 @@ def _failure(run: AgentRun, outcome: Exit, report: Report) -> Failure | None:
         return run.reported_failure or report.failure
     is_owing = run.owes_verdict and run.verdict is None
     return (run.stopped_for or run.reported_failure) if is_owing else None
+
+
+def _of_memory(epoch: Epoch, run: AgentRun) -> str:
+    """That a run has had all the memory it may have, and how it gets more."""
+    definition, position = epoch.pipeline.definition, epoch.phase_run.position
+    isolation = (
+        definition.isolation_of(position, run.role) if run.role else definition.check_isolation(position)
+    )
+    container = isolation.container
+    limit = f"the {in_words(container.memory)} that it may have" if container else "what it may have"
+    return (
+        f"it had taken all of {limit}, and the kernel ended a process of it: give it more"
+        " (`isolation.memory`), or have it do less at once"
+    )
 
 
 def _not_started(outcome: Exit) -> Failure:

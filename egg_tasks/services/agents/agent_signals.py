@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from egg_tasks.services import credentials
 from egg_tasks.services.bus import events, shares
 from egg_tasks.services.engine import epochs
+from models.consensus import endings
 from models.consensus.treatments import TREATMENTS, believed
 from models.events import EventType
 from models.foreign import flat
@@ -58,5 +59,6 @@ def error(
         run.reported_failure = kind
         run.retry_at = believed(retry_at, now=now) if retry_at else None
     said = text or (TREATMENTS[kind].said if kind else "an error without words")
-    run.error = flat(said)[:MAX_SENTENCE]
+    if run.stopped_for not in endings.EXPLAINED:
+        run.error = flat(said)[:MAX_SENTENCE]
     epochs.of_run(session, run, now=now).tell(EventType.AGENT_ERROR, said, run=run)

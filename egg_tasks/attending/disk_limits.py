@@ -1,0 +1,118 @@
+"""What live runs take of the disk: one thread of a worker process counts it, and stops who takes too much."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+import structlog
+
+from egg_tasks import disk
+from egg_tasks.clock import utcnow
+from egg_tasks.database import unit_of_work
+from egg_tasks.ports import Runner
+from egg_tasks.services.agents import agent_stops
+from models.errors import EggError
+from models.schemas.disk_use import DiskUse
+
+log = structlog.get_logger()
+
+EVERY = 10.0
+"""Seconds between two counts of a run, unless the disk loses as much as the run has left."""
+SHARE = 20
+"""A run is counted no more than one part in so many of the time."""
+URGENT_SHARE = 3
+"""The same where the disk gets full so fast that it may be this run's doing."""
+NAP = 0.5
+
+
+@dataclass
+class _Held:
+    """A run that is attended here."""
+
+    run_id: UUID
+    runner: Runner
+    due: float
+    """On the monotonic clock."""
+    urgent: float = 0.0
+    """Before this it is not counted in any case."""
+    least_free: int = 0
+    """With less on the disk it may have taken more than it has left."""
+
+
+class DiskLimits:
+    """All counts of a process. To be used by any thread; none ever waits for one."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._lock = threading.Lock()
+        self._held: dict[UUID, _Held] = {}
+        self._counting: threading.Thread | None = None
+
+    @contextmanager
+    def hold(self, run_id: UUID, runner: Runner) -> Iterator[None]:
+        """Have a run stopped that takes too much while the context lasts; *runner* runs it."""
+        held = _Held(run_id, runner, time.monotonic() + NAP)
+        with self._lock:
+            self._held[run_id] = held
+            if self._counting is None or not self._counting.is_alive():
+                self._counting = threading.Thread(target=self._count_for_ever, daemon=True, name="disk")
+                self._counting.start()
+        try:
+            yield
+        finally:
+            self._let_go(held)
+
+    def _let_go(self, held: _Held) -> None:
+        with self._lock:
+            if self._held.get(held.run_id) is held:
+                del self._held[held.run_id]
+
+    def _count_for_ever(self) -> None:
+        while True:
+            with self._lock:
+                held = list(self._held.values())
+                if not held:
+                    self._counting = None
+                    return
+            now, free = time.monotonic(), self._free()
+            for each in held:
+                if now >= each.due or (free < each.least_free and now >= each.urgent):
+                    self._count(each)
+            time.sleep(NAP)
+
+    def _free(self) -> int:
+        try:
+            return disk.free_bytes(self._home)
+        except OSError:
+            return 0
+
+    def _count(self, held: _Held) -> None:
+        """Count what a run takes, and stop it if that is too much; the next time comes all the same."""
+        began, free = time.monotonic(), self._free()
+        try:
+            used = held.runner.disk_use(held.run_id)
+            if used is None:
+                self._let_go(held)
+                return
+            held.least_free = free - max(0, used.limit - used.size)
+            if used.is_too_much:
+                self._stop(held, used)
+        except EggError as error:
+            log.warning("disk.not_counted", run=str(held.run_id), error=error.message)
+        except Exception:
+            log.exception("disk.not_counted", run=str(held.run_id))
+        took = time.monotonic() - began
+        held.due, held.urgent = began + max(EVERY, SHARE * took), began + URGENT_SHARE * took
+
+    def _stop(self, held: _Held, used: DiskUse) -> None:
+        """Have a run end that takes too much: first its row says why, so that it ends though we do not."""
+        with unit_of_work() as session:
+            agent_stops.outgrown(session, run_id=held.run_id, why=str(used), now=utcnow())
+        log.warning("disk.outgrown", run=str(held.run_id), bytes=used.size, limit=used.limit)
+        # At once: what fills a disk is asked nothing. Where this fails, whoever attends it does it.
+        with suppress(EggError):
+            held.runner.kill(held.run_id)

@@ -1,0 +1,41 @@
+"""What a run takes of the disk."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from models.foreign import one_line
+from models.sizes import in_words
+
+NAMED = 3
+
+
+@dataclass(frozen=True)
+class Place:
+    """A directory of a run's, and the bytes in it."""
+
+    path: str
+    """From EGG_HOME on; its name may be an agent's."""
+    size: int
+
+
+@dataclass(frozen=True)
+class DiskUse:
+    """All that a run takes, and what it may."""
+
+    size: int
+    """Bytes, as the disk counts."""
+    limit: int
+    places: Sequence[Place]
+    """Where most of it is, the largest first."""
+
+    @property
+    def is_too_much(self) -> bool:
+        """Whether it is more than it may be."""
+        return self.size > self.limit
+
+    def __str__(self) -> str:
+        most = ", ".join(f"{one_line(each.path)} ({in_words(each.size)})" for each in self.places[:NAMED])
+        return (
+            f"its clone, its role's HOME and its output take {in_words(self.size)} of the disk, and"
+            f" {in_words(self.limit)} is what they may (`isolation.disk`); most is in {most}"
+        )
