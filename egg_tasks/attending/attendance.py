@@ -206,14 +206,14 @@ class Attendance:
             preparation = launching.preparation(session, run=run)
         if preparation is None:
             return None
-        place, set_up = self._open(run), set_up_of(run.id)
+        opened, set_up = self._open(run), set_up_of(run.id)
         with unit_of_work() as session:
             launch, ground = launching.of_set_up(
                 session,
                 run=run,
                 preparation=preparation,
-                place=place,
-                layout=self.runner.layout(set_up, directory=place.directory),
+                opened=opened,
+                layout=self.runner.layout(set_up, directory=opened.directory),
                 repository=self.workspace.repository(run.pipeline_id),
                 is_begun=self.runner.has_started(set_up),
                 settings=self.settings,
@@ -229,7 +229,7 @@ class Attendance:
             draining=self.draining,
         ).make()
 
-    def _open(self, run: AgentRun) -> launching.Place:
+    def _open(self, run: AgentRun) -> launching.Opened:
         """The clone of a role, or the checkout of a check, made or found."""
         with single_statements() as session:
             commit = (
@@ -239,9 +239,9 @@ class Attendance:
             )
         if run.role is None:
             directory = self.workspace.open_checkout(run.pipeline_id, run_id=run.id, commit=commit)
-            return launching.Place(directory, commit)
+            return launching.Opened(directory, commit)
         clone = self.workspace.open_clone(run.pipeline_id, role=run.role, run_id=run.id, work_commit=commit)
-        return launching.Place(clone.path, clone.head)
+        return launching.Opened(clone.path, clone.head)
 
     def _launch(self, run: AgentRun) -> Launch:
         if run.role is None:

@@ -28,7 +28,7 @@ from models.schemas.layout import Layout
 from models.schemas.run import Launch
 from models.schemas.set_up import CloneSetUp
 from models.states import LIVE_RUNS
-from models.tables import AgentRun, TokenKind
+from models.tables import AgentRun, Pipeline, TokenKind
 
 READABLE = ("HEAD", "refs", "packed-refs", "objects", "info")
 """What of a pipeline's repository a container has: its configuration may hold what is nobody's to read."""
@@ -40,7 +40,7 @@ BESIDE_PROXIES = {
 
 
 @dataclass(frozen=True)
-class Place:
+class Opened:
     """The clone of a role's run, or the checkout of a check."""
 
     directory: Path
@@ -169,7 +169,7 @@ def of_set_up(
     *,
     run: AgentRun,
     preparation: CloneSetUp,
-    place: Place,
+    opened: Opened,
     layout: Layout,
     repository: Path,
     is_begun: bool,
@@ -207,20 +207,31 @@ def of_set_up(
         labels=_labels(run, settings),
         reads=_readable(repository),
     )
-    whose = json.dumps([pipeline.id, pipeline.created_at.isoformat(), run.role]) if run.role else ""
-    is_untouched = run.role is None or agent_runs.find_run_before(session, run=run) is None
-    ground = Ground(
+    return launch, _ground(
+        session, run=run, pipeline=pipeline, opened=opened, isolation=isolation, literals=literals
+    )
+
+
+def _ground(
+    session: Session,
+    *,
+    run: AgentRun,
+    pipeline: Pipeline,
+    opened: Opened,
+    isolation: Isolation,
+    literals: Mapping[str, str],
+) -> Ground:
+    return Ground(
         pipeline.id,
-        source=definition.repo,
-        directory=place.directory,
-        commit=place.commit,
+        source=pipeline.definition.repo,
+        directory=opened.directory,
+        commit=opened.commit,
         base=pipeline.base_commit,
         isolation=_said(isolation),
         literals=literals,
-        whose=whose,
-        is_untouched=is_untouched,
+        whose=json.dumps([pipeline.id, pipeline.created_at.isoformat(), run.role]) if run.role else "",
+        is_untouched=run.role is None or agent_runs.find_run_before(session, run=run) is None,
     )
-    return launch, ground
 
 
 def _said(isolation: Isolation) -> str:
