@@ -4,7 +4,7 @@ import re
 import socket
 import struct
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
@@ -25,33 +25,15 @@ STRANGER = ""
 class Guest:
     """One connection: a container's or a stranger's, until it is known to be an agent run's."""
 
-    def __init__(self, counts: Counter[str], most: int, whose: str) -> None:
-        self._counts = counts
-        self._most = most
-        self._whose = whose
-        counts[whose] += 1
-
-    @property
-    def has_room(self) -> bool:
-        """Whether it is within the part of whom it is counted for."""
-        return self._counts[self._whose] <= self._most
+    def __init__(self, guests: "Guests", whose: str, show_out: Callable[[], None]) -> None:
+        self.whose = whose
+        self.show_out = show_out
+        self._guests = guests
 
     def is_of(self, run_id: UUID) -> None:
         """Count it for an agent run from now on, as its token says; `TooMany` if that has its part."""
-        whose = str(run_id)
-        if whose == self._whose:
-            return
-        if self._counts[whose] >= self._most:
-            raise TooMany(f"this run has {self._most} connections to the gateway already", {"retry_after": 1})
-        self._counts[whose] += 1
-        self.leave()
-        self._whose = whose
-
-    def leave(self) -> None:
-        """Count it for nobody any more."""
-        self._counts[self._whose] -= 1
-        if not self._counts[self._whose]:
-            del self._counts[self._whose]
+        if self.whose != str(run_id):
+            self._guests.move(self, str(run_id))
 
 
 class Guests:
@@ -60,20 +42,62 @@ class Guests:
     def __init__(self, most: int) -> None:
         self._most = most
         self.counts: Counter[str] = Counter()
+        self._strangers: dict[Guest, None] = {}
+        """In the order they came."""
 
     @classmethod
     def of_this_process(cls) -> "Guests":
         """As many as it may open: each has another to where it leads."""
         return cls((descriptors.limit() - descriptors.KEPT_BACK) // 2)
 
+    @property
+    def part(self) -> int:
+        """How many each may have."""
+        return max(1, self._most // PARTS)
+
     @contextmanager
-    def entered(self, connection: socket.socket) -> Iterator[Guest | None]:
-        """Count a connection while it lasts; None if there is no room for it."""
-        guest = Guest(self.counts, self._most // PARTS, _whose(connection))
+    def entered(self, connection: socket.socket, show_out: Callable[[], None]) -> Iterator[Guest | None]:
+        """Count a connection while it lasts; None if there is no room for it.
+
+        A stranger has the place of the one who has been one for longest, whose connection *show_out* ends:
+        who has a token says so at once, so that nobody is kept out by those who say nothing.
+        """
+        guest = Guest(self, _whose(connection), show_out)
+        if guest.whose == STRANGER and self.counts[STRANGER] >= self.part:
+            oldest = next(iter(self._strangers))
+            self._leave(oldest)
+            oldest.show_out()
+        if self.counts[guest.whose] >= self.part or self.counts.total() >= self._most:
+            yield None
+            return
+        self._enter(guest, guest.whose)
         try:
-            yield guest if guest.has_room and self.counts.total() <= self._most else None
+            yield guest
         finally:
-            guest.leave()
+            self._leave(guest)
+
+    def move(self, guest: Guest, whose: str) -> None:
+        """Count a connection for another; `TooMany` if that one has its part."""
+        if self.counts[whose] >= self.part:
+            raise TooMany(f"this run has {self.part} connections to the gateway already", {"retry_after": 1})
+        self._leave(guest)
+        self._enter(guest, whose)
+
+    def _enter(self, guest: Guest, whose: str) -> None:
+        guest.whose = whose
+        self.counts[whose] += 1
+        if whose == STRANGER:
+            self._strangers[guest] = None
+
+    def _leave(self, guest: Guest) -> None:
+        """Count it no more; nothing for one that was shown out already."""
+        if guest.whose == STRANGER:
+            if guest not in self._strangers:
+                return
+            del self._strangers[guest]
+        self.counts[guest.whose] -= 1
+        if not self.counts[guest.whose]:
+            del self.counts[guest.whose]
 
 
 def _whose(connection: socket.socket) -> str:

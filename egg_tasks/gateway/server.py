@@ -71,7 +71,7 @@ class Gateway:
         assert talk is not None, "this is one"  # noqa: S101
         self._talks.add(talk)
         talk.add_done_callback(self._talks.discard)
-        with self._guests.entered(writer.get_extra_info("socket")) as guest:
+        with self._guests.entered(writer.get_extra_info("socket"), writer.transport.abort) as guest:
             if guest is None:
                 writer.transport.abort()
                 return

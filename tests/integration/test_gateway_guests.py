@@ -39,9 +39,11 @@ def visitors(path: Path, number: int) -> Iterator[list[socket.socket]]:
         yield [at_end.enter_context(door.accept()[0]) for _ in range(number)]
 
 
-def guest(room: Guests, at_end: ExitStack) -> Guest:
-    """A connection by the port that there is room for."""
-    found = at_end.enter_context(room.entered(at_end.enter_context(socket.socket())))
+def guest(room: Guests, at_end: ExitStack, out: list[int]) -> Guest:
+    """A connection by the port that there is room for; *out* tells when it is shown out."""
+    found = at_end.enter_context(
+        room.entered(at_end.enter_context(socket.socket()), lambda: out.append(len(out)))
+    )
     assert found is not None
     return found
 
@@ -50,7 +52,7 @@ def test_processes_of_one_container_share_one_part_however_many_they_are(tmp_pat
     room = Guests(most=8)
 
     with visitors(tmp_path / "door", 4) as connections, ExitStack() as at_end:
-        rooms = [at_end.enter_context(room.entered(each)) is not None for each in connections]
+        rooms = [at_end.enter_context(room.entered(each, each.close)) is not None for each in connections]
 
     assert rooms == [True, True, False, False]
 
@@ -79,7 +81,7 @@ def test_who_is_gone_when_it_is_looked_at_is_a_stranger(tmp_path: Path) -> None:
         script = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
         subprocess.run([sys.executable, "-c", script, str(tmp_path / "door")], check=True)
         gone = at_end.enter_context(door.accept()[0])
-        at_end.enter_context(room.entered(gone))
+        at_end.enter_context(room.entered(gone, gone.close))
 
         assert dict(room.counts) == {STRANGER: 1}
 
@@ -88,8 +90,8 @@ def test_a_connection_counts_for_its_run_once_that_has_shown_its_token() -> None
     room, run, other = Guests(most=8), uuid4(), uuid4()
     with ExitStack() as at_end:
         for _ in range(2):
-            guest(room, at_end).is_of(run)
-        third = guest(room, at_end)
+            guest(room, at_end, []).is_of(run)
+        third = guest(room, at_end, [])
         third.is_of(other)
         third.is_of(other)
 
@@ -98,6 +100,32 @@ def test_a_connection_counts_for_its_run_once_that_has_shown_its_token() -> None
 
         assert dict(room.counts) == {str(run): 2, str(other): 1}
     assert not room.counts
+
+
+def test_a_stranger_has_the_place_of_the_one_who_said_nothing_for_longest() -> None:
+    room, run, out = Guests(most=8), uuid4(), [list[int]() for _ in range(5)]
+    with ExitStack() as at_end:
+        known = guest(room, at_end, out[0])
+        known.is_of(run)
+        strangers = [guest(room, at_end, each) for each in out[1:]]
+        shown_out = [len(each) for each in out]
+        strangers[0].is_of(run)
+
+        assert shown_out == [0, 1, 1, 0, 0]
+        assert dict(room.counts) == {str(run): 2, STRANGER: 2}
+    assert not room.counts
+
+
+def test_nobody_is_kept_out_by_those_who_say_nothing(shop: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guests, "PARTS", (descriptors.limit() - descriptors.KEPT_BACK) // 4)
+    with gateway(shop.home, api_port=shop.port) as way, ExitStack() as at_end:
+        silent = [
+            at_end.enter_context(socket.create_connection(("127.0.0.1", way.port), 20)) for _ in range(4)
+        ]
+        said = way.ask("GET", f"{P}/context", shop.tokens["coder"])[0]
+        hung_up = silent[0].recv(1)
+
+    assert (said, hung_up) == (200, b"")
 
 
 def test_a_run_with_all_its_connections_is_told_so_and_another_is_served(
