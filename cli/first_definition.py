@@ -33,6 +33,10 @@ repo: {repo}
 prompt: |
   Write down what this repository holds.
 
+# Agents are processes of your user and may do what you may. With a container engine (`egg doctor` looks for
+# one) each has a container of its own, which holds its clone and what the image has, and reaches egg alone:
+# isolation: docker
+
 agents:
   # An agent is any program. It is started in a clone of its own, finds this prompt on its standard input and
   # in the file $EGG_PROMPT_FILE, commits what it does, and says when it agrees:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from models.schemas.definition import Definition
 from models.schemas.isolation import Isolation
@@ -10,6 +11,8 @@ from models.schemas.network import Network
 from models.schemas.run import Container
 
 GIGABYTE = 1 << 30
+SHARED = frozenset({"usr", "bin", "sbin"})
+"""What images have as well, as a rule."""
 
 
 @dataclass(frozen=True)
@@ -85,4 +88,27 @@ def warnings(definition: Definition) -> Iterator[str]:
             yield (
                 f"{where}.network.mode: `open` lets it send what it reads to EVERY host of the internet: "
                 "`observe`, look with `egg egress`, and allow what it needs"
+            )
+    yield from _outside(definition)
+
+
+def _outside(definition: Definition) -> Iterator[str]:
+    """What is on this machine, and will be looked for in an image; what leaves containers again."""
+    for name, agent in definition.agents.items():
+        container = (
+            agent.isolation.over(definition.isolation) if agent.isolation else definition.isolation
+        ).container
+        program = Path(agent.command[0])
+        if container and program.is_absolute() and program.exists() and program.parts[1] not in SHARED:
+            yield (
+                f"agents.{name}.command: {program} is looked for in the image {container.image}, not on this "
+                "machine: commit it and say ./, or have it in the image"
+            )
+    for position, phase in enumerate(definition.phases):
+        if phase.check is None or definition.check_isolation(position).container:
+            continue
+        if any(definition.isolation_of(position, seat.role).container for seat in phase.roles):
+            yield (
+                f"phases[{position}].check.isolation: as a process it runs what agents wrote in containers "
+                "outside of them: leave it out"
             )

@@ -68,7 +68,7 @@ TREATMENTS: Mapping[Failure, Treatment] = {
     ),
     Failure.PROGRAM_MISSING: Treatment(
         "could not be started, since its program is not there or cannot be run",
-        hint="`egg doctor` shows where agents look.",
+        hint="`egg doctor` shows where agents look, `egg doctor --image NAME` what they find in a container.",
         asks_always=True,
     ),
     Failure.MISSING_CONFIG: Treatment(

@@ -1,6 +1,7 @@
 """Where agents run and what they reach, as `egg validate` says it."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -94,6 +95,29 @@ def test_an_open_network_is_warned_of_wherever_it_is_said(where: str) -> None:
 
     assert said.startswith(f"{where}.network.mode: `open`")
     assert "EVERY host" in said
+
+
+def test_a_program_of_this_machine_is_not_in_an_image(tmp_path: Path) -> None:
+    (tmp_path / "agent.sh").touch()
+    agents = {
+        name: {**AGENT, "command": [str(program)]}
+        for name, program in {"coder": tmp_path / "agent.sh", "tester": "/bin/sh"}.items()
+    }
+    document = definition(agents=agents)
+
+    (said,) = whereabouts.warnings(validate({**document, "isolation": "docker"}))
+
+    assert said.startswith(f"agents.coder.command: {tmp_path}/agent.sh is looked for in the image egg-agent")
+    assert list(whereabouts.warnings(validate(document))) == []
+
+
+def test_a_check_that_leaves_the_containers_of_its_phase_is_warned_of() -> None:
+    check = {"run": "true", "isolation": "process"}
+
+    (said,) = whereabouts.warnings(validate(definition({"check": check}, isolation="docker")))
+
+    assert said.startswith("phases[0].check.isolation: as a process")
+    assert list(whereabouts.warnings(validate(definition({"check": check})))) == []
 
 
 def test_a_definition_names_its_images_and_who_is_in_them() -> None:
