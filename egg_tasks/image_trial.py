@@ -3,21 +3,25 @@
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from egg_tasks import local_engine
 from egg_tasks.runners import container_spec
 from egg_tasks.runners.docker import DockerRunner
+from egg_tasks.runners.engine import Engine
 from egg_tasks.stack.finding import Finding
 from models.errors import EggError, EngineAway
 from models.schemas.run import Container, Exit, Launch
 
 LONGEST = timedelta(seconds=60)
 MEMORY = 512 << 20
-MADE = "made"
+MADE, PREFIX, TRIAL = "made", ".egg-trial-", "egg.trial"
+LEFT_SECONDS = 600.0
+"""Older than any trial that goes on."""
 PROBE = f"""
 import json, os, shutil, subprocess, sys
 
@@ -60,15 +64,28 @@ def examine(image: str, *, url: str, agent_uid: int, home: Path) -> Iterator[Fin
             yield Finding("image", ok=False, text=f"the engine has no {image}", mend=mend)
             return
         place = next(path for path in (home, *home.parents) if path.is_dir())
-        with tempfile.TemporaryDirectory(prefix=".egg-trial-", dir=place, ignore_cleanup_errors=True) as own:
-            yield from _tried(DockerRunner(Path(own), engine, agent_uid=agent_uid), image)
+        label = {TRIAL: str(place)}
+        _sweep(engine, place, label)
+        with tempfile.TemporaryDirectory(prefix=PREFIX, dir=place, ignore_cleanup_errors=True) as own:
+            yield from _tried(DockerRunner(Path(own), engine, agent_uid=agent_uid), image, label)
     except EngineAway as error:
         yield Finding("docker", ok=False, text=local_engine.why_away(error, url))
     except (EggError, OSError) as error:
         yield Finding("image", ok=False, text=str(error), mend="look into the engine's own log")
 
 
-def _tried(runner: DockerRunner, image: str) -> Iterator[Finding]:
+def _sweep(engine: Engine, place: Path, label: Mapping[str, str]) -> None:
+    """Remove what trials have left that were killed: containers that have come to their end, and directories."""
+    living = {labels[container_spec.RUN] for labels in engine.list_labels(label, lives=True)}
+    for labels in engine.list_labels(label, lives=False):
+        if labels[container_spec.RUN] not in living:
+            engine.remove(container_spec.name(UUID(labels[container_spec.RUN])))
+    for left in place.glob(f"{PREFIX}*"):
+        if not left.is_symlink() and time.time() - left.stat().st_mtime > LEFT_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _tried(runner: DockerRunner, image: str, label: Mapping[str, str]) -> Iterator[Finding]:
     run_id = uuid4()
     layout = runner.layout(run_id)
     layout.clone.mkdir(mode=0o700, parents=True)
@@ -78,6 +95,7 @@ def _tried(runner: DockerRunner, image: str) -> Iterator[Finding]:
         environment={"PATH": f"{container_spec.TOOLS}:"},
         directory=layout.inside.directory,
         container=Container(image=image, memory=MEMORY, pids=128),
+        labels=dict(label),
     )
     try:
         runner.ensure(launch)

@@ -106,10 +106,25 @@ def missing() -> str:
     return f"{' and '.join(lacking)} not here; {HOW}" if lacking else ""
 
 
+def run_of(config: pytest.Config) -> str:
+    """What all processes of one run of the tests call it."""
+    return getattr(config, "workerinput", {}).get("testrunuid") or f"{os.getpid()}"
+
+
+def home_of(run: str) -> Path:
+    """Where the engine of a run of the tests is, started or not."""
+    return Path(tempfile.gettempdir()) / f"egg-engine-{run}"
+
+
+def url_to_be(config: pytest.Config) -> str:
+    """Where it will answer if a test asks for it, for what is started before."""
+    return OwnEngine(home_of(run_of(config)), given=GIVEN).url
+
+
 @contextmanager
 def shared_engine(run: str) -> Iterator[OwnEngine]:
     """The engine of one run of the tests, whoever of its processes asks."""
-    home = Path(tempfile.gettempdir()) / f"egg-engine-{run}"
+    home = home_of(run)
     with suppress(FileExistsError):
         home.mkdir(mode=0o711)
     own = OwnEngine(home)
@@ -142,6 +157,5 @@ def container_engine(request: pytest.FixtureRequest) -> Iterator[OwnEngine]:
         if os.environ.get("CI"):
             pytest.fail(f"no container engine: {why}")
         pytest.skip(why)
-    run = getattr(request.config, "workerinput", {}).get("testrunuid") or f"{os.getpid()}"
-    with shared_engine(run) as own:
+    with shared_engine(run_of(request.config)) as own:
         yield own

@@ -21,6 +21,7 @@ TYPED_BY = {
     "docs/tutorial/first-pipeline.md": "tests/acceptance/test_tutorial.py",
     "docs/howto/talk-to-the-bus.md": "tests/integration/test_howto.py",
     "docs/howto/install.md": "tests/install/test_pages.py",
+    "docs/howto/containers.md": "tests/acceptance/test_containers.py",
     "docs/howto/back-up.md": "tests/install/test_pages.py",
 }
 """Pages with a test of their own; the others are typed by tests/acceptance/test_pages.py."""

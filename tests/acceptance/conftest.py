@@ -21,6 +21,7 @@ import pytest
 
 import cli.main
 from egg_tasks.demo.repository import make_repository
+from tests.engine import url_to_be
 
 ROOT = Path(__file__).parents[2]
 EGG = str(Path(sys.executable).parent / "egg")
@@ -166,14 +167,17 @@ def unchosen_ports() -> dict[str, str]:
 
 
 @pytest.fixture(scope="package")
-def egg() -> Iterator[Egg]:
+def egg(request: pytest.FixtureRequest) -> Iterator[Egg]:
     """A stack that is up; its home is short, since unix sockets have short paths.
+
+    It knows where the container engine is, which is there for who asks for `container_engine`.
 
     It goes with the last test here: idle it would take part of a processor from all tests that follow.
     """
     home = Path(tempfile.mkdtemp(prefix="egg-", dir="/tmp"))
     # Tests kill all of it: a stack that is started meanwhile must not choose its port.
-    stack = Egg(home, unchosen_ports())
+    stack = Egg(home, {"EGG_DOCKER_HOST": url_to_be(request.config), **unchosen_ports()})
+    home.chmod(0o711)
     stack.run("up")
     yield stack
     stack.run("down", check=False)

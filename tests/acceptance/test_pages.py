@@ -168,6 +168,6 @@ def typed(script: str, place: Path, environment: dict[str, str]) -> str | None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=170,
     )
     return None if done.returncode in {0, WAITS} else f"{script}\n{done.stdout}{done.stderr}"

@@ -1,8 +1,10 @@
 """What is said of the container engine to people: by doctor, and to whoever wants containers."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -12,6 +14,7 @@ from egg_tasks.stack import lock
 from egg_tasks.stack.finding import Finding
 from models.errors import EngineAway, Unprocessable
 from tests.engine import IMAGE, OwnEngine
+from tests.integration.runner_scene import until
 
 NOWHERE = "unix:///no/such/docker.sock"
 WANTED = {"egg-base": ("coder", "tester")}
@@ -125,15 +128,35 @@ def test_an_image_that_is_not_there_is_refused_with_how_to_make_it_and_one_that_
 def test_a_good_image_is_tried_and_nothing_is_left_of_that(
     container_engine: OwnEngine, tmp_path: Path
 ) -> None:
-    before = container_engine.docker("ps", "-a", "-q")
-
     found = tried(container_engine, IMAGE, tmp_path)
 
     assert list(found) == ["python3", "sh", "git", "egg", "files"]
     assert all(each.ok for each in found.values()), found
     assert found["files"].text == f"what it writes belongs to user {AGENT_UID}"
     assert list(tmp_path.iterdir()) == []
-    assert container_engine.docker("ps", "-a", "-q") == before
+    assert trials(container_engine, tmp_path) == ""
+
+
+def trials(own: OwnEngine, home: Path) -> str:
+    """The containers of trials that were made with a home."""
+    return own.docker("ps", "-a", "-q", "--filter", f"label=egg.trial={home}")
+
+
+def test_what_a_trial_has_left_that_was_killed_goes_with_the_next(
+    container_engine: OwnEngine, tmp_path: Path
+) -> None:
+    labels = ["--label", f"egg.trial={tmp_path}", "--label", f"egg.agent.run={(run := uuid4())}"]
+    container_engine.docker("run", "-d", "--name", f"egg-{run}", "--network", "none", *labels, IMAGE, "true")
+    old, young = tmp_path / ".egg-trial-old", tmp_path / ".egg-trial-young"
+    for left in (old, young):
+        left.mkdir()
+    os.utime(old, (0, 0))
+    until(lambda: not container_engine.docker("ps", "-q", "--filter", f"name={run}"))
+
+    tried(container_engine, IMAGE, tmp_path)
+
+    assert trials(container_engine, tmp_path) == ""
+    assert list(tmp_path.iterdir()) == [young]
 
 
 @pytest.mark.parametrize(
