@@ -75,7 +75,7 @@ def examine(image: str, *, url: str, agent_uid: int, home: Path) -> Iterator[Fin
 
 
 def _sweep(engine: Engine, place: Path, label: Mapping[str, str]) -> None:
-    """Remove what trials have left that were killed: containers that have come to their end, and directories."""
+    """Remove what killed trials have left: containers that have come to their end, and directories."""
     living = {labels[container_spec.RUN] for labels in engine.list_labels(label, lives=True)}
     for labels in engine.list_labels(label, lives=False):
         if labels[container_spec.RUN] not in living:

@@ -1,4 +1,4 @@
-"""Agents in containers, as a person has them: the page is typed, and the demo on it looked at while it runs."""
+"""Agents in containers, as a person has them: the page is typed, the demo on it looked at while it runs."""
 
 import json
 import subprocess
