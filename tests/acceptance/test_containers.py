@@ -139,25 +139,6 @@ def left(egg: Egg, own: OwnEngine) -> list[str]:
     return [each["Name"] for each in found if str(egg.home) in json.dumps(each["Mounts"])]
 
 
-def test_without_an_engine_nothing_is_begun_and_one_sentence_says_why(person: Egg) -> None:
-    nowhere = "unix:///no/such/docker.sock"
-    person.environment["EGG_DOCKER_HOST"] = nowhere
-    shop = make_repository(person.home / "shop")
-
-    refusals = [
-        person.run("demo", "--isolation", "docker", check=False),
-        person.run("run", "--set", "isolation=docker", check=False, cwd=shop),
-    ]
-
-    for done in refusals:
-        assert (done.returncode, done.stdout) == (1, "")
-        (said,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-        assert f": no container engine answers at {nowhere}: start one" in said
-        assert " EGG_DOCKER_HOST), or " in said
-    assert not (person.home / "stack.json").exists()
-    assert not (person.home / "demo").exists()
-
-
 @pytest.mark.usefixtures("container_engine")
 def test_a_running_stack_refuses_what_its_engine_cannot_make(egg: Egg, shop: Path) -> None:
     other = {**egg.environment, "EGG_DOCKER_HOST": "unix:///elsewhere.sock"}
