@@ -10,7 +10,7 @@ TOOLS  := .venv-tools
 # What pytest has made of the tests' modules is kept, also where Python is told to keep nothing: half of collecting.
 PYTEST := env -u PYTHONDONTWRITEBYTECODE $(LARGE_PAGES) $(BIN)/python -m pytest
 
-.PHONY: demo help prove-bus bench-bus bench-engine chaos hostile gaps walk field picture check reference image image-base image-servers test test-unit \
+.PHONY: demo help prove-bus bench-bus bench-engine chaos compose-test hostile gaps walk field picture check reference image image-base image-servers test test-unit \
 	test-real test-proofs test-install test-pythons coverage release audit pre-commit format lint types imports lock clean
 
 demo: $(STAMP)  ## run the main job: a local stack, a repository, agents that come to agree
@@ -77,6 +77,9 @@ bench-engine: $(STAMP)  ## figures of the engine, beside bare Celery and subproc
 
 chaos: $(STAMP)  ## kill every process of a stack at random under 20 pipelines; say what was lost (nothing)
 	$(BIN)/python -m benchmarks.chaos
+
+compose-test: $(STAMP)  ## an installation of containers on an engine of the tests own: built, used from here, taken down
+	$(PYTEST) tests/compose
 
 hostile: $(STAMP)  ## eight pipelines beside an agent that does what none should; figures with it and without
 	$(BIN)/python -m benchmarks.hostile

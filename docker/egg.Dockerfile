@@ -12,17 +12,17 @@ WORKDIR /built
 # By themselves, so that they are not fetched again for each change of ours.
 COPY requirements requirements
 RUN python3 -m venv /built/tools && \
-    tools/bin/pip install --no-deps --require-hashes --requirement requirements/build.txt && \
+    tools/bin/pip install --no-compile --no-deps --require-hashes --requirement requirements/build.txt && \
     python3 -m venv /opt/egg && \
-    /opt/egg/bin/pip install --no-deps --require-hashes --requirement requirements/runtime.txt
+    /opt/egg/bin/pip install --no-compile --no-deps --require-hashes --requirement requirements/runtime.txt
 COPY . source
 ARG VERSION=
 RUN SETUPTOOLS_SCM_PRETEND_VERSION=$VERSION \
       tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir wheel ./source && \
-    /opt/egg/bin/pip install --no-deps --no-index wheel/*.whl && \
+    /opt/egg/bin/pip install --no-compile --no-deps --no-index wheel/*.whl && \
     /opt/egg/bin/pip check && \
     /opt/egg/bin/pip uninstall --yes pip setuptools && \
-    /opt/egg/bin/python -m compileall -q /opt/egg/lib
+    /opt/egg/bin/python -m compileall -q -j 0 /opt/egg/lib
 
 FROM ${BASE}
 RUN apt-get update && \

@@ -1,0 +1,1 @@
+"""An installation of containers: `make compose-test`."""
