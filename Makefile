@@ -10,8 +10,9 @@ TOOLS  := .venv-tools
 # What pytest has made of the tests' modules is kept, also where Python is told to keep nothing: half of collecting.
 PYTEST := env -u PYTHONDONTWRITEBYTECODE $(LARGE_PAGES) $(BIN)/python -m pytest
 
-.PHONY: demo help prove-bus bench-bus bench-engine chaos compose-test hostile gaps walk field picture check reference image image-base image-servers test test-unit \
-	test-real test-proofs test-install test-pythons coverage release audit pre-commit format lint types imports lock clean
+.PHONY: demo help prove-bus bench-bus bench-engine bench-workspace chaos compose-test hostile gaps walk field picture \
+	check reference image image-base image-servers test test-unit test-real test-proofs test-install test-pythons \
+	coverage release audit pre-commit format lint types imports lock clean
 
 demo: $(STAMP)  ## run the main job: a local stack, a repository, agents that come to agree
 	$(BIN)/egg demo
@@ -74,6 +75,9 @@ bench-bus: $(STAMP)  ## figures of the bus, each beside its yardstick; also writ
 
 bench-engine: $(STAMP)  ## figures of the engine, beside bare Celery and subprocess; also written to bench-engine.json
 	$(BIN)/python -m benchmarks.bench_engine --json bench-engine.json $(if $(BEFORE),--before $(BEFORE))
+
+bench-workspace: $(STAMP)  ## figures of clones and containers, beside git and docker by hand; also written to bench-workspace.json
+	$(BIN)/python -m benchmarks.bench_workspace --json bench-workspace.json $(if $(BEFORE),--before $(BEFORE))
 
 chaos: $(STAMP)  ## kill every process of a stack at random under 20 pipelines; say what was lost (nothing)
 	$(BIN)/python -m benchmarks.chaos

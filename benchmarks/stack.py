@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,15 +62,15 @@ class Stack:
 
 
 @contextmanager
-def running(*, rate_limit: int | None = 0) -> Iterator[Stack]:
+def running(*, rate_limit: int | None = 0, more: Mapping[str, str] | None = None) -> Iterator[Stack]:
     """Bring a stack up in a new home, let this process speak to its database, and remove it at the end.
 
     Agents may ask as often as they like, unless *rate_limit* says how often a second; None leaves what is
-    the rule. After an error the home stays, for its logs.
+    the rule. *more* is added to its environment. After an error the home stays, for its logs.
     """
     home = Path(tempfile.mkdtemp(prefix="egg-bench-", dir="/tmp"))
     own = {name: value for name, value in os.environ.items() if not name.startswith("EGG_")}
-    environment = {**own, "EGG_HOME": str(home)}
+    environment = {**own, "EGG_HOME": str(home), **(more or {})}
     if rate_limit is not None:
         environment["EGG_RATE_LIMIT"] = str(rate_limit)
     try:

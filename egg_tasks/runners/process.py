@@ -69,7 +69,7 @@ class ProcessRunner:
         if self._is_refused:
             raise NotSet(
                 "this machine starts nothing that has no container of its own (EGG_ISOLATION=docker): say"
-                " `isolation: docker` of the agent, in `agents` or in the phase's role"
+                " `isolation: docker` in the definition, of all or of this one"
             )
         directory = self.directory(launch.run_id)
         try:

@@ -72,7 +72,7 @@ TREATMENTS: Mapping[Failure, Treatment] = {
         asks_always=True,
     ),
     Failure.MISSING_CONFIG: Treatment(
-        "could not be started, since a variable or a secret that its definition takes is not there",
+        "could not be started, since what its definition takes of this machine is not there",
         counts_together=False,
         asks_always=True,
     ),

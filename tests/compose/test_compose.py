@@ -26,15 +26,14 @@ except urllib.error.HTTPError as error:
 """
 
 
-def definition(installation: Installation, name: str, **of_agents: object) -> Path:
-    """The demo's, with all of its agents isolated alike; its repository lies where the workers find it."""
+def definition(installation: Installation, name: str, **of_all: object) -> Path:
+    """The demo's, with what is said of all its agents; its repository lies where the workers find it."""
     sources = installation.home / "sources"
     sources.mkdir(exist_ok=True)
     repository = make_repository(sources / name)
     file = repository / "egg.yaml"
     document = yaml.safe_load(file.read_text())
-    document["agents"] = {name: agent | of_agents for name, agent in document["agents"].items()}
-    file.write_text(json.dumps(document))
+    file.write_text(json.dumps(document | of_all))
     subprocess.run(["chown", "-R", f"{UID}:{UID}", sources], check=True)
     return file
 

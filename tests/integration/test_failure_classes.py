@@ -146,7 +146,7 @@ def test_a_variable_that_is_not_set_is_asked_about_at_once(world: World, on_fail
     )
 
     (asked,) = world.decisions()
-    assert asked.question.startswith("coder could not be started, since a variable or a secret that its")
+    assert asked.question.startswith("coder could not be started, since what its definition takes of this")
     assert (world.runs()[0].failure, world.roles_live()) == (Failure.MISSING_CONFIG, set())
 
 

@@ -126,7 +126,7 @@ def test_one_that_is_not_there_is_asked_about_and_read_anew_by_the_run_of_the_an
     *_, again = scene.ask("GET", f"/pipelines/{NAME}/agents").data["agents"]
     runner = attend(UUID(again["run"]), scene.home)
 
-    assert asked["question"].startswith("coder could not be started, since a variable or a secret that its")
+    assert asked["question"].startswith("coder could not be started, since what its definition takes of this")
     assert (failed["failure"], failed["status"]) == ("missing_config", "failed")
     assert failed["error"].startswith(
         "the secret NPM_TOKEN is not to be had where the agent is launched; there"
