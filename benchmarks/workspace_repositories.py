@@ -49,6 +49,7 @@ def make(place: Path, size: Size) -> Path:
 def _told(size: Size) -> Iterator[bytes]:
     """What git is to import: all files in the first commit, then one changed line a commit."""
     yield b"commit refs/heads/main\n" + COMMITTER + _data(b"first")
+    yield b"M 100644 inline .gitignore\n" + _data(b"deps/\n")
     for number in range(size.files):
         path = f"folder{number // IN_A_FOLDER}/file{number}.txt"
         # As text that compresses to a half, as sources do.
