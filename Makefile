@@ -41,7 +41,7 @@ test-proofs: $(STAMP)  ## the proofs and benchmarks in their short forms, one af
 	$(PYTEST) tests/proofs
 
 test-install: $(STAMP)  ## install from the lock with old and new pip, whatever was released since
-	$(PYTEST) tests/install
+	$(PYTEST) -n 2 tests/install
 
 release: $(STAMP)  ## wheel and source distribution of the tag here, in dist/, each tried in an empty environment
 	$(BIN)/python -m tests.release

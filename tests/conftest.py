@@ -19,6 +19,9 @@ from tests.engine import container_engine
 
 __all__ = ["container_engine"]
 
+# Nothing of what is collected is garbage, and to look for it took a third of collecting.
+gc.disable()
+
 # How long an example takes is no finding: the machine may be busy.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
@@ -163,3 +166,4 @@ def pytest_collection_finish() -> None:
     """Spare the collector what is there for good: it would look at all of it again and again."""
     gc.collect()
     gc.freeze()
+    gc.enable()

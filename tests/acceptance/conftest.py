@@ -26,6 +26,7 @@ from tests.engine import url_to_be
 ROOT = Path(__file__).parents[2]
 EGG = str(Path(sys.executable).parent / "egg")
 DEADLINE = 150.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
 PATH = os.pathsep.join(
     [str(Path(sys.executable).parent), str(Path(sys.base_prefix, "bin")), os.environ.get("PATH", os.defpath)]
 )
@@ -103,11 +104,12 @@ class Egg:
         return [json.loads(line) for line in lines]
 
     def wait(self, what: Callable[[], bool], *, why: str) -> None:
-        """Poll until *what* holds."""
-        deadline = time.monotonic() + DEADLINE
+        """Poll until *what* holds, the more seldom the longer it takes: each poll is work for the stack."""
+        deadline, pause = time.monotonic() + DEADLINE, FIRST_PAUSE
         while not what():
             assert time.monotonic() < deadline, f"never came: {why}"
-            time.sleep(0.2)
+            time.sleep(pause)
+            pause = min(LONGEST_PAUSE, pause * 1.3)
 
     def wait_for_event(
         self, pipeline: str, kind: str, *, role: str | None = None, phase: str | None = None

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+# Another file of these is tried beside it.
+pytestmark = pytest.mark.timeout(600)
+
 ROOT = Path(__file__).parents[2]
 OLDEST_PIP = "23.0"
 """What Debian 12 gives its Python 3.11."""

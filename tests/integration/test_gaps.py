@@ -52,7 +52,7 @@ from tests.integration.test_notices import SECRET, due, receiving
 
 MOST = 200
 """More writes than anything here has; it does not depend on how busy the machine is (`gaps.dies`)."""
-EVERY = int(os.environ.get("GAPS_EVERY", "12"))
+EVERY = int(os.environ.get("GAPS_EVERY", "17"))
 """One gap in so many is tried; all of them take too long for every run of the tests (`make gaps`)."""
 AGENT = """
 import os, subprocess, sys

@@ -10,7 +10,7 @@ from tests.unit.consensus_rosters import Bounds, definable, rosters, story, walk
 from tests.unit.consensus_world import Story
 from tests.unit.test_consensus_walk import LOST, Walk
 
-SAMPLE = 131
+SAMPLE = 263
 """Each so-manieth roster of three roles is walked here; prime, so that all their kinds are among them."""
 SOFT, HARD = NeedPolicy("coder"), NeedPolicy("coder", hard=True)
 
