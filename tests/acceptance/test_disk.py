@@ -14,7 +14,7 @@ from tests.acceptance.stage import Stage
 pytestmark = pytest.mark.acceptance
 
 MB = 1 << 20
-SEVERAL, LATER = 3, 10
+SEVERAL, LATER = 3, 4
 PERSON = ("-c", "user.name=a", "-c", "user.email=a@example.org")
 BREAK = "echo precious > precious.txt; rm -rf .git/HEAD; mkdir .git/HEAD"
 CLOSE = "echo precious > precious.txt; mkfifo pipe; truncate -s 5G giant; chmod 0 giant"
@@ -87,7 +87,8 @@ def test_what_could_not_be_saved_survives_later_runs_gc_and_a_restart(stage: Sta
     leaving = {"broken": BREAK, "closed": CLOSE, "large": LARGE}
     for name, script in leaving.items():
         stage.play(f"left-{name}", {"coder": f"{script}; {READY}; exit 3"}, config={"max_rounds": 1})
-    egg.wait(lambda: len(kept(egg)) == len(leaving), why="what is kept")
+    # `egg gc` looks at all that is on the disk: too much to ask again and again.
+    egg.wait(lambda: len(list(egg.home.glob("runs/*/kept"))) >= len(leaving), why="what is kept")
     stage.play("later", {f"role{number}": READY for number in range(LATER)})
     assert stage.end("later")[0] == "complete"
     egg.run("gc", "--yes")

@@ -74,12 +74,12 @@ def settle(story: Story, world: World, known: dict[World, Rest] | None = None) -
     for _ in range(MAX_VERDICTS):
         world = forgetful(story, world)
         rest = known.get(world)
-        passed.append(world)
         if rest is None:
+            passed.append(world)
             verdict = _judged(story, world)
             rest = Rest(world, verdict) if isinstance(verdict, Wait) else None
         if rest is not None:
-            known.update(dict.fromkeys(passed, rest))
+            known.update((each, rest) for each in passed)
             return rest
         world = apply(story, world, verdict)
     raise AssertionError(f"does not come to rest: {verdict}")

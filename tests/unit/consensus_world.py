@@ -369,10 +369,15 @@ def _in_order(roles: tuple[RoleRow, ...]) -> tuple[RoleRow, ...]:
     ended = {row.trailing[-1].ended_at or NOW for row in roles if row.trailing}
     before = sorted(ended - {NOW}, reverse=True)
     at = {NOW: NOW} | {moment: NOW - (NOW - LONG_AGO) * rank for rank, moment in enumerate(before, 1)}
-    return tuple(
-        row._replace(trailing=(*row.trailing[:-1], _ended_at(row.trailing[-1], at))) if row.trailing else row
-        for row in roles
-    )
+    return tuple(_ranked(row, at) for row in roles)
+
+
+def _ranked(row: RoleRow, at: Mapping[datetime, datetime]) -> RoleRow:
+    if not row.trailing:
+        return row
+    *earlier, last = row.trailing
+    ranked = _ended_at(last, at)
+    return row if ranked is last else row._replace(trailing=(*earlier, ranked))
 
 
 def _ended_at(run: RunView, at: Mapping[datetime, datetime]) -> RunView:
@@ -417,13 +422,15 @@ def _pared(story: Story, at: int, row: RoleRow, handled: frozenset[Cause]) -> Ro
     watched = story.watched[at]
     # A clone is brought up to the work branch before its agent runs, but for one that conflicts.
     is_renewed = row.live is None and "conflict" not in story.moves
-    return row._replace(
-        seen=story.nothing if is_renewed else tuple(map(mul, row.seen, watched)),
-        at_verdict=tuple(map(mul, row.at_verdict, watched)),
-        merged=row.merged if story.is_watched[at] else 0,
-        handled=handled,
-        trailing=row.trailing and _counted(row.trailing, row.owed),
-    )
+    seen = story.nothing if is_renewed else tuple(map(mul, row.seen, watched))
+    at_verdict = tuple(map(mul, row.at_verdict, watched))
+    merged = row.merged if story.is_watched[at] else 0
+    trailing = row.trailing and _counted(row.trailing, row.owed)
+    pared = (seen, at_verdict, merged, handled, trailing)
+    # As a rule nothing is to be pared, and to make a row of so many fields anew takes long.
+    if pared == (row.seen, row.at_verdict, row.merged, row.handled, row.trailing):
+        return row
+    return row._replace(seen=seen, at_verdict=at_verdict, merged=merged, handled=handled, trailing=trailing)
 
 
 @cache  # a walk asks a hundred times for each answer
