@@ -1,4 +1,4 @@
-"""Whether what is looked at stands still, for whoever looks: asked once more before anything read is kept.
+"""Whether an agent whose clone is looked at stands still: asked once more before anything read is kept.
 
 What is set here holds for all that the same thread does before the look is over, whichever module does it.
 """

@@ -30,7 +30,7 @@ NAP = 0.5
 
 
 @dataclass
-class _Held:
+class _Counted:
     """A run that is attended here."""
 
     run_id: UUID
@@ -49,13 +49,13 @@ class DiskLimits:
     def __init__(self, home: Path) -> None:
         self._home = home
         self._lock = threading.Lock()
-        self._held: dict[UUID, _Held] = {}
+        self._held: dict[UUID, _Counted] = {}
         self._counting: threading.Thread | None = None
 
     @contextmanager
     def hold(self, run_id: UUID, runner: Runner) -> Iterator[None]:
         """Have a run stopped that takes too much while the context lasts; *runner* runs it."""
-        held = _Held(run_id, runner, time.monotonic() + NAP)
+        held = _Counted(run_id, runner, time.monotonic() + NAP)
         with self._lock:
             self._held[run_id] = held
             if self._counting is None or not self._counting.is_alive():
@@ -66,7 +66,7 @@ class DiskLimits:
         finally:
             self._let_go(held)
 
-    def _let_go(self, held: _Held) -> None:
+    def _let_go(self, held: _Counted) -> None:
         with self._lock:
             if self._held.get(held.run_id) is held:
                 del self._held[held.run_id]
@@ -90,7 +90,7 @@ class DiskLimits:
         except OSError:
             return 0
 
-    def _count(self, held: _Held) -> None:
+    def _count(self, held: _Counted) -> None:
         """Count what a run takes, and stop it if that is too much; the next time comes all the same."""
         began, free = time.monotonic(), self._free()
         try:
@@ -108,7 +108,7 @@ class DiskLimits:
         took = time.monotonic() - began
         held.due, held.urgent = began + max(EVERY, SHARE * took), began + URGENT_SHARE * took
 
-    def _stop(self, held: _Held, used: DiskUse) -> None:
+    def _stop(self, held: _Counted, used: DiskUse) -> None:
         """Have a run end that takes too much: first its row says why, so that it ends though we do not."""
         with unit_of_work() as session:
             agent_stops.outgrown(session, run_id=held.run_id, why=str(used), now=utcnow())

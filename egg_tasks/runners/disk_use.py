@@ -13,7 +13,7 @@ from uuid import UUID
 from egg_tasks import run_places
 from egg_tasks.runners import container_files
 from models.errors import Unavailable
-from models.schemas.disk_use import DiskUse, Place
+from models.schemas.disk_use import Directory, DiskUse
 
 PROGRAM = ("nice", "du", "--one-file-system", "--block-size=1", "--null", "--max-depth=1", "--")
 LONGEST_SECONDS = 600
@@ -43,7 +43,7 @@ def measure(paths: Sequence[Path], *, limit: int, home: Path) -> DiskUse:
         for path, size in own.items()
     }
     largest = sorted((inner | rest).items(), key=lambda each: (-each[1], each[0]))
-    places = [Place(str(path.relative_to(home)), size) for path, size in largest[:MOST_NAMED]]
+    places = [Directory(str(path.relative_to(home)), size) for path, size in largest[:MOST_NAMED]]
     return DiskUse(sum(own.values()), limit, places)
 
 
@@ -51,7 +51,7 @@ def _sizes(paths: Sequence[Path]) -> dict[Path, int]:
     """The bytes of each path, and of each directory that is in one of them."""
     if not paths:
         return {}
-    environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
+    environment = {"PATH": os.defpath, "LC_ALL": "C"}
     try:
         # It ends with 1 where something went meanwhile, or is closed to us: it has counted all else.
         done = subprocess.run(

@@ -10,7 +10,7 @@ NAMED = 3
 
 
 @dataclass(frozen=True)
-class Place:
+class Directory:
     """A directory of a run's, and the bytes in it."""
 
     path: str
@@ -25,7 +25,7 @@ class DiskUse:
     size: int
     """Bytes, as the disk counts."""
     limit: int
-    places: Sequence[Place]
+    places: Sequence[Directory]
     """Where most of it is, the largest first."""
 
     @property

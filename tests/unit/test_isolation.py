@@ -148,7 +148,7 @@ def test_a_check_may_say_itself_where_it_runs_and_what_it_reaches() -> None:
         ({"kind": "docker", "memory": 4}, ".memory", "must be text, not 4"),
         ({"kind": "docker", "memory": "4 GB"}, ".memory", "must be a number with k, m, g or t behind it"),
         ({"kind": "docker", "memory": "1m"}, ".memory", "must be 32m or more"),
-        ({"kind": "docker", "disk": "1g"}, ".disk", "`disk` is not built yet; remove it"),
+        ({"kind": "docker", "disk": "1m"}, ".disk", "must be 32m or more"),
         ({"kind": "docker", "cpus": 0}, ".cpus", "must be greater than or equal to 0.1"),
         ({"kind": "docker", "imgae": "x"}, ".imgae", "unknown key `imgae` (did you mean `image`?)"),
         ({"kind": "docker", "network": {"allow": ["x"]}}, ".network.allow[0]", "must be a host with a dot"),
