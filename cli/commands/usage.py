@@ -1,5 +1,7 @@
 """egg usage: what the agents of a pipeline have used of models, as the gateway counts it."""
 
+from collections.abc import Callable
+
 import click
 
 from cli import formatting, options, paging, render, server
@@ -7,8 +9,16 @@ from cli.paging import Page
 from egg_tasks.client import Json
 
 
-def _known(number: object) -> str:
-    return f"{number:,}" if isinstance(number, int) else "?"
+def _sum(name: str) -> Callable[[Json], str]:
+    """How to show a sum: `?` where something was used and nobody knows how much, `-` for nothing."""
+
+    def shown(one: Json) -> str:
+        if one[name] is None:
+            return "?" if one["under_way"] or one["part_known"] or one["unknown"] else "-"
+        # A program that reads it wants the digits alone.
+        return f"{one[name]:,}" if render.is_terminal() else str(one[name])
+
+    return shown
 
 
 def _beside(one: Json) -> str:
@@ -26,10 +36,10 @@ COLUMNS: render.Columns = {
     "ROLE": "role",
     "MODEL": lambda one: f"{one['provider']}/{one['model'] or '(none answered)'}",
     "REQUESTS": "requests",
-    "INPUT": lambda one: _known(one["input_tokens"]),
-    "CACHE READ": lambda one: _known(one["cache_read_tokens"]),
-    "CACHE WRITTEN": lambda one: _known(one["cache_write_tokens"]),
-    "OUTPUT": lambda one: _known(one["output_tokens"]),
+    "INPUT": _sum("input_tokens"),
+    "CACHE READ": _sum("cache_read_tokens"),
+    "CACHE WRITTEN": _sum("cache_write_tokens"),
+    "OUTPUT": _sum("output_tokens"),
     "TOOK": lambda one: formatting.duration(one["milliseconds"] / 1000),
     "BESIDE": _beside,
 }

@@ -72,7 +72,7 @@ class ModelRoute:
                 await self._ledger.hear(provider.credential, permit, event.status_code, waits)
 
         try:
-            far = await _reached(provider)
+            far = await reached(provider)
             try:
                 meter.is_sent = True
                 work = exchange(near, far, _passed_on(request, provider, target, key), hear)
@@ -160,10 +160,10 @@ def _passed_on(request: h11.Request, provider: Provider, target: str, key: str) 
     return h11.Request(method=request.method, target=provider.parts.path + target, headers=[*written, *kept])
 
 
-async def _reached(provider: Provider) -> Peer:
+async def reached(provider: Provider) -> Peer:
     """A connection of its own to a provider."""
     parts = provider.parts
-    secured = _tls() if parts.scheme == "https" else None
+    secured = tls() if parts.scheme == "https" else None
     port = parts.port or (443 if secured else 80)
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
@@ -174,7 +174,8 @@ async def _reached(provider: Provider) -> Peer:
 
 
 @cache
-def _tls() -> ssl.SSLContext:
+def tls() -> ssl.SSLContext:
+    """Whom this process believes: those whom the machine believes."""
     return ssl.create_default_context()
 
 

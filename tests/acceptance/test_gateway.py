@@ -111,7 +111,7 @@ def test_an_agent_asks_models_without_seeing_a_key_and_a_person_sees_what_was_us
         ("ant", 1, 1000),
         ("oai", 1, 1000),
     ]
-    assert lines[0].split()[:4] == ["coder", "ant/stub-1", "1", "1,000"]
+    assert lines[0].split()[:4] == ["coder", "ant/stub-1", "1", "1000"]
 
 
 KEY = "sk-of-the-machine"

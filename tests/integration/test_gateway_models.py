@@ -1,8 +1,10 @@
 """The gateway's way to models: real HTTP to a provider that plays a script, and what rows say of it."""
 
+import asyncio
 import json
 import os
 import socket
+import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,8 +19,10 @@ from sqlalchemy import text
 from egg_tasks.clock import utcnow
 from egg_tasks.config import Settings, surroundings
 from egg_tasks.database import unit_of_work
-from egg_tasks.gateway import callers
+from egg_tasks.gateway import callers, model_route
+from egg_tasks.model_providers import Provider, WireFormat
 from egg_tasks.services.agents import model_requests
+from models.errors import Unavailable
 from tests.integration.api_rows import finish, run_of
 from tests.integration.api_scene import NAME, OPERATOR, Scene, until
 from tests.integration.gateway_scene import Way, gateway
@@ -413,6 +417,43 @@ def test_what_a_pipeline_used_is_told_by_role_and_model(scene: Scene) -> None:
         ("coder", "openai", "", 1, 1, 0, 0, None),
         ("coder", "openai", "stub-2", 1, 0, 0, 0, 12),
     ]
+
+
+CERTIFICATE = Path(__file__).parents[1] / "private_server.pem"
+"""Signed by itself, for 127.0.0.1."""
+
+
+@pytest.mark.parametrize(
+    ("is_trusted", "host", "is_reached"),
+    [(True, "127.0.0.1", True), (True, "localhost", False), (False, "127.0.0.1", False)],
+)
+def test_a_provider_has_to_prove_by_its_certificate_that_it_is_the_one(
+    monkeypatch: pytest.MonkeyPatch, *, is_trusted: bool, host: str, is_reached: bool
+) -> None:
+    if is_trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+    model_route.tls.cache_clear()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+
+    async def reached() -> bool:
+        server = await asyncio.start_server(
+            lambda _reader, writer: writer.close(), "127.0.0.1", 0, ssl=context
+        )
+        url = f"https://{host}:{server.sockets[0].getsockname()[1]}"
+        try:
+            peer = await model_route.reached(Provider("one", url, WireFormat.OTHER, "KEY"))
+        except Unavailable:
+            return False
+        finally:
+            server.close()
+        peer.abort()
+        return True
+
+    found = asyncio.run(reached())
+    model_route.tls.cache_clear()
+
+    assert found is is_reached
 
 
 def node_of(scene: Scene) -> str:

@@ -18,7 +18,7 @@ from egg_tasks import run_places
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
 from egg_tasks.prompts.prompt import render
-from egg_tasks.services.agents import briefs, halts
+from egg_tasks.services.agents import briefs, halts, model_requests
 from models.queries import agent_runs
 from models.states import MergeStatus
 from models.tables.base import Base
@@ -166,6 +166,8 @@ def played(shop: Scene) -> Scene:
     assert shop.ask("POST", f"/pipelines/{NAME}/results", report, who="coder").status == 201
     with unit_of_work() as session:
         halts.order(session, why="the bill", stops_running=False, now=utcnow())
+        wish = model_requests.Wish(run_of(shop, "coder"), "here", "anthropic", "KEY", utcnow())
+        model_requests.begin(session, wish=wish, providers=["anthropic"], now=utcnow())
     return shop
 
 
