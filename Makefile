@@ -18,7 +18,7 @@ demo: $(STAMP)  ## run the main job: a local stack, a repository, agents that co
 	$(BIN)/egg demo
 
 help:  ## say what each target does
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 test: $(STAMP)  ## run all tests, with real PostgreSQL, Valkey, workers and git
 	$(PYTEST) -n 3
