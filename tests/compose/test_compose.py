@@ -66,10 +66,13 @@ def test_a_pipeline_comes_to_consensus_with_agents_in_containers_beside_the_work
 def test_an_agent_that_would_be_beside_the_engines_socket_is_refused(installation: Installation) -> None:
     file = definition(installation, "beside")
 
-    installation.egg("run", str(file), "--name", "beside", check=False)
+    installation.egg("run", str(file), "--detach", "--name", "beside")
 
-    said = installation.egg("why", "beside").stdout
-    assert "starts nothing that has no container of its own" in " ".join(said.split())
+    def is_refused() -> bool:
+        said = " ".join(installation.egg("why", "beside").stdout.split())
+        return "starts nothing that has no container of its own" in said
+
+    assert until(is_refused, why="a refusal")
 
 
 def test_every_service_is_well(installation: Installation) -> None:
