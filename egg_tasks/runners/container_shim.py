@@ -6,9 +6,10 @@
 
 Reads from standard input what to run, once, as shim.py does, with token and secrets, which are in no file
 and in nothing that the engine shows. It cannot be looked into from within (`PR_SET_DUMPABLE`): so nobody else
-finds the directory it works in, whose name is told there alone. Beside the agent it has the relay run, which
-passes the gateway on to 127.0.0.1. Exits UNFED when what it was to read came to an end too early, TOO_OLD
-under a Python that does not know our code; either way nothing has been started.
+finds the directory it works in, whose name is told there alone; and some system calls are not to be had from
+here on (`call_filter`). Beside the agent it has the relay run, which passes the gateway on to 127.0.0.1.
+Exits UNFED when what it was to read came to an end too early, TOO_OLD under a Python that does not know our
+code; either way nothing has been started.
 """
 
 from __future__ import annotations
@@ -79,11 +80,12 @@ def main() -> NoReturn:
     if sys.version_info < OLDEST:
         os._exit(TOO_OLD)
     sys.path.append(LIBRARY)
-    from egg_tasks.runners import shim  # once the Python is known to know it
+    from egg_tasks.runners import call_filter, shim  # once the Python is known to know them
 
     signal.pthread_sigmask(signal.SIG_BLOCK, shim.WATCHED)
     spec = read_spec()
     shim.libc.prctl(shim.PR_SET_DUMPABLE, 0)
+    call_filter.install(shim.libc)
     os.chdir(spec["own"])
     if not shim.claim():
         os._exit(0)
