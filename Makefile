@@ -10,7 +10,7 @@ TOOLS  := .venv-tools
 # What pytest has made of the tests' modules is kept, also where Python is told to keep nothing: half of collecting.
 PYTEST := env -u PYTHONDONTWRITEBYTECODE $(LARGE_PAGES) $(BIN)/python -m pytest
 
-.PHONY: demo help prove-bus bench-bus bench-engine bench-workspace chaos compose-test hostile gaps walk field picture \
+.PHONY: demo help prove-bus bench-bus bench-engine bench-workspace chaos compose-test hostile hostile-container gaps walk field picture \
 	check reference image image-base image-servers test test-unit test-real test-proofs test-install test-pythons \
 	coverage release audit pre-commit format lint types imports lock clean
 
@@ -18,7 +18,7 @@ demo: $(STAMP)  ## run the main job: a local stack, a repository, agents that co
 	$(BIN)/egg demo
 
 help:  ## say what each target does
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 test: $(STAMP)  ## run all tests, with real PostgreSQL, Valkey, workers and git
 	$(PYTEST) -n 3
@@ -87,6 +87,9 @@ compose-test: $(STAMP)  ## an installation of containers on an engine of the tes
 
 hostile: $(STAMP)  ## eight pipelines beside an agent that does what none should; figures with it and without
 	$(BIN)/python -m benchmarks.hostile
+
+hostile-container: $(STAMP)  ## all that a hostile agent might try, in real containers and with each wall taken away; prints what became of it
+	$(PYTEST) -n 0 tests/integration/test_hostile_container.py
 
 gaps: $(STAMP)  ## kill a process before each of its writes; another must take up its work and do nothing twice
 	GAPS_EVERY=1 $(PYTEST) --timeout 3600 tests/integration/test_gaps.py

@@ -16,8 +16,9 @@ from migrations import upgrading
 from models.events import EVENTS
 from models.tables import Base
 from tests.engine import container_engine
+from tests.hostile_container.table import pytest_terminal_summary
 
-__all__ = ["container_engine"]
+__all__ = ["container_engine", "pytest_terminal_summary"]
 
 # Nothing of what is collected is garbage, and to look for it took a third of collecting.
 gc.disable()
