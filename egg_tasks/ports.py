@@ -170,21 +170,24 @@ class Workspace(Protocol):
         *,
         source: str,
         directory: Path,
+        inside: Path,
         include: Sequence[str],
         begins_from: Sequence[str],
         paths: Sequence[str],
     ) -> None:
         """Copy into a clone or checkout what its set-up *run_id* begins from: once, by one at a time.
 
-        Of *include* files that git ignores in the repository *source*, and *paths* as the first cache of
-        *begins_from* that is there has them; what is in the clone already stays. `Unprocessable`, with the
-        way out, for a file that is not there, or better stays where it is.
+        *inside* is where the set-up finds it. Of *include* files that git ignores in the repository *source*,
+        and *paths* as the first cache of *begins_from* that is there has them; what is in the clone already
+        stays. `Unprocessable`, with the way out, for a file that is not there, or better stays where it is.
         """
 
     def cache_key(self, said: Sequence[str], pipeline_id: str, *, commit: str, files: Sequence[str]) -> str:
         """By what a cache is known: what is *said* of its set-up, and *files* as a commit has them."""
 
-    def keep_cache(self, key: str, *, run_id: UUID, directory: Path, paths: Sequence[str]) -> None:
+    def keep_cache(
+        self, key: str, *, run_id: UUID, directory: Path, inside: Path, paths: Sequence[str]
+    ) -> None:
         """Keep what the set-up *run_id* has made in a clone, whole or not at all, unless something is kept.
 
         Once, by one at a time: when this has returned to anybody, nobody reads the clone any more.

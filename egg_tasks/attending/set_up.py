@@ -69,6 +69,7 @@ class SetUp:
             self.launch.run_id,
             source=self.ground.source,
             directory=self.ground.directory,
+            inside=self.launch.directory,
             include=self.preparation.include,
             begins_from=set_up_caches.names(self.workspace, self.ground, self.preparation).begins_from,
             paths=cache.paths if cache else (),
@@ -126,6 +127,7 @@ class SetUp:
                 name,
                 run_id=self.launch.run_id,
                 directory=self.ground.directory,
+                inside=self.launch.directory,
                 paths=self.preparation.cache.paths,
             )
         except (Rejected, Unavailable) as error:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path, PurePath
@@ -16,7 +16,16 @@ from uuid import UUID
 import structlog
 
 from egg_tasks import disk, removal, run_places
-from egg_tasks.foreign_files import is_directory, is_plain, is_there, make_directory, write_plain
+from egg_tasks.foreign_files import (
+    MIB,
+    is_directory,
+    is_plain,
+    is_there,
+    make_directory,
+    parent,
+    read_plain,
+    write_plain,
+)
 from egg_tasks.workspace.atomic_directory import locked, made_once
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.names import checked_commit
@@ -28,6 +37,10 @@ CACHES = "caches"
 LIMIT = timedelta(minutes=10)
 MOST_BYTES = 10 << 30
 """Of disk that a cache may take; blocks that its files share are counted once."""
+MADE = ".egg-made.json"
+"""In a cache: where it was made, and which of its files say so."""
+NONE_FOUND = 1
+MOST_NAMING, LARGEST_NAMING, LARGEST_MADE = 20_000, 16 * MIB, 32 * MIB
 BROUGHT = "cache"
 """Where a cache is copied to first, in the directory of its set-up: the clone has it whole or not at all."""
 
@@ -67,9 +80,18 @@ def alone(home: Path, run_id: UUID, what: str) -> Iterator[int | None]:
 
 
 def bring(
-    home: Path, names: Sequence[str], *, run_id: UUID, directory: Path, paths: Sequence[str], lock: int
+    home: Path,
+    names: Sequence[str],
+    *,
+    run_id: UUID,
+    directory: Path,
+    inside: Path,
+    paths: Sequence[str],
+    lock: int,
 ) -> None:
     """Copy the first of these caches that is there into a clone; what is there already stays.
+
+    *inside* is the clone as its set-up finds it: files that name the one they were made in name it then.
 
     One that cannot be copied is done without, unless the disk is full.
     """
@@ -81,13 +103,14 @@ def bring(
         removal.put_away(given, BROUGHT)
         make_directory(given)
         _copy(cache, given / BROUGHT, lock)
+        _move_in(given / BROUGHT, inside)
         for path in paths:
             if is_there(given / BROUGHT, path) and _is_free(directory, path):
                 (directory / path).parent.mkdir(parents=True, exist_ok=True)
                 (given / BROUGHT / path).rename(directory / path)
         # When it was last in use.
         os.utime(cache)
-    except (OSError, Unavailable) as error:
+    except (OSError, ValueError, Unavailable) as error:
         disk.need(home)
         log.warning("cache.not_brought", setup=str(run_id), cache=cache.name, error=str(error))
     finally:
@@ -95,7 +118,7 @@ def bring(
             removal.put_away(given, BROUGHT)
 
 
-def keep(home: Path, name: str, *, directory: Path, paths: Sequence[str], lock: int) -> None:
+def keep(home: Path, name: str, *, directory: Path, inside: Path, paths: Sequence[str], lock: int) -> None:
     """Keep what a set-up has made in a clone, unless there is a cache of this name.
 
     `Unprocessable` for more than `MOST_BYTES`.
@@ -110,6 +133,38 @@ def keep(home: Path, name: str, *, directory: Path, paths: Sequence[str], lock: 
         for path in found:
             (partial / path).parent.mkdir(parents=True, exist_ok=True)
             _copy(directory / path, partial / path, lock)
+        naming = _naming(partial, inside, lock)
+        write_plain(partial, MADE, json.dumps({"inside": str(inside), "naming": naming}))
+
+
+def _naming(partial: Path, inside: Path, lock: int) -> list[str]:
+    """The text files of a cache that name the clone it was made in, as scripts of virtual environments do."""
+    words = ("grep", "-rlIZF", "-D", "skip", "--", str(inside), ".")
+    listed = _done(words, lock, cwd=partial, passes=frozenset({0, NONE_FOUND})).split(b"\0")
+    found = [os.fsdecode(name.removeprefix(b"./")) for name in listed if name]
+    if len(found) > MOST_NAMING:
+        raise Unprocessable(f"{len(found)} files of it name {inside}, so that it is of no use elsewhere")
+    return found
+
+
+def _move_in(brought: Path, inside: Path) -> None:
+    """Have the files of a cache that name the clone it was made in name this one."""
+    made = json.loads(read_plain(brought, MADE, limit=LARGEST_MADE) or b"{}")
+    before = made.get("inside", str(inside))
+    if before == str(inside):
+        return
+    for name in made["naming"]:
+        content = read_plain(brought, name, limit=LARGEST_NAMING)
+        if content is None:
+            continue
+        with parent(brought, name) as (folder, last):
+            was = os.stat(last, dir_fd=folder, follow_symlinks=False)
+            # In place, since it may have other names, and is executable or not.
+            with os.fdopen(
+                os.open(last, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW, dir_fd=folder), "wb"
+            ) as file:
+                file.write(content.replace(os.fsencode(before), os.fsencode(inside)))
+            os.utime(last, ns=(was.st_atime_ns, was.st_mtime_ns), dir_fd=folder, follow_symlinks=False)
 
 
 def _is_own(directory: Path, path: str) -> bool:
@@ -128,22 +183,28 @@ def _is_free(directory: Path, path: str) -> bool:
 
 
 def _copy(source: Path, target: Path, lock: int) -> None:
-    """Copy a tree or a file as it is, links as links; blocks are shared where the file system can.
-
-    It holds the lock as long as it lives, which may be longer than we do.
-    """
+    """Copy a tree or a file as it is, links as links; blocks are shared where the file system can."""
     words = ("cp", "-a", "--reflink=auto", "--no-target-directory", "--", str(source), str(target))
+    _done(words, lock)
+
+
+def _done(
+    words: Sequence[str], lock: int, *, cwd: Path | None = None, passes: Collection[int] = frozenset({0})
+) -> bytes:
+    """Run a program; it holds the lock as long as it lives, which may be longer than we do. What it said."""
     try:
-        subprocess.run(
+        done = subprocess.run(
             words,
-            check=True,
+            check=False,
             capture_output=True,
             stdin=subprocess.DEVNULL,
             timeout=LIMIT.total_seconds(),
             pass_fds=(lock,),
+            cwd=cwd,
         )
-    except subprocess.CalledProcessError as error:
-        said = error.stderr.decode(errors="replace").strip().partition("\n")[0]
-        raise Unavailable(f"{source} cannot be copied: {said}") from error
     except subprocess.TimeoutExpired as error:
-        raise Unavailable(f"{source} was not copied within {LIMIT.seconds // 60} min") from error
+        raise Unavailable(f"`{words[0]}` did not come to its end within {LIMIT.seconds // 60} min") from error
+    if done.returncode not in passes:
+        said = done.stderr.decode(errors="replace").strip().partition("\n")[0]
+        raise Unavailable(f"a cache cannot be copied: {said}")
+    return done.stdout

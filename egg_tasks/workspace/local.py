@@ -101,6 +101,7 @@ class GitWorkspace:
         *,
         source: str,
         directory: Path,
+        inside: Path,
         include: Sequence[str],
         begins_from: Sequence[str],
         paths: Sequence[str],
@@ -110,18 +111,26 @@ class GitWorkspace:
             if lock is not None:
                 included.copy(source, directory, include)
                 caches.bring(
-                    self._home, begins_from, run_id=run_id, directory=directory, paths=paths, lock=lock
+                    self._home,
+                    begins_from,
+                    run_id=run_id,
+                    directory=directory,
+                    inside=inside,
+                    paths=paths,
+                    lock=lock,
                 )
 
     def cache_key(self, said: Sequence[str], pipeline_id: str, *, commit: str, files: Sequence[str]) -> str:
         """By what the cache of a set-up is known."""
         return caches.key(self._git(pipeline_id), said, commit=commit, files=files)
 
-    def keep_cache(self, key: str, *, run_id: UUID, directory: Path, paths: Sequence[str]) -> None:
+    def keep_cache(
+        self, key: str, *, run_id: UUID, directory: Path, inside: Path, paths: Sequence[str]
+    ) -> None:
         """Keep what a set-up that succeeded has made, once, unless something is kept under the key."""
         with caches.alone(self._home, run_id, "kept") as lock:
             if lock is not None:
-                caches.keep(self._home, key, directory=directory, paths=paths, lock=lock)
+                caches.keep(self._home, key, directory=directory, inside=inside, paths=paths, lock=lock)
 
     def take(self, pipeline_id: str, *, run_id: UUID, clone: Path) -> TakenHead:
         """Fetch the clone's head and keep it; `Conflict` if something is uncommitted or unreadable."""

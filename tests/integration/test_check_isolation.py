@@ -44,9 +44,10 @@ def boxed(ground: Ground, container_engine: OwnEngine, monkeypatch: pytest.Monke
 def check_due(
     ground: Ground, command: str, *, check: Mapping[str, object] | None = None, **more: object
 ) -> UUID:
-    """The check's run of a phase whose one agent is in a container, and has committed `done.txt`."""
-    program = {"backend": "command", "command": ["true"], "isolation": BOX}
-    phase = {"name": "implement", "roles": [{"role": "coder"}], "check": {"run": command, **(check or {})}}
+    """The check's run of a phase with an agent in a container, where another has committed `done.txt`."""
+    program = {"backend": "command", "command": ["true"]}
+    roles = [{"role": "coder"}, {"role": "tester", "agent": "coder", "isolation": BOX, "required": False}]
+    phase = {"name": "implement", "roles": roles, "check": {"run": command, **(check or {})}}
     ground.scene.create(name=NAME, agents={"coder": program}, phases=[phase], **more)
     with unit_of_work() as session:
         pipelines.start(session, pipeline_id=NAME, now=utcnow())

@@ -248,6 +248,22 @@ def test_what_agents_changed_of_a_set_up_decides_nobody_elses_cache(ground: Grou
     assert len([each for each in (ground.scene.home / "caches").iterdir() if each.is_dir()]) == 2
 
 
+def test_scripts_in_a_cache_that_name_their_clone_name_the_one_they_are_brought_into(ground: Ground) -> None:
+    """As those of a virtual environment do: the clone it was made in is gone, or another agent's."""
+    script = "mkdir deps; printf '#!/bin/sh\\necho %s\\n' $PWD > deps/tool; chmod 755 deps/tool;"
+    script += " ln deps/tool deps/too"
+    workspace = {"setup": f"test -e deps/tool || {{ {script}; }}", "cache": {"paths": ["deps"]}}
+    look = "import os, subprocess, sys; subprocess.run('deps/too', stdout=open(sys.argv[1], 'w'), check=True)"
+
+    first = queue(ground, "first", workspace, agent=look)
+    attend(first)
+    second = queue(ground, "second", workspace, agent=look)
+    attend(second)
+
+    for name, run_id in (("first", first), ("second", second)):
+        assert (ground.scene.home / name).read_text() == f"{adapters.workspace().clone_of(run_id)}\n"
+
+
 def test_a_cache_that_cannot_be_copied_is_done_without(ground: Ground, log: Path) -> None:
     workspace = {"setup": COUNTED.format(log=log), "cache": {"paths": ["deps"], "key": ["lock"]}}
     attend(queue(ground, "first", workspace))
@@ -276,7 +292,7 @@ def test_a_cache_holds_no_file_that_a_clone_only_leads_to(ground: Ground, tmp_pa
     )
 
     (cache,) = (path for path in (ground.scene.home / "caches").iterdir() if path.is_dir())
-    assert sorted(path.name for path in cache.iterdir()) == ["real"]
+    assert sorted(path.name for path in cache.iterdir()) == [".egg-made.json", "real"]
     assert (cache / "real/link").is_symlink()
 
 
