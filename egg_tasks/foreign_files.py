@@ -37,6 +37,7 @@ READING = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 """Not blocking, so that a pipe in its place holds nobody up."""
 
 ENTERING = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY
+OVERWRITING = os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 DRAFTING = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -137,6 +138,18 @@ def write_plain(root: Path, name: str, content: str | bytes, *, owner: int = -1)
                 raise
     finally:
         os.close(directory)
+
+
+def overwrite_plain(root: Path, name: str, content: bytes) -> None:
+    """Put other content into the regular file *name* below *root*, which stays the file it is, and as old.
+
+    Half of it may be there when we die: for files that nobody has found yet. `OSError` where it is none.
+    """
+    with parent(root, name) as (directory, last):
+        was = os.stat(last, dir_fd=directory, follow_symlinks=False)
+        with os.fdopen(os.open(last, OVERWRITING, dir_fd=directory), "wb") as file:
+            file.write(content)
+        os.utime(last, ns=(was.st_atime_ns, was.st_mtime_ns), dir_fd=directory, follow_symlinks=False)
 
 
 def _rename(draft: str, name: str, directory: int) -> None:

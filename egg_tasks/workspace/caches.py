@@ -22,7 +22,7 @@ from egg_tasks.foreign_files import (
     is_plain,
     is_there,
     make_directory,
-    parent,
+    overwrite_plain,
     read_plain,
     write_plain,
 )
@@ -155,16 +155,8 @@ def _move_in(brought: Path, inside: Path) -> None:
         return
     for name in made["naming"]:
         content = read_plain(brought, name, limit=LARGEST_NAMING)
-        if content is None:
-            continue
-        with parent(brought, name) as (folder, last):
-            was = os.stat(last, dir_fd=folder, follow_symlinks=False)
-            # In place, since it may have other names, and is executable or not.
-            with os.fdopen(
-                os.open(last, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW, dir_fd=folder), "wb"
-            ) as file:
-                file.write(content.replace(os.fsencode(before), os.fsencode(inside)))
-            os.utime(last, ns=(was.st_atime_ns, was.st_mtime_ns), dir_fd=folder, follow_symlinks=False)
+        if content is not None:
+            overwrite_plain(brought, name, content.replace(os.fsencode(before), os.fsencode(inside)))
 
 
 def _is_own(directory: Path, path: str) -> bool:
