@@ -7,6 +7,8 @@ from models.foreign import one_line
 from models.sizes import in_words
 
 NAMED = 3
+WORTH_NAMING = 20
+"""A directory is named that has one part in so many of all."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class DiskUse:
         return self.size > self.limit
 
     def __str__(self) -> str:
-        most = ", ".join(f"{one_line(each.path)} ({in_words(each.size)})" for each in self.places[:NAMED])
+        large = [each for each in self.places[:NAMED] if each.size >= self.size // WORTH_NAMING]
+        most = ", ".join(f"{one_line(each.path)} ({in_words(each.size)})" for each in large)
         return (
             f"its clone, its role's HOME and its output take {in_words(self.size)} of the disk, and"
             f" {in_words(self.limit)} is what they may (`isolation.disk`); most is in {most}"

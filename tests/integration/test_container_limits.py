@@ -16,6 +16,7 @@ from egg_tasks.tasks import agent_runs
 from egg_tasks.tasks import pipelines as pipeline_tasks
 from models.queries import agent_runs as run_rows
 from models.queries import decisions as decision_rows
+from models.schemas.disk_use import Directory, DiskUse
 from models.schemas.run import Exit
 from models.states import Failure, RunStatus
 from models.tables import AgentRun
@@ -147,3 +148,12 @@ def test_what_lies_too_deep_for_a_path_counts_and_what_a_link_leads_to_does_not(
     assert 3 * MEGABYTE <= used.size < 4 * MEGABYTE
     assert used.is_too_much
     assert [each.path for each in used.places] == ["clone/deep", "clone"]
+
+
+def test_only_directories_that_matter_are_named() -> None:
+    sizes = {"a\n": 700, "b": 60, "c": 30}
+    places = [Directory(path, size * MEGABYTE) for path, size in sizes.items()]
+
+    said = str(DiskUse(800 * MEGABYTE, 600 * MEGABYTE, places))
+
+    assert said.endswith("most is in a\\n (734 MB), b (63 MB)")
