@@ -253,7 +253,7 @@ def test_what_a_worker_that_was_killed_has_left_paused_goes_on_when_another_atte
 
 def test_one_left_paused_can_be_killed_and_stopped(ground: Ground) -> None:
     ground.start("sh", "-c", BEATING)
-    ground.own.docker("pause", ground.name)
+    ground.own.client.pause(ground.name)
 
     ground.runner.stop(ground.run_id)
 
