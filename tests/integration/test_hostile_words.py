@@ -50,6 +50,7 @@ WORDS: Mapping[str, str] = {
     "phase_runs.why": W,
     "phase_runs.feedback": f"jsonb_build_object('coder', jsonb_build_array({W}))",
     "agent_runs.error": W,
+    "agent_runs.held_up": W,
     "agent_runs.log_tail": W,
     "agent_runs.progress": W,
     "agent_runs.set_aside": W,
