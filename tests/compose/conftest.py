@@ -79,7 +79,7 @@ class Installation:
 
     def agents(self) -> list[dict[str, Any]]:
         """The same of agents' containers that live."""
-        ids = self.engine.docker("ps", "-q", "--filter", "label=egg.home").split()
+        ids = self.engine.docker("ps", "-q", "--filter", f"label=egg.node={self.name}").split()
         found = json.loads(self.engine.docker("inspect", *ids)) if ids else []
         assert isinstance(found, list)
         return found
@@ -129,6 +129,7 @@ def installation(container_engine: OwnEngine) -> Iterator[Installation]:
     told(["docker/make-secrets", str(place / "secrets")], environment)
     environment |= {
         "EGG_HOME": str(place / "home"),
+        "EGG_NODE": place.name,
         "EGG_SECRETS": str(place / "secrets"),
         "EGG_API_PORT": str(unchosen_port()),
         "EGG_IMAGE": OURS,
@@ -137,7 +138,6 @@ def installation(container_engine: OwnEngine) -> Iterator[Installation]:
         "DOCKER_SOCKET": str(socket),
         "DOCKER_GROUP": str(socket.stat().st_gid),
     }
-    before = [own.docker(*what, "-q") for what in LEFT]
     installed = Installation(own, place, environment, place.name)
     try:
         installed.compose("up", "--detach")
@@ -147,4 +147,6 @@ def installation(container_engine: OwnEngine) -> Iterator[Installation]:
     finally:
         installed.compose("down", "--volumes")
         shutil.rmtree(place)
-    assert [own.docker(*what, "-q") for what in LEFT] == before
+    left = [own.docker(*what, "-q", "--filter", f"name={place.name}") for what in LEFT]
+    agents = own.docker("ps", "-aq", "--filter", f"label=egg.node={place.name}")
+    assert [*left, agents] == [""] * 4

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.acceptance
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.timeout(400)
 def test_every_part_of_the_benchmark_has_figures_beside_a_yardstick(
     tmp_path: Path, container_engine: OwnEngine
 ) -> None:
@@ -21,7 +22,7 @@ def test_every_part_of_the_benchmark_has_figures_beside_a_yardstick(
     where = ["--engine", container_engine.url, "--image", IMAGE]
     command = [sys.executable, "-m", "benchmarks.bench_workspace", "--short", "--json", str(found), *where]
 
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=170)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=390)
 
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     groups = [figure["group"] for figure in json.loads(found.read_text())["figures"] if figure["ratio"]]
