@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.hostile_container.attempt import HOLDS, SHARED, Facts, attempt, looked_at
+from tests.hostile_container.attempt import HOLDS, MACHINES, SHARED, Facts, attempt, looked_at
 
 MEGABYTE = 1 << 20
 LIFE = 60
@@ -109,4 +109,5 @@ def deaf_daemon(place: Path) -> None:
 
 looked_at("flood", "10 GB of output", wall="log", process=HOLDS)
 looked_at("deaf", "no ear for SIGTERM", wall="kill", process=HOLDS)
+looked_at("forged_stop", "its end, forged: as if it had been asked to stop", wall="word", process=MACHINES)
 looked_at("daemon", "a daemon left behind, in a session of its own", wall="end", process=HOLDS)

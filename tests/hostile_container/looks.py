@@ -1,5 +1,6 @@
 """What is seen from outside: ends, output, what the engine shows, what our git makes of a hostile clone."""
 
+import json
 import os
 import shutil
 import signal
@@ -12,9 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from egg_tasks import run_places
+from egg_tasks import removal, run_places
 from egg_tasks.ports import Runner
-from egg_tasks.runners import container_spec
+from egg_tasks.runners import container_files, container_spec
 from egg_tasks.runners.process import ProcessRunner
 from egg_tasks.workspace import GitWorkspace
 from models.errors import EggError
@@ -244,6 +245,35 @@ def told_link(stage: Stage, runner: Runner, *, is_plain: bool) -> str:
     return outcome(bait.read_text() != "as it was", "what it leads to was written", "the link was replaced")
 
 
+def pit(stage: Stage, runner: Runner, *, is_plain: bool) -> str:
+    """Whether what an agent leaves stays where it is."""
+    launch = laid(stage, runner, "dig", "d" * 50)
+    # Away from what others are about to remove.
+    root = stage.home / f"pit-{launch.run_id}"
+    root.mkdir()
+    given = runner.layout(launch.run_id).given.rename(root / "given")
+    said = "nothing of it is left"
+    if is_plain:
+        try:
+            shutil.rmtree(given)
+        except RecursionError:
+            said = "it stays where it is"
+    removal.put_away(root, given.name)
+    is_left = not removal.empty(root, seconds=60) or given.exists()
+    return outcome(is_left or "stays" in said, "it stays where it is", said)
+
+
+def forged_stop(stage: Stage, runner: Runner, *, is_believed: bool) -> str:
+    """Whether a run that signals its own shim counts as one that we have asked to stop."""
+    if isinstance(runner, ProcessRunner):
+        return ""
+    launch = ran(stage, runner, "import os, signal, time; os.kill(1, signal.SIGTERM); time.sleep(60)")
+    ended = end(runner, launch.run_id)
+    said = container_files.box(runner.layout(launch.run_id).own) / container_files.OUTCOME
+    is_stopped = json.loads(said.read_text())["stopped"] if is_believed else ended.stopped
+    return outcome(is_stopped, "it was asked to stop", f"it ended by signal {ended.signal}, not asked to")
+
+
 def at_all(boxes: Stage, rows: Mapping[str, "Looked"]) -> None:
     """Fill the rows of what is seen from outside."""
     ours, processes = boxes.behind(), ProcessRunner(boxes.home / run_places.RUNS)
@@ -252,6 +282,11 @@ def at_all(boxes: Stage, rows: Mapping[str, "Looked"]) -> None:
         "flood": (lambda it: flood(boxes, it), lambda: flood(boxes, boxes.beyond("log"))),
         "deaf": (lambda it: deaf(boxes, it), lambda: deaf(boxes, ours, is_killed=False)),
         "daemon": (lambda it: left(boxes, it), lambda: left_bare(boxes)),
+        "pit": (lambda it: pit(boxes, it, is_plain=False), lambda: pit(boxes, ours, is_plain=True)),
+        "forged_stop": (
+            lambda it: forged_stop(boxes, it, is_believed=False),
+            lambda: forged_stop(boxes, ours, is_believed=True),
+        ),
         "keys_logged": (lambda it: logged(boxes, it), lambda: logged(boxes, ours, plain)),
         "told_link": (
             lambda it: told_link(boxes, it, is_plain=False), lambda: told_link(boxes, ours, is_plain=True)

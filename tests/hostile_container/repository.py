@@ -3,12 +3,14 @@
 The agent leaves it there; then the test looks as egg does, and, in the control, as a person's git would.
 """
 
+import os
 import stat
 import subprocess
 from pathlib import Path
 
 from tests.hostile_container.attempt import HOLDS, looked_at
 
+DEPTH = 1200
 HOOKS = (
     "pre-commit", "post-commit", "post-checkout", "reference-transaction", "post-index-change", "pre-auto-gc",
     "fsmonitor-watchman", "post-merge", "pre-push", "commit-msg", "prepare-commit-msg",
@@ -29,6 +31,7 @@ looked_at("git_alternates", "git: objects borrowed from where another agent's ar
 looked_at("git_link", "git: a link where a folder of .git was", wall="git", process=HOLDS)
 looked_at("link_in_work", "a link out of the clone, to be read into a commit", wall="git", process=HOLDS)
 looked_at("submodule", "a submodule that leads out of the clone", wall="git", process=HOLDS)
+looked_at("pit", "folders so deep that they cannot be removed", wall="removal", process=HOLDS)
 looked_at("told_link", "a link where egg writes what the agent is told", wall="given", process=HOLDS)
 
 
@@ -97,6 +100,14 @@ def replace(clone: Path, others: str) -> None:
     (clone / ".git/objects").rename(clone / ".git/aside")
     (clone / ".git/objects").symlink_to(f"{folder}/.git/objects")
     (clone / ".git/HEAD").write_text(f"{commit}\n")
+
+
+def dig(clone: Path, name: str) -> None:
+    """Make folders in folders, deeper than any path can say."""
+    os.chdir(clone)
+    for _ in range(DEPTH):
+        os.mkdir(name)
+        os.chdir(name)
 
 
 def enclose(clone: Path, others: str) -> None:

@@ -39,9 +39,8 @@ walls*, where it must come to nothing, and in a *control*, which is the very sam
 one wall that the heading names, where it must succeed: so it is known to be a real attempt. `make
 hostile-container` tries them all on this machine and prints both columns.
 
-The last column says what becomes of it in [`process`
-isolation](security-model.md#what-an-agent-can-do-as-a-process), where an agent is a process of the user who
-runs egg.
+The last column says what becomes of it in `process` isolation, where an agent is
+[a process of the user who runs egg](security-model.md#what-an-agent-can-do-as-a-process).
 
 The list does not say that there are no other ways. Faults of the kernel and of the engine are theirs;
 another kernel is put between by `runtime: runsc`.

@@ -198,6 +198,8 @@ WALLS: Mapping[str, Wall] = {
     "log": Wall("the shim keeps 16 MB and the end", "has a shim without that limit", without=LIMITED),
     "kill": Wall("who does not stop is killed", "is asked to stop, and not killed"),
     "end": Wall("nobody outlives a container's first process", "is a program without container and shim"),
+    "word": Wall("whether a run was stopped we know, and not its shim", "is believed what its shim says"),
+    "removal": Wall("what is left is removed at any depth", "is removed as Python does (`shutil.rmtree`)"),
     "told": Wall(
         "token and keys come by the shim's input, kept nowhere", "has them in its configuration", told
     ),
