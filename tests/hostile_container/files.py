@@ -35,7 +35,9 @@ def spoken(path: str, said: bytes) -> str:
     with socket.socket(socket.AF_UNIX) as way:
         way.settimeout(SECONDS)
         way.connect(path)
-        way.sendall(said)
+        # Who says something and hangs up is not spoken to.
+        if said:
+            way.sendall(said)
         return f"answered {way.recv(60)[:24]!r}"
 
 
