@@ -8,7 +8,7 @@ import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from egg_tasks import secret_files, settings_file
 from egg_tasks.workspace.git import GitFailed
@@ -42,11 +42,20 @@ def notes(definition: Definition, source: Source, commit: str, *, file: Path | N
     The definition's own *file* is none that agents need.
     """
     changed = source.uncommitted()
+    made = _made_by_set_ups(definition)
     for named in dict.fromkeys(_named(definition)):
+        if any(PurePosixPath(named.path).is_relative_to(path) for path in made):
+            continue
         if sentence := _lack(named, source, commit, changed or frozenset()):
             yield f"{named.where}: {sentence}"
     if sentence := unseen(source, but=file, changed=changed):
         yield sentence
+
+
+def _made_by_set_ups(definition: Definition) -> frozenset[str]:
+    """What set-ups are said to make, and so is in no commit."""
+    set_ups = (definition.workspace, *(agent.workspace for agent in definition.agents.values()))
+    return frozenset(path for each in set_ups if each and each.cache for path in each.cache.paths)
 
 
 def of_variables(

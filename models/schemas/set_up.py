@@ -14,6 +14,7 @@ from models.schemas.source import is_remote
 from models.schemas.text import Line, Listed, Text, check_said, refused
 
 MAX_PATHS = 100
+MOST_SAID = 80
 SHELL = ("sh", "-c")
 WILD = re.compile(r"[*?\[]")
 SECRET = re.compile(
@@ -86,8 +87,10 @@ class CloneSetUp(Shape):
 
     @property
     def said(self) -> str:
-        """The command as a person would type it."""
-        return " ".join(self.setup[2:] if self.setup[:2] == SHELL else self.setup)
+        """The command as a person would type it; of a long one its beginning."""
+        whole = " ".join(self.setup[2:] if self.setup[:2] == SHELL else self.setup).strip()
+        first = whole.partition("\n")[0][:MOST_SAID]
+        return first if first == whole else f"{first.rstrip()} …"
 
 
 def may_be_secret(path: str) -> bool:

@@ -25,16 +25,22 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def notes(shop: Path, *command: str, run: str | None = None, base: str | None = None) -> list[str]:
-    definition: dict[str, object] = {
-        "version": 1,
-        "repo": str(shop),
-        "prompt": "Work.",
-        "agents": {"coder": {"backend": "command", "command": command or ["true"]}},
-        "phases": [
-            {"name": "build", "roles": [{"role": "coder"}], **({"check": {"run": run}} if run else {})}
-        ],
-    } | ({"base": base} if base else {})
+def notes(
+    shop: Path, *command: str, run: str | None = None, base: str | None = None, **more: object
+) -> list[str]:
+    definition: dict[str, object] = (
+        {
+            "version": 1,
+            "repo": str(shop),
+            "prompt": "Work.",
+            "agents": {"coder": {"backend": "command", "command": command or ["true"]}},
+            "phases": [
+                {"name": "build", "roles": [{"role": "coder"}], **({"check": {"run": run}} if run else {})}
+            ],
+        }
+        | ({"base": base} if base else {})
+        | more
+    )
     path = shop.with_name("work.json")
     path.write_text(json.dumps(definition))
     return list(check(path).notes)
@@ -91,6 +97,13 @@ def test_a_check_that_is_not_there_is_named(shop: Path) -> None:
     (note,) = notes(shop, run="./none.sh --all | tee log")
 
     assert note.startswith("phases[0].check.run: none.sh is not in ")
+
+
+def test_what_a_set_up_keeps_in_a_cache_is_made_by_it(shop: Path) -> None:
+    made = {"setup": "make", "cache": {"paths": [".venv"]}}
+
+    assert notes(shop, "true", run=".venv/bin/pytest", workspace=made) == []
+    assert notes(shop, "true", run=".venv/bin/pytest") != []
 
 
 def test_a_file_that_is_not_committed_is_named_and_counted(shop: Path) -> None:
