@@ -360,16 +360,8 @@ def test_a_stranger_is_ended_and_counted_and_another_installations_container_is_
         }
         told = [word for pair in labels.items() for word in ("--label", "=".join(pair))]
         container_engine.docker(
-            "run",
-            "-d",
-            "--network",
-            "none",
-            "--name",
-            container_spec.name(run_id),
-            *told,
-            IMAGE,
-            "sleep",
-            "600",
+            *("run", "-d", "--network", "none", "--name", container_spec.name(run_id), *told, IMAGE),
+            *("sh", "-c", "trap exit TERM; while :; do sleep 0.1; done"),
         )
 
     assert clearing.end_strangers() == 1
