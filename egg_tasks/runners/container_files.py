@@ -49,8 +49,10 @@ def write(given: Path, own: Path, launch: Launch, *, owner: int, engine: str) ->
         make_directory(directory)
     word = _word(own) or secrets.token_hex(16)
     make_directory(own / BOX / word)
-    if not is_there(own, run_places.LOG):
-        # Under a name of ours as well, which says the same before anything is there.
+    if not is_there(own / BOX / word, run_places.LOG):
+        # Under a name of ours as well, which says the same before anything is there. Who died before the
+        # word was written down has left another one's there.
+        (own / run_places.LOG).unlink(missing_ok=True)
         write_plain(own / BOX / word, run_places.LOG, "", owner=owner)
         os.link(own / BOX / word / run_places.LOG, own / run_places.LOG, follow_symlinks=False)
     # Passed by who knows what is in it, and read by nobody else.
