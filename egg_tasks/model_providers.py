@@ -1,10 +1,11 @@
 """Settings of the providers of models: where each is, what it speaks, and the secret that is its key."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from models.schemas.text import PROVIDER, VARIABLE
@@ -12,6 +13,9 @@ from models.schemas.text import PROVIDER, VARIABLE
 TABLE = "providers"
 NEEDED = ("base_url", "format", "credential")
 PLAIN = "plain_http"
+PATHS = "paths"
+PATH = re.compile(r"(?:/[A-Za-z0-9_.~:@!$&'()*+,;=-]+)+")
+"""Below a provider: nothing that two readers could take for two paths."""
 EXAMPLE = '{base_url = "https://api.anthropic.com", format = "anthropic", credential = "ANTHROPIC_API_KEY"}'
 
 
@@ -26,6 +30,16 @@ class WireFormat(StrEnum):
     """Anything else that takes a bearer token; what it uses is not known."""
 
 
+VERSION = "/v1"
+"""Some have it in their `base_url`, others in the path below."""
+ASKED: Mapping[WireFormat, Collection[str]] = {
+    WireFormat.ANTHROPIC: ("/messages", "/messages/count_tokens"),
+    WireFormat.OPENAI: ("/responses", "/chat/completions", "/embeddings"),
+    WireFormat.OTHER: (),
+}
+"""Where models are asked. Whatever else takes a POST is the account's: its keys, files, jobs of others."""
+
+
 @dataclass(frozen=True)
 class Provider:
     """Where models are asked."""
@@ -36,17 +50,29 @@ class Provider:
     format: WireFormat
     credential: str
     """The secret of this machine that is its key."""
+    paths: tuple[str, ...] = ()
+    """What else agents may POST to, below its URL; of a format that is not known, all there is."""
 
     @property
     def parts(self) -> SplitResult:
         """Its URL, taken apart."""
         return urlsplit(self.base_url)
 
+    def is_asked_at(self, path: str) -> bool:
+        """Whether agents may POST to a path with its key."""
+        return path in self.paths or path.removeprefix(VERSION) in ASKED[self.format]
 
-def taken(said: Mapping[str, Mapping[str, str]]) -> Mapping[str, Provider]:
+
+def taken(said: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Provider]:
     """The providers of a table without faults, by name."""
     return {
-        name: Provider(name, each["base_url"].rstrip("/"), WireFormat(each["format"]), each["credential"])
+        name: Provider(
+            name,
+            each["base_url"].rstrip("/"),
+            WireFormat(each["format"]),
+            each["credential"],
+            tuple(each.get(PATHS, ())),
+        )
         for name, each in said.items()
     }
 
@@ -64,20 +90,32 @@ def faults(said: Mapping[str, object]) -> Iterator[tuple[str, str]]:
 
 
 def _faults(entry: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    for part in entry.keys() - {*NEEDED, PLAIN}:
-        yield part, f"there is no such setting: a provider has {', '.join(NEEDED)} and, at most, {PLAIN}"
+    for part in entry.keys() - {*NEEDED, PLAIN, PATHS}:
+        more = f"{PLAIN} and {PATHS}"
+        yield part, f"there is no such setting: a provider has {', '.join(NEEDED)} and, at most, {more}"
     for part in NEEDED:
         if not isinstance(entry.get(part), str):
             yield part, "must be text in quotes" if part in entry else "is wanting"
             return
     if type(entry.get(PLAIN, False)) is not bool:
         yield PLAIN, "must be true or false"
+    if not _are_paths(entry.get(PATHS, [])):
+        yield PATHS, 'must be a list of paths below base_url, of plain words: ["/v1/rerank"]'
     if str(entry["format"]) not in set(WireFormat):
         yield "format", f"must be one of {', '.join(WireFormat)}"
     if not re.fullmatch(VARIABLE, str(entry["credential"])):
         yield "credential", "must be the name of a secret: docs/howto/secrets.md"
     if fault := _fault_of_url(str(entry["base_url"]), is_plain=entry.get(PLAIN) is True):
         yield "base_url", fault
+
+
+def _are_paths(said: object) -> bool:
+    return isinstance(said, list) and all(isinstance(each, str) and is_plain_path(each) for each in said)
+
+
+def is_plain_path(path: str) -> bool:
+    """Whether a path is one for whoever reads it."""
+    return bool(PATH.fullmatch(path)) and not {".", ".."} & set(path.split("/"))
 
 
 def _fault_of_url(url: str, *, is_plain: bool) -> str:

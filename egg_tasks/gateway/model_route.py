@@ -21,13 +21,11 @@ from egg_tasks.gateway.guests import Guest
 from egg_tasks.gateway.ledger import Ledger
 from egg_tasks.gateway.peers import Peer, UnansweredError, exchange, onwards
 from egg_tasks.gateway.usage_meter import Meter
-from egg_tasks.model_providers import Provider, WireFormat
+from egg_tasks.model_providers import Provider, WireFormat, is_plain_path
 from egg_tasks.protocol import presentable
 from models.errors import EggError, Forbidden, Malformed, NotFound, Unauthenticated, Unavailable
 
 PREFIX = "/model/"
-PATH = re.compile(r"/[A-Za-z0-9_.~:@!$&'()*+,;=-]+(?:/[A-Za-z0-9_.~:@!$&'()*+,;=-]+)*")
-"""Below a provider: nothing that two readers could take for two paths."""
 CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"cookie"})
 """What an agent shows its token by, or could show another key by."""
 TAKEN_AWAY = CREDENTIALS | {b"host", b"accept-encoding"}
@@ -58,10 +56,7 @@ class ModelRoute:
         provider = self._provider(name)
         key, key_from = self._key(provider)
         asks_model = request.method not in LOOKS and not UNPAID.fullmatch(path)
-        if request.method != b"POST" and not (request.method in LOOKS and LOOKED_AT.fullmatch(path)):
-            raise Forbidden(
-                "of a provider an agent may ask (POST), and look which models there are (GET …/models)"
-            )
+        _permit(request, provider, path)
         permit = await self._ledger.begin(caller.run_id, provider.name, provider.credential, key_from)
         meter, began = Meter(provider.format, asks_model=asks_model), time.monotonic()
 
@@ -132,9 +127,24 @@ def _taken_apart(request: h11.Request) -> tuple[str, str, str]:
     before, mark, query = text.partition("?")
     name, slash, rest = before.partition("/")
     path = slash + rest
-    if not PATH.fullmatch(path) or {".", ".."} & set(path.split("/")) or "#" in query:
+    if not is_plain_path(path) or "#" in query:
         raise Malformed(f"a model is asked at {PREFIX}PROVIDER/PATH: of plain words, without `..` and `%`")
     return name, path, path + mark + query
+
+
+def _permit(request: h11.Request, provider: Provider, path: str) -> None:
+    """`Forbidden` for whatever is neither asking a model nor looking which there are."""
+    if request.method in LOOKS and LOOKED_AT.fullmatch(path):
+        return
+    if request.method != b"POST":
+        raise Forbidden(
+            "of a provider an agent may ask (POST), and look which models there are (GET …/models)"
+        )
+    if not provider.is_asked_at(path):
+        raise Forbidden(
+            f"agents ask no model of {provider.name} at {path}: a person may add that to `paths` of "
+            f"[providers.{provider.name}] in settings.toml"
+        )
 
 
 def _token(headers: Mapping[bytes, bytes]) -> str:

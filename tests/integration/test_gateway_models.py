@@ -107,8 +107,10 @@ def town(scene: Scene, *steps: Step, **more: Sequence[Step]) -> Iterator[Town]:
 def furnish(home: Path, url: str) -> None:
     """Say where providers are, and write their key."""
     formats = {"anthropic": "anthropic", "openai": "openai", "else": "other"}
+    more = {"else": f'paths = ["{MESSAGES}"]\n'}
     lines = [
         f'[providers.{name}]\nbase_url = "{url}/base"\nformat = "{kind}"\ncredential = "KEY"\n'
+        f"{more.get(name, '')}"
         for name, kind in formats.items()
     ]
     (home / "settings.toml").write_text("\n".join(lines))
@@ -196,7 +198,7 @@ def test_of_a_stream_whose_reader_hangs_up_what_had_come_is_counted(scene: Scene
 def test_what_is_not_known_is_no_zero(scene: Scene) -> None:
     asked = (
         ("else", MESSAGES, "well", "none"),
-        ("openai", "/images", "well", "none"),
+        ("openai", "/embeddings", "well", "none"),
         ("anthropic", MESSAGES, "packed", "none"),
         ("anthropic", MESSAGES, "unanswered", "none"),
         ("anthropic", MESSAGES, "faulty", "unused"),
@@ -228,6 +230,35 @@ def test_which_models_there_are_may_be_looked_at_and_nothing_else_of_the_account
     assert models[0] == 200
     assert refused == [403, 403, 403]
     assert len(place.stub.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("provider", "path", "status"),
+    [
+        ("anthropic", "/v1/messages", 200),
+        ("anthropic", "/v1/messages/count_tokens", 200),
+        ("anthropic", "/v1/organizations/api_keys/x", 403),
+        ("anthropic", "/v1/messages/batches/x/cancel", 403),
+        ("anthropic", "/v1/responses", 403),
+        ("openai", "/v1/responses", 200),
+        ("openai", "/embeddings", 200),
+        ("openai", "/organization/admin_api_keys", 403),
+        ("openai", "/responses/x/cancel", 403),
+        ("openai", "/files", 403),
+        ("else", "/v1/messages", 200),
+        ("else", "/v1/responses", 403),
+    ],
+)
+def test_an_agent_asks_where_models_are_asked_or_a_person_says_and_nowhere_else_of_the_account(
+    scene: Scene, provider: str, path: str, status: int
+) -> None:
+    with town(scene) as place:
+        found, _, content = place.ask(path, provider=provider)
+        asked = len(place.stub.asked)
+
+    assert (found, asked) == (status, int(status == 200))
+    if status == 403:
+        assert f"a person may add that to `paths` of [providers.{provider}]" in json.loads(content)["message"]
 
 
 PATHS = [

@@ -73,6 +73,8 @@ def test_what_is_no_place_of_a_provider_is_refused(tmp_path: Path, url: str) -> 
         ({"credential": ""}, r"providers\.one\.credential: is wanting"),
         ({"credential": '"../KEY"'}, r"providers\.one\.credential: must be the name of a secret"),
         ({"plain_http": '"yes"'}, r"providers\.one\.plain_http: must be true or false"),
+        ({"paths": '"/v1/x"'}, r"providers\.one\.paths: must be a list of paths below base_url"),
+        ({"paths": '["/v1/../x"]'}, r"providers\.one\.paths: must be a list of paths below base_url"),
         ({"key": '"sk-1"'}, r"providers\.one\.key: there is no such setting: a provider has base_url"),
         ({"name": '"x y"'}, r"a provider's name is of letters, digits"),
     ],
