@@ -26,9 +26,19 @@ from egg_tasks.protocol import presentable
 from models.errors import EggError, Forbidden, Malformed, NotFound, Unauthenticated, Unavailable
 
 PREFIX = "/model/"
-CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"cookie"})
-"""What an agent shows its token by, or could show another key by."""
-TAKEN_AWAY = CREDENTIALS | {b"host", b"accept-encoding"}
+FRAMING = frozenset({b"content-length", b"transfer-encoding", b"content-encoding", b"expect"})
+"""How a body is to be read."""
+PASSED_ON = FRAMING | {
+    b"content-type",
+    b"accept",
+    b"user-agent",
+    b"anthropic-version",
+    b"anthropic-beta",
+    b"openai-beta",
+}
+"""Nothing that says in whose name it is asked: one who names a wrong one is refused as if the key were."""
+PASSED_ON_BELOW = b"x-stainless-"
+"""What the providers' own clients say of themselves."""
 LOOKS = frozenset({b"GET", b"HEAD"})
 LOOKED_AT = re.compile(r"(/v[0-9a-z]+)?/models(/[^/]+)?")
 """What an agent may look at with the machine's key: which models there are, and nothing that others left."""
@@ -160,7 +170,11 @@ def _token(headers: Mapping[bytes, bytes]) -> str:
 
 def _passed_on(request: h11.Request, provider: Provider, target: str, key: str) -> h11.Request:
     """The request as the provider gets it."""
-    kept = [(name, value) for name, value in onwards(request.headers) if name not in TAKEN_AWAY]
+    kept = [
+        (name, value)
+        for name, value in onwards(request.headers)
+        if name in PASSED_ON or name.startswith(PASSED_ON_BELOW)
+    ]
     word = (
         ("x-api-key", key) if provider.format is WireFormat.ANTHROPIC else ("Authorization", f"Bearer {key}")
     )

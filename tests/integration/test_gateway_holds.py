@@ -1,0 +1,37 @@
+"""Keys that are held: no agent has one held, or keeps it so, by what it sends itself."""
+
+from tests.integration.api_scene import Scene
+from tests.integration.test_gateway_models import MESSAGES, RESPONSES, town
+
+
+def test_headers_that_say_in_whose_name_is_asked_or_more_do_not_reach_the_provider(scene: Scene) -> None:
+    passed = {
+        "Content-Type": "application/json",
+        "Accept": "text/event-stream",
+        "User-Agent": "sdk/1",
+        "Anthropic-Version": "2023-06-01",
+        "Anthropic-Beta": "one,two",
+        "OpenAI-Beta": "three",
+        "X-Stainless-Lang": "python",
+    }
+    kept_back = {
+        "OpenAI-Organization": "org-of-others",
+        "OpenAI-Project": "proj-of-others",
+        "Anthropic-Organization": "of-others",
+        "X-Goog-Api-Key": "another",
+        "Cookie": "a=b",
+        "Idempotency-Key": "of-others",
+        "X-Forwarded-For": "10.0.0.1",
+        "X-HTTP-Method-Override": "DELETE",
+    }
+    with town(scene) as place:
+        for path in (MESSAGES, RESPONSES):
+            place.ask(
+                path, headers={"Authorization": f"Bearer {scene.tokens['coder']}", **passed, **kept_back}
+            )
+        asked = place.stub.asked
+
+    assert len(asked) == 2
+    for each in asked:
+        assert {name: each.headers[name.lower()] for name in passed} == passed
+        assert [name for name in kept_back if name.lower() in each.headers] == []
