@@ -12,6 +12,7 @@ import structlog
 
 from egg_tasks.clock import utcnow
 from egg_tasks.database import single_statements, unit_of_work
+from egg_tasks.model_providers import Provider
 from egg_tasks.services.agents import model_requests
 from egg_tasks.services.agents.model_requests import Permit, Wish
 from models.errors import DatabaseAway
@@ -47,9 +48,11 @@ class Ledger:
         if lost:
             log.warning("gateway.requests_lost", number=lost)
 
-    async def begin(self, run_id: UUID, provider: str, credential: str, key_from: datetime) -> Permit:
+    async def begin(
+        self, run_id: UUID, provider: Provider, key_from: datetime, *, asks_model: bool
+    ) -> Permit:
         """Note a request before it is sent; refused as `model_requests.begin` says."""
-        wish = Wish(run_id, self._node, provider, credential, key_from)
+        wish = Wish(run_id, self._node, provider.name, provider.credential, key_from, asks_model)
         return await _in_thread(partial(_begin, wish))
 
     async def hear(self, credential: str, permit: Permit, status: int, retry_after: timedelta | None) -> None:

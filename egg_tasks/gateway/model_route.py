@@ -67,7 +67,7 @@ class ModelRoute:
         key, key_from = self._key(provider)
         asks_model = request.method not in LOOKS and not UNPAID.fullmatch(path)
         _permit(request, provider, path)
-        permit = await self._ledger.begin(caller.run_id, provider.name, provider.credential, key_from)
+        permit = await self._ledger.begin(caller.run_id, provider, key_from, asks_model=asks_model)
         meter, began = Meter(provider.format, asks_model=asks_model), time.monotonic()
 
         async def hear(event: h11.Event) -> None:

@@ -1,7 +1,8 @@
 """Keys that are held: no agent has one held, or keeps it so, by what it sends itself."""
 
 from tests.integration.api_scene import Scene
-from tests.integration.test_gateway_models import MESSAGES, RESPONSES, town
+from tests.integration.test_gateway_models import MESSAGES, RESPONSES, hold, hold_is_over, town
+from tests.provider_stub import Step
 
 
 def test_headers_that_say_in_whose_name_is_asked_or_more_do_not_reach_the_provider(scene: Scene) -> None:
@@ -35,3 +36,25 @@ def test_headers_that_say_in_whose_name_is_asked_or_more_do_not_reach_the_provid
     for each in asked:
         assert {name: each.headers[name.lower()] for name in passed} == passed
         assert [name for name in kept_back if name.lower() in each.headers] == []
+
+
+def test_a_hold_is_lifted_by_a_models_answer_and_not_by_a_look_or_a_fault_of_the_asker(scene: Scene) -> None:
+    steps = (Step(status=529), Step(), Step(), Step(status=400), Step())
+    strikes = []
+    with town(scene, *steps) as place:
+        place.ask(MESSAGES)
+        hold_is_over()
+        statuses = []
+        for path, method in (
+            ("/v1/models", "GET"),
+            (f"{MESSAGES}/count_tokens", "POST"),
+            (MESSAGES, "POST"),
+            (MESSAGES, "POST"),
+        ):
+            statuses.append(place.ask(path, method=method)[0])
+            strikes.append(hold("strikes"))
+            if path == MESSAGES:
+                hold_is_over()
+
+    assert statuses == [200, 200, 400, 200]
+    assert strikes == [1, 1, 1, None]

@@ -14,6 +14,7 @@ from models.schemas.usage import RequestEnd
 from models.tables import CredentialHold, ModelRequest
 from models.tables.model_request import HoldReason
 
+SUCCESS = range(200, 300)
 OVERLOADED = 529
 """Anthropic's own."""
 TRIAL = timedelta(seconds=15)
@@ -48,6 +49,8 @@ class Wish:
     credential: str
     key_from: datetime
     """Since when the key is what it is: a hold for an older one does not count."""
+    asks_model: bool = True
+    """Whether a model is to answer: what is merely looked at says little of a key."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,8 @@ def hear(
     """Take in what a provider answers: hold the key, for all machines, or lift the hold after a trial."""
     reason = reason_of(status, retry_after)
     if reason is None:
-        if permit.is_trial:
+        # Any other answer may be to what the asker did wrong, before the key was looked at.
+        if permit.is_trial and status in SUCCESS:
             model_requests.delete_hold(session, credential=credential)
         return
     hold = model_requests.lock_hold(session, credential=credential, now=now)
@@ -132,7 +136,11 @@ def _pass_hold(session: Session, wish: Wish, now: datetime) -> bool:
         # Somebody has put another key there since.
         model_requests.delete_hold(session, credential=wish.credential)
         return False
-    if model_requests.claim_end_of_hold(session, credential=wish.credential, now=now, until=now + TRIAL):
+    if not wish.asks_model and hold.until <= now:
+        return False
+    if wish.asks_model and model_requests.claim_end_of_hold(
+        session, credential=wish.credential, now=now, until=now + TRIAL
+    ):
         return True
     raise _refusal(hold, now)
 
