@@ -1,6 +1,7 @@
 """An agent in a container takes more of the disk, or of memory, than it may: that is what is said of it."""
 
 import os
+import tracemalloc
 from functools import partial
 from pathlib import Path
 
@@ -157,3 +158,23 @@ def test_only_directories_that_matter_are_named() -> None:
     said = str(DiskUse(800 * MEGABYTE, 600 * MEGABYTE, places))
 
     assert said.endswith("most is in a\\n (734 MB), b (63 MB)")
+
+
+def test_counting_many_directories_takes_no_more_memory_than_counting_few(tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    for number in range(3000):
+        (clone / f"{number}-{'x' * 200}").mkdir(parents=True)
+    (clone / "large").mkdir()
+    (clone / "large" / "file").write_bytes(os.urandom(MEGABYTE))
+
+    tracemalloc.start()
+    try:
+        used = disk_use.measure([clone], limit=MEGABYTE, home=tmp_path)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert most < MEGABYTE
+    assert used.is_too_much
+    assert used.places[0].path == "clone/large"
+    assert len(used.places) == disk_use.MOST_NAMED
