@@ -23,6 +23,7 @@ LOOKING = os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW
 BLOCK = 512
 """Bytes of the blocks that a file system counts in, wherever that is."""
 TRIES = 3
+DEEPEST = 100
 
 
 def put_away(root: Path, name: str) -> bool:
@@ -73,6 +74,25 @@ def empty(root: Path, *, seconds: float) -> bool:
     finally:
         os.close(bin_)
     return not is_going(root)
+
+
+def open_closed(path: Path, *, seconds: float) -> None:
+    """Let ourselves into all directories from *path* on that their owner has closed, while it may go on.
+
+    As far as that goes in *seconds*, and no deeper than directories can be held open; no link is followed.
+    """
+    until = time.monotonic() + seconds
+    with suppress(OSError), _looked_into(os.fspath(path.parent)) as (above, _):
+        _open(path.name, above)
+        mount = _mount(above)
+        for here, folders, _, directory in os.fwalk(path.name, dir_fd=above, follow_symlinks=False):
+            if time.monotonic() > until:
+                return
+            if here.count("/") >= DEEPEST:
+                folders.clear()
+            for name in folders:
+                with suppress(OSError):
+                    _open(name, directory, mount)
 
 
 def size(path: Path, *, but: frozenset[str] = frozenset()) -> int:

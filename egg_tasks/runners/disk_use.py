@@ -1,7 +1,8 @@
 """How much of the disk directories take in which an agent works meanwhile, and where.
 
 Counted by `du`: it goes as deep as agents do, follows no link, enters no other file system, and counts a file
-with several names once.
+with several names once. Where we are no other user than agents are, they can close a directory to us: it is
+opened, and what cannot be is taken for too much.
 """
 
 import heapq
@@ -9,13 +10,13 @@ import os
 import selectors
 import subprocess
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
-from egg_tasks import run_places
+from egg_tasks import removal, run_places
 from egg_tasks.runners import container_files
 from models.errors import Unavailable
 from models.schemas.disk_use import Directory, DiskUse
@@ -24,6 +25,10 @@ PROGRAM = ("nice", "du", "--one-file-system", "--block-size=1", "--null", "--max
 LONGEST_SECONDS = 600
 MOST_NAMED = 10
 CHUNK = 1 << 16
+OPENING_SECONDS = 10.0
+CLOSED = b": Permission denied"
+"""How a complaint ends about what its owner has closed; names before that are quoted."""
+HIDDEN = "it has closed a directory in them to everybody, which cannot be opened again"
 
 
 def of_run(home: Path, run_id: UUID) -> DiskUse | None:
@@ -39,12 +44,17 @@ def of_run(home: Path, run_id: UUID) -> DiskUse | None:
 
 def measure(paths: Sequence[Path], *, limit: int, home: Path) -> DiskUse:
     """What all below *paths* takes, those left out that are not there; they are named from *home* on."""
-    found = _counted([path for path in paths if os.path.lexists(path)])
+    there = [path for path in paths if os.path.lexists(path)]
+    found = _counted(there)
+    if found.is_closed:
+        for path in there:
+            removal.open_closed(path, seconds=OPENING_SECONDS)
+        found = _counted(there)
     largest = sorted([*found.rest(), *found.largest], key=lambda each: (-each[0], each[1]))
     places = [
         Directory(str(Path(os.fsdecode(path)).relative_to(home)), size) for size, path in largest[:MOST_NAMED]
     ]
-    return DiskUse(sum(found.own.values()), limit, places)
+    return DiskUse(sum(found.own.values()), limit, places, HIDDEN if found.is_closed else "")
 
 
 @dataclass
@@ -57,6 +67,8 @@ class _Sizes:
     """Of each of them, the bytes of the directories that are in it."""
     largest: list[tuple[int, bytes]] = field(default_factory=list)
     """Of those directories; a heap."""
+    is_closed: bool = False
+    """Whether something cannot be looked into."""
 
     def take(self, line: bytes) -> None:
         """Note one line."""
@@ -70,6 +82,10 @@ class _Sizes:
         if len(self.largest) > MOST_NAMED:
             heapq.heappop(self.largest)
 
+    def note(self, complaint: bytes) -> None:
+        """Note what could not be counted: what has gone meanwhile is none of it."""
+        self.is_closed = self.is_closed or complaint.endswith(CLOSED)
+
     def rest(self) -> Iterator[tuple[int, bytes]]:
         """What lies in a directory itself is what none of those in it has."""
         for path, size in self.own.items():
@@ -80,16 +96,12 @@ def _counted(paths: Sequence[Path]) -> _Sizes:
     """Have all below *paths* counted."""
     found = _Sizes({os.fsencode(path): 0 for path in paths})
     if paths:
-        for line in _lines([*PROGRAM, *paths]):
-            found.take(line)
+        _hear([*PROGRAM, *paths], found)
     return found
 
 
-def _lines(command: Sequence[str | Path]) -> Iterator[bytes]:
-    """What a program says, as it says it: an agent decides how much that is, so that it is never held whole.
-
-    It ends with 1 where something went meanwhile, or is closed to us: it has counted all else.
-    """
+def _hear(command: Sequence[str | Path], sizes: _Sizes) -> None:
+    """Take what a program says as it says it: how much that is an agent decides, so it is not held whole."""
     environment, until = {"PATH": os.defpath, "LC_ALL": "C"}, time.monotonic() + LONGEST_SECONDS
     try:
         process = subprocess.Popen(
@@ -97,23 +109,29 @@ def _lines(command: Sequence[str | Path]) -> Iterator[bytes]:
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
         )
     except OSError as error:
         raise Unavailable(f"what agents take of the disk cannot be counted: {error}") from error
     with process, selectors.DefaultSelector() as waiting:
-        assert process.stdout is not None, "it is asked for"  # noqa: S101
-        waiting.register(process.stdout, selectors.EVENT_READ)
+        for stream, heard in ((process.stdout, (b"\0", sizes.take)), (process.stderr, (b"\n", sizes.note))):
+            assert stream is not None, "it is asked for"  # noqa: S101
+            waiting.register(stream, selectors.EVENT_READ, heard)
+        begun: defaultdict[int, bytes] = defaultdict(bytes)
         try:
-            begun = b""
-            while waiting.select(max(0, until - time.monotonic())):
-                read = os.read(process.stdout.fileno(), CHUNK)
-                if not read:
-                    return
-                *whole, begun = (begun + read).split(b"\0")
-                yield from whole
-            raise Unavailable(
-                f"what agents take of the disk cannot be counted: it takes longer than {LONGEST_SECONDS} s"
-            )
+            while waiting.get_map():
+                ready = waiting.select(max(0, until - time.monotonic()))
+                if not ready or time.monotonic() > until:
+                    raise Unavailable(
+                        "what agents take of the disk cannot be counted: it takes longer than"
+                        f" {LONGEST_SECONDS} s"
+                    )
+                for key, _ in ready:
+                    if not (read := os.read(key.fd, CHUNK)):
+                        waiting.unregister(key.fileobj)
+                    end, take = key.data
+                    *whole, begun[key.fd] = (begun[key.fd] + read).split(end)
+                    for line in whole:
+                        take(line)
         finally:
             process.kill()

@@ -29,13 +29,20 @@ class DiskUse:
     limit: int
     places: Sequence[Directory]
     """Where most of it is, the largest first."""
+    uncounted: str = ""
+    """Why there may be any amount beside that; empty where all is counted."""
 
     @property
     def is_too_much(self) -> bool:
-        """Whether it is more than it may be."""
-        return self.size > self.limit
+        """Whether it is more than it may be, or nobody can say that it is not."""
+        return bool(self.uncounted) or self.size > self.limit
 
     def __str__(self) -> str:
+        if self.uncounted:
+            return (
+                f"what its clone, its role's HOME and its output take of the disk cannot be counted:"
+                f" {self.uncounted}; {in_words(self.limit)} is what they may (`isolation.disk`)"
+            )
         large = [each for each in self.places[:NAMED] if each.size >= self.size // WORTH_NAMING]
         most = ", ".join(f"{one_line(each.path)} ({in_words(each.size)})" for each in large)
         return (

@@ -1,9 +1,13 @@
 """An agent in a container takes more of the disk, or of memory, than it may: that is what is said of it."""
 
+import ctypes
 import os
+import pickle
 import tracemalloc
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -32,6 +36,8 @@ ground = test_gaps.ground
 NAME = "shop"
 BOX = {"kind": "docker", "image": IMAGE, "memory": "128m", "pids": 60, "disk": "64m"}
 MEGABYTE = 1 << 20
+USER = 65532
+PR_SET_DUMPABLE = 4
 
 
 @pytest.fixture
@@ -178,3 +184,52 @@ def test_counting_many_directories_takes_no_more_memory_than_counting_few(tmp_pa
     assert used.is_too_much
     assert used.places[0].path == "clone/large"
     assert len(used.places) == disk_use.MOST_NAMED
+
+
+@pytest.mark.parametrize("is_its_own", [True, False])
+def test_what_is_closed_to_its_own_user_is_opened_and_what_cannot_be_is_too_much(is_its_own: bool) -> None:
+    with TemporaryDirectory() as name:
+        clone = Path(name) / "clone"
+        (clone / "closed" / "inner").mkdir(parents=True)
+        (clone / "closed" / "inner" / "file").write_bytes(os.urandom(2 * MEGABYTE))
+        if os.geteuid() == 0:
+            for path in (Path(name), clone, *clone.rglob("*")):
+                os.chown(path, USER, USER)
+            os.chown(clone / "closed", USER if is_its_own else 0, -1)
+        elif not is_its_own:
+            pytest.skip("only root makes what another owns")
+        for path in (clone / "closed" / "inner", clone / "closed"):
+            path.chmod(0)
+
+        used = as_a_user(lambda: disk_use.measure([clone], limit=8 * MEGABYTE, home=Path(name)))
+
+        (clone / "closed").chmod(0o700)
+    if is_its_own:
+        assert (used.uncounted, used.is_too_much) == ("", False)
+        assert 2 * MEGABYTE <= used.size < 3 * MEGABYTE
+    else:
+        assert used.is_too_much
+        assert "cannot be counted: it has closed a directory" in str(used)
+
+
+def as_a_user(work: Callable[[], DiskUse]) -> DiskUse:
+    """What *work* finds in a process of a user who is not root."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setresgid(USER, USER, USER)
+                os.setresuid(USER, USER, USER)
+                # Else /proc/self is closed to it until it executes something.
+                ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1)
+            os.write(writing, pickle.dumps(work()))
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        found = pickle.loads(pipe.read())  # noqa: S301  our own
+    os.waitpid(child, 0)
+    assert isinstance(found, DiskUse)
+    return found
