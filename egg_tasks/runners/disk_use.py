@@ -21,8 +21,11 @@ from egg_tasks.runners import container_files
 from models.errors import Unavailable
 from models.schemas.disk_use import Directory, DiskUse
 
-PROGRAM = ("nice", "du", "--one-file-system", "--block-size=1", "--null", "--max-depth=1", "--")
-LONGEST_SECONDS = 600
+DU = ("nice", "du", "--one-file-system", "--null")
+SIZES = (*DU, "--block-size=1", "--max-depth=1", "--")
+FILES = (*DU, "--inodes", "--summarize", "--")
+LONGEST_SECONDS = 45.0
+"""For all of a run's; that many millions of files take longer is no reason to let it make more."""
 MOST_NAMED = 10
 CHUNK = 1 << 16
 OPENING_SECONDS = 10.0
@@ -42,19 +45,27 @@ def of_run(home: Path, run_id: UUID) -> DiskUse | None:
     return measure(places, limit=limit, home=home)
 
 
-def measure(paths: Sequence[Path], *, limit: int, home: Path) -> DiskUse:
-    """What all below *paths* takes, those left out that are not there; they are named from *home* on."""
+def measure(paths: Sequence[Path], *, limit: int, home: Path, seconds: float = LONGEST_SECONDS) -> DiskUse:
+    """What all below *paths* takes, those left out that are not there; they are named from *home* on.
+
+    What cannot be counted in *seconds* is too much. `Unavailable` where nothing can be counted.
+    """
+    until = time.monotonic() + seconds
     there = [path for path in paths if os.path.lexists(path)]
-    found = _counted(there)
-    if found.is_closed:
+    sizes = _counted(SIZES, there, until)
+    if sizes.is_closed:
         for path in there:
             removal.open_closed(path, seconds=OPENING_SECONDS)
-        found = _counted(there)
-    largest = sorted([*found.rest(), *found.largest], key=lambda each: (-each[0], each[1]))
+        sizes = _counted(SIZES, there, until)
+    files = _counted(FILES, there, until)
+    why = [HIDDEN] if sizes.is_closed else []
+    if sizes.is_late or files.is_late:
+        why.append(f"there are too many files in them to be counted within {seconds:g} s")
+    largest = sorted([*sizes.rest(), *sizes.largest], key=lambda each: (-each[0], each[1]))
     places = [
         Directory(str(Path(os.fsdecode(path)).relative_to(home)), size) for size, path in largest[:MOST_NAMED]
     ]
-    return DiskUse(sum(found.own.values()), limit, places, HIDDEN if found.is_closed else "")
+    return DiskUse(sum(sizes.own.values()), limit, places, sum(files.own.values()), "; ".join(why))
 
 
 @dataclass
@@ -69,6 +80,8 @@ class _Sizes:
     """Of those directories; a heap."""
     is_closed: bool = False
     """Whether something cannot be looked into."""
+    is_late: bool = False
+    """Whether there was no time for all of it."""
 
     def take(self, line: bytes) -> None:
         """Note one line."""
@@ -92,17 +105,17 @@ class _Sizes:
             yield size - self.inner[path], path
 
 
-def _counted(paths: Sequence[Path]) -> _Sizes:
-    """Have all below *paths* counted."""
+def _counted(program: Sequence[str], paths: Sequence[Path], until: float) -> _Sizes:
+    """What *program* says of all below *paths* until then, on the monotonic clock."""
     found = _Sizes({os.fsencode(path): 0 for path in paths})
     if paths:
-        _hear([*PROGRAM, *paths], found)
+        _hear([*program, *paths], found, until)
     return found
 
 
-def _hear(command: Sequence[str | Path], sizes: _Sizes) -> None:
+def _hear(command: Sequence[str | Path], sizes: _Sizes, until: float) -> None:
     """Take what a program says as it says it: how much that is an agent decides, so it is not held whole."""
-    environment, until = {"PATH": os.defpath, "LC_ALL": "C"}, time.monotonic() + LONGEST_SECONDS
+    environment = {"PATH": os.defpath, "LC_ALL": "C"}
     try:
         process = subprocess.Popen(
             command,
@@ -122,10 +135,8 @@ def _hear(command: Sequence[str | Path], sizes: _Sizes) -> None:
             while waiting.get_map():
                 ready = waiting.select(max(0, until - time.monotonic()))
                 if not ready or time.monotonic() > until:
-                    raise Unavailable(
-                        "what agents take of the disk cannot be counted: it takes longer than"
-                        f" {LONGEST_SECONDS} s"
-                    )
+                    sizes.is_late = True
+                    return
                 for key, _ in ready:
                     if not (read := os.read(key.fd, CHUNK)):
                         waiting.unregister(key.fileobj)

@@ -186,6 +186,24 @@ def test_counting_many_directories_takes_no_more_memory_than_counting_few(tmp_pa
     assert len(used.places) == disk_use.MOST_NAMED
 
 
+def test_many_files_with_nothing_in_them_are_too_much(tmp_path: Path) -> None:
+    for number in range(300):
+        (tmp_path / f"{number}").touch()
+
+    used = disk_use.measure([tmp_path], limit=MEGABYTE, home=tmp_path)
+
+    assert (used.files, used.size < MEGABYTE, used.is_too_much) == (301, True, True)
+    assert "have 301 files, and 256 is what they may, one for each 4096 bytes of" in str(used)
+    assert not disk_use.measure([tmp_path], limit=2 * MEGABYTE, home=tmp_path).is_too_much
+
+
+def test_what_cannot_be_counted_in_time_is_too_much(tmp_path: Path) -> None:
+    used = disk_use.measure([tmp_path], limit=MEGABYTE, home=tmp_path, seconds=0)
+
+    assert used.is_too_much
+    assert "cannot be counted: there are too many files in them to be counted within 0 s" in str(used)
+
+
 @pytest.mark.parametrize("is_its_own", [True, False])
 def test_what_is_closed_to_its_own_user_is_opened_and_what_cannot_be_is_too_much(is_its_own: bool) -> None:
     with TemporaryDirectory() as name:
