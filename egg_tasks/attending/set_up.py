@@ -14,6 +14,7 @@ from egg_tasks.attending import set_up_caches
 from egg_tasks.attending.leases import Lease, LeaseLostError, Leases
 from egg_tasks.attending.set_up_caches import Ground
 from egg_tasks.ports import Runner, Workspace
+from egg_tasks.services.agents.agent_runs import KILLED_FROM_OUTSIDE
 from models.consensus import endings
 from models.errors import Rejected, Unavailable
 from models.schemas.run import Exit, Launch
@@ -52,11 +53,13 @@ class SetUp:
             self._begin()
         except Rejected as error:
             return self._failed(error.message)
-        ended = self._wait()
-        if self.lease.is_to_end or (ended.vanished and not ended.is_out_of_memory):
-            # To be ended is no fault of the set-up's, nor is a machine that went down: the run is lost.
-            return STOPPED if self.lease.is_to_end else Exit()
-        if why := self._why(ended):
+        ended, is_late = self._wait()
+        if self.lease.is_to_end:
+            return STOPPED
+        if not is_late and _was_taken_away(ended):
+            # No fault of the set-up's: the run is lost, and its role runs anew.
+            return Exit()
+        if why := self._why(ended, is_late=is_late):
             return self._failed(why)
         self._keep_cache()
         return None
@@ -76,9 +79,13 @@ class SetUp:
         )
         self.runner.ensure(self.launch)
 
-    def _wait(self) -> Exit:
-        """Wait until it has ended; it is stopped when its run or its own time is over."""
+    def _wait(self) -> tuple[Exit, bool]:
+        """Wait until it has ended, and say whether we have stopped it since its own time was over.
+
+        It is stopped when its run's time is over, too.
+        """
         run_id, slices, until_killed = self.launch.run_id, 0, KILL_AFTER // SLICE
+        is_late = False
         while (ended := self.runner.wait(run_id, timeout=SLICE)) is None:
             if self.draining.is_set():
                 raise DrainedError
@@ -87,26 +94,27 @@ class SetUp:
             self.leases.keep()
             self.lease.active_at = self.runner.last_active_at(run_id)
             slices += 1
-            if not (self.lease.is_to_end or slices * SLICE >= self._limit):
+            is_late = slices * SLICE >= self._limit
+            if not (self.lease.is_to_end or is_late):
                 continue
             if until_killed == KILL_AFTER // SLICE:
                 self.runner.stop(run_id)
             elif not until_killed:
                 self.runner.kill(run_id)
             until_killed = max(0, until_killed - 1)
-        return ended
+        return ended, is_late
 
     @property
     def _limit(self) -> timedelta:
         return timedelta(minutes=self.preparation.timeout_minutes)
 
-    def _why(self, ended: Exit) -> str:
+    def _why(self, ended: Exit, *, is_late: bool) -> str:
         """Why it has failed; empty where it has not."""
         if ended.error is not None:
             return ended.error
         if ended.is_out_of_memory:
             return "it wanted more memory than it may take: say more as `isolation.memory`"
-        if ended.stopped:
+        if is_late and (ended.stopped or ended.vanished):
             return f"it took longer than {self.preparation.timeout_minutes:g} min and was stopped"
         if ended.exit_code == 0:
             return ""
@@ -132,3 +140,9 @@ class SetUp:
             )
         except (Rejected, Unavailable) as error:
             log.warning("cache.not_kept", setup=str(self.launch.run_id), error=error.message)
+
+
+def _was_taken_away(ended: Exit) -> bool:
+    """Whether a set-up ended by others' doing: `egg down --agents`, an engine or a machine that went down."""
+    is_taken = ended.stopped or ended.vanished or ended.signal in KILLED_FROM_OUTSIDE
+    return is_taken and not ended.is_out_of_memory

@@ -1,9 +1,11 @@
 """A clone is made ready before its agent starts: once, whoever dies meanwhile; else no agent starts."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -24,6 +26,7 @@ from models.tables import AgentRun
 from tests.integration import test_gaps
 from tests.integration.api_scene import GIT
 from tests.integration.gaps import dies, lives
+from tests.integration.runner_scene import until
 from tests.integration.test_gaps import Ground, attend
 
 ground = test_gaps.ground
@@ -156,6 +159,29 @@ def test_a_set_up_that_takes_too_long_is_stopped(ground: Ground) -> None:
     assert (
         run_of(run_id).error == "its set-up `sleep 600` failed: it took longer than 0.01 min and was stopped"
     )
+
+
+@pytest.mark.parametrize("by", ["a person", "the machine"])
+def test_a_set_up_that_others_end_has_not_failed_and_its_run_is_lost(
+    ground: Ground, log: Path, by: str
+) -> None:
+    run_id = queue(ground, "shop", {"setup": f"echo $$ > {log}; exec sleep 600"})
+
+    def end() -> None:
+        until(lambda: log.read_text() != "")
+        if by == "a person":
+            adapters.runner().stop(run_places.set_up_of(run_id))
+        else:
+            os.kill(int(log.read_text()), signal.SIGKILL)
+
+    with ThreadPoolExecutor(1) as other:
+        ending = other.submit(end)
+        attend(run_id)
+        ending.result()
+
+    run = run_of(run_id)
+    assert (run.status, run.failure, run.error) == (RunStatus.LOST, Failure.LOST, "")
+    assert not adapters.runner().has_started(run_id)
 
 
 def test_a_run_that_is_cancelled_ends_its_set_up(ground: Ground) -> None:
