@@ -9,7 +9,6 @@ from uuid import UUID
 from egg_tasks.run_places import RUNS
 from egg_tasks.runners import container_files
 from egg_tasks.runners.process import ProcessRunner
-from models.errors import EngineAway
 from models.foreign import counted
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ class LocalRuns:
     unknown: Sequence[UUID] = ()
     """Those in containers of which nobody can say it, since their engine does not answer."""
     why: str = ""
-    """What the engine is asked in vain for."""
+    """What the engines of those are asked in vain for."""
 
     @property
     def live(self) -> int:
@@ -52,13 +51,11 @@ def processes(home: Path) -> ProcessRunner:
 def look(home: Path) -> LocalRuns:
     """Which agents of the stack whose directory is *home* live; no engine is asked where none is to be."""
     live = list(processes(home).list_live())
-    started = [UUID(own.name) for own in container_files.list_unended(home / RUNS)]
-    if not started:
+    if not any(container_files.list_unended(home / RUNS)):
         return LocalRuns(live, ())
-    try:
-        return LocalRuns(live, list(_containers(home).list_live()))
-    except EngineAway as error:
-        return LocalRuns(live, (), unknown=started, why=error.message)
+    found, unknown = _containers(home).look()
+    why = "; ".join(dict.fromkeys(error.message for error in unknown.values()))
+    return LocalRuns(live, list(found), unknown=list(unknown), why=why)
 
 
 def stop(home: Path, runs: LocalRuns) -> None:

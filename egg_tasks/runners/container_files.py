@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 from egg_tasks import run_places
@@ -161,10 +162,20 @@ def engine_of(own: Path) -> str | None:
     return found if isinstance(found, str) else None
 
 
+def installation(home: Path) -> str:
+    """What tells the containers of this home from those of every other on the same engine."""
+    return sha256(f"{home}\0{home.stat().st_ino}".encode()).hexdigest()[:16]
+
+
+def is_ours(own: Path) -> bool:
+    """Whether a run was laid out for a container."""
+    return spec_of(own).get("layout") == CONTAINER_LAYOUT
+
+
 def list_unended(runs: Path) -> Iterator[Path]:
     """What is ours of the runs in containers that have started, and whose end is not known."""
     for own in run_places.all_ours(runs):
-        if spec_of(own).get("layout") == CONTAINER_LAYOUT and has_started(own) and find_end(own) is None:
+        if is_ours(own) and has_started(own) and find_end(own) is None:
             yield own
 
 

@@ -3,11 +3,13 @@
 Pure: the same launch gives the same container. No secret is in it, since the engine shows it to whoever asks.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
+from models.errors import Unprocessable
 from models.schemas.run import Container, container_name
 
 WORK, GIVEN, OWN, HOME = Path("/work"), Path("/run/egg"), Path("/run/egg-shim"), Path("/home/agent")
@@ -56,6 +58,18 @@ class User:
     """`uid:gid` as the container counts."""
     outside: int
     """The user that owns what it may write, as this machine counts."""
+
+
+def user(uid: int, *, is_rootless: bool, is_remapped: bool) -> User:
+    """Who agents are in an engine of this kind; `Unprocessable` where nobody could read what they write."""
+    if is_remapped:
+        raise Unprocessable(
+            "the container engine gives containers other users (userns-remap), so that nobody could read"
+            " what agents write: start it without, or with an engine of the user's own (rootless)"
+        )
+    if is_rootless:
+        return User(inside="0:0", outside=os.geteuid())
+    return User(inside=f"{uid}:{uid}", outside=uid)
 
 
 def name(run_id: UUID) -> str:

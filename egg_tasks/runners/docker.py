@@ -2,12 +2,12 @@
 
 import os
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
@@ -148,7 +148,7 @@ class DockerRunner:
 
     def forget(self, run_id: UUID) -> None:
         """Remove the log of a run that is over, and all else that is noted of it."""
-        if not self._is_ours(self._own(run_id)):
+        if not container_files.is_ours(self._own(run_id)):
             return
         if self._find_exit(run_id) is None:
             raise Unavailable(f"agent run {run_id} lives, and its log is not removed before it ends")
@@ -162,12 +162,28 @@ class DockerRunner:
 
     def list_live(self) -> Collection[UUID]:
         """The runs of this installation whose container lives; no engine is asked where none was started."""
-        unended = container_files.list_unended(self._home / run_places.RUNS)
-        return self._list({self._engine_of(UUID(own.name)) for own in unended}, lives=True)
+        live, unknown = self.look()
+        for error in unknown.values():
+            raise error
+        return live
+
+    def look(self) -> tuple[Collection[UUID], Mapping[UUID, EngineAway]]:
+        """The runs whose container lives, and those of which it is not known, whose engine is silent."""
+        runs, unknown = defaultdict(list), dict[UUID, EngineAway]()
+        live: list[UUID] = []
+        for own in container_files.list_unended(self._home / run_places.RUNS):
+            runs[self._engine_of(UUID(own.name))].append(UUID(own.name))
+        for engine, started in runs.items():
+            try:
+                live += self._list(engine, lives=True)
+            except EngineAway as error:
+                unknown |= dict.fromkeys(started, error)
+        # One that is reached in two ways shows the other's too, which nobody can signal there.
+        return [each for each in live if each not in unknown], unknown
 
     def list_present(self) -> Collection[UUID]:
         """The runs that have a container of this installation, whatever it does."""
-        return self._list({self._engine}, lives=False)
+        return self._list(self._engine, lives=False)
 
     def end_stranger(self, run_id: UUID) -> bool:
         """Ask the container of a run that nobody attends to end, and remove it; whether it lived.
@@ -190,9 +206,8 @@ class DockerRunner:
         found = (alive.read(container_files.box(own), now=now) for own in self._started())
         return [silences for silences in found if silences and silences[-1].began_at > since]
 
-    def _list(self, engines: Collection[Engine], *, lives: bool) -> Collection[UUID]:
-        wanted = {INSTALLATION: self._installation()}
-        found = [labels for each in engines for labels in each.list_labels(wanted, lives=lives)]
+    def _list(self, engine: Engine, *, lives: bool) -> Collection[UUID]:
+        found = engine.list_labels(self._mark, lives=lives)
         return [UUID(labels[RUN]) for labels in found if RUN in labels]
 
     def _engine_of(self, run_id: UUID) -> Engine:
@@ -205,25 +220,21 @@ class DockerRunner:
 
     def _started(self) -> Iterator[Path]:
         for own in run_places.all_ours(self._home / run_places.RUNS):
-            if self._is_ours(own) and container_files.has_started(own):
+            if container_files.is_ours(own) and container_files.has_started(own):
                 yield own
-
-    def _is_ours(self, own: Path) -> bool:
-        """Whether a run was laid out for a container."""
-        return container_files.spec_of(own).get("layout") == run_directory.CONTAINER_LAYOUT
 
     def _may_live(self, own: Path) -> bool:
         """Whether its engine alone can say that a run has no container that lives."""
-        return self._is_ours(own) and container_files.find_end(own) is None
+        return container_files.is_ours(own) and container_files.find_end(own) is None
 
-    def _installation(self) -> str:
-        """What tells the containers of this home from those of every other on the same engine."""
-        return sha256(f"{self._home}\0{self._home.stat().st_ino}".encode()).hexdigest()[:16]
+    @property
+    def _mark(self) -> Mapping[str, str]:
+        return {INSTALLATION: container_files.installation(self._home)}
 
     def _find(self, run_id: UUID) -> ContainerState | None:
         """How a run's container fares; one that another installation has under its name is none."""
         found = self._engine_of(run_id).find(container_spec.name(run_id))
-        return found if found and found.labels.get(INSTALLATION) == self._installation() else None
+        return found if found and found.labels.items() >= self._mark.items() else None
 
     @contextmanager
     def _paused(self, run_id: UUID) -> Iterator[looks.Check]:
@@ -376,17 +387,11 @@ class DockerRunner:
         container_files.note_end(own, Exit(error=why, is_missing=True))
 
     def _user(self) -> User:
-        if self._engine.remaps_users:
-            raise Unprocessable(
-                "the container engine gives containers other users (userns-remap), so that nobody could read"
-                " what agents write: start it without, or with an engine of the user's own (rootless)"
-            )
-        if self._engine.is_rootless:
-            return User(inside="0:0", outside=os.geteuid())
-        return User(inside=f"{self._uid}:{self._uid}", outside=self._uid)
+        is_rootless, is_remapped = self._engine.is_rootless, self._engine.remaps_users
+        return container_spec.user(self._uid, is_rootless=is_rootless, is_remapped=is_remapped)
 
     def _config(self, launch: Launch, container: Container, own: Path, user: User) -> dict[str, object]:
-        labels = {**launch.labels, RUN: str(launch.run_id), INSTALLATION: self._installation()}
+        labels = {**launch.labels, RUN: str(launch.run_id), **self._mark}
         mounts = list(container_mounts.mounts(self._home, launch, own=own))
         return container_spec.config(
             container, user=user, directory=launch.directory, mounts=mounts, labels=labels

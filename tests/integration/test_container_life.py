@@ -356,7 +356,7 @@ def test_a_stranger_is_ended_and_counted_and_another_installations_container_is_
     for run_id, home in ((theirs, other), (strange, ground.scene.home)):
         labels = {
             container_spec.RUN: str(run_id),
-            container_spec.INSTALLATION: DockerRunner(home, container_engine.client)._installation(),
+            container_spec.INSTALLATION: container_files.installation(home),
         }
         told = [word for pair in labels.items() for word in ("--label", "=".join(pair))]
         container_engine.docker(

@@ -203,7 +203,7 @@ def test_its_labels_say_whose_it_is_and_its_installations_are_told_apart(ground:
     assert labels["egg.agent.run"] == str(run_id)
     other = ground.home / "other"
     (other / "shims").mkdir(parents=True)
-    assert labels["egg.home"] != DockerRunner(other, ground.own.client)._installation()
+    assert labels["egg.home"] != container_files.installation(other)
     subprocess.run(["cp", "-a", ground.home / "shims", ground.home / "runs", other], check=True)
     of_the_copy = DockerRunner(other, ground.own.client)
     assert end(of_the_copy, run_id).vanished
@@ -459,6 +459,32 @@ def test_where_their_engine_is_away_a_person_is_told_so_and_nothing_is_hidden(
     link.symlink_to(container_engine.url.removeprefix("unix://"))
     assert list(linked.runner.list_live()) == [run_id]
     end_all(linked.runner)
+
+
+def test_an_old_run_in_an_engine_that_is_gone_keeps_nobody_in_another_from_being_ended(
+    ground: Ground, tmp_path: Path
+) -> None:
+    link = tmp_path / "gone.sock"
+    link.symlink_to(ground.own.url.removeprefix("unix://"))
+    runner, ground.runner = ground.runner, DockerRunner(ground.home, engine.at(f"unix://{link}"))
+    old = ground.started("echo up; sleep 60")
+    ground.runner = runner
+    link.unlink()
+    run_id = ground.started("echo up; sleep 60")
+
+    seen = egg(ground.home, "status")
+    stopped = egg(ground.home, "down", "--agents", "--json")
+
+    doubt = (
+        f"whether 1 agent in containers still run is not known: no container engine answers at unix://{link}"
+    )
+    assert doubt in " ".join(seen.stdout.split())
+    assert (doubt in stopped.stderr, stopped.returncode) == (True, 1)
+    counts = json.loads(stopped.stdout)
+    assert (counts["agents_live"], counts["agents_unknown"]) == (1, 1)
+    assert end(ground.runner, run_id).stopped
+    link.symlink_to(ground.own.url.removeprefix("unix://"))
+    assert list(ground.runner.list_live()) == [old]
 
 
 def test_a_run_is_looked_for_in_the_engine_it_was_started_in(ground: Ground) -> None:
