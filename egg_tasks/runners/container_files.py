@@ -2,7 +2,8 @@
 
 *given* is the directory its agent is given, *own* the one that is ours. In *own*/`box`, which the container
 has too, is one directory under a name that only the shim is told: there the shim writes what it has to say.
-Nobody else can find it, where we are root; else it belongs to the agent's own user, who would have to guess.
+Nobody else can find it, where we are root; else it is the agent's own user's, who may list it, and write
+there: `end` says what is believed.
 """
 
 import fcntl
@@ -30,6 +31,7 @@ from egg_tasks.foreign_files import (
 )
 from egg_tasks.run_places import SPEC
 from egg_tasks.runners import container_spec
+from egg_tasks.runners.container_shim import UNWELL
 from egg_tasks.runners.remains import MARK, brand
 from egg_tasks.runners.run_directory import CONTAINER_LAYOUT
 from models.errors import Unavailable
@@ -125,10 +127,15 @@ def may_live(own: Path) -> bool:
     return has_started(own) and find_end(own) is None
 
 
-def end(own: Path, *, is_trusted: bool, is_out_of_memory: bool) -> Exit:
-    """Find out how a run ended whose container is over, and keep it; *is_trusted* is what its shim says."""
-    said = _outcome(box(own)) if is_trusted else None
-    found = said or Exit(is_out_of_memory=is_out_of_memory)
+def end(own: Path, *, status: int | None, is_out_of_memory: bool) -> Exit:
+    """Find out how a run ended whose container is over, by *status*, if it is there; and keep it.
+
+    What its shim says is believed where the shim came to its own end, and that it all went well only where
+    the status says so too: what is in the box may be the agent's.
+    """
+    said = _outcome(box(own)) if status in {0, UNWELL} else None
+    is_forged = said is not None and said.exit_code == 0 and status != 0
+    found = Exit(is_out_of_memory=is_out_of_memory) if said is None or is_forged else said
     # Whether it was asked to end we know better than what an agent might say in the shim's name.
     return note_end(own, found.model_copy(update={"stopped": is_there(own, STOP)}))
 

@@ -9,7 +9,8 @@ and in nothing that the engine shows. It cannot be looked into from within (`PR_
 finds the directory it works in, whose name is told there alone; and some system calls are not to be had from
 here on (`call_filter`). Beside the agent it has the relay run, which passes the gateway on to 127.0.0.1.
 Exits UNFED when what it was to read came to an end too early, TOO_OLD under a Python that does not know our
-code; either way nothing has been started.
+code; either way nothing has been started. Else the status says, where no agent can write it, whether the
+agent ended with 0 and left nobody: 0 if so, UNWELL if not.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 LIBRARY = __file__.rsplit("/", 3)[0]
-UNFED, TOO_OLD = 75, 76
+UNFED, TOO_OLD, UNWELL = 75, 76, 77
 OLDEST = (3, 11)
 RELAY = LIBRARY + "/egg_tasks/runners/relay.py"
 RELAY_SECONDS, RETRY_SECONDS = 5.0, 0.005
@@ -88,7 +89,7 @@ def main() -> NoReturn:
     call_filter.install(shim.libc)
     os.chdir(spec["own"])
     if not shim.claim():
-        os._exit(0)
+        os._exit(UNWELL)
     if spec["relay"]:
         # Anybody sees where it works, and is not to find by that where we do.
         os.chdir("/")
@@ -96,7 +97,7 @@ def main() -> NoReturn:
         os.chdir(spec["own"])
     outcome = shim.run(spec, shim.open_signals())
     shim.publish({**outcome, "is_out_of_memory": oom_kills() > 0})
-    os._exit(0)
+    os._exit(0 if outcome.get("exit_code") == 0 and outcome.get("is_swept") else UNWELL)
 
 
 if __name__ == "__main__":

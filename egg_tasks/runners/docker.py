@@ -202,6 +202,8 @@ class DockerRunner:
 
     def list_silences(self, *, since: datetime) -> Collection[Sequence[Silence]]:
         """For each run here whose shim has ticked after *since*, ended or not: when it did not tick."""
+        if self._uid == os.geteuid():
+            return []  # An agent that is the same user as we may write there what it likes.
         now = datetime.now(UTC)
         found = (alive.read(container_files.box(own), now=now) for own in self._started())
         return [silences for silences in found if silences and silences[-1].began_at > since]
@@ -304,7 +306,7 @@ class DockerRunner:
             return None
         ended = container_files.end(
             own,
-            is_trusted=state is not None and state.exit_code == 0,
+            status=None if state is None else state.exit_code,
             is_out_of_memory=state is not None and state.is_out_of_memory,
         )
         if state is not None:

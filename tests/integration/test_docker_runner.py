@@ -8,14 +8,16 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
+from egg_tasks import run_places
 from egg_tasks.attending import launching
-from egg_tasks.runners import container_files, container_spec, engine
+from egg_tasks.runners import container_files, container_shim, container_spec, engine
 from egg_tasks.runners.docker import AGENT_UID, DockerRunner
 from egg_tasks.runners.process import ProcessRunner
 from models.errors import EngineAway, Unavailable
@@ -485,6 +487,38 @@ def test_an_old_run_in_an_engine_that_is_gone_keeps_nobody_in_another_from_being
     assert end(ground.runner, run_id).stopped
     link.symlink_to(ground.own.url.removeprefix("unix://"))
     assert list(ground.runner.list_live()) == [old]
+
+
+@pytest.mark.parametrize(("code", "status"), [(0, 0), (3, container_shim.UNWELL)])
+def test_that_all_went_well_is_believed_only_where_the_container_itself_says_so(
+    ground: Ground, code: int, status: int
+) -> None:
+    run = ground.launch(f"exit {code}")
+    ground.runner.ensure(run)
+    box = container_files.box(run_places.ours(run_places.given(ground.home, run.run_id)))
+    ended = ground.own.docker("wait", container_spec.name(run.run_id)).strip()
+
+    (box / "outcome.json").write_text('{"exit_code": 0}')
+
+    assert ended == str(status)
+    assert end(ground.runner, run.run_id) == (Exit() if code else Exit(exit_code=0))
+
+
+@pytest.mark.parametrize("agent_uid", [AGENT_UID, 0])
+def test_agents_that_are_the_same_user_as_egg_say_nothing_of_the_machines_sleep(
+    tmp_path: Path, agent_uid: int
+) -> None:
+    runner = DockerRunner(tmp_path, engine.at("unix:///no/such/docker.sock"), agent_uid=agent_uid)
+    run = launch("true", container=BOX)
+    given = run_places.given(tmp_path, run.run_id)
+    own = run_places.ours(given)
+    container_files.write(given, own, run, owner=os.geteuid(), engine="unix:///no/such/docker.sock")
+    container_files.note_started(own)
+    (container_files.box(own) / "alive").touch()
+
+    heard = runner.list_silences(since=datetime.now(UTC) - timedelta(hours=1))
+
+    assert len(heard) == (0 if agent_uid == os.geteuid() else 1)
 
 
 def test_a_run_is_looked_for_in_the_engine_it_was_started_in(ground: Ground) -> None:
