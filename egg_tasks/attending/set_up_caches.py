@@ -57,6 +57,7 @@ def names(workspace: Workspace, ground: Ground, preparation: CloneSetUp) -> Cach
     lists = (
         preparation.setup,
         sorted(preparation.network),
+        sorted(preparation.include),
         sorted(cache.paths),
         sorted(ground.literals.items()),
     )

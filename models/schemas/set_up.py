@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Annotated
 
@@ -104,16 +106,33 @@ def is_wild(path: str) -> bool:
 
 
 def include_faults(document: object) -> Iterator[Fault]:
-    """Find what is to be copied from a repository that is on no disk of ours."""
+    """Find what is to be copied from a repository that is on no disk of ours, or into what a cache keeps."""
     root = document if isinstance(document, Mapping) else {}
     repo, agents = root.get("repo"), root.get("agents")
-    if not isinstance(repo, str) or not is_remote(repo):
-        return
     places: list[tuple[Path, object]] = [((), root)]
     if isinstance(agents, Mapping):
         places += [(("agents", str(name)), agent) for name, agent in agents.items()]
     for path, holder in places:
         found = holder.get("workspace") if isinstance(holder, Mapping) else None
-        if isinstance(found, Mapping) and found.get("include"):
+        if not isinstance(found, Mapping) or not found.get("include"):
+            continue
+        if isinstance(repo, str) and is_remote(repo):
             sentence = "copies from a repository on this machine, and `repo` is a URL: leave it out"
             yield Fault((*path, "workspace", "include"), sentence)
+        cache = found.get("cache")
+        for kept in _paths(cache.get("paths") if isinstance(cache, Mapping) else None):
+            for included in filter(partial(_overlap, kept), _paths(found["include"])):
+                sentence = f"names {included}, and `cache` keeps {kept}: keep them apart"
+                yield Fault((*path, "workspace", "include"), sentence)
+
+
+def _paths(said: object) -> list[PurePosixPath]:
+    """What a list of paths names, or a path alone; other values are found at fault elsewhere."""
+    listed = said if isinstance(said, list | tuple) else [said]
+    return [PurePosixPath(each) for each in listed if isinstance(each, str)]
+
+
+def _overlap(kept: PurePosixPath, included: PurePosixPath) -> bool:
+    """Whether one of them is, or lies in, the other; `*` fits what it may, and `**` says no place."""
+    pairs = zip(kept.parts, included.parts, strict=False)
+    return all(fnmatchcase(name, pattern) and "**" not in pattern for name, pattern in pairs)

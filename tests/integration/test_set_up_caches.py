@@ -108,7 +108,8 @@ def test_where_set_ups_run_and_what_they_find_there_tells_caches_apart(workspace
     one = ground(workspace, "coder", "base")
     others = [replace(one, isolation="process"), replace(one, literals={"A": "B"}), replace(one, source="x")]
     made = {names(workspace, each).kept_as for each in (one, *others)}
-    hosts = SET_UP.model_copy(update={"network": ("pypi.org",)})
+    for update in ({"network": ("pypi.org",)}, {"include": (".npmrc",)}):
+        made.add(names(workspace, one, SET_UP.model_copy(update=update)).kept_as)
 
-    assert len(made | {names(workspace, one, hosts).kept_as}) == 5
+    assert len(made) == 6
     assert names(workspace, one, SET_UP.model_copy(update={"cache": None})) == CacheNames()
