@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
@@ -35,6 +36,8 @@ class Ledger:
         self._node = node
         self._since = utcnow()
         self._is_mended = False
+        self._last_turns: dict[str, UUID] = {}
+        """By key, the run that was let through first after a hold."""
 
     async def mend(self) -> None:
         """End what a gateway that is gone had begun, once; while the database is away, at a later call."""
@@ -52,8 +55,19 @@ class Ledger:
         self, run_id: UUID, provider: Provider, key_from: datetime, *, asks_model: bool
     ) -> Permit:
         """Note a request before it is sent; refused as `model_requests.begin` says."""
-        wish = Wish(run_id, self._node, provider.name, provider.credential, key_from, asks_model)
-        return await _in_thread(partial(_begin, wish))
+        had_last_turn = self._last_turns.get(provider.credential) == run_id
+        wish = Wish(
+            run_id, self._node, provider.name, provider.credential, key_from, asks_model, had_last_turn
+        )
+        permit = await _in_thread(partial(_begin, wish))
+        if permit.is_trial:
+            self._last_turns[wish.credential] = run_id
+        return permit
+
+    async def give_back(self, credential: str, permit: Permit) -> None:
+        """Let another be the first one after a hold; while the database is away that comes by itself."""
+        with suppress(DatabaseAway):
+            await _in_thread(partial(_give_back, credential, permit))
 
     async def hear(self, credential: str, permit: Permit, status: int, retry_after: timedelta | None) -> None:
         """Take in what a provider answers, if that is of interest to others."""
@@ -101,6 +115,11 @@ def _hear(credential: str, permit: Permit, status: int, retry_after: timedelta |
             retry_after=retry_after,
             now=utcnow(),
         )
+
+
+def _give_back(credential: str, permit: Permit) -> None:
+    with single_statements() as session:
+        model_requests.give_back(session, credential=credential, permit=permit, now=utcnow())
 
 
 def _end(permit: Permit, end: RequestEnd) -> None:

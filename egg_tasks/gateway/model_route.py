@@ -4,7 +4,8 @@ import asyncio
 import re
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cache
@@ -23,6 +24,7 @@ from egg_tasks.gateway.peers import Peer, UnansweredError, exchange, onwards
 from egg_tasks.gateway.usage_meter import Meter
 from egg_tasks.model_providers import Provider, WireFormat, is_plain_path
 from egg_tasks.protocol import presentable
+from egg_tasks.services.agents.model_requests import Permit
 from models.errors import EggError, Forbidden, Malformed, NotFound, Unauthenticated, Unavailable
 
 PREFIX = "/model/"
@@ -44,6 +46,9 @@ LOOKED_AT = re.compile(r"(/v[0-9a-z]+)?/models(/[^/]+)?")
 """What an agent may look at with the machine's key: which models there are, and nothing that others left."""
 UNPAID = re.compile(r".*/count_tokens")
 KEY = re.compile(r"[\x21-\x7e]+")
+
+WHOLE_SECONDS = 5.0
+"""So long the first one after a hold has for its body; then another is let through as well."""
 
 log = structlog.get_logger()
 
@@ -81,13 +86,34 @@ class ModelRoute:
             try:
                 meter.is_sent = True
                 work = exchange(near, far, _passed_on(request, provider, target, key), hear)
-                await watched(work, self._callers.outlived(token))
+                async with self._turn(near, provider.credential, permit):
+                    await watched(work, self._callers.outlived(token))
             except UnansweredError as error:
                 raise Unavailable(f"the provider {name} went away before it answered") from error
             finally:
                 far.abort()
         finally:
             await self._ledger.end(permit, meter.end(milliseconds=_since(began)))
+
+    @asynccontextmanager
+    async def _turn(self, near: Peer, credential: str, permit: Permit) -> AsyncIterator[None]:
+        """Give the turn after a hold to another if a request is not whole soon, or never will be."""
+        if not permit.is_trial:
+            yield
+            return
+        giving = asyncio.create_task(self._give_back_unless_whole(near, credential, permit))
+        try:
+            yield
+        finally:
+            giving.cancel()
+            await asyncio.gather(giving, return_exceptions=True)
+
+    async def _give_back_unless_whole(self, near: Peer, credential: str, permit: Permit) -> None:
+        try:
+            await asyncio.sleep(WHOLE_SECONDS)
+        finally:
+            if near.http.their_state is not h11.DONE:
+                await self._ledger.give_back(credential, permit)
 
     def _provider(self, name: str) -> Provider:
         try:

@@ -59,6 +59,12 @@ def claim_end_of_hold(session: Session, *, credential: str, now: datetime, until
     return bool(session.scalars(claim).all())
 
 
+def end_trial(session: Session, *, credential: str, until: datetime, now: datetime) -> None:
+    """Wait no more for the first one after a hold, if it is the one that is waited for *until* then."""
+    waiting = (CredentialHold.credential == credential, CredentialHold.until == until)
+    session.execute(update(CredentialHold).where(*waiting).values(until=now))
+
+
 def delete_hold(session: Session, *, credential: str) -> None:
     """Lift a hold."""
     session.execute(delete(CredentialHold).where(CredentialHold.credential == credential))

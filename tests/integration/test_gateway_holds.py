@@ -1,8 +1,17 @@
 """Keys that are held: no agent has one held, or keeps it so, by what it sends itself."""
 
-from tests.integration.api_scene import Scene
-from tests.integration.test_gateway_models import MESSAGES, RESPONSES, hold, hold_is_over, town
+from datetime import timedelta
+
+import pytest
+
+from egg_tasks.clock import utcnow
+from egg_tasks.gateway import model_route
+from egg_tasks.services.agents import model_requests
+from tests.integration.api_scene import Scene, until
+from tests.integration.test_gateway_models import MESSAGES, RESPONSES, hold, hold_is_over, town, town_of
 from tests.provider_stub import Step
+
+BOTH = {"coder", "tester"}
 
 
 def test_headers_that_say_in_whose_name_is_asked_or_more_do_not_reach_the_provider(scene: Scene) -> None:
@@ -58,3 +67,33 @@ def test_a_hold_is_lifted_by_a_models_answer_and_not_by_a_look_or_a_fault_of_the
 
     assert statuses == [200, 200, 400, 200]
     assert strikes == [1, 1, 1, None]
+
+
+def test_who_is_let_through_first_and_never_ends_its_request_keeps_nobody_out(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_route, "WHOLE_SECONDS", 0.2)
+    monkeypatch.setattr(model_requests, "TRIAL", timedelta(hours=1))
+    with town_of(scene, BOTH, anybody=[Step(status=529), Step()]) as place:
+        place.ask(MESSAGES, who="tester")
+        hold_is_over(1)
+        with place.begun(b'{"stream"', more=100):
+            until(lambda: len(place.rows()) == 2, "the one that is let through")
+            until(lambda: hold("until") <= utcnow(), "the turn of another")
+            status, headers, _ = place.ask(MESSAGES)
+            other, _, _ = place.ask(MESSAGES, who="tester")
+
+    assert (status, other) == (429, 200)
+    assert 1 <= int(headers["retry-after"]) <= 5
+    assert hold("strikes") is None
+
+
+def test_the_run_that_was_first_after_a_hold_leaves_it_to_others_for_some_seconds(scene: Scene) -> None:
+    with town_of(scene, BOTH, anybody=[Step(status=529)]) as place:
+        place.ask(MESSAGES)
+        statuses = []
+        for who, seconds in (("coder", 1), ("coder", 1), ("tester", 1), ("coder", 1), ("coder", 6)):
+            hold_is_over(seconds)
+            statuses.append(place.ask(MESSAGES, who=who)[0])
+
+    assert statuses == [529, 429, 529, 529, 529]

@@ -71,12 +71,12 @@ class Town:
             connection.close()
 
     @contextmanager
-    def begun(self, body: bytes = b'{"stream": true}') -> Iterator[socket.socket]:
-        """A connection on which Messages were asked, and whose answer is still to be read."""
+    def begun(self, body: bytes = b'{"stream": true}', *, more: int = 0) -> Iterator[socket.socket]:
+        """A connection on which Messages were asked, whose answer is to be read; *more* bytes do not come."""
         token = self.scene.tokens["coder"]
         lines = ("POST /model/anthropic/v1/messages HTTP/1.1", "Host: x", f"x-api-key: {token}")
         with self.way.connect() as near:
-            near.sendall("\r\n".join((*lines, f"Content-Length: {len(body)}", "", "")).encode() + body)
+            near.sendall("\r\n".join((*lines, f"Content-Length: {len(body) + more}", "", "")).encode() + body)
             yield near
 
     def rows(self) -> list[dict[str, Any]]:
@@ -95,10 +95,17 @@ class Town:
 @contextmanager
 def town(scene: Scene, *steps: Step, **more: Sequence[Step]) -> Iterator[Town]:
     """A provider of each format, a pipeline whose coder may ask them, and a gateway."""
+    with town_of(scene, {"coder"}, **{**more, "anybody": steps or (Step(),)}) as place:
+        yield place
+
+
+@contextmanager
+def town_of(scene: Scene, askers: set[str], **script: Sequence[Step]) -> Iterator[Town]:
+    """The same, where others may ask."""
     program = {"backend": "command", "command": ["true"]}
-    agents = {"coder": {**program, "providers": ["anthropic", "openai", "else"]}, "tester": program}
-    scene.start(agents=agents)
-    with serving(**{**more, "anybody": steps or (Step(),)}) as stub:
+    asking = {**program, "providers": ["anthropic", "openai", "else"]}
+    scene.start(agents={who: asking if who in askers else program for who in ("coder", "tester")})
+    with serving(**script) as stub:
         furnish(scene.home, stub.url)
         with gateway(scene.home, api_port=scene.port) as way:
             yield Town(scene, way, stub, scene.home / "secrets")
@@ -492,10 +499,12 @@ def node_of(scene: Scene) -> str:
     return Settings.from_environment({**surroundings(), "EGG_HOME": str(scene.home)}).node
 
 
-def hold_is_over() -> None:
-    """Have the time pass that a hold lasts."""
+def hold_is_over(seconds: float = 6) -> None:
+    """Have the time pass that a hold lasts, and so many seconds more."""
     with unit_of_work() as session:
-        session.execute(text("UPDATE credential_holds SET until = now() - interval '1 second'"))
+        session.execute(
+            text("UPDATE credential_holds SET until = now() - make_interval(secs => :s)"), {"s": seconds}
+        )
 
 
 def nothing_is_held() -> None:
@@ -504,7 +513,7 @@ def nothing_is_held() -> None:
         session.execute(text("DELETE FROM credential_holds"))
 
 
-def hold(column: str) -> object:
+def hold(column: str) -> Any:
     """What is known of the one key that is held; None if none is."""
     with unit_of_work() as session:
         found = session.execute(text("SELECT * FROM credential_holds")).mappings().one_or_none()

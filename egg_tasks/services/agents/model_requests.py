@@ -19,6 +19,8 @@ OVERLOADED = 529
 """Anthropic's own."""
 TRIAL = timedelta(seconds=15)
 """So long others wait for what the first one is answered that is let through after a hold."""
+TURN = timedelta(seconds=5)
+"""So long the run that was the first one before leaves it to others to be that."""
 QUOTA_FROM = timedelta(seconds=60)
 """Who is told to come again later than this has used up its quota."""
 LONGEST = timedelta(days=1)
@@ -51,6 +53,8 @@ class Wish:
     """Since when the key is what it is: a hold for an older one does not count."""
     asks_model: bool = True
     """Whether a model is to answer: what is merely looked at says little of a key."""
+    had_last_turn: bool = False
+    """Whether its run was the last one that was let through first after a hold of the key."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,13 @@ class Permit:
     """That a request may be sent."""
 
     request_id: int
-    is_trial: bool
-    """Whether it is the first one after a hold, and its answer says whether that is over."""
+    trial_until: datetime | None = None
+    """So long others wait, if it is the first one after a hold, and its answer says whether that is over."""
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether it is the first one after a hold."""
+        return self.trial_until is not None
 
 
 def begin(session: Session, *, wish: Wish, providers: Collection[str], now: datetime) -> Permit:
@@ -71,10 +80,10 @@ def begin(session: Session, *, wish: Wish, providers: Collection[str], now: date
         raise Forbidden(
             f"this agent has no provider {wish.provider}: its definition names those it has, in `providers`"
         )
-    is_trial = _pass_hold(session, wish, now)
+    trial_until = _pass_hold(session, wish, now)
     row = ModelRequest(agent_run_id=wish.run_id, node=wish.node, provider=wish.provider, started_at=now)
     model_requests.add_model_request(session, request=row)
-    return Permit(row.id, is_trial)
+    return Permit(row.id, trial_until)
 
 
 def end(session: Session, *, permit: Permit, end: RequestEnd, now: datetime) -> None:
@@ -108,6 +117,12 @@ def hear(
         hold.since = now
 
 
+def give_back(session: Session, *, credential: str, permit: Permit, now: datetime) -> None:
+    """Let another be the first one after a hold at once; in single statements."""
+    if permit.trial_until is not None:
+        model_requests.end_trial(session, credential=credential, until=permit.trial_until, now=now)
+
+
 def reason_of(status: int, retry_after: timedelta | None) -> HoldReason | None:
     """Why an answer is one for all who have the same key; None for one that is the asker's own."""
     if status == HTTPStatus.UNAUTHORIZED:
@@ -127,22 +142,23 @@ def length(reason: HoldReason, strikes: int, retry_after: timedelta | None) -> t
     return min(backoff.least * float(2 ** min(strikes - 1, 20)), backoff.most)
 
 
-def _pass_hold(session: Session, wish: Wish, now: datetime) -> bool:
-    """Whether a request is the first one after a hold; raises while that stands."""
+def _pass_hold(session: Session, wish: Wish, now: datetime) -> datetime | None:
+    """How long others wait for a request, if it is the first one after a hold; raises while that stands."""
     hold = model_requests.find_hold(session, credential=wish.credential)
     if hold is None:
-        return False
+        return None
     if hold.reason is HoldReason.AUTH and wish.key_from > hold.since:
         # Somebody has put another key there since.
         model_requests.delete_hold(session, credential=wish.credential)
-        return False
+        return None
     if not wish.asks_model and hold.until <= now:
-        return False
+        return None
+    turn, until = now - TURN if wish.had_last_turn else now, now + TRIAL
     if wish.asks_model and model_requests.claim_end_of_hold(
-        session, credential=wish.credential, now=now, until=now + TRIAL
+        session, credential=wish.credential, now=turn, until=until
     ):
-        return True
-    raise _refusal(hold, now)
+        return until
+    raise _refusal(hold, turn)
 
 
 def _refusal(hold: CredentialHold, now: datetime) -> EggError:
