@@ -10,7 +10,7 @@ from typing import cast
 import yaml
 
 from cli import server, shell, streams, whereabouts
-from cli.definition_notes import notes, of_providers, of_variables
+from cli.definition_notes import notes, of_providers, of_variables, past_networks
 from cli.definition_repository import Far, Start, far_faults, resolved, start, submodule_notes
 from cli.yaml_loader import MAX_BYTES, Loader
 from cli.yaml_positions import Positions, duplicate_keys
@@ -172,6 +172,7 @@ def _checked(loaded: Loaded, *, directory: Path, far: Far, file: Path | None = N
         of_variables(definition, shell.environ() if is_here else None, server.secrets() if is_here else None)
     )
     told += tuple(whereabouts.warnings(definition))
+    told += tuple(past_networks(definition))
     told += tuple(of_providers(definition, server.home())) if is_here else ()
     told += tuple(notes(definition, found.source, found.commit, file=file)) if found else ()
     if found and far is Far.ASKED:

@@ -91,6 +91,24 @@ def _lacking(name: str, agent: Agent, secrets: Path) -> Iterator[str]:
             yield f"agents.{name}: {error}"
 
 
+def past_networks(definition: Definition) -> Iterator[str]:
+    """Say which agents that are held to a network can send past it by a provider of models."""
+    held = {
+        seat.agent or seat.role: None
+        for position, phase in enumerate(definition.phases)
+        for seat in phase.roles
+        for isolation in [definition.isolation_of(position, seat.role)]
+        if isolation.container and not (isolation.network and isolation.network.mode == "open")
+    }
+    for name in held:
+        if providers := definition.agents[name].providers:
+            yield (
+                f"agents.{name}.providers: `network` does not hold {' and '.join(providers)}: by tools of a "
+                "provider's own (web search, MCP, what it loads by URL) it sends to any host; switch those "
+                "off in the provider's account where that matters"
+            )
+
+
 def of_providers(definition: Definition, home: Path) -> Iterator[str]:
     """Say which providers of models this machine does not know, whose stack is in *home*."""
     try:

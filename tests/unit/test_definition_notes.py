@@ -219,3 +219,25 @@ def test_a_submodule_that_can_be_fetched_makes_no_note(shop: Path) -> None:
     with_library(shop, "../library")
 
     assert notes(shop) == []
+
+
+@pytest.mark.parametrize(
+    ("isolation", "providers", "is_told"),
+    [
+        ("docker", ["ant"], True),
+        ({"kind": "docker", "network": {"mode": "deny"}}, ["ant"], True),
+        ({"kind": "docker", "network": {"mode": "observe"}}, ["ant"], True),
+        ({"kind": "docker", "network": {"mode": "open"}}, ["ant"], False),
+        ("docker", [], False),
+        ("process", ["ant"], False),
+    ],
+)
+def test_whose_network_does_not_hold_what_a_provider_sends_for_it_is_told(
+    shop: Path, isolation: object, providers: list[str], is_told: bool
+) -> None:
+    agent = {"backend": "command", "command": ["true"], "providers": providers}
+
+    found = notes(shop, agents={"coder": agent}, isolation=isolation)
+
+    sentence = "agents.coder.providers: `network` does not hold ant: "
+    assert any(each.startswith(sentence) for each in found) is is_told
