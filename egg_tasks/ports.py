@@ -15,6 +15,9 @@ from models.schemas.layout import Layout
 from models.schemas.run import Command, Exit, Launch, Report
 from models.schemas.silence import Silence
 
+KIN = "-"
+"""In the key of a cache it ends what its kin have in common: of these only the newest is kept."""
+
 
 class Sender(Protocol):
     """Where the outbox of a unit of work goes once that has committed."""
@@ -190,7 +193,8 @@ class Workspace(Protocol):
     ) -> None:
         """Keep what the set-up *run_id* has made in a clone, whole or not at all, unless something is kept.
 
-        Once, by one at a time: when this has returned to anybody, nobody reads the clone any more.
+        Then its kin go. Once, by one at a time: when this has returned to anybody, nobody reads the clone
+        any more.
         """
 
     def take(self, pipeline_id: str, *, run_id: UUID, clone: Path) -> TakenHead:

@@ -3,15 +3,17 @@
 A set-up runs what the commit in its clone says, with the HOME of its role; agents write both. What it makes
 is therefore for later runs of its role alone, unless no agent has had a hand in it: then its clone holds the
 very files of the base, and its role has not run before. Such a cache is everybody's who has the same base,
-and the same key files. A check, whose commit is of all roles, makes none but of the base.
+and the same key files. Of caches of its own a role has one at a time. A check, whose commit is of all
+roles, makes none but of the base.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from egg_tasks.ports import Workspace
+from egg_tasks.ports import KIN, Workspace
 from models.schemas.set_up import CloneSetUp
 
 
@@ -66,7 +68,10 @@ def names(workspace: Workspace, ground: Ground, preparation: CloneSetUp) -> Cach
     def name(commit: str, *whose: str) -> str:
         return workspace.cache_key((*said, *whose), ground.pipeline_id, commit=commit, files=cache.key)
 
-    own = name(ground.commit, "role", ground.whose) if ground.whose else None
+    own = None
+    if ground.whose:
+        kin = hashlib.sha256(json.dumps([*said, ground.whose]).encode()).hexdigest()[:32]
+        own = f"{kin}{KIN}{name(ground.commit, 'role', ground.whose)}"
     commits = [ground.commit, *([ground.base] if ground.base else [])]
     trees = workspace.trees(ground.pipeline_id, commits=commits)
     tree = trees.get(ground.base or "")

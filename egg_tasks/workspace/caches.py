@@ -26,6 +26,7 @@ from egg_tasks.foreign_files import (
     read_plain,
     write_plain,
 )
+from egg_tasks.ports import KIN
 from egg_tasks.workspace.atomic_directory import locked, made_once
 from egg_tasks.workspace.git import Git, GitFailed
 from egg_tasks.workspace.names import checked_commit
@@ -119,7 +120,7 @@ def bring(
 
 
 def keep(home: Path, name: str, *, directory: Path, inside: Path, paths: Sequence[str], lock: int) -> None:
-    """Keep what a set-up has made in a clone, unless there is a cache of this name.
+    """Keep what a set-up has made in a clone, unless there is a cache of this name; its kin goes then.
 
     `Unprocessable` for more than `MOST_BYTES`.
     """
@@ -128,13 +129,28 @@ def keep(home: Path, name: str, *, directory: Path, inside: Path, paths: Sequenc
         raise Unprocessable(f"it has made more than {MOST_BYTES >> 30} GiB, which is not kept for later ones")
     disk.need(home)
     with suppress(Conflict), made_once(home / CACHES / name, waits=False) as partial:
-        if partial is None:
-            return
-        for path in found:
-            (partial / path).parent.mkdir(parents=True, exist_ok=True)
-            _copy(directory / path, partial / path, lock)
-        naming = _naming(partial, inside, lock)
-        write_plain(partial, MADE, json.dumps({"inside": str(inside), "naming": naming}))
+        if partial is not None:
+            _fill(partial, found, directory=directory, inside=inside, lock=lock)
+    _put_kin_away(home / CACHES, name)
+
+
+def _fill(partial: Path, found: Sequence[str], *, directory: Path, inside: Path, lock: int) -> None:
+    for path in found:
+        (partial / path).parent.mkdir(parents=True, exist_ok=True)
+        _copy(directory / path, partial / path, lock)
+    naming = _naming(partial, inside, lock)
+    write_plain(partial, MADE, json.dumps({"inside": str(inside), "naming": naming}))
+
+
+def _put_kin_away(caches: Path, name: str) -> None:
+    """Have a cache be the only one of its kin: each other lock file of an agent's makes another one."""
+    kin, is_kin, _ = name.partition(KIN)
+    try:
+        for each in caches.glob(f"{kin}{KIN}*") if is_kin and is_directory(caches / name) else ():
+            if each.name != name and is_directory(each) and not each.name.endswith(".partial"):
+                removal.put_away(caches, each.name)
+    except OSError as error:
+        raise Unavailable(f"a former cache cannot be removed: {error.strerror or error}") from error
 
 
 def _naming(partial: Path, inside: Path, lock: int) -> list[str]:

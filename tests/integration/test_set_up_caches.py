@@ -2,7 +2,9 @@
 
 import subprocess
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -83,6 +85,30 @@ def test_what_an_agent_had_a_hand_in_is_its_own_roles_alone(
     for whose in ("tester", "coder of another pipeline", ""):
         for other in ("base", "poisoned", "locked"):
             assert made not in names(workspace, ground(workspace, whose, other)).begins_from
+
+
+def test_a_role_has_one_cache_of_its_own_whatever_lock_files_it_writes(
+    workspace: GitWorkspace, tmp_path: Path
+) -> None:
+    (tmp_path / "clone/deps").mkdir(parents=True)
+
+    def kept(of: Ground, preparation: CloneSetUp = SET_UP) -> str | None:
+        made = names(workspace, of, preparation).kept_as
+        keep = partial(workspace.keep_cache, directory=tmp_path / "clone", inside=tmp_path / "clone")
+        keep(str(made), run_id=uuid4(), paths=["deps"])
+        return made
+
+    others = {
+        kept(ground(workspace, "coder", "base")),
+        kept(ground(workspace, "tester", "poisoned", is_untouched=False)),
+        kept(ground(workspace, "coder", "locked"), SET_UP.model_copy(update={"setup": ("make", "all")})),
+    }
+    former = kept(ground(workspace, "coder", "poisoned", is_untouched=False))
+    newest = kept(ground(workspace, "coder", "locked", is_untouched=False))
+
+    assert former != newest
+    found = {path.name for path in (tmp_path / "caches").iterdir() if path.is_dir()}
+    assert {former, *others, newest} & found == {*others, newest}
 
 
 def test_a_check_of_what_agents_made_keeps_nothing(workspace: GitWorkspace) -> None:
