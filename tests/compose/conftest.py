@@ -131,6 +131,7 @@ def installation(container_engine: OwnEngine) -> Iterator[Installation]:
         "EGG_HOME": str(place / "home"),
         "EGG_NODE": place.name,
         "EGG_SECRETS": str(place / "secrets"),
+        "EGG_SECRETS_DIR": str(place / "agents-secrets"),
         "EGG_API_PORT": str(unchosen_port()),
         "EGG_IMAGE": OURS,
         "POSTGRES_IMAGE": SERVERS,
