@@ -205,14 +205,23 @@ class Definition(Shape):
     def images(self) -> Mapping[str, Sequence[str]]:
         """What its containers are made from, each with who is in one: roles, and checks."""
         found: dict[str, dict[str, None]] = {}
-        for position, phase in enumerate(self.phases):
-            inmates = {seat.role: self.isolation_of(position, seat.role) for seat in phase.roles}
-            if phase.check:
-                inmates[f"the check of {phase.name}"] = self.check_isolation(position)
-            for who, isolation in inmates.items():
-                if container := isolation.container:
-                    found.setdefault(container.image, {})[who] = None
+        for who, isolation in self._places():
+            if container := isolation.container:
+                found.setdefault(container.image, {})[who] = None
         return {image: tuple(roles) for image, roles in found.items()}
+
+    @property
+    def processes(self) -> Sequence[str]:
+        """Who has no container of its own: roles, and checks."""
+        return tuple(dict.fromkeys(who for who, isolation in self._places() if not isolation.container))
+
+    def _places(self) -> Iterator[tuple[str, Isolation]]:
+        """Where each role, and each check, runs in each phase."""
+        for position, phase in enumerate(self.phases):
+            for seat in phase.roles:
+                yield seat.role, self.isolation_of(position, seat.role)
+            if phase.check:
+                yield f"the check of {phase.name}", self.check_isolation(position)
 
     def check_isolation(self, position: int) -> Isolation:
         """Return where the check of the phase at *position* runs, which executes what the agents wrote.

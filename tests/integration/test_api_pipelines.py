@@ -6,12 +6,20 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from egg_tasks import run_places
+from egg_tasks import config, run_places
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
 from egg_tasks.services.people import pipelines
 from models.consensus.step import RETRY
 from tests.integration.api_scene import NAME, Scene, definition, merge
+
+CHECKED = [
+    {
+        "name": "implement",
+        "roles": [{"role": "coder"}],
+        "check": {"run": "true", "isolation": "process"},
+    }
+]
 
 
 def test_a_pipeline_is_created_with_its_definition(scene: Scene) -> None:
@@ -33,6 +41,25 @@ def test_a_repository_only_the_caller_can_find_is_refused(scene: Scene) -> None:
     answer = scene.ask("POST", "/pipelines", definition(scene.home) | {"repo": "./here"})
 
     assert (answer.status, answer.body["details"]["faults"][0]["path"]) == (422, "repo")
+
+
+def test_where_nothing_runs_without_a_container_such_a_definition_is_refused(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = definition(scene.home)
+    with monkeypatch.context() as told:
+        told.setenv("EGG_ISOLATION", "docker")
+        config.settings.cache_clear()
+        beside = scene.ask("POST", "/pipelines", body)
+        partly = scene.ask("POST", "/pipelines", body | {"isolation": "docker", "phases": CHECKED})
+        within = scene.ask("POST", "/pipelines", body | {"isolation": "docker"})
+    config.settings.cache_clear()
+
+    assert (beside.status, partly.status, within.status) == (422, 422, 201)
+    assert (
+        "(EGG_ISOLATION=docker), as coder, tester would be: say `isolation: docker`" in beside.body["message"]
+    )
+    assert "as the check of implement would be" in partly.body["message"]
 
 
 def test_pages_hold_every_pipeline_once(scene: Scene) -> None:

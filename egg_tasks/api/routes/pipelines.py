@@ -21,7 +21,7 @@ from egg_tasks.services.engine import rebases
 from egg_tasks.services.people import lineage, operator_actions, pipelines
 from egg_tasks.services.reads import pipeline_status
 from models.errors import Unprocessable
-from models.foreign import counted
+from models.foreign import counted, named
 from models.masking import masked
 from models.schemas.definition import Definition, validate
 from models.schemas.fault import Fault, Faulty
@@ -217,10 +217,15 @@ def _has_repository(pipeline_id: str) -> bool:
 
 
 def _need_containers(definition: Definition) -> None:
-    """Refuse, before anything is stored, agents in containers that this machine cannot make.
+    """Refuse, before anything is stored, agents in containers that this machine cannot make, or in none.
 
     A server elsewhere knows nothing of the engines of its nodes: there the launch finds out.
     """
+    if settings().needs_containers and definition.processes:
+        raise Unprocessable(
+            "nothing is started here that has no container of its own (EGG_ISOLATION=docker), as"
+            f" {named(definition.processes)} would be: say `isolation: docker` in the definition"
+        )
     if definition.images:
         from egg_tasks import local_engine  # the engine's library takes long to import
 
