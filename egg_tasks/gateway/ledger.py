@@ -5,7 +5,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TypeVar
+from itertools import islice
+from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 import anyio.to_thread
@@ -24,9 +25,21 @@ from models.schemas.usage import RequestEnd
 TRIES = 5
 PAUSE_SECONDS = 0.7
 """The database may be started anew: an end is tried to be written for some seconds."""
+MOST_UNWRITTEN = 10_000
+"""So many ends are kept until the database is back."""
+AT_ONCE = 500
+"""So many of them are written at a beat, which others wait for."""
 
 T = TypeVar("T")
 log = structlog.get_logger()
+
+
+class Ended(NamedTuple):
+    """How a request has ended, and when."""
+
+    permit: Permit
+    end: RequestEnd
+    at: datetime
 
 
 class Ledger:
@@ -36,6 +49,8 @@ class Ledger:
         self._node = node
         self._since = utcnow()
         self._is_mended = False
+        self._unwritten: dict[int, Ended] = {}
+        """By request, in the order they ended."""
         self._last_turns: dict[str, UUID] = {}
         """By key, the run that was let through first after a hold."""
 
@@ -79,15 +94,34 @@ class Ledger:
             log.warning("gateway.hold_unwritten", credential=credential, status=status, error=str(error))
 
     async def end(self, permit: Permit, end: RequestEnd) -> None:
-        """Note how a request has ended. What cannot be written is in the log."""
+        """Note how a request has ended; what cannot be written now is by `catch_up`."""
+        ended = Ended(permit, end, utcnow())
         for _ in range(TRIES):
             try:
-                await _in_thread(partial(_end, permit, end))
+                await _in_thread(partial(_end, ended))
             except DatabaseAway:
                 await asyncio.sleep(PAUSE_SECONDS)
             else:
                 return
-        log.error("gateway.usage_unwritten", request=permit.request_id, **end.model_dump())
+        if len(self._unwritten) < MOST_UNWRITTEN:
+            self._unwritten[permit.request_id] = ended
+        else:
+            _log_unwritten(ended)
+
+    async def catch_up(self) -> None:
+        """Write ends that could not be written; while the database is away, at a later call."""
+        for request_id, ended in list(islice(self._unwritten.items(), AT_ONCE)):
+            try:
+                await _in_thread(partial(_end, ended))
+            except DatabaseAway:
+                return
+            del self._unwritten[request_id]
+
+    async def close(self) -> None:
+        """Write what is left for the last time; what cannot be written is in the log."""
+        await self.catch_up()
+        for ended in self._unwritten.values():
+            _log_unwritten(ended)
 
 
 async def _in_thread(work: Callable[[], T]) -> T:
@@ -122,6 +156,10 @@ def _give_back(credential: str, permit: Permit) -> None:
         model_requests.give_back(session, credential=credential, permit=permit, now=utcnow())
 
 
-def _end(permit: Permit, end: RequestEnd) -> None:
+def _end(ended: Ended) -> None:
     with single_statements() as session:
-        model_requests.end(session, permit=permit, end=end, now=utcnow())
+        model_requests.end(session, permit=ended.permit, end=ended.end, now=ended.at)
+
+
+def _log_unwritten(ended: Ended) -> None:
+    log.error("gateway.usage_unwritten", request=ended.permit.request_id, **ended.end.model_dump())

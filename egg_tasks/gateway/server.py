@@ -54,6 +54,7 @@ class Gateway:
         while not over.is_set():
             logging.beat()
             await self._ledger.mend()
+            await self._ledger.catch_up()
             try:
                 async with asyncio.timeout(BEAT_SECONDS):
                     await over.wait()
@@ -64,6 +65,7 @@ class Gateway:
         for talk in list(self._talks):
             talk.cancel()
         await asyncio.gather(*self._talks, return_exceptions=True)
+        await self._ledger.close()
 
     async def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Talk with whoever has connected, if there is room."""
