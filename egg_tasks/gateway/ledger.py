@@ -34,7 +34,7 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 
-class Ended(NamedTuple):
+class RequestEnded(NamedTuple):
     """How a request has ended, and when."""
 
     permit: Permit
@@ -49,7 +49,7 @@ class Ledger:
         self._node = node
         self._since = utcnow()
         self._is_mended = False
-        self._unwritten: dict[int, Ended] = {}
+        self._unwritten: dict[int, RequestEnded] = {}
         """By request, in the order they ended."""
         self._last_turns: dict[str, UUID] = {}
         """By key, the run that was let through first after a hold."""
@@ -95,7 +95,7 @@ class Ledger:
 
     async def end(self, permit: Permit, end: RequestEnd) -> None:
         """Note how a request has ended; what cannot be written now is by `catch_up`."""
-        ended = Ended(permit, end, utcnow())
+        ended = RequestEnded(permit, end, utcnow())
         for _ in range(TRIES):
             try:
                 await _in_thread(partial(_end, ended))
@@ -156,10 +156,10 @@ def _give_back(credential: str, permit: Permit) -> None:
         model_requests.give_back(session, credential=credential, permit=permit, now=utcnow())
 
 
-def _end(ended: Ended) -> None:
+def _end(ended: RequestEnded) -> None:
     with single_statements() as session:
         model_requests.end(session, permit=ended.permit, end=ended.end, now=ended.at)
 
 
-def _log_unwritten(ended: Ended) -> None:
+def _log_unwritten(ended: RequestEnded) -> None:
     log.error("gateway.usage_unwritten", request=ended.permit.request_id, **ended.end.model_dump())
