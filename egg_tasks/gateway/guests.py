@@ -18,15 +18,21 @@ CONTAINER = re.compile(r"[0-9a-f]{64}")
 """What an engine calls a container, in whichever of its groups the kernel counts it (cgroup v1 and v2)."""
 PARTS = 4
 """Each has one of so many at most."""
+MOST_IN_A_PART = 256
+"""However many there are: what each connection keeps in memory is the machine's."""
 STRANGER = ""
 """Of whom nothing is known: who came by the port, or whose process is gone or of another namespace."""
 
 
 class Guest:
-    """One connection: a container's or a stranger's, until it is known to be an agent run's."""
+    """One connection: a container's or a stranger's, until it is known to be an agent run's.
+
+    A container's counts for that as well from then on: both have one part, and not one each.
+    """
 
     def __init__(self, guests: "Guests", whose: str, show_out: Callable[[], None]) -> None:
         self.whose = whose
+        self.container = whose if CONTAINER.fullmatch(whose) else None
         self.show_out = show_out
         self._guests = guests
 
@@ -42,6 +48,8 @@ class Guests:
     def __init__(self, most: int) -> None:
         self._most = most
         self.counts: Counter[str] = Counter()
+        self.of_containers: Counter[str] = Counter()
+        """All connections of each, whosever they are known to be."""
         self._strangers: dict[Guest, None] = {}
         """In the order they came."""
 
@@ -53,7 +61,7 @@ class Guests:
     @property
     def part(self) -> int:
         """How many each may have."""
-        return max(1, self._most // PARTS)
+        return min(max(1, self._most // PARTS), MOST_IN_A_PART)
 
     @contextmanager
     def entered(self, connection: socket.socket, show_out: Callable[[], None]) -> Iterator[Guest | None]:
@@ -67,14 +75,18 @@ class Guests:
             oldest = next(iter(self._strangers))
             self._leave(oldest)
             oldest.show_out()
-        if self.counts[guest.whose] >= self.part or self.counts.total() >= self._most:
+        if self._has_its_part(guest) or self.counts.total() >= self._most:
             yield None
             return
         self._enter(guest, guest.whose)
+        if guest.container:
+            self.of_containers[guest.container] += 1
         try:
             yield guest
         finally:
             self._leave(guest)
+            if guest.container:
+                _take_one(self.of_containers, guest.container)
 
     def move(self, guest: Guest, whose: str) -> None:
         """Count a connection for another; `TooMany` if that one has its part."""
@@ -82,6 +94,10 @@ class Guests:
             raise TooMany(f"this run has {self.part} connections to the gateway already", {"retry_after": 1})
         self._leave(guest)
         self._enter(guest, whose)
+
+    def _has_its_part(self, guest: Guest) -> bool:
+        of_container = self.of_containers[guest.container] if guest.container else 0
+        return max(self.counts[guest.whose], of_container) >= self.part
 
     def _enter(self, guest: Guest, whose: str) -> None:
         guest.whose = whose
@@ -95,9 +111,14 @@ class Guests:
             if guest not in self._strangers:
                 return
             del self._strangers[guest]
-        self.counts[guest.whose] -= 1
-        if not self.counts[guest.whose]:
-            del self.counts[guest.whose]
+        _take_one(self.counts, guest.whose)
+
+
+def _take_one(counts: Counter[str], whose: str) -> None:
+    """Count one less, and nobody without any."""
+    counts[whose] -= 1
+    if not counts[whose]:
+        del counts[whose]
 
 
 def _whose(connection: socket.socket) -> str:

@@ -4,12 +4,14 @@ import asyncio
 import re
 import ssl
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cache
 from pathlib import Path
+from uuid import UUID
 
 import h11
 import structlog
@@ -25,7 +27,7 @@ from egg_tasks.gateway.usage_meter import Meter
 from egg_tasks.model_providers import Provider, WireFormat, is_plain_path
 from egg_tasks.protocol import presentable
 from egg_tasks.services.agents.model_requests import Permit
-from models.errors import EggError, Forbidden, Malformed, NotFound, Unauthenticated, Unavailable
+from models.errors import EggError, Forbidden, Malformed, NotFound, TooMany, Unauthenticated, Unavailable
 
 PREFIX = "/model/"
 FRAMING = frozenset({b"content-length", b"transfer-encoding", b"content-encoding", b"expect"})
@@ -47,6 +49,8 @@ LOOKED_AT = re.compile(r"(/v[0-9a-z]+)?/models(/[^/]+)?")
 UNPAID = re.compile(r".*/count_tokens")
 KEY = re.compile(r"[\x21-\x7e]+")
 
+MOST_UNDER_WAY = 32
+"""Requests of a run at a time."""
 WHOLE_SECONDS = 5.0
 """So long the first one after a hold has for its body; then another is let through as well."""
 
@@ -61,6 +65,8 @@ class ModelRoute:
         self._secrets = secrets
         self._callers = callers
         self._ledger = ledger
+        self._under_way: Counter[UUID] = Counter()
+        """Requests, by run."""
 
     async def take(self, near: Peer, guest: Guest, request: h11.Request) -> None:
         """Pass one request on to the provider that its path names, with that one's key."""
@@ -72,28 +78,43 @@ class ModelRoute:
         key, key_from = self._key(provider)
         asks_model = request.method not in LOOKS and not UNPAID.fullmatch(path)
         _permit(request, provider, path)
-        permit = await self._ledger.begin(caller.run_id, provider, key_from, asks_model=asks_model)
-        meter, began = Meter(provider.format, asks_model=asks_model), time.monotonic()
+        with self._counted(caller.run_id):
+            permit = await self._ledger.begin(caller.run_id, provider, key_from, asks_model=asks_model)
+            meter, began = Meter(provider.format, asks_model=asks_model), time.monotonic()
 
-        async def hear(event: h11.Event) -> None:
-            meter.hear(event)
-            if isinstance(event, h11.Response):
-                waits = retry_after(dict(event.headers))
-                await self._ledger.hear(provider.credential, permit, event.status_code, waits)
+            async def hear(event: h11.Event) -> None:
+                meter.hear(event)
+                if isinstance(event, h11.Response):
+                    waits = retry_after(dict(event.headers))
+                    await self._ledger.hear(provider.credential, permit, event.status_code, waits)
 
-        try:
-            far = await reached(provider)
             try:
-                meter.is_sent = True
-                work = exchange(near, far, _passed_on(request, provider, target, key), hear)
-                async with self._turn(near, provider.credential, permit):
-                    await watched(work, self._callers.outlived(token))
-            except UnansweredError as error:
-                raise Unavailable(f"the provider {name} went away before it answered") from error
+                far = await reached(provider)
+                try:
+                    meter.is_sent = True
+                    work = exchange(near, far, _passed_on(request, provider, target, key), hear)
+                    async with self._turn(near, provider.credential, permit):
+                        await watched(work, self._callers.outlived(token))
+                except UnansweredError as error:
+                    raise Unavailable(f"the provider {name} went away before it answered") from error
+                finally:
+                    far.abort()
             finally:
-                far.abort()
+                await self._ledger.end(permit, meter.end(milliseconds=_since(began)))
+
+    @contextmanager
+    def _counted(self, run_id: UUID) -> Iterator[None]:
+        """Count a request of a run while it is under way; `TooMany` if it has as many as it may."""
+        if self._under_way[run_id] >= MOST_UNDER_WAY:
+            sentence = f"this run has {MOST_UNDER_WAY} requests to models under way already"
+            raise TooMany(sentence, {"retry_after": 1})
+        self._under_way[run_id] += 1
+        try:
+            yield
         finally:
-            await self._ledger.end(permit, meter.end(milliseconds=_since(began)))
+            self._under_way[run_id] -= 1
+            if not self._under_way[run_id]:
+                del self._under_way[run_id]
 
     @asynccontextmanager
     async def _turn(self, near: Peer, credential: str, permit: Permit) -> AsyncIterator[None]:

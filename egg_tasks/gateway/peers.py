@@ -7,7 +7,9 @@ from contextlib import suppress
 import h11
 
 PIECE = 64 * 1024
-MAX_HEAD = 64 * 1024
+MAX_HEAD = 16 * 1024
+"""Of a request, as at the API; anybody may leave one unfinished, without a token."""
+MAX_ANSWERS_HEAD = 64 * 1024
 LINGER_SECONDS = 2.0
 """So long we listen to who goes on sending, so that an answer is not lost by our hanging up."""
 HOPS = frozenset(
@@ -47,7 +49,9 @@ class Peer:
     def __init__(
         self, role: type[h11.CLIENT | h11.SERVER], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        self.http = h11.Connection(role, max_incomplete_event_size=MAX_HEAD)
+        self.http = h11.Connection(
+            role, max_incomplete_event_size=MAX_HEAD if role is h11.SERVER else MAX_ANSWERS_HEAD
+        )
         self.reader = reader
         self.writer = writer
 

@@ -135,6 +135,15 @@ def test_who_hangs_up_while_waiting_is_gone_for_the_api_too(shop: Scene) -> None
     assert (asked.startswith(b"GET /api/v1/ready "), left) == (True, b"")
 
 
+def test_the_head_of_a_request_is_bounded_before_it_is_known_whose_it_is(way: Way) -> None:
+    with way.connect() as near:
+        near.sendall(b"GET /api/v1/ready HTTP/1.1\r\nX-Long: " + b"x" * 20_000)
+        response = answered(near)
+        said = json.loads(response.read())
+
+    assert (response.status, said["message"]) == (413, "the head of a request is at most 16 KiB")
+
+
 def test_a_body_is_bounded_as_the_api_bounds_it(shop: Scene, way: Way) -> None:
     size = 64 * 2**20
     with way.connect() as near:

@@ -1,5 +1,6 @@
 """Places at the gateway: each container has its part of them, each agent run its own, and no more."""
 
+import re
 import socket
 import subprocess
 import sys
@@ -86,6 +87,29 @@ def test_who_is_gone_when_it_is_looked_at_is_a_stranger(tmp_path: Path) -> None:
         assert dict(room.counts) == {STRANGER: 1}
 
 
+def test_a_container_and_its_run_have_one_part_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guests, "CONTAINER", re.compile(r"[^\n]+"))
+    room, run = Guests(most=8), uuid4()
+
+    with visitors(tmp_path / "door", 4) as connections, ExitStack() as at_end:
+        rooms = []
+        for each in connections:
+            found = at_end.enter_context(room.entered(each, each.close))
+            rooms.append(found is not None)
+            if found:
+                found.is_of(run)
+
+    assert rooms == [True, True, False, False]
+    assert not room.counts
+    assert not room.of_containers
+
+
+def test_no_part_is_larger_than_what_memory_is_there_for() -> None:
+    assert Guests(most=10**6).part == guests.MOST_IN_A_PART
+
+
 def test_a_connection_counts_for_its_run_once_that_has_shown_its_token() -> None:
     room, run, other = Guests(most=8), uuid4(), uuid4()
     with ExitStack() as at_end:
@@ -136,7 +160,7 @@ def test_a_run_with_all_its_connections_is_told_so_and_another_is_served(
     with gateway(shop.home, api_port=shop.port) as way, ExitStack() as at_end:
         statuses = []
         for who in ("coder", "coder", "coder", "tester"):
-            near = at_end.enter_context(way.connect())
+            near = at_end.enter_context(socket.create_connection(("127.0.0.1", way.port), 20))
             near.sendall(asked.format(shop.tokens[who]).encode())
             statuses.append(near.recv(65536).split(b" ", 2)[1])
 

@@ -172,6 +172,21 @@ def test_what_was_used_is_counted_of_streams_and_of_answers_in_one_piece(scene: 
         assert row["agent_run_id"] == run_of(scene, "coder")
 
 
+def test_a_run_has_so_many_requests_under_way_and_no_more(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_route, "MOST_UNDER_WAY", 2)
+    with town(scene, Step(stall=60), Step(stall=60), Step()) as place:
+        with place.begun(), place.begun():
+            until(lambda: len(place.stub.asked) == 2, "two requests under way")
+            status, headers, content = place.ask(MESSAGES)
+        place.last()
+        until(lambda: place.ask(MESSAGES)[0] == 200, "room for another")
+
+    assert (status, headers["retry-after"]) == (429, "1")
+    assert json.loads(content)["message"] == "this run has 2 requests to models under way already"
+
+
 def test_an_answer_is_passed_on_as_it_comes(scene: Scene) -> None:
     with town(scene, Step(stall=60)) as place, place.begun() as near:
         heard = near.recv(65536)
