@@ -227,6 +227,7 @@ class Attendance:
             lease=lease,
             leases=self.leases,
             draining=self.draining,
+            limits=self.limits,
         ).make()
 
     def _open(self, run: AgentRun) -> launching.Opened:

@@ -14,6 +14,7 @@ from egg_tasks import disk
 from egg_tasks.clock import utcnow
 from egg_tasks.database import unit_of_work
 from egg_tasks.ports import Runner
+from egg_tasks.run_places import set_up_of
 from egg_tasks.services.agents import agent_stops
 from models.errors import EggError
 from models.schemas.disk_use import DiskUse
@@ -30,10 +31,11 @@ NAP = 0.5
 
 
 @dataclass
-class _Counted:
-    """A run that is attended here."""
+class Held:
+    """A run that is attended here, or its set-up."""
 
     run_id: UUID
+    """As its runner knows it."""
     runner: Runner
     due: float
     """On the monotonic clock."""
@@ -41,6 +43,9 @@ class _Counted:
     """Before this it is not counted in any case."""
     least_free: int = 0
     """With less on the disk it may have taken more than it has left."""
+    is_set_up: bool = False
+    is_outgrown: bool = False
+    """Whether it was stopped, as its row says."""
 
 
 class DiskLimits:
@@ -49,24 +54,24 @@ class DiskLimits:
     def __init__(self, home: Path) -> None:
         self._home = home
         self._lock = threading.Lock()
-        self._held: dict[UUID, _Counted] = {}
+        self._held: dict[UUID, Held] = {}
         self._counting: threading.Thread | None = None
 
     @contextmanager
-    def hold(self, run_id: UUID, runner: Runner) -> Iterator[None]:
-        """Have a run stopped that takes too much while the context lasts; *runner* runs it."""
-        held = _Counted(run_id, runner, time.monotonic() + NAP)
+    def hold(self, run_id: UUID, runner: Runner, *, is_set_up: bool = False) -> Iterator[Held]:
+        """Have a run, or a set-up, stopped that takes too much while the context lasts; *runner* has it."""
+        held = Held(run_id, runner, time.monotonic() + NAP, is_set_up=is_set_up)
         with self._lock:
             self._held[run_id] = held
             if self._counting is None or not self._counting.is_alive():
                 self._counting = threading.Thread(target=self._count_for_ever, daemon=True, name="disk")
                 self._counting.start()
         try:
-            yield
+            yield held
         finally:
             self._let_go(held)
 
-    def _let_go(self, held: _Counted) -> None:
+    def _let_go(self, held: Held) -> None:
         with self._lock:
             if self._held.get(held.run_id) is held:
                 del self._held[held.run_id]
@@ -90,7 +95,7 @@ class DiskLimits:
         except OSError:
             return 0
 
-    def _count(self, held: _Counted) -> None:
+    def _count(self, held: Held) -> None:
         """Count what a run takes, and stop it if that is too much; the next time comes all the same."""
         began, free = time.monotonic(), self._free()
         try:
@@ -108,10 +113,13 @@ class DiskLimits:
         took = time.monotonic() - began
         held.due, held.urgent = began + max(EVERY, SHARE * took), began + URGENT_SHARE * took
 
-    def _stop(self, held: _Counted, used: DiskUse) -> None:
+    def _stop(self, held: Held, used: DiskUse) -> None:
         """Have a run end that takes too much: first its row says why, so that it ends though we do not."""
+        run_id = set_up_of(held.run_id) if held.is_set_up else held.run_id
+        why = f"by its set-up: {used}" if held.is_set_up else str(used)
         with unit_of_work() as session:
-            agent_stops.outgrown(session, run_id=held.run_id, why=str(used), now=utcnow())
+            agent_stops.outgrown(session, run_id=run_id, why=why, now=utcnow())
+        held.is_outgrown = True
         log.warning("disk.outgrown", run=str(held.run_id), bytes=used.size, limit=used.limit)
         # At once: what fills a disk is asked nothing. Where this fails, whoever attends it does it.
         with suppress(EggError):

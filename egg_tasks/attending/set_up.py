@@ -5,12 +5,14 @@ again by whoever attends the run next. It has no row, no role and no secret, and
 """
 
 import threading
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
 
 from egg_tasks.attending import set_up_caches
+from egg_tasks.attending.disk_limits import DiskLimits
 from egg_tasks.attending.leases import Lease, LeaseLostError, Leases
 from egg_tasks.attending.set_up_caches import Ground
 from egg_tasks.ports import Runner, Workspace
@@ -43,6 +45,7 @@ class SetUp:
     lease: Lease
     leases: Leases
     draining: threading.Event
+    limits: DiskLimits | None = None
 
     def make(self) -> Exit | None:
         """Make the clone ready: None when it is, else how its run has ended without being started.
@@ -53,8 +56,11 @@ class SetUp:
             self._begin()
         except Rejected as error:
             return self._failed(error.message)
-        ended, is_late = self._wait()
-        if self.lease.is_to_end:
+        run_id = self.launch.run_id
+        limiting = self.limits.hold(run_id, self.runner, is_set_up=True) if self.limits else nullcontext()
+        with limiting as held:
+            ended, is_late = self._wait()
+        if self.lease.is_to_end or (held is not None and held.is_outgrown):
             return STOPPED
         if not is_late and _was_taken_away(ended):
             # No fault of the set-up's: the run is lost, and its role runs anew.

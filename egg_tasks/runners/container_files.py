@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from uuid import UUID
 
 from egg_tasks import run_places
 from egg_tasks.foreign_files import (
@@ -78,7 +79,8 @@ def write(given: Path, own: Path, launch: Launch, *, owner: int, engine: str) ->
     written = json.dumps(spec)
     # Where its HOME is on this machine is told to no container, but to whoever reads the agent's own files.
     home = [str(container_spec.HOME), str(launch.home or os.devnull)]
-    write_plain(own, SPEC, json.dumps({**spec, "home": home, "engine": engine}))
+    works_in = str(launch.clone_of or launch.run_id)
+    write_plain(own, SPEC, json.dumps({**spec, "home": home, "engine": engine, "works_in": works_in}))
     for directory in (given, own / BOX / word, *([launch.home] if launch.home else ())):
         make_directory(directory)
         hand_over(directory, owner)
@@ -161,6 +163,12 @@ def disk_limit(own: Path) -> int | None:
     """How many bytes the run may take, as it was laid out."""
     found = spec_of(own).get("disk")
     return found if isinstance(found, int) else None
+
+
+def works_in(own: Path) -> UUID | None:
+    """The run in whose clone it works, which for a set-up is its run; None where that is not known."""
+    found = spec_of(own).get("works_in")
+    return UUID(found) if isinstance(found, str) else None
 
 
 def engine_of(own: Path) -> str | None:

@@ -35,13 +35,17 @@ HIDDEN = "it has closed a directory in them to everybody, which cannot be opened
 
 
 def of_run(home: Path, run_id: UUID) -> DiskUse | None:
-    """What a run takes in what it was given, its role's HOME and its output; None for none in a container."""
+    """What a run, or a set-up, takes in the clone it works in and what else it was given, its role's HOME and
+    its output; None for none in a container.
+    """
     given = run_places.given(home, run_id)
     own = run_places.ours(given)
     limit = container_files.disk_limit(own)
     if limit is None:
         return None
-    places = [*sorted(given.iterdir()), own / run_places.LOG, *container_files.home_of(own)]
+    trees = {given, run_places.given(home, container_files.works_in(own) or run_id)}
+    given_to_it = sorted(path for tree in trees for path in tree.iterdir())
+    places = [*given_to_it, own / run_places.LOG, *container_files.home_of(own)]
     return measure(places, limit=limit, home=home)
 
 

@@ -1,0 +1,71 @@
+"""What runs take of the disk is counted while they run, and who takes too much is stopped."""
+
+from pathlib import Path
+from uuid import UUID, uuid4
+
+from egg_tasks import adapters, run_places
+from egg_tasks.attending.attendance import Left
+from egg_tasks.config import settings
+from egg_tasks.runners import container_files, disk_use
+from egg_tasks.runners.process import ProcessRunner
+from egg_tasks.tasks import agent_runs
+from models.schemas.disk_use import DiskUse
+from models.schemas.run import Container, Launch
+from models.states import Failure, RunStatus
+from tests.integration import test_gaps
+from tests.integration.test_gaps import Ground
+from tests.integration.test_set_up import queue, run_of
+
+ground = test_gaps.ground
+
+MEGABYTE = 1 << 20
+
+
+class LimitedRunner(ProcessRunner):
+    """One whose processes may take ten megabytes, as containers may."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(home / run_places.RUNS)
+        self.home = home
+
+    def disk_use(self, run_id: UUID) -> DiskUse | None:
+        """In the clone of a run, or in that of the run whose set-up it is."""
+        clones = [run_places.clone(self.home, each) for each in (run_id, run_places.set_up_of(run_id))]
+        return disk_use.measure(clones, limit=10 * MEGABYTE, home=self.home)
+
+
+def test_a_set_up_that_takes_more_of_the_disk_than_it_may_is_stopped_and_said_to_have(ground: Ground) -> None:
+    run_id = queue(ground, "shop", {"setup": "head -c 20M /dev/zero > large; sleep 60"})
+    attendance = agent_runs._attendance(run_id)
+    attendance.runner = attendance.ending.runner = LimitedRunner(settings().home)
+
+    assert attendance.attend() is Left.FINISHED
+
+    run = run_of(run_id)
+    assert (run.status, run.failure) == (RunStatus.FAILED, Failure.DISK)
+    assert run.error.startswith("by its set-up: its clone, its role's HOME and its output take 2")
+    assert not adapters.runner().has_started(run_id)
+
+
+def test_what_a_set_up_in_a_container_takes_is_that_of_the_clone_it_works_in(tmp_path: Path) -> None:
+    run_id = uuid4()
+    set_up = run_places.set_up_of(run_id)
+    clone = run_places.clone(tmp_path, run_id)
+    clone.mkdir(parents=True)
+    (clone / "large").write_bytes(bytes(2 * MEGABYTE))
+    launch = Launch(
+        run_id=set_up,
+        argv=["true"],
+        environment={},
+        directory=Path("/work"),
+        clone_of=run_id,
+        container=Container(disk=MEGABYTE),
+    )
+    given = run_places.given(tmp_path, set_up)
+    container_files.write(given, run_places.ours(given), launch, owner=0, engine="unix:///none")
+
+    used = disk_use.of_run(tmp_path, set_up)
+
+    assert used is not None
+    assert used.is_too_much
+    assert used.places[0].path == f"runs/{run_id}/clone"
