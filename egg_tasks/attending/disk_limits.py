@@ -1,10 +1,10 @@
-"""What live runs take of the disk: one thread of a worker process counts it, and stops who takes too much."""
+"""What live runs take of the disk: one thread of each counts it, and stops who takes too much."""
 
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
@@ -28,6 +28,8 @@ SHARE = 20
 URGENT_SHARE = 3
 """The same where the disk gets full so fast that it may be this run's doing."""
 NAP = 0.5
+AT_ONCE = 4
+"""How many are counted at the same time: a tree that takes long keeps none but itself waiting."""
 
 
 @dataclass
@@ -43,6 +45,8 @@ class Held:
     """Before this it is not counted in any case."""
     least_free: int = 0
     """With less on the disk it may have taken more than it has left."""
+    over: threading.Event = field(default_factory=threading.Event)
+    """Set when it is not to be counted any more."""
     is_set_up: bool = False
     is_outgrown: bool = False
     """Whether it was stopped, as its row says."""
@@ -53,41 +57,24 @@ class DiskLimits:
 
     def __init__(self, home: Path) -> None:
         self._home = home
-        self._lock = threading.Lock()
-        self._held: dict[UUID, Held] = {}
-        self._counting: threading.Thread | None = None
+        self._counting = threading.BoundedSemaphore(AT_ONCE)
 
     @contextmanager
     def hold(self, run_id: UUID, runner: Runner, *, is_set_up: bool = False) -> Iterator[Held]:
         """Have a run, or a set-up, stopped that takes too much while the context lasts; *runner* has it."""
         held = Held(run_id, runner, time.monotonic() + NAP, is_set_up=is_set_up)
-        with self._lock:
-            self._held[run_id] = held
-            if self._counting is None or not self._counting.is_alive():
-                self._counting = threading.Thread(target=self._count_for_ever, daemon=True, name="disk")
-                self._counting.start()
+        threading.Thread(target=self._count_for_ever, args=[held], daemon=True, name=f"disk-{run_id}").start()
         try:
             yield held
         finally:
-            self._let_go(held)
+            held.over.set()
 
-    def _let_go(self, held: Held) -> None:
-        with self._lock:
-            if self._held.get(held.run_id) is held:
-                del self._held[held.run_id]
-
-    def _count_for_ever(self) -> None:
-        while True:
-            with self._lock:
-                held = list(self._held.values())
-                if not held:
-                    self._counting = None
-                    return
-            now, free = time.monotonic(), self._free()
-            for each in held:
-                if now >= each.due or (free < each.least_free and now >= each.urgent):
-                    self._count(each)
-            time.sleep(NAP)
+    def _count_for_ever(self, held: Held) -> None:
+        """In a thread of its own: where counting or killing one lasts long, no other waits for it."""
+        while not held.over.wait(NAP):
+            now = time.monotonic()
+            if now >= held.due or (now >= held.urgent and self._free() < held.least_free):
+                self._count(held)
 
     def _free(self) -> int:
         try:
@@ -97,20 +84,22 @@ class DiskLimits:
 
     def _count(self, held: Held) -> None:
         """Count what a run takes, and stop it if that is too much; the next time comes all the same."""
-        began, free = time.monotonic(), self._free()
+        began = took = 0.0
         try:
-            used = held.runner.disk_use(held.run_id)
+            with self._counting:
+                began, free = time.monotonic(), self._free()
+                used = held.runner.disk_use(held.run_id)
+                took = time.monotonic() - began
             if used is None:
-                self._let_go(held)
+                held.over.set()
                 return
             held.least_free = free - max(0, used.limit - used.size)
-            if used.is_too_much:
+            if used.is_too_much and not held.over.is_set():
                 self._stop(held, used)
         except EggError as error:
             log.warning("disk.not_counted", run=str(held.run_id), error=error.message)
         except Exception:
             log.exception("disk.not_counted", run=str(held.run_id))
-        took = time.monotonic() - began
         held.due, held.urgent = began + max(EVERY, SHARE * took), began + URGENT_SHARE * took
 
     def _stop(self, held: Held, used: DiskUse) -> None:

@@ -1,10 +1,15 @@
 """What runs take of the disk is counted while they run, and who takes too much is stopped."""
 
+import threading
+import time
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import pytest
+
 from egg_tasks import adapters, run_places
 from egg_tasks.attending.attendance import Left
+from egg_tasks.attending.disk_limits import NAP, DiskLimits
 from egg_tasks.config import settings
 from egg_tasks.runners import container_files, disk_use
 from egg_tasks.runners.process import ProcessRunner
@@ -19,6 +24,7 @@ from tests.integration.test_set_up import queue, run_of
 ground = test_gaps.ground
 
 MEGABYTE = 1 << 20
+MINUTE = 60.0
 
 
 class LimitedRunner(ProcessRunner):
@@ -32,6 +38,49 @@ class LimitedRunner(ProcessRunner):
         """In the clone of a run, or in that of the run whose set-up it is."""
         clones = [run_places.clone(self.home, each) for each in (run_id, run_places.set_up_of(run_id))]
         return disk_use.measure(clones, limit=10 * MEGABYTE, home=self.home)
+
+
+class StuckRunner(LimitedRunner):
+    """One that comes to no end of what *at* names before it is let go."""
+
+    def __init__(self, home: Path, at: str) -> None:
+        super().__init__(home)
+        self.at, self.let_go = at, threading.Event()
+
+    def disk_use(self, run_id: UUID) -> DiskUse | None:
+        """As ever, later."""
+        if self.at == "disk_use":
+            self.let_go.wait(MINUTE)
+        return super().disk_use(run_id)
+
+    def kill(self, run_id: UUID) -> None:
+        """As ever, later."""
+        if self.at == "kill":
+            self.let_go.wait(MINUTE)
+        super().kill(run_id)
+
+
+@pytest.mark.parametrize("at", ["disk_use", "kill"])
+def test_a_run_that_takes_long_to_count_or_to_kill_keeps_no_other_from_being_counted(
+    ground: Ground, at: str
+) -> None:
+    home, limits = settings().home, DiskLimits(settings().home)
+    first, second = (queue(ground, name, {"setup": "true"}) for name in ("shop", "mill"))
+    for run_id in (first, second):
+        clone = run_places.clone(home, run_id)
+        clone.mkdir(parents=True)
+        (clone / "large").write_bytes(bytes(11 * MEGABYTE))
+    stuck = StuckRunner(home, at)
+
+    with limits.hold(first, stuck):
+        time.sleep(2 * NAP)
+        with limits.hold(second, LimitedRunner(home)) as held:
+            until = time.monotonic() + MINUTE / 2
+            while not held.is_outgrown and time.monotonic() < until:
+                time.sleep(NAP)
+        stuck.let_go.set()
+
+    assert run_of(second).stopped_for is Failure.DISK
 
 
 def test_a_set_up_that_takes_more_of_the_disk_than_it_may_is_stopped_and_said_to_have(ground: Ground) -> None:
