@@ -25,9 +25,10 @@ DU = ("nice", "du", "--one-file-system", "--null")
 SIZES = (*DU, "--block-size=1", "--max-depth=1", "--")
 FILES = (*DU, "--inodes", "--summarize", "--")
 LONGEST_SECONDS = 45.0
-"""For all of a run's; that many millions of files take longer is no reason to let it make more."""
+"""For all of a run's, once; that many millions of files take longer is no reason to let it make more."""
 MOST_NAMED = 10
 CHUNK = 1 << 16
+SLICE = 1.0
 OPENING_SECONDS = 10.0
 CLOSED = b": Permission denied"
 """How a complaint ends about what its owner has closed; names before that are quoted."""
@@ -54,14 +55,13 @@ def measure(paths: Sequence[Path], *, limit: int, home: Path, seconds: float = L
 
     What cannot be counted in *seconds* is too much. `Unavailable` where nothing can be counted.
     """
-    until = time.monotonic() + seconds
     there = [path for path in paths if os.path.lexists(path)]
-    sizes = _counted(SIZES, there, until)
+    sizes = _counted(SIZES, there, seconds)
     if sizes.is_closed:
         for path in there:
             removal.open_closed(path, seconds=OPENING_SECONDS)
-        sizes = _counted(SIZES, there, until)
-    files = _counted(FILES, there, until)
+        sizes = _counted(SIZES, there, seconds)
+    files = _counted(FILES, there, seconds)
     why = [HIDDEN] if sizes.is_closed else []
     if sizes.is_late or files.is_late:
         why.append(f"there are too many files in them to be counted within {seconds:g} s")
@@ -109,15 +109,15 @@ class _Sizes:
             yield size - self.inner[path], path
 
 
-def _counted(program: Sequence[str], paths: Sequence[Path], until: float) -> _Sizes:
-    """What *program* says of all below *paths* until then, on the monotonic clock."""
+def _counted(program: Sequence[str], paths: Sequence[Path], seconds: float) -> _Sizes:
+    """What *program* says of all below *paths* in so many seconds."""
     found = _Sizes({os.fsencode(path): 0 for path in paths})
     if paths:
-        _hear([*program, *paths], found, until)
+        _hear([*program, *paths], found, seconds)
     return found
 
 
-def _hear(command: Sequence[str | Path], sizes: _Sizes, until: float) -> None:
+def _hear(command: Sequence[str | Path], sizes: _Sizes, seconds: float) -> None:
     """Take what a program says as it says it: how much that is an agent decides, so it is not held whole."""
     environment = {"PATH": os.defpath, "LC_ALL": "C"}
     try:
@@ -135,10 +135,14 @@ def _hear(command: Sequence[str | Path], sizes: _Sizes, until: float) -> None:
             assert stream is not None, "it is asked for"  # noqa: S101
             waiting.register(stream, selectors.EVENT_READ, heard)
         begun: defaultdict[int, bytes] = defaultdict(bytes)
+        before = time.monotonic()
         try:
             while waiting.get_map():
-                ready = waiting.select(max(0, until - time.monotonic()))
-                if not ready or time.monotonic() > until:
+                ready = waiting.select(min(SLICE, max(0, seconds)))
+                # In slices, since a clock runs on while all of us are stopped: nobody is killed for that.
+                now = time.monotonic()
+                seconds, before = seconds - min(SLICE, now - before), now
+                if seconds <= 0:
                     sizes.is_late = True
                     return
                 for key, _ in ready:

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import pickle
+import time
 import tracemalloc
 from collections.abc import Callable
 from functools import partial
@@ -202,6 +203,23 @@ def test_what_cannot_be_counted_in_time_is_too_much(tmp_path: Path) -> None:
 
     assert used.is_too_much
     assert "cannot be counted: there are too many files in them to be counted within 0 s" in str(used)
+
+
+def test_what_was_stopped_with_its_worker_meanwhile_is_not_taken_for_too_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = os.read
+
+    def stopped(descriptor: int, most: int) -> bytes:
+        time.sleep(0.3)
+        return read(descriptor, most)
+
+    monkeypatch.setattr(os, "read", stopped)
+    monkeypatch.setattr(disk_use, "SLICE", 0.1)
+
+    used = disk_use.measure([tmp_path], limit=MEGABYTE, home=tmp_path, seconds=0.5)
+
+    assert used.uncounted == ""
 
 
 @pytest.mark.parametrize("is_its_own", [True, False])
