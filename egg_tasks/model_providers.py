@@ -34,7 +34,7 @@ VERSION = "/v1"
 """Some have it in their `base_url`, others in the path below."""
 ASKED: Mapping[WireFormat, Collection[str]] = {
     WireFormat.ANTHROPIC: ("/messages", "/messages/count_tokens"),
-    WireFormat.OPENAI: ("/responses", "/chat/completions", "/embeddings"),
+    WireFormat.OPENAI: ("/responses", "/responses/compact", "/chat/completions", "/embeddings"),
     WireFormat.OTHER: (),
 }
 """Where models are asked. Whatever else takes a POST is the account's: its keys, files, jobs of others."""

@@ -29,7 +29,7 @@ URGENT_SHARE = 3
 """The same where the disk gets full so fast that it may be this run's doing."""
 NAP = 0.5
 AT_ONCE = 4
-"""How many are counted at the same time: a tree that takes long keeps none but itself waiting."""
+"""How many are counted at the same time: so many trees that take long keep none but themselves waiting."""
 
 
 @dataclass
@@ -48,6 +48,8 @@ class Held:
     over: threading.Event = field(default_factory=threading.Event)
     """Set when it is not to be counted any more."""
     is_set_up: bool = False
+    is_doubted: bool = False
+    """Whether not all could be counted the last time: it is stopped if that is so twice."""
     is_outgrown: bool = False
     """Whether it was stopped, as its row says."""
 
@@ -87,6 +89,8 @@ class DiskLimits:
         began = took = 0.0
         try:
             with self._counting:
+                if held.over.is_set():
+                    return
                 began, free = time.monotonic(), self._free()
                 used = held.runner.disk_use(held.run_id)
                 took = time.monotonic() - began
@@ -94,13 +98,19 @@ class DiskLimits:
                 held.over.set()
                 return
             held.least_free = free - max(0, used.limit - used.size)
-            if used.is_too_much and not held.over.is_set():
+            is_doubted = used.is_too_much and not used.is_more and not held.is_doubted
+            held.is_doubted = bool(used.uncounted)
+            if is_doubted:
+                # A busy machine may have been too slow, or a program closed something for a moment.
+                took = 0.0
+            elif used.is_too_much and not held.over.is_set():
                 self._stop(held, used)
         except EggError as error:
             log.warning("disk.not_counted", run=str(held.run_id), error=error.message)
         except Exception:
             log.exception("disk.not_counted", run=str(held.run_id))
-        held.due, held.urgent = began + max(EVERY, SHARE * took), began + URGENT_SHARE * took
+        pause = 0.0 if held.is_doubted else max(EVERY, SHARE * took)
+        held.due, held.urgent = began + pause, began + URGENT_SHARE * took
 
     def _stop(self, held: Held, used: DiskUse) -> None:
         """Have a run end that takes too much: first its row says why, so that it ends though we do not."""

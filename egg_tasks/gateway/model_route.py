@@ -43,6 +43,8 @@ PASSED_ON = FRAMING | {
 """Nothing that says in whose name it is asked: one who names a wrong one is refused as if the key were."""
 PASSED_ON_BELOW = b"x-stainless-"
 """What the providers' own clients say of themselves."""
+UNFINISHED = frozenset({h11.SEND_BODY, h11.ERROR})
+"""The states of a peer whose request is not whole: those after it differ by what is to follow."""
 LOOKS = frozenset({b"GET", b"HEAD"})
 LOOKED_AT = re.compile(r"(/v[0-9a-z]+)?/models(/[^/]+)?")
 """What an agent may look at with the machine's key: which models there are, and nothing that others left."""
@@ -89,7 +91,7 @@ class ModelRoute:
                     await self._ledger.hear(provider.credential, permit, event.status_code, waits)
 
             try:
-                far = await reached(provider)
+                far = await self._reached(provider, permit)
                 try:
                     meter.is_sent = True
                     work = exchange(near, far, _passed_on(request, provider, target, key), hear)
@@ -116,6 +118,15 @@ class ModelRoute:
             if not self._under_way[run_id]:
                 del self._under_way[run_id]
 
+    async def _reached(self, provider: Provider, permit: Permit) -> Peer:
+        """A connection to a provider; who cannot have one leaves the turn after a hold to another."""
+        try:
+            return await reached(provider)
+        except Unavailable:
+            if permit.is_trial:
+                await self._ledger.give_back(provider.credential, permit)
+            raise
+
     @asynccontextmanager
     async def _turn(self, near: Peer, credential: str, permit: Permit) -> AsyncIterator[None]:
         """Give the turn after a hold to another if a request is not whole soon, or never will be."""
@@ -133,7 +144,7 @@ class ModelRoute:
         try:
             await asyncio.sleep(WHOLE_SECONDS)
         finally:
-            if near.http.their_state is not h11.DONE:
+            if near.http.their_state in UNFINISHED:
                 await self._ledger.give_back(credential, permit)
 
     def _provider(self, name: str) -> Provider:

@@ -137,7 +137,9 @@ def end(own: Path, *, status: int | None, is_out_of_memory: bool) -> Exit:
     """
     said = _outcome(box(own)) if status in {0, UNWELL} else None
     is_forged = said is not None and said.exit_code == 0 and status != 0
-    found = Exit(is_out_of_memory=is_out_of_memory) if said is None or is_forged else said
+    found = said or Exit(is_out_of_memory=is_out_of_memory)
+    if is_forged:
+        found = found.model_copy(update={"exit_code": UNWELL})
     # Whether it was asked to end we know better than what an agent might say in the shim's name.
     return note_end(own, found.model_copy(update={"stopped": is_there(own, STOP)}))
 

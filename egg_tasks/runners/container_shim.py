@@ -10,7 +10,7 @@ finds the directory it works in, whose name is told there alone; and some system
 here on (`call_filter`). Beside the agent it has the relay run, which passes the gateway on to 127.0.0.1.
 Exits UNFED when what it was to read came to an end too early, TOO_OLD under a Python that does not know our
 code; either way nothing has been started. Else the status says, where no agent can write it, whether the
-agent ended with 0 and left nobody: 0 if so, UNWELL if not.
+agent ended with 0: 0 if so, UNWELL if not.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def main() -> NoReturn:
         os.chdir(spec["own"])
     outcome = shim.run(spec, shim.open_signals())
     shim.publish({**outcome, "is_out_of_memory": oom_kills() > 0})
-    os._exit(0 if outcome.get("exit_code") == 0 and outcome.get("is_swept") else UNWELL)
+    os._exit(0 if outcome.get("exit_code") == 0 else UNWELL)
 
 
 if __name__ == "__main__":

@@ -58,10 +58,11 @@ def measure(paths: Sequence[Path], *, limit: int, home: Path, seconds: float = L
     there = [path for path in paths if os.path.lexists(path)]
     sizes = _counted(SIZES, there, seconds)
     if sizes.is_closed:
+        until = time.monotonic() + OPENING_SECONDS
         for path in there:
-            removal.open_closed(path, seconds=OPENING_SECONDS)
-        sizes = _counted(SIZES, there, seconds)
-    files = _counted(FILES, there, seconds)
+            removal.open_closed(path, seconds=max(0.0, until - time.monotonic()))
+        sizes = _counted(SIZES, there, sizes.left)
+    files = _counted(FILES, there, sizes.left)
     why = [HIDDEN] if sizes.is_closed else []
     if sizes.is_late or files.is_late:
         why.append(f"there are too many files in them to be counted within {seconds:g} s")
@@ -84,8 +85,13 @@ class _Sizes:
     """Of those directories; a heap."""
     is_closed: bool = False
     """Whether something cannot be looked into."""
-    is_late: bool = False
-    """Whether there was no time for all of it."""
+    left: float = 0.0
+    """The seconds that were left when all was counted."""
+
+    @property
+    def is_late(self) -> bool:
+        """Whether there was no time for all of it."""
+        return self.left <= 0
 
     def take(self, line: bytes) -> None:
         """Note one line."""
@@ -111,13 +117,13 @@ class _Sizes:
 
 def _counted(program: Sequence[str], paths: Sequence[Path], seconds: float) -> _Sizes:
     """What *program* says of all below *paths* in so many seconds."""
-    found = _Sizes({os.fsencode(path): 0 for path in paths})
-    if paths:
-        _hear([*program, *paths], found, seconds)
+    found = _Sizes({os.fsencode(path): 0 for path in paths}, left=seconds)
+    if paths and seconds > 0:
+        _hear([*program, *paths], found)
     return found
 
 
-def _hear(command: Sequence[str | Path], sizes: _Sizes, seconds: float) -> None:
+def _hear(command: Sequence[str | Path], sizes: _Sizes) -> None:
     """Take what a program says as it says it: how much that is an agent decides, so it is not held whole."""
     environment = {"PATH": os.defpath, "LC_ALL": "C"}
     try:
@@ -138,12 +144,11 @@ def _hear(command: Sequence[str | Path], sizes: _Sizes, seconds: float) -> None:
         before = time.monotonic()
         try:
             while waiting.get_map():
-                ready = waiting.select(min(SLICE, max(0, seconds)))
+                ready = waiting.select(min(SLICE, sizes.left))
                 # In slices, since a clock runs on while all of us are stopped: nobody is killed for that.
                 now = time.monotonic()
-                seconds, before = seconds - min(SLICE, now - before), now
-                if seconds <= 0:
-                    sizes.is_late = True
+                sizes.left, before = sizes.left - min(SLICE, now - before), now
+                if sizes.is_late:
                     return
                 for key, _ in ready:
                     if not (read := os.read(key.fd, CHUNK)):

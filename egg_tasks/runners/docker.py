@@ -179,7 +179,7 @@ class DockerRunner:
             except EngineAway as error:
                 unknown |= dict.fromkeys(started, error)
         # One that is reached in two ways shows the other's too, which nobody can signal there.
-        return [each for each in live if each not in unknown], unknown
+        return [each for each in dict.fromkeys(live) if each not in unknown], unknown
 
     def list_present(self) -> Collection[UUID]:
         """The runs that have a container of this installation, whatever it does."""

@@ -39,7 +39,12 @@ class DiskUse:
     @property
     def is_too_much(self) -> bool:
         """Whether it is more than it may be, or nobody can say that it is not."""
-        return bool(self.uncounted) or self.size > self.limit or self.files > self.most_files
+        return bool(self.uncounted) or self.is_more
+
+    @property
+    def is_more(self) -> bool:
+        """Whether what is counted is more than it may be."""
+        return self.size > self.limit or self.files > self.most_files
 
     @property
     def most_files(self) -> int:

@@ -211,13 +211,13 @@ def test_what_was_stopped_with_its_worker_meanwhile_is_not_taken_for_too_late(
     read = os.read
 
     def stopped(descriptor: int, most: int) -> bytes:
-        time.sleep(0.3)
+        time.sleep(0.5)
         return read(descriptor, most)
 
     monkeypatch.setattr(os, "read", stopped)
-    monkeypatch.setattr(disk_use, "SLICE", 0.1)
+    monkeypatch.setattr(disk_use, "SLICE", 0.05)
 
-    used = disk_use.measure([tmp_path], limit=MEGABYTE, home=tmp_path, seconds=0.5)
+    used = disk_use.measure([tmp_path], limit=MEGABYTE, home=tmp_path, seconds=1.2)
 
     assert used.uncounted == ""
 

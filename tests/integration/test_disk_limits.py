@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -78,9 +79,42 @@ def test_a_run_that_takes_long_to_count_or_to_kill_keeps_no_other_from_being_cou
             until = time.monotonic() + MINUTE / 2
             while not held.is_outgrown and time.monotonic() < until:
                 time.sleep(NAP)
-        stuck.let_go.set()
+    stuck.let_go.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("disk-"):
+            thread.join(MINUTE)
 
     assert run_of(second).stopped_for is Failure.DISK
+
+
+class DoubtfulRunner(LimitedRunner):
+    """One of whose run not all can be counted the first few times."""
+
+    def __init__(self, home: Path, *, times: int) -> None:
+        super().__init__(home)
+        self.left, self.counts = times, 0
+
+    def disk_use(self, run_id: UUID) -> DiskUse | None:
+        """As ever, but for what it says of that."""
+        self.counts, self.left = self.counts + 1, self.left - 1
+        found = super().disk_use(run_id)
+        return found and replace(found, uncounted="it is slow" if self.left >= 0 else "")
+
+
+@pytest.mark.parametrize(("times", "is_stopped"), [(1, False), (2, True)])
+def test_who_can_not_be_counted_once_may_be_the_next_time_and_is_stopped_if_not(
+    ground: Ground, *, times: int, is_stopped: bool
+) -> None:
+    run_id = queue(ground, "shop", {"setup": "true"})
+    runner = DoubtfulRunner(settings().home, times=times)
+
+    with DiskLimits(settings().home).hold(run_id, runner) as held:
+        until = time.monotonic() + MINUTE / 2
+        while not held.is_outgrown and runner.counts < 2 and time.monotonic() < until:
+            time.sleep(NAP / 5)
+        time.sleep(NAP)
+
+    assert held.is_outgrown is is_stopped
 
 
 def test_a_set_up_that_takes_more_of_the_disk_than_it_may_is_stopped_and_said_to_have(ground: Ground) -> None:

@@ -501,7 +501,7 @@ def test_that_all_went_well_is_believed_only_where_the_container_itself_says_so(
     (box / "outcome.json").write_text('{"exit_code": 0}')
 
     assert ended == str(status)
-    assert end(ground.runner, run.run_id) == (Exit() if code else Exit(exit_code=0))
+    assert end(ground.runner, run.run_id) == Exit(exit_code=status)
 
 
 @pytest.mark.parametrize("agent_uid", [AGENT_UID, 0])

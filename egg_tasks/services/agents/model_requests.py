@@ -103,9 +103,11 @@ def hear(
     """Take in what a provider answers: hold the key, for all machines, or lift the hold after a trial."""
     reason = reason_of(status, retry_after)
     if reason is None:
-        # Any other answer may be to what the asker did wrong, before the key was looked at.
         if permit.is_trial and status in SUCCESS:
             model_requests.delete_hold(session, credential=credential)
+        elif permit.is_trial:
+            # It may be to what the asker did wrong, before the key was looked at: nothing is known yet.
+            give_back(session, credential=credential, permit=permit, now=now)
         return
     hold = model_requests.lock_hold(session, credential=credential, now=now)
     if permit.is_trial or not hold.strikes:
