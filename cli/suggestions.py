@@ -68,7 +68,7 @@ MEANT: Mapping[str, Mapping[tuple[str, ...], Sequence[str]]] = {
         ("advance", "skip", "next"): ["phase advance"],
         ("accept",): ["phase advance", "decision resolve"],
         ("version",): ["--version"],
-        ("help", "usage"): ["--help"],
+        ("help",): ["--help"],
     },
     "pipeline": {
         ("stop", "kill", "abort", "end", "terminate"): ["pipeline cancel", "pipeline pause"],

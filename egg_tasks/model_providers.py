@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from models.schemas.text import PROVIDER, VARIABLE
+from models.setting_names import PROVIDER, VARIABLE
 
 TABLE = "providers"
 NEEDED = ("base_url", "format", "credential")

@@ -13,7 +13,7 @@ from shlex import quote
 
 from egg_tasks import shell
 from models.errors import NotSet
-from models.schemas.text import VARIABLE
+from models.setting_names import VARIABLE
 
 MOST_BYTES = 64 * 1024
 """More than any key takes, and less than a variable may hold."""

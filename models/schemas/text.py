@@ -14,11 +14,10 @@ from pydantic_core import PydanticCustomError
 
 from models.foreign import JOINERS
 from models.git_names import COMMIT, PIPELINE_ID, RESERVED, role_branch
+from models.setting_names import PROVIDER, VARIABLE
 
 ROLE = r"[a-z][a-z0-9_]{0,31}"
 PHASE = r"[a-z][a-z0-9_-]{0,31}"
-VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
-PROVIDER = r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}"
 
 BREAKS = frozenset("\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029")
 TURNS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")

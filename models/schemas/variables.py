@@ -8,7 +8,8 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Strict,
 from pydantic_core import PydanticCustomError
 
 from models.schemas.shape import Shape
-from models.schemas.text import VARIABLE, Text, check_storable, is_stored, refused
+from models.schemas.text import Text, check_storable, is_stored, refused
+from models.setting_names import VARIABLE
 
 OURS = re.compile(r"(EGG|CELERY|FLOWER)_.*|PG(PASSWORD|PASSFILE|SERVICEFILE)")
 """What holds secrets of the orchestrator's own where its processes run."""

@@ -61,16 +61,21 @@ class Changed(DockerRunner):
         return config
 
 
+COPYING = threading.Lock()
+
+
 def without(home: Path, name: str, line: str) -> Path:
     """A copy of the library of agents without a line, or with a limit that is none."""
     copy = home / f"library-{abs(hash(line))}"
-    if not copy.exists():
-        shutil.copytree(agent_tools.install(home).parent / agent_tools.LIBRARY, copy)
-        text = (copy / name).read_text()
-        assert text.count(line) == 1, f"{name} has another line by now: the control takes nothing away"
-        (copy / name).write_text(
-            text.replace(line, line.replace("16 << 20", "1 << 40") if "16 <<" in line else "")
-        )
+    with COPYING:
+        # Several attempts at once take the same line away.
+        if not copy.exists():
+            shutil.copytree(agent_tools.install(home).parent / agent_tools.LIBRARY, copy)
+            text = (copy / name).read_text()
+            assert text.count(line) == 1, f"{name} has another line by now: the control takes nothing away"
+            (copy / name).write_text(
+                text.replace(line, line.replace("16 << 20", "1 << 40") if "16 <<" in line else "")
+            )
     return copy
 
 
