@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from models.schemas.usage import RequestEnd
+from models.schemas.usage import RequestEnd, UsageRead
 from models.tables import AgentRun, CredentialHold, ModelRequest
 from models.tables.model_request import HoldReason, UsageKnown
 
@@ -75,28 +74,7 @@ def list_holds(session: Session) -> Sequence[CredentialHold]:
     return session.scalars(select(CredentialHold).order_by(CredentialHold.credential)).all()
 
 
-class Used(NamedTuple):
-    """What all requests of a role to one model have used; None where nothing is known."""
-
-    role: str
-    provider: str
-    model: str
-    requests: int
-    under_way: int
-    failed: int
-    """Answered by an error."""
-    part_known: int
-    unknown: int
-    input_tokens: int | None
-    cache_read_tokens: int | None
-    cache_write_tokens: int | None
-    output_tokens: int | None
-    reasoning_tokens: int | None
-    milliseconds: int
-    """All of them together."""
-
-
-def list_usage(session: Session, *, pipeline_id: str) -> Sequence[Used]:
+def list_usage(session: Session, *, pipeline_id: str) -> Sequence[UsageRead]:
     """What the requests of a pipeline have used, the most of them first."""
     row = ModelRequest
     number = func.count()
@@ -122,4 +100,6 @@ def list_usage(session: Session, *, pipeline_id: str) -> Sequence[Used]:
     query = select(*whose, *counts, *sums, func.coalesce(func.sum(row.milliseconds), 0))
     query = query.join(AgentRun, AgentRun.id == row.agent_run_id)
     query = query.where(AgentRun.pipeline_id == pipeline_id).group_by(*whose).order_by(number.desc(), *whose)
-    return [Used._make(found) for found in session.execute(query)]
+    return [
+        UsageRead(**dict(zip(UsageRead.model_fields, found, strict=True))) for found in session.execute(query)
+    ]

@@ -9,8 +9,7 @@ from models.schemas.usage import HoldRead, UsageRead
 def list_usage(session: Session, *, pipeline_id: str) -> tuple[UsageRead, ...]:
     """What the agents of a pipeline have used, by role and model, the most requests first."""
     pipelines.get_pipeline(session, pipeline_id=pipeline_id)
-    found = model_requests.list_usage(session, pipeline_id=pipeline_id)
-    return tuple(UsageRead(**used._asdict()) for used in found)
+    return tuple(model_requests.list_usage(session, pipeline_id=pipeline_id))
 
 
 def list_holds(session: Session) -> tuple[HoldRead, ...]:
